@@ -39,6 +39,7 @@ import type {
   Untold,
   Variant,
 } from "../core/notify-state.ts";
+import { DAY_MS } from "../core/time.ts";
 import { quietUntil } from "./quiet-hours.ts";
 import type { BookRule, Recipient, RuleBook } from "./rule-book.ts";
 
@@ -51,6 +52,9 @@ const MOST_OTHERS = 50;
 /** Missed slots are told so long after their last line, and no later than the longer time. */
 const SETTLE_MS = 5_000;
 const LONGEST_SETTLE_MS = 30_000;
+
+/** A silence is remembered for so long after its end: lines of its time may come late. */
+const SILENCE_KEPT_MS = DAY_MS;
 
 /** What a cause says. */
 export interface Cause {
@@ -109,7 +113,7 @@ export class AlertTurn {
   tidy(name: string): void {
     const entry = this.state.pipelines.get(name);
     if (entry === undefined) return;
-    if (entry.silence !== undefined && entry.silence.until <= this.#time.happened)
+    if (entry.silence !== undefined && entry.silence.until + SILENCE_KEPT_MS <= this.now)
       delete entry.silence;
     const { firing, waits, ...facts } = entry;
     if (firing.size === 0 && waits.size === 0 && Object.keys(facts).length === 0)

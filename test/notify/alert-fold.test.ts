@@ -384,6 +384,9 @@ describe("a silence", () => {
     expect(texts(rig.pass(2 * HOUR - 1))).toEqual([]);
     expect(texts(rig.pass(1))).toEqual(["failed a ×1 → ops"]);
     expect(texts(rig.ends("a", "completed"))).toEqual(["recovered of failed a ×1 → ops"]);
+    rig.pass(24 * HOUR);
+    rig.ends("a", "completed");
+    rig.ends("b", "completed");
     expect(rig.fold.state.pipelines.size).toBe(0);
   });
 
