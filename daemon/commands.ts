@@ -9,6 +9,7 @@ export function runCommands(words: readonly string[]): Promise<number> {
   return runCommandLine(words, {
     startDaemon: async (options) => (await import("./daemon.ts")).runDaemon(options),
     readMetrics: async ({ runs }) => (await import("./metrics.ts")).readMetrics(runs),
+    exportTraces: async (options) => (await import("./otlp.ts")).exportTraces(options),
     servePage: async (options) => (await import("./page.ts")).runPage(options),
     tellPeople: async (options) => (await import("./notify.ts")).runNotify(options),
   });

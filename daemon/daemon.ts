@@ -41,6 +41,7 @@ import { loadSettings } from "../src/schedules/load-settings.ts";
 import { formatProblem } from "../src/schedules/problem.ts";
 import { widenYoungHeap } from "../src/small-heap.ts";
 import { SupervisedPage } from "../src/supervise/supervised-page.ts";
+import { SupervisedTelemetry } from "../src/supervise/supervised-telemetry.ts";
 import { VERSION } from "../src/version.ts";
 
 const clock = systemClock;
@@ -64,6 +65,7 @@ interface Parts {
   readonly drops: DropFolder;
   readonly turns: LoopWatch;
   readonly page: SupervisedPage;
+  readonly telemetry: SupervisedTelemetry;
 }
 
 /**
@@ -131,7 +133,7 @@ async function serve(ground: Ground): Promise<void> {
     log.warn({ processes: left }, `${left} processes that an earlier daemon left were ended`);
   const held = new HeldWrites(log);
   const parts = wire(ground, { upSince, tzdata, held, lost: lost.signal });
-  const { workshop, engine, drops, turns, page } = parts;
+  const { workshop, engine, drops, turns, page, telemetry } = parts;
   const manager = serviceManager(log);
   const onHangup = (): void => {
     reload(settings, parts).catch((error: unknown) =>
@@ -160,10 +162,13 @@ async function serve(ground: Ground): Promise<void> {
   manager.ready(`ready: ${status}`);
   void workshop.sweep();
   if (engine.inForce === 0) tellEmpty(options.schedules, log);
+  telemetry.begin();
   await page.begin();
   await drain.done;
   closing = "the page";
   await page.close();
+  closing = "the export of traces";
+  await telemetry.close();
   closing = "the drop folder";
   await drops.close();
   closing = "the runners";
@@ -286,7 +291,21 @@ function wire(
     onError: (error, what) => log.error({ err: error }, `the drop folder: ${what} failed`),
   });
   const page = supervisedPage(ground);
-  return { workshop, engine, definitions, drops, turns, page };
+  const telemetry = supervisedTelemetry(ground);
+  return { workshop, engine, definitions, drops, turns, page, telemetry };
+}
+
+/** The export of traces beside the daemon, which nothing starts yet. */
+function supervisedTelemetry({ options, log, settings }: Ground): SupervisedTelemetry {
+  return new SupervisedTelemetry({
+    clock,
+    log,
+    roots: options,
+    settings: () => settings.current.telemetry,
+    program: () => builtProgram("orchd", "bin"),
+    mark: `${tokenOf(options.runs)}.otlp`,
+    env: process.env,
+  });
 }
 
 /** The page beside the daemon, which nothing starts yet. */
@@ -329,12 +348,13 @@ function loading(
 /** Reads orchd.yaml and the drop folder again. */
 async function reload(
   settings: LiveSettings,
-  { workshop, engine, drops, page }: Parts,
+  { workshop, engine, drops, page, telemetry }: Parts,
 ): Promise<void> {
   await settings.reload(async (fresh: OrchdSettings) => {
     workshop.setSettings(fresh);
     await engine.setSettings(fresh);
     page.refresh();
+    telemetry.refresh();
   });
   await drops.rescan();
 }

@@ -71,6 +71,7 @@ const ARROWS: Record<string, readonly string[]> = {
   page: ["core", "clock", "version", "log", "ledger", "feed", "views"],
   "page/app": ["core", "views"],
   notify: ["core", "clock", "version", "log", "feed", "views"],
+  traces: ["core", "clock", "version", "log", "feed", "views"],
   observe: ["core", "clock", "version", "log"],
   supervise: ["core", "clock", "log"],
   client: ["core", "clock", "ledger", "feed", "views"],

@@ -23,6 +23,7 @@ export interface Programs {
   readonly startDaemon: (options: StartOptions) => Promise<number>;
   readonly servePage: (options: PageOptions) => Promise<number>;
   readonly tellPeople: (options: NotifyOptions) => Promise<number>;
+  readonly exportTraces: (options: ExportOptions) => Promise<number>;
 }
 
 /** A root's metrics. */
@@ -58,6 +59,24 @@ export interface PageOptions extends Roots {
   readonly base: string | undefined;
   /** Called once the page serves. */
   readonly serves: (where: PageAddress) => void;
+  /** Tells a person something in a sentence, on stderr. */
+  readonly tell: (sentence: string) => void;
+}
+
+/** What `orchd export otlp` tells the export. */
+export interface ExportOptions extends Roots {
+  /** The collector; undefined: as orchd.yaml or the environment says. */
+  readonly endpoint: string | undefined;
+  /** A position, or `start`; undefined: where the last export ended, or the ledgers' ends. */
+  readonly from: string | undefined;
+  /** End when all that there is was sent. */
+  readonly once: boolean;
+  /** Add lines of JSON to this file, or give them, in the place of sending. */
+  readonly lines: string | ((text: string) => void) | undefined;
+  /** Called once it reads. @param endpoint without what could hold a token */
+  readonly begins: (endpoint: string) => void;
+  /** Called at the end, with `once`. */
+  readonly ends: (count: { readonly spans: number; readonly refused: number }) => void;
   /** Tells a person something in a sentence, on stderr. */
   readonly tell: (sentence: string) => void;
 }

@@ -97,6 +97,34 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/alerts.ts"),
   },
   {
+    name: "export",
+    positionals: "<what>",
+    describe: "Send traces of runs to an OpenTelemetry collector, and go on where it was",
+    completes: "words",
+    words: ["otlp"],
+    options: {
+      endpoint: {
+        type: "string",
+        describe:
+          "the collector (default: orchd.yaml's `telemetry`, $OTEL_EXPORTER_OTLP_ENDPOINT, " +
+          "or http://localhost:4318); headers are given by $OTEL_EXPORTER_OTLP_HEADERS",
+      },
+      from: {
+        type: "string",
+        describe:
+          "a position of `orchd tail --json`, or start (default: where the last export ended; " +
+          "the first one takes what comes, and the runs that go on)",
+      },
+      once: { type: "boolean", describe: "send what there is, and end" },
+      file: {
+        type: "string",
+        describe: "add OTLP lines of JSON to this file, and send nothing (default: from start)",
+      },
+      stdout: { type: "boolean", describe: "print such lines, and send nothing" },
+    },
+    load: () => import("./commands/export.ts"),
+  },
+  {
     name: "status",
     positionals: "[target]",
     describe:

@@ -9,6 +9,7 @@ import { defined } from "./defined.ts";
 import { checkedDuration } from "./duration.ts";
 import { isLoopback, readListenAddress } from "./listen-address.ts";
 import { notifySchema, resolveNotify, type NotifySettings } from "./notify-settings.ts";
+import { telemetrySchema, type TelemetrySettings } from "./telemetry-settings.ts";
 import { retentionSchema, orchestratorSchema } from "./pipeline.ts";
 import { durationSchema, envSchema, nameSchema } from "./schema-parts.ts";
 import { readZoneName } from "./schedule/zone-name.ts";
@@ -175,6 +176,12 @@ export const orchdSettingsSchema = z
         "who is told what went wrong, by `orchd notify`, which the daemon then starts and " +
           "restarts; default: nobody",
       ),
+    telemetry: telemetrySchema
+      .optional()
+      .describe(
+        "where traces of runs are sent, by `orchd export otlp`, which the daemon then starts and " +
+          "restarts; default: nowhere",
+      ),
   })
   .describe("orchd's settings");
 
@@ -244,6 +251,8 @@ export interface OrchdSettings {
   readonly page?: PageSettings;
   /** Undefined: nobody is told anything. */
   readonly notify?: NotifySettings;
+  /** Undefined: no traces are sent. */
+  readonly telemetry?: TelemetrySettings;
 }
 
 /** The settings if there is no orchd.yaml. */
@@ -301,6 +310,7 @@ export function resolveSettings(
       }),
       page: pageOf(written.page),
       notify: written.notify === undefined ? undefined : resolveNotify(written.notify, zone.zone),
+      telemetry: written.telemetry,
     }),
   };
 }

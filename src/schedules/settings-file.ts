@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { DEFAULT_SETTINGS, orchdSettingsSchema, type OrchdSettings } from "../core/settings.ts";
 import { checkShape } from "../core/shape-faults.ts";
+import type { TelemetrySettings } from "../core/telemetry-settings.ts";
 import type { Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
 import { decodeUtf8, readSourceText, type SourceText } from "./source-text.ts";
@@ -47,6 +48,21 @@ function memberOf(value: unknown, name: string): unknown {
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Where orchd.yaml has traces sent, for a program that loads no module. Undefined: it does not say.
+ *
+ * @throws Error, a sentence, where the file cannot be read or is wrong
+ */
+export function readTelemetrySettings(root: string): TelemetrySettings | undefined {
+  const file = readSettingsFile(join(root, "orchd.yaml"));
+  if (!file.ok) throw new Error(`${file.errors[0]!.file}: ${file.errors[0]!.message}`);
+  if (file.source === undefined) return undefined;
+  const shape = checkShape(orchdSettingsSchema, file.source.value);
+  if (shape.ok) return shape.value.telemetry;
+  const { path, message } = shape.faults[0]!;
+  throw new Error(`orchd.yaml: ${path.join(".")} ${message}`);
 }
 
 /** What the file says. `source` is undefined if there is no file, or nothing in it. */

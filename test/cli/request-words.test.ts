@@ -50,6 +50,7 @@ async function told(words: string, made = shared): Promise<[number, ...string[]]
     commands: [],
     startDaemon: () => Promise.reject(new Error("no daemon is started here")),
     readMetrics: () => Promise.reject(new Error("no metrics are read here")),
+    exportTraces: () => Promise.reject(new Error("no traces are exported here")),
     servePage: () => Promise.reject(new Error("no page is served here")),
     tellPeople: () => Promise.reject(new Error("no page is served here")),
   };

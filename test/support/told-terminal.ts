@@ -98,6 +98,7 @@ export async function command(
     commands: [],
     startDaemon: () => Promise.reject(new Error("no daemon is started here")),
     readMetrics: () => Promise.reject(new Error("no metrics are read here")),
+    exportTraces: () => Promise.reject(new Error("no traces are exported here")),
     servePage: () => Promise.reject(new Error("no page is served here")),
     tellPeople: () => Promise.reject(new Error("no page is served here")),
   };

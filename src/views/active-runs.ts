@@ -1,0 +1,14 @@
+import type { RunStore } from "../ledger/run-store.ts";
+import { readPipeline } from "./pipeline-reading.ts";
+
+/** The runs of all pipelines that have not ended, those that wait among them. */
+export function activeRuns(store: RunStore): string[] {
+  return store.pipelines().flatMap((name) => {
+    try {
+      return [...(readPipeline(store, name)?.state.active.keys() ?? [])];
+    } catch {
+      // Other views say that this ledger cannot be read.
+      return [];
+    }
+  });
+}

@@ -1,0 +1,239 @@
+/** Sending: nothing is lost, the position waits for the collector, a bad span holds up no other. */
+import { describe, expect, it } from "vitest";
+import type { Feed, FeedLine } from "../../src/feed/feed-line.ts";
+import type { Sent } from "../../src/traces/otlp-sender.ts";
+import type { Span } from "../../src/traces/span.ts";
+import { CollectorAway, TraceExport, type ExportOptions } from "../../src/traces/trace-export.ts";
+import { TraceFold } from "../../src/traces/trace-fold.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+const RUN = "p@20261123T020000Z";
+const AT = "2026-11-23T02:00:00.000Z";
+
+/** Lines that come when a test says so. */
+class HandFeed implements Feed {
+  position = "begin";
+  isClosed = false;
+  readonly #lines: FeedLine[] = [];
+  #wake: ((result: IteratorResult<FeedLine, undefined>) => void) | undefined;
+
+  give(line: Record<string, unknown>): void {
+    const seq = Number(line["seq"]);
+    this.#lines.push({
+      position: `after ${seq}`,
+      pipeline: "p",
+      run: RUN,
+      file: "",
+      seq,
+      raw: "",
+      line,
+    });
+    this.#next();
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.#wake?.({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<FeedLine, undefined> {
+    return {
+      next: () =>
+        new Promise((resolve) => {
+          this.#wake = resolve;
+          this.#next();
+        }),
+    };
+  }
+
+  #next(): void {
+    const wake = this.#wake;
+    if (wake === undefined || this.#lines.length === 0) return;
+    this.#wake = undefined;
+    wake({ done: false, value: this.#lines.shift()! });
+  }
+}
+
+function rig(answer: (spans: readonly Span[]) => Sent, options: Partial<ExportOptions> = {}) {
+  const clock = new VirtualClock();
+  const feed = new HandFeed();
+  const sent: (readonly string[])[] = [];
+  const kept: string[] = [];
+  const told: string[] = [];
+  const ends = new AbortController();
+  const work = new TraceExport(
+    {
+      clock,
+      feed,
+      fold: new TraceFold(() => undefined),
+      send: async (spans) => {
+        sent.push(spans.map(({ name }) => name));
+        return answer(spans);
+      },
+      keep: async (position) => void kept.push(position),
+      tell: (clause) => told.push(clause),
+      signal: ends.signal,
+    },
+    { first: [], once: false, mostTries: 3, ...options },
+  );
+  let seq = 0;
+  const give = (line: Record<string, unknown>): void =>
+    feed.give({ seq: (seq += 1), at: AT, ...line });
+  const header = (): void =>
+    give({ type: "run.submitted", run: RUN, pipeline: "p", trigger: {}, params: {} });
+  const skipped = (step: string): void => give({ type: "step.skipped", step, because: "x" });
+  return { clock, feed, sent, kept, told, ends, work, header, skipped };
+}
+
+const TAKEN: Sent = { kind: "taken" };
+
+describe("a stretch of lines", () => {
+  it("is sent a second after its first span, and its position is kept after that", async () => {
+    const { clock, sent, kept, work, header, skipped, ends } = rig(() => TAKEN);
+    const over = work.run();
+    header();
+    skipped("a");
+    await clock.advance(900);
+    expect([sent, kept]).toEqual([[], ["begin"]]);
+    skipped("b");
+    await clock.advance(200);
+    expect([sent, kept]).toEqual([[["a", "b"]], ["begin", "after 3"]]);
+    ends.abort();
+    expect(await over).toEqual({ spans: 2, refused: 0 });
+    expect(clock.timers).toBe(0);
+  });
+
+  it("is sent at once where it has many spans, 512 a request", async () => {
+    const { clock, sent, kept, work, header, skipped, ends } = rig(() => TAKEN);
+    const over = work.run();
+    header();
+    for (let n = 0; n < 1_100; n += 1) skipped(`s${n}`);
+    await clock.until(() => sent.length === 2);
+    expect(sent.map(({ length }) => length)).toEqual([512, 512]);
+    await clock.advance(1_000);
+    expect(sent.map(({ length }) => length)).toEqual([512, 512, 76]);
+    expect(kept).toEqual(["begin", "after 513", "after 1025", "after 1101"]);
+    ends.abort();
+    await over;
+  });
+
+  it("without spans has its position kept within half a minute", async () => {
+    const { clock, sent, kept, work, header, ends } = rig(() => TAKEN);
+    const over = work.run();
+    header();
+    await clock.advance(31_000);
+    expect([sent, kept]).toEqual([[], ["begin", "after 1"]]);
+    ends.abort();
+    await over;
+  });
+});
+
+describe("a collector", () => {
+  it("that is away for a day is tried again, told once an hour, and gets all of it", async () => {
+    let isAway = true;
+    const { clock, sent, kept, told, work, header, skipped, ends } = rig(() =>
+      isAway ? { kind: "later", because: "nothing listens there" } : TAKEN,
+    );
+    const over = work.run();
+    header();
+    skipped("a");
+    await clock.advance(24 * 3_600_000);
+    expect(kept).toEqual(["begin"]);
+    expect(sent.length).toBeGreaterThan(1_400);
+    expect(sent.length).toBeLessThan(1_450);
+    expect(told.length).toBeLessThanOrEqual(24);
+    skipped("b");
+    isAway = false;
+    await clock.advance(62_000);
+    expect(sent.slice(-2)).toEqual([["a"], ["b"]]);
+    expect(kept).toEqual(["begin", "after 2", "after 3"]);
+    expect(told.at(-1)).toBe("the collector takes spans again");
+    ends.abort();
+    await over;
+  });
+
+  it("that asks for time is given it", async () => {
+    const answers: Sent[] = [{ kind: "later", because: "it answers 429", afterMs: 90_000 }, TAKEN];
+    const { clock, sent, work, header, skipped, ends } = rig(() => answers.shift()!);
+    const over = work.run();
+    header();
+    skipped("a");
+    await clock.advance(90_900);
+    expect(sent).toHaveLength(1);
+    await clock.advance(200);
+    expect(sent).toHaveLength(2);
+    ends.abort();
+    await over;
+  });
+
+  it("that refuses a request for one span gets all others", async () => {
+    const { clock, sent, kept, told, work, header, skipped, ends } = rig((spans) =>
+      spans.some(({ name }) => name === "s77")
+        ? { kind: "never", because: "it answers 400" }
+        : TAKEN,
+    );
+    const over = work.run();
+    header();
+    for (let n = 0; n < 100; n += 1) skipped(`s${n}`);
+    await clock.advance(1_000);
+    const taken = sent.filter((names) => !names.includes("s77")).flat();
+    expect(new Set(taken).size).toBe(99);
+    expect(taken).toHaveLength(99);
+    expect(kept.at(-1)).toBe("after 101");
+    expect(told).toEqual([
+      "a span is left out, because the collector refuses them: it answers 400",
+    ]);
+    ends.abort();
+    expect(await over).toEqual({ spans: 99, refused: 1 });
+  });
+
+  it("that takes a part of a request is not sent that part again", async () => {
+    const { clock, sent, kept, told, work, header, skipped, ends } = rig(() => ({
+      kind: "taken",
+      refused: { count: 2, because: "too old" },
+    }));
+    const over = work.run();
+    header();
+    for (const name of ["a", "b", "c"]) skipped(name);
+    await clock.advance(1_000);
+    expect([sent.length, kept.at(-1)]).toEqual([1, "after 4"]);
+    expect(told).toEqual(["2 spans are left out, because the collector refuses them: too old"]);
+    ends.abort();
+    expect(await over).toEqual({ spans: 1, refused: 2 });
+  });
+});
+
+describe("an export", () => {
+  it("of what there is ends when the feed is quiet", async () => {
+    const { clock, sent, kept, work, header, skipped, feed } = rig(() => TAKEN, { once: true });
+    const over = work.run();
+    header();
+    skipped("a");
+    await clock.advance(400);
+    expect(await over).toEqual({ spans: 1, refused: 0 });
+    expect([sent, kept, feed.isClosed]).toEqual([[["a"]], ["begin", "after 2"], true]);
+  });
+
+  it("of what there is gives up after three tries, and keeps no position", async () => {
+    const away: Sent = { kind: "later", because: "nothing listens there" };
+    const { clock, sent, kept, work, header, skipped } = rig(() => away, { once: true });
+    const over = work.run().catch((error: unknown) => error);
+    header();
+    skipped("a");
+    await clock.advance(10_000);
+    expect(await over).toBeInstanceOf(CollectorAway);
+    expect([sent.length, kept]).toEqual([3, ["begin"]]);
+  });
+
+  it("that is told to end while it waits ends, and keeps no position", async () => {
+    const away: Sent = { kind: "later", because: "nothing listens there" };
+    const { clock, kept, work, header, skipped, ends } = rig(() => away);
+    const over = work.run();
+    header();
+    skipped("a");
+    await clock.advance(5_000);
+    ends.abort();
+    await over;
+    expect([kept, clock.timers]).toEqual([["begin"], 0]);
+  });
+});
