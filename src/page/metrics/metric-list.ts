@@ -43,7 +43,9 @@ export const METRICS = {
     name: "orchd_notifications_total",
     type: "counter",
     labels: ["channel", "result"],
-    help: "Messages to people. There is no series while nothing sends any.",
+    help:
+      "Messages to people by channel: sent, given up, and tries that failed. No series before " +
+      "the first try.",
   },
   up: {
     name: "orchd_up",

@@ -13,6 +13,7 @@ import { readSetAside } from "../../ledger/set-aside-file.ts";
 import { VERSION } from "../../version.ts";
 import { contentTypeFor } from "./content-type.ts";
 import { exposition } from "./exposition.ts";
+import { addNotifications, NotificationTotals } from "./notification-totals.ts";
 import { PipelineMetrics, UNUSABLE, type PipelineNumbers } from "./pipeline-numbers.ts";
 import { samplesOf, seconds, sum, together } from "./pipeline-samples.ts";
 import { Samples, type SampleLines } from "./samples.ts";
@@ -38,12 +39,14 @@ export interface MetricsText {
 export class Metrics {
   readonly #store: RunStore;
   readonly #pipelines = new Map<string, PipelineMetrics>();
+  readonly #notifications: NotificationTotals;
   /** The text of each pipeline's samples, and the numbers that it was made of. */
   #texts: ReadonlyMap<string, PipelineText> = new Map();
 
   /** @param runsDir the runs folder */
   constructor(runsDir: string) {
     this.#store = new RunStore(runsDir);
+    this.#notifications = new NotificationTotals(this.#store);
   }
 
   /**
@@ -89,6 +92,7 @@ export class Metrics {
     const read = await this.#read(now, aside);
     const all = read.map(([, numbers]) => numbers);
     addDaemon(root, daemon);
+    addNotifications(root, this.#notifications.read());
     root.add("undecided", {}, sum(all, "undecided"));
     root.add("ledgerBytes", {}, sum(all, "bytes"));
     root.add("oldestRequest", {}, seconds(oldestRequest(requests, now)));
