@@ -4,6 +4,7 @@
  */
 import { NO_TOTALS, type NotifyMessage } from "../core/notify-fold.ts";
 import { unpackNotifyState, type Firing, type NotifyState } from "../core/notify-state.ts";
+import type { PipelineSilence } from "../core/pipeline-state.ts";
 import { iso } from "../core/time.ts";
 import { readNotifyHolder } from "../ledger/notify-holder.ts";
 import { NotifyReader, type NotifyReading } from "../ledger/notify-reading.ts";
@@ -16,6 +17,7 @@ import type {
   MessageView,
   Silence,
 } from "./alerts.ts";
+import { readPipeline } from "./pipeline-reading.ts";
 
 /** The most of each list. */
 const MOST = 200;
@@ -37,8 +39,8 @@ export const NO_SETUP: NotifySetup = { configured: false, channels: new Map() };
 export interface AlertsSource {
   readonly store: RunStore;
   readonly setup: NotifySetup;
-  /** Pipelines that are silent, by their own ledgers; default: as `orchd notify` last knew it. */
-  readonly silences?: readonly Silence[] | undefined;
+  /** Until when nobody is told of a pipeline; default: its ledger is read. */
+  readonly silenceOf?: ((pipeline: string) => PipelineSilence | undefined) | undefined;
   /** Keep it from question to question: it reads what is new. */
   readonly reader?: NotifyReader | undefined;
 }
@@ -50,7 +52,12 @@ export interface AlertsSource {
  * @throws LedgerFormatError if a newer release wrote the ledger; a Node error if it cannot be read
  */
 export function readAlerts(
-  { store, setup, silences, reader = new NotifyReader(store) }: AlertsSource,
+  {
+    store,
+    setup,
+    silenceOf = (name) => readPipeline(store, name)?.state.silence,
+    reader = new NotifyReader(store),
+  }: AlertsSource,
   now: number,
 ): AlertsView {
   const reading = reader.read();
@@ -68,7 +75,7 @@ export function readAlerts(
     sent: (reading?.sent ?? []).slice(0, MOST).map(viewMessage),
     gaveUp: (reading?.gaveUp ?? []).slice(0, MOST).map(viewMessage),
     counts: { firing: firing.length, waiting: waiting.length },
-    silences: (silences ?? silencesOf(state)).filter(({ until }) => Date.parse(until) > now),
+    silences: silencesOf(store, silenceOf, now),
     channels: channelsOf(setup, reading, brokenIn(state)),
   };
 }
@@ -169,19 +176,27 @@ function viewMessage({
   };
 }
 
-function silencesOf({ pipelines }: NotifyState): Silence[] {
-  return [...pipelines].flatMap(([pipeline, { silence }]) =>
-    silence === undefined
-      ? []
-      : [
-          {
-            pipeline,
-            until: iso(silence.until),
-            because: silence.because ?? null,
-            by: silence.by ?? null,
-          },
-        ],
-  );
+/** By the pipelines' own ledgers: `orchd notify` may be down, or behind. The soonest end first. */
+function silencesOf(
+  store: RunStore,
+  silenceOf: (pipeline: string) => PipelineSilence | undefined,
+  now: number,
+): Silence[] {
+  const found = store.pipelines().flatMap((pipeline): Silence[] => {
+    const { until, because, by } = quietly(() => silenceOf(pipeline)) ?? {};
+    if (until === undefined || !(Date.parse(until) > now)) return [];
+    return [{ pipeline, until, because: because ?? null, by: by ?? null }];
+  });
+  return found.toSorted((a, b) => (a.until < b.until ? -1 : 1)).slice(0, MOST);
+}
+
+/** `orchd status` says which ledger cannot be read, and why. */
+function quietly<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
 }
 
 /** Those of orchd.yaml, and those that were used before. */

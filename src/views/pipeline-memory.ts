@@ -9,7 +9,7 @@
 import { statSync } from "node:fs";
 import { defined } from "../core/defined.ts";
 import type { PipelineAbout } from "../core/pipeline-about.ts";
-import type { Backfill, PipelineState } from "../core/pipeline-state.ts";
+import type { Backfill, PipelineSilence, PipelineState } from "../core/pipeline-state.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
 import { runStatus } from "../core/run-status.ts";
 import type { RunStore } from "../ledger/run-store.ts";
@@ -27,6 +27,8 @@ interface StateFacts {
   readonly about: PipelineAbout;
   readonly timezones: readonly string[];
   readonly pausedBecause?: string;
+  /** Nobody is told of it until then; it may have passed. */
+  readonly silence?: PipelineSilence;
   /** The median of its last completed runs, in milliseconds; null without any. */
   readonly usualMs: number | null;
   /** Runs that take far longer than its history. */
@@ -107,6 +109,11 @@ export class PipelineMemory {
     return this.#look(name, now)?.firing;
   }
 
+  /** Until when nobody is told of it; undefined where people are. Throws as `view` does. */
+  silence(name: string, now: number): PipelineSilence | undefined {
+    return this.#look(name, now)?.facts.silence;
+  }
+
   /** How far a run that goes on has come; undefined where its ledger cannot be read. */
   progress(run: string): RunProgress | undefined {
     const size = sizeOf(this.store.runLedger(run));
@@ -157,7 +164,7 @@ function factsOf(state: PipelineState): StateFacts {
   return {
     about: state.about,
     timezones: zonesOf(state),
-    ...defined({ pausedBecause: state.pausedBecause }),
+    ...defined({ pausedBecause: state.pausedBecause, silence: state.silence }),
     usualMs: medianOf(state.durations),
     overdue: active.flatMap(({ run, overdue }) => (overdue === true ? [run] : [])),
     startedAt: new Map(

@@ -9,6 +9,7 @@ import {
   writePipeline,
   writeRun,
 } from "../support/hand-ledger.ts";
+import { writeAlerts } from "../support/made-up-alerts.ts";
 import { idOf, madeUpRoot } from "../support/made-up-root.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 import { openEvents, type EventClient } from "./event-client.ts";
@@ -110,6 +111,17 @@ it("gives one pipeline's lines, or one run's, and short ids, where that is asked
   await pause(50);
   expect(own.events.every(({ id }) => id.startsWith("other/"))).toBe(true);
   own.close();
+});
+
+it("tells streams with short ids, and no others, that notify.jsonl has changed", async () => {
+  const root = madeUpRoot();
+  const rig = await pageRig({}, root);
+  const [short, full] = [await open(rig, "?ids=short"), await open(rig, "")];
+  await writeAlerts(root);
+  await short.until(1, 5_000);
+  expect(short.events).toEqual([{ id: "", data: "notify.jsonl" }]);
+  expect(full.events).toEqual([]);
+  for (const stream of [short, full]) stream.close();
 });
 
 it("refuses a position that is none, and names that are none", async () => {

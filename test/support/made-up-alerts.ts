@@ -61,7 +61,6 @@ export function firingOf(more: Partial<Firing> = {}): Firing {
 /** Alerts of every state. */
 export function alertState(): NotifyState {
   const state = emptyNotifyState();
-  const silence = { until: Date.parse(at(12)), because: "we know", by: "alice" };
   state.pipelines.set("etl", {
     firing: new Map([
       ["failed", firingOf({ count: 3 })],
@@ -69,7 +68,6 @@ export function alertState(): NotifyState {
     ]),
     waits: new Map(),
   });
-  state.pipelines.set("held", { firing: new Map(), waits: new Map(), silence });
   const broken = { kind: "channel_broken", because: "no answer", told: {} } as const;
   state.daemon.set("channel_broken@chat", firingOf({ ...broken, since: at(7), untold: "no_rule" }));
   return state;
@@ -115,12 +113,20 @@ export async function writeAlerts(
   await ledger.close();
 }
 
-/** The made-up root, with alerts. */
+/** The made-up root, with alerts, and with `etl` silent. */
 export async function rootWithAlerts(
   told?: readonly Told[],
   state?: NotifyState,
 ): Promise<TempRoot> {
-  const root = madeUpRoot();
+  const root = madeUpRoot([
+    {
+      type: "pipeline.silenced",
+      at: at(9, 31),
+      until: at(12),
+      because: "we know",
+      by: "alice",
+    },
+  ]);
   await writeAlerts(root, told, state);
   return root;
 }

@@ -18,6 +18,8 @@ export interface Scope {
   readonly run?: string;
   /** Only what the daemon itself records: no line of a pipeline or a run. */
   readonly none?: true;
+  /** Also that notify.jsonl has changed, which is a line without a text. */
+  readonly alerts?: true;
 }
 
 /** A durable line of a ledger. */
@@ -40,6 +42,8 @@ export interface LiveState {
   readonly retryAt?: number;
   readonly problem?: Problem;
 }
+
+const NOTIFY = ".orchd/notify.jsonl";
 
 export const live = signal<LiveState>({ state: "off", lines: 0 });
 
@@ -157,13 +161,15 @@ async function follow(query: string, own: AbortController): Promise<Problem | un
 
 function deliver(lines: readonly FeedLine[]): void {
   if (lines.length === 0) return;
-  live.value = { ...live.value, lines: live.value.lines + lines.length };
+  const { length } = lines.filter(({ file }) => file !== NOTIFY);
+  live.value = { ...live.value, lines: live.value.lines + length };
   for (const line of lines)
     for (const [listener, scope] of listeners) if (concerns(line, scope)) listener(line);
 }
 
 /** Whether a line is about the pipeline or the run. */
-function concerns({ file }: FeedLine, { pipeline, run, none }: Scope): boolean {
+function concerns({ file }: FeedLine, { pipeline, run, none, alerts }: Scope): boolean {
+  if (file === NOTIFY) return alerts === true;
   // What the daemon itself records is about everything.
   if (file.startsWith(".orchd/")) return true;
   if (none === true) return false;
@@ -174,14 +180,18 @@ function concerns({ file }: FeedLine, { pipeline, run, none }: Scope): boolean {
 /** Takes the stream's text as it comes, and gives the lines that are whole. */
 export function parser(): (text: string) => FeedLine[] {
   let rest = "";
-  let [id, data]: [string, string[]] = ["", []];
+  let [id, name, data]: [string, string, string[]] = ["", "", []];
   return (text) => {
     const rows = (rest + text).split(/\r\n|\n|\r/);
     rest = rows.pop() ?? "";
     const found: FeedLine[] = [];
     for (const row of rows) {
-      if (row === "" && data.length > 0) found.push(feedLine(id, data.join("\n")));
-      if (row === "") data = [];
+      if (row === "" && data.length > 0)
+        found.push(
+          name === "notify" ? { file: NOTIFY, seq: 0, text: "" } : feedLine(id, data.join("\n")),
+        );
+      if (row === "") [name, data] = ["", []];
+      else if (row.startsWith("event:")) name = row.slice(6).trimStart();
       else if (row.startsWith("id:")) id = row.slice(3).trimStart();
       else if (row.startsWith("data:")) data.push(row.slice(5).replace(/^ /, ""));
     }

@@ -1,5 +1,7 @@
 /** What may be asked for a pipeline, each with its dialog. */
+import { HOUR_MS } from "../../core/time.ts";
 import type { PipelineRow } from "../../views/overview.ts";
+import { now } from "./clock.ts";
 import { confirmFirst, type Intent } from "./confirm.tsx";
 import { hrefOf } from "./location.ts";
 import { safeText } from "./safe-text.ts";
@@ -43,5 +45,35 @@ export function pauseIntent({ name, paused }: PipelineRow): Intent {
     button: paused ? "Resume it" : "Pause it",
     command: ["orchd", verb, name],
     request: { type: verb, pipeline: name },
+  };
+}
+
+const SILENT_HOURS = 2;
+
+/** What is asked so that nobody is told of a pipeline for two hours. */
+export function silenceIntent(name: string): Intent {
+  const until = new Date(now.value + SILENT_HOURS * HOUR_MS).toISOString();
+  return {
+    title: `Tell nobody of ${name} for ${SILENT_HOURS} hours?`,
+    what: (
+      <p>
+        No message about {safeText(name)} is sent until then. Its schedule goes on, and what still
+        holds then is told after it.
+      </p>
+    ),
+    button: "Silence it",
+    command: ["orchd", "silence", name, "--for", `${SILENT_HOURS}h`],
+    request: { type: "silence", pipeline: name, until },
+  };
+}
+
+/** What is asked so that people are told of a pipeline again. */
+export function endSilenceIntent(name: string): Intent {
+  return {
+    title: `Tell people of ${name} again?`,
+    what: <p>What holds now is told at once, as the rules say.</p>,
+    button: "End the silence",
+    command: ["orchd", "silence", name, "--end"],
+    request: { type: "silence", pipeline: name, until: null },
   };
 }

@@ -39,18 +39,18 @@ const AT_LEAST_EVERY_MS = 15_000;
 export function useView<T>(route: string | null, scope: Scope = {}): View<T> {
   const [held, setHeld] = useState<Held<T>>({ route, value: undefined, problem: undefined });
   const ask = useRef<() => void>(() => {});
-  const { pipeline, run, none } = scope;
+  const { pipeline, run, none, alerts } = scope;
   useEffect(() => {
     if (route === null) return;
     const poll = new Poll<T>(route, setHeld);
     ask.current = () => poll.want(0);
-    const stop = listen(defined({ pipeline, run, none }), () => poll.want());
+    const stop = listen(defined({ pipeline, run, none, alerts }), () => poll.want());
     poll.want(0);
     return () => {
       stop();
       poll.end();
     };
-  }, [route, pipeline, run, none]);
+  }, [route, pipeline, run, none, alerts]);
   const isOther = pathOf(held.route) !== pathOf(route);
   return {
     value: isOther ? undefined : held.value,

@@ -6,11 +6,15 @@
  * one line and the socket's buffer, however slow its client is. A client that takes nothing for
  * long is dropped: with the id of its last event it goes on where it was. There is one feed hub for
  * all, and it is opened with the first stream.
+ *
+ * A stream with short ids is also told, by an event `notify`, that notify.jsonl has changed: the
+ * app then reads its alerts again.
  */
 import type { ServerResponse } from "node:http";
 import { FeedHub } from "../../feed/feed-hub.ts";
 import type { Feed } from "../../feed/feed-line.ts";
 import type { RunStore } from "../../ledger/run-store.ts";
+import { NotifyWatch } from "./notify-watch.ts";
 import { refusal } from "./problem.ts";
 
 /** The most streams at once. */
@@ -32,6 +36,7 @@ export interface StreamQuery {
 
 interface Stream {
   readonly outgoing: ServerResponse;
+  readonly short: boolean;
   readonly feed: Feed;
 }
 
@@ -40,12 +45,14 @@ export class EventStreams {
   readonly #store: RunStore;
   readonly #most: number;
   readonly #open = new Set<Stream>();
+  readonly #notify: NotifyWatch;
   #hub: FeedHub | undefined;
   #pings: NodeJS.Timeout | undefined;
 
   constructor(store: RunStore, most = MOST_STREAMS) {
     this.#store = store;
     this.#most = most;
+    this.#notify = new NotifyWatch(store.notifyLedger, () => this.#tellOfNotify());
   }
 
   /** How many are open. */
@@ -69,12 +76,14 @@ export class EventStreams {
         503,
         `${this.#most} event streams are open, and no more are served at once; try again later.`,
       );
-    const stream = { outgoing, feed: this.#subscribe(query) };
+    const stream = { outgoing, short: query.short, feed: this.#subscribe(query) };
     this.#open.add(stream);
+    this.#lookAtNotify();
     this.#pings ??= setInterval(() => this.#ping(), PING_MS).unref();
     const leave = (): void => {
       stream.feed.close();
       this.#open.delete(stream);
+      this.#lookAtNotify();
     };
     outgoing.on("close", leave).on("error", leave);
     outgoing.writeHead(200, {
@@ -94,6 +103,7 @@ export class EventStreams {
   close(): void {
     clearInterval(this.#pings);
     this.#pings = undefined;
+    this.#notify.on = false;
     for (const { outgoing, feed } of this.#open) {
       feed.close();
       outgoing.end();
@@ -127,6 +137,17 @@ export class EventStreams {
     } finally {
       outgoing.destroy();
     }
+  }
+
+  #lookAtNotify(): void {
+    this.#notify.on = [...this.#open].some(({ short }) => short);
+  }
+
+  /** An event with a name and without an id: no client resumes at it, and most do not see it. */
+  #tellOfNotify(): void {
+    for (const { outgoing, short } of this.#open)
+      if (short && !outgoing.writableNeedDrain)
+        outgoing.write("event: notify\ndata: notify.jsonl\n\n");
   }
 
   #ping(): void {

@@ -25,7 +25,11 @@ export const EVENTS: RouteShape = {
     ids: z
       .enum(["full", "short"])
       .optional()
-      .meta({ description: "short: `FILE:SEQ` alone, and no stream can go on from it" }),
+      .meta({
+        description:
+          "short: `FILE:SEQ` alone, and no stream can go on from it; an event `notify`, without " +
+          "an id, tells that the answer of /alerts has changed",
+      }),
   }),
   answer: z.string(),
 };

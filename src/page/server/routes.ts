@@ -403,9 +403,11 @@ const alerts = route({
   params: z.strictObject({}),
   answer: alertsShape,
   isShared: true,
-  async read({ store, notifications, notifySetup, now }) {
+  async read({ store, memory, notifications, notifySetup, now }) {
     const setup = await notifySetup();
-    return readAlerts({ store, setup, reader: notifications }, now());
+    const at = now();
+    const silenceOf = (name: string) => memory.silence(name, at);
+    return readAlerts({ store, setup, silenceOf, reader: notifications }, at);
   },
 });
 

@@ -26,7 +26,7 @@ describe("messages to people", () => {
     expect(parseMetrics((await metrics.text(NOW)).body).keysOf(NAME)).toHaveLength(6);
   });
 
-  it("never go back: not by rotation, removal, a torn tail or a file of a newer release", async () => {
+  it("never go back: by no rotation, removal, torn tail or file of a newer release", async () => {
     const root = tempRoot();
     const told = Array.from(
       { length: 200 },

@@ -7,13 +7,13 @@ import { now } from "../clock.ts";
 import { hrefOf } from "../location.ts";
 import { safeText } from "../safe-text.ts";
 import { sentence } from "../sentence.ts";
-import { comingText, countText, durationText } from "../words.ts";
+import { comingText, countText, durationText, someText } from "../words.ts";
 import { shortTime, zoned } from "../zone.ts";
 
 const SHOWN = 3;
 
 export function Questions({ view }: { view: Overview }) {
-  const { slots, running, next, changes } = view;
+  const { slots, running, next, changes, alerts } = view;
   return (
     <section class="questions" aria-label="What there is to know">
       <Question title="Did it run?">
@@ -21,10 +21,18 @@ export function Questions({ view }: { view: Overview }) {
           <DidItRun view={view} />
         </p>
       </Question>
-      <Question title="What did not, and why?" isBad={slots.failed + slots.missed > 0}>
+      <Question
+        title="What did not, and why?"
+        isBad={slots.failed + slots.missed > 0 || alerts !== undefined}
+      >
         <p>
           <WhatDidNot view={view} />
         </p>
+        {alerts !== undefined && (
+          <p>
+            <a href={hrefOf(["alerts"])}>{untoldText(alerts)}</a>
+          </p>
+        )}
       </Question>
       <Question title="What runs now?">
         {running.length === 0 && <p class="mute">Nothing runs.</p>}
@@ -132,6 +140,16 @@ function WhatDidNot({ view }: { view: Overview }) {
       .
     </>
   );
+}
+
+/** `2 messages to people were given up, and channel chat takes none.` */
+function untoldText({ gaveUp, broken }: NonNullable<Overview["alerts"]>): string {
+  const lost = `${countText(gaveUp, "message")} to people ${gaveUp === 1 ? "was" : "were"} given up`;
+  const one = broken.length === 1;
+  const names = safeText(someText(broken));
+  const dead = `${one ? "channel" : "channels"} ${names} ${one ? "takes" : "take"} no messages`;
+  const parts = [gaveUp > 0 ? lost : undefined, broken.length > 0 ? dead : undefined];
+  return `${sentence(parts.filter((part) => part !== undefined).join(", and "))}.`;
 }
 
 /** The downtimes, and where there was none the most frequent reason. */

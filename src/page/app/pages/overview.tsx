@@ -31,7 +31,9 @@ const STATES: readonly (readonly [
 const FIRST_STRIPS = 60;
 
 export function Overview() {
-  const { value, problem } = useView<OverviewView>(`overview?strips=${FIRST_STRIPS}`);
+  const { value, problem } = useView<OverviewView>(`overview?strips=${FIRST_STRIPS}`, {
+    alerts: true,
+  });
   useEffect(() => {
     offered.value = commonZone((value?.pipelines ?? []).map(({ timezones }) => timezones));
   }, [value]);

@@ -9,7 +9,7 @@ import { useKeys } from "../keys.ts";
 import { hrefOf } from "../location.ts";
 import { Status } from "../marks.tsx";
 import type { PageProps } from "../page-props.ts";
-import { askToPause, pauseIntent } from "../pipeline-requests.tsx";
+import { askToPause, pauseIntent, silenceIntent } from "../pipeline-requests.tsx";
 import { NextSlots } from "../pipeline/next-slots.tsx";
 import { Outlook } from "../pipeline/outlook.tsx";
 import { ParamsForm } from "../pipeline/params-form.tsx";
@@ -124,6 +124,7 @@ function Actions({ page }: { readonly page: PipelinePage }): JSX.Element {
         Run…
       </a>
       <AskButton intent={pauseIntent(page)} text={paused ? "Resume" : "Pause"} />
+      <AskButton intent={silenceIntent(name)} text="Silence…" note="no messages for 2h" />
       <a class="button" href={hrefOf(["backfill"], { pipeline: name })}>
         Backfill… <small>the price first</small>
       </a>
