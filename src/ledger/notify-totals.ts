@@ -4,7 +4,7 @@
  * rotations, so none goes back while the ledger is whole.
  */
 import type { NotifyEvent } from "../core/notify-event.ts";
-import { emptyNotifyState, evolveNotify, type ChannelTotals } from "../core/notify-fold.ts";
+import { emptyNotifyRecord, evolveNotify, type ChannelTotals } from "../core/notify-fold.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { readTail } from "./ledger-reader.ts";
 import type { RunStore } from "./run-store.ts";
@@ -22,15 +22,15 @@ export interface NotifyTotals {
  * @throws LedgerFormatError if a newer release wrote it; a Node error if it cannot be read
  */
 export function readNotifyTotals(store: RunStore): NotifyTotals {
-  const state = emptyNotifyState();
+  const record = emptyNotifyRecord();
   let isDamaged = false;
   try {
     const { end } = readTail<NotifyEvent>(store.notifyLedger, "notify.checkpoint", {
-      each: (line) => evolveNotify(state, line),
+      each: (line) => evolveNotify(record, line),
     });
     isDamaged = end === "damaged";
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
   }
-  return { totals: state.totals, isDamaged };
+  return { totals: record.totals, isDamaged };
 }
