@@ -144,7 +144,8 @@ function WhatDidNot({ view }: { view: Overview }) {
 
 /** `2 messages to people were given up, and channel chat takes none.` */
 function untoldText({ gaveUp, broken }: NonNullable<Overview["alerts"]>): string {
-  const lost = `${countText(gaveUp, "message")} to people ${gaveUp === 1 ? "was" : "were"} given up`;
+  const were = gaveUp === 1 ? "was" : "were";
+  const lost = `${countText(gaveUp, "message")} to people ${were} given up`;
   const one = broken.length === 1;
   const names = safeText(someText(broken));
   const dead = `${one ? "channel" : "channels"} ${names} ${one ? "takes" : "take"} no messages`;
