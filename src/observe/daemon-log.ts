@@ -1,5 +1,7 @@
+import { fstatSync } from "node:fs";
 import pino from "pino";
 
+const STDERR = 2;
 const VARIABLE = "ORCHD_LOG_LEVEL";
 const LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
 
@@ -14,7 +16,8 @@ export function badLogLevel(): string | undefined {
 
 /**
  * Opens the daemon's log on stderr: JSON Lines, or for people. `ORCHD_LOG_LEVEL` says from which
- * level on it keeps lines; default: info.
+ * level on it keeps lines; default: info. Where stderr is systemd's journal, each entry has its
+ * priority.
  */
 export function openDaemonLog(pretty: boolean): pino.Logger {
   const level = process.env[VARIABLE] ?? "info";
@@ -32,5 +35,40 @@ export function openDaemonLog(pretty: boolean): pino.Logger {
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  return pino(options, pino.destination({ dest: 2, sync: true }));
+  const destination = pino.destination({ dest: 2, sync: true });
+  return pino(options, isJournal() ? withPriorities(destination) : destination);
+}
+
+/**
+ * Whether stderr is systemd's journal: `JOURNAL_STREAM` names the device and inode of the stream
+ * that the journal reads. A child inherits the variable, and perhaps another stderr.
+ */
+function isJournal(): boolean {
+  const named = process.env["JOURNAL_STREAM"];
+  if (named === undefined) return false;
+  try {
+    const { dev, ino } = fstatSync(STDERR, { bigint: true });
+    return named === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
+}
+
+/** Puts `<N>` before each line: the journal takes it off, and makes it the entry's `PRIORITY`. */
+function withPriorities(destination: pino.DestinationStream): pino.DestinationStream {
+  const stream = {
+    // Pino sets `lastLevel` before each line.
+    [Symbol.for("pino.metadata")]: true,
+    lastLevel: 0,
+    write: (line: string): void => destination.write(`<${priorityOf(stream.lastLevel)}>${line}`),
+  };
+  return stream;
+}
+
+/** The priority of syslog, from 0 (emergency) to 7 (debug), of a level of pino's. */
+function priorityOf(level: number): number {
+  if (level >= 60) return 2;
+  if (level >= 50) return 3;
+  if (level >= 40) return 4;
+  return level >= 30 ? 6 : 7;
 }
