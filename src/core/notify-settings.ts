@@ -26,6 +26,9 @@ const trusted = text
   .optional()
   .describe("a file with the certificates that are trusted, from the root; default: Node's");
 
+const kindOf = <const K extends string>(kind: K): z.ZodLiteral<K> =>
+  z.literal(kind).describe("how it is sent; each kind has its own keys");
+
 const common = {
   timeout: period.optional().describe("how long one try may take; default: 30s"),
   template: text
@@ -46,7 +49,7 @@ const web = { ca: trusted, ...common };
 /** How one channel is reached: one block a kind. */
 export const channelSchema = z.discriminatedUnion("kind", [
   z.strictObject({
-    kind: z.literal("mail").describe("how it is sent; each kind has its own keys"),
+    kind: kindOf("mail"),
     to: z.array(text).min(1).describe("who gets it: ops@example.org, or Name <ops@example.org>"),
     from: text.optional().describe("default: orchd@ and the machine's name"),
     smtp: z
@@ -76,7 +79,7 @@ export const channelSchema = z.discriminatedUnion("kind", [
     ...common,
   }),
   z.strictObject({
-    kind: z.literal("webhook"),
+    kind: kindOf("webhook"),
     url: address,
     sign: secretSchema
       .optional()
@@ -87,32 +90,32 @@ export const channelSchema = z.discriminatedUnion("kind", [
       .describe("headers of the request, beside orchd's own; default: none"),
     ...web,
   }),
-  z.strictObject({ kind: z.literal("slack"), url: address, ...web }),
-  z.strictObject({ kind: z.literal("discord"), url: address, ...web }),
-  z.strictObject({ kind: z.literal("teams"), url: address, ...web }),
+  z.strictObject({ kind: kindOf("slack"), url: address, ...web }),
+  z.strictObject({ kind: kindOf("discord"), url: address, ...web }),
+  z.strictObject({ kind: kindOf("teams"), url: address, ...web }),
   z.strictObject({
-    kind: z.literal("ntfy"),
+    kind: kindOf("ntfy"),
     url: textOrSecret.describe("with the topic: https://ntfy.sh/my-topic"),
     token: secretSchema.optional().describe("default: none"),
     priority: z.int().min(1).max(5).optional().describe("default: the server's"),
     ...web,
   }),
   z.strictObject({
-    kind: z.literal("gotify"),
+    kind: kindOf("gotify"),
     url: address,
     token: secretSchema.describe("the token of the application or the bot"),
     priority: z.int().min(0).max(10).optional().describe("default: the server's"),
     ...web,
   }),
   z.strictObject({
-    kind: z.literal("telegram"),
+    kind: kindOf("telegram"),
     token: secretSchema.describe("the token of the application or the bot"),
     chat: z.union([text, z.int()]).describe("the chat's number, or @name"),
     url: text.optional().describe("default: https://api.telegram.org"),
     ...web,
   }),
   z.strictObject({
-    kind: z.literal("pagerduty"),
+    kind: kindOf("pagerduty"),
     key: secretSchema.describe("the integration's routing key"),
     url: text.optional().describe("default: https://events.pagerduty.com/v2/enqueue"),
     source: text
@@ -121,7 +124,7 @@ export const channelSchema = z.discriminatedUnion("kind", [
     ...web,
   }),
   z.strictObject({
-    kind: z.literal("command"),
+    kind: kindOf("command"),
     run: z.array(z.string()).min(1).describe("the program and its words: never a shell's text"),
     env: z
       .record(z.string(), textOrSecret)

@@ -62,17 +62,8 @@ function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknow
       }));
     case "invalid_type":
       return [{ path, message: typeFault(issue.expected, value) }];
-    case "invalid_value": {
-      const values = issue.values.map(String);
-      return [
-        {
-          path,
-          message:
-            `must be one of ${values.join(", ")}, not ${shown(value)}` +
-            (typeof value === "string" ? didYouMean(value, values) : ""),
-        },
-      ];
-    }
+    case "invalid_value":
+      return [{ path, message: choiceFault(issue.values.map(String), value) }];
     case "too_small":
       return [{ path, message: sizeFault(issue, "Too small", `at least ${issue.minimum}`, value) }];
     case "too_big":
@@ -106,6 +97,10 @@ function unionFaults(
   root: unknown,
   value: unknown,
 ): Fault[] {
+  // Blocks that a member tells apart, and it is none of them.
+  const { options } = issue as { readonly options?: readonly unknown[] };
+  if (options !== undefined && issue.errors.length === 0)
+    return [{ path, message: choiceFault(options.map(String), value) }];
   const branches = issue.errors.filter((issues) => issues.length > 0);
   const fitting = branches.filter(
     (issues) => !issues.some((one) => one.code === "invalid_type" && one.path.length === 0),
@@ -123,8 +118,17 @@ function unionFaults(
   return [{ path, message: `must be ${wanted}, not ${kindOf(value)}` }];
 }
 
+function choiceFault(values: readonly string[], value: unknown): string {
+  const choice = `one of ${values.join(", ")}`;
+  if (value === undefined) return `is missing; it must be ${choice}`;
+  return (
+    `must be ${choice}, not ${shown(value)}` +
+    (typeof value === "string" ? didYouMean(value, values) : "")
+  );
+}
+
 function unknownKey(key: string, path: FieldPath, schema: z.ZodType, parent: unknown): string {
-  const known = keysAt(schema, path).filter(
+  const known = keysAt(schema, path, parent).filter(
     (one) => parent === null || typeof parent !== "object" || !Object.hasOwn(parent, one),
   );
   const near = didYouMean(key, known);
@@ -140,8 +144,8 @@ function unknownKey(key: string, path: FieldPath, schema: z.ZodType, parent: unk
     : `is not known here; known are ${known.join(", ")}`;
 }
 
-/** The keys that are allowed at a place. */
-function keysAt(schema: z.ZodType, path: FieldPath): string[] {
+/** The keys that are allowed at a place. Of blocks that a member tells apart: those of `value`. */
+function keysAt(schema: z.ZodType, path: FieldPath, value: unknown): string[] {
   let here: z.core.$ZodType[] = bare(schema);
   for (const part of path) {
     here = here.flatMap((one) => {
@@ -154,8 +158,21 @@ function keysAt(schema: z.ZodType, path: FieldPath): string[] {
     });
   }
   return [
-    ...new Set(here.flatMap((one) => (one instanceof z.ZodObject ? Object.keys(one.shape) : []))),
+    ...new Set(
+      here.flatMap((one) =>
+        one instanceof z.ZodObject && isMeant(one, value) ? Object.keys(one.shape) : [],
+      ),
+    ),
   ];
+}
+
+/** Whether each member that has one value only has that value. */
+function isMeant({ shape }: z.ZodObject, value: unknown): boolean {
+  return Object.entries(shape).every(
+    ([name, member]) =>
+      !(member instanceof z.ZodLiteral) ||
+      (value as { readonly [name: string]: unknown } | null)?.[name] === member.value,
+  );
 }
 
 /** The key under which a misplaced key is allowed. Looks one level down. */

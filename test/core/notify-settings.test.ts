@@ -101,8 +101,19 @@ describe("notify: of orchd.yaml", () => {
     [{ channels: { ops }, rules: [{ to: ["ops"], on: ["fail"] }] }, /^notify\.rules\.0\.on\.0 /],
     [{ channels: { ops }, rules: [{ to: ["ops"], repeat: 0 }] }, /repeat must be more than 0/],
     [{ channels: { ops }, rules: [{ to: ["ops"], group: "soon" }] }, /group must be a duration/],
-    [{ channels: { ops: { kind: "sms" } } }, /^notify\.channels\.ops/],
-    [{ channels: { ops: { ...ops, tokn: "x" } } }, /^notify\.channels\.ops/],
+    [
+      { channels: { ops: { kind: "slak" } } },
+      /^notify\.channels\.ops\.kind must be one of mail, .*, not "slak"; did you mean "slack"\?$/,
+    ],
+    [
+      { channels: { ops: {} } },
+      /^notify\.channels\.ops\.kind is missing; it must be one of mail, /,
+    ],
+    [
+      { channels: { chat: { ...chat, smtp: {} } } },
+      /^notify\.channels\.chat\.smtp is not known here; known are (?!.*to,).*template$/,
+    ],
+    [{ channels: { ops: { ...ops, sing: { secret: "X" } } } }, /sing is .*; did you mean "sign"\?/],
     [{ chanels: {} }, /chanels/],
   ])("says what is wrong in %j", (notify, message) => {
     expect(faults(notify)).toEqual([expect.stringMatching(message)]);
