@@ -5,6 +5,7 @@ import type { Alert } from "../src/core/alert.ts";
 import { didYouMean } from "../src/core/did-you-mean.ts";
 import { parseRunId } from "../src/core/run-id.ts";
 import type { NotifySettings } from "../src/core/notify-settings.ts";
+import type { EnvValue } from "../src/core/snapshot.ts";
 import type { RunStore } from "../src/ledger/run-store.ts";
 import type { TimedChannel } from "../src/notify/deliveries.ts";
 import { makeMessage } from "../src/notify/message-maker.ts";
@@ -20,6 +21,8 @@ export interface NotifyInForce {
   readonly notify: NotifySettings;
   readonly timezone: string;
   readonly keepDays: number;
+  /** `env` of orchd.yaml, which commands get. */
+  readonly variables: Readonly<Record<string, EnvValue>>;
 }
 
 /** What a trial needs. */

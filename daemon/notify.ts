@@ -9,7 +9,6 @@
 import { hostname } from "node:os";
 import type { NotifyOptions } from "../src/cli/command.ts";
 import { systemClock } from "../src/clock.ts";
-import type { NotifySettings } from "../src/core/notify-settings.ts";
 import { foreignRunsFolder, makeRunsFolder } from "../src/engine/runs-folder.ts";
 import { whyFull } from "../src/disk/room.ts";
 import { SecretFiles } from "../src/disk/secret-files.ts";
@@ -78,7 +77,7 @@ export async function runNotify(options: NotifyOptions): Promise<number> {
   const store = new RunStore(options.runs);
   const secrets = new ChannelSecrets(new SecretFiles([process.env["CREDENTIALS_DIRECTORY"]]));
   secrets.learn(inForce.notify);
-  const make = (name: string): TimedChannel => channelOf(name, inForce.notify, secrets, options);
+  const make = (name: string): TimedChannel => channelOf(name, inForce, secrets, options);
   const trial = { options, store, secrets, make, ...inForce };
   if (options.test !== undefined) return tryChannel(options.test, trial);
   if (options.replay !== undefined) return tryReplay(options.replay, trial);
@@ -183,9 +182,9 @@ async function readSettings(
   const { bundles } = new RunStore(options.runs);
   const read = await loadSettings(options.root, bundles, { modules: "later" });
   if (!read.ok) return { ok: false, because: read.errors.map(formatProblem) };
-  const { notify, timezone, retention } = read.settings;
+  const { notify, timezone, retention, env: variables } = read.settings;
   if (notify !== undefined)
-    return { ok: true, inForce: { notify, timezone, keepDays: retention.keepDays } };
+    return { ok: true, inForce: { notify, timezone, keepDays: retention.keepDays, variables } };
   const because =
     "orchd.yaml has no `notify`, so there is nobody to tell: give it channels and rules, as " +
     "docs/alerts.md shows.";
@@ -194,18 +193,21 @@ async function readSettings(
 
 function channelOf(
   name: string,
-  notify: NotifySettings,
+  { notify, variables }: NotifyInForce,
   secrets: ChannelSecrets,
   { root }: NotifyOptions,
 ): TimedChannel {
   const settings = notify.channels[name]!;
-  const host = { clock, env: process.env, root, machine: hostname() };
+  const host = { clock, env: process.env, root, machine: hostname(), variables };
   return { channel: makeChannel(name, settings, secrets, host), timeoutMs: settings.timeoutMs };
 }
 
-function channelsOf({ inForce: { notify }, secrets, options }: Ground): Map<string, TimedChannel> {
+function channelsOf({ inForce, secrets, options }: Ground): Map<string, TimedChannel> {
   return new Map(
-    Object.keys(notify.channels).map((name) => [name, channelOf(name, notify, secrets, options)]),
+    Object.keys(inForce.notify.channels).map((name) => [
+      name,
+      channelOf(name, inForce, secrets, options),
+    ]),
   );
 }
 

@@ -41,9 +41,12 @@ export function makeChannel(
           maskedAlert(message, secrets),
           AbortSignal.any([signal, late.signal]),
         );
-        return !sent.ok && host.clock.monotonic() - begin >= timeoutMs
-          ? { ...sent, because: `${sent.because} (${formatDuration(timeoutMs)})` }
-          : sent;
+        if (sent.ok) return sent;
+        // It is a clause of other sentences.
+        const because = sent.because.replace(/(?<!\.)\.$/, "");
+        const isLate = host.clock.monotonic() - begin >= timeoutMs;
+        const after = isLate ? ` (${formatDuration(timeoutMs)})` : "";
+        return { ...sent, because: `${because}${after}` };
       } catch (error) {
         // Its file is gone where a new release was put in the place of this one.
         loaded = undefined;

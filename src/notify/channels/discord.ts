@@ -7,7 +7,7 @@
 import type { ChannelSettings } from "../../core/notify-settings.ts";
 import type { Message } from "../channel.ts";
 import { addressOf } from "./address.ts";
-import { clipped, unmentioned, wellFormedJson } from "./plain-text.ts";
+import { belowTitle, clipped, unmentioned, wellFormedJson } from "./plain-text.ts";
 import { JSON_HEADERS, type WebAnswer, type WebKind } from "./web-kind.ts";
 
 type DiscordSettings = Extract<ChannelSettings, { kind: "discord" }>;
@@ -44,11 +44,12 @@ function versioned(url: URL): URL {
   return url;
 }
 
-function discordBody({ alert, title, text, url }: Message): unknown {
+function discordBody(message: Message): unknown {
+  const { alert, title, url } = message;
   // As a link of the embed, an address that Discord does not like would cost the whole message.
   const foot = url === undefined || url.length > LINK ? "" : `\n<${url.replaceAll(">", "%3E")}>`;
   const room = DESCRIPTION - 2 * (FENCE.length + 1) - foot.length;
-  const code = clipped(unmentioned(text).replaceAll("`", "`\u200B"), room);
+  const code = clipped(unmentioned(belowTitle(message)).replaceAll("`", "`\u200B"), room);
   return {
     allowed_mentions: { parse: [] },
     embeds: [

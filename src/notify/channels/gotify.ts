@@ -1,20 +1,21 @@
 /** Gotify: a message of an application, as plain text. The server sets no limits of its own. */
 import type { ChannelSettings } from "../../core/notify-settings.ts";
 import { addressOf } from "./address.ts";
-import { wellFormedJson } from "./plain-text.ts";
+import { belowTitle, wellFormedJson } from "./plain-text.ts";
 import { JSON_HEADERS, type WebKind } from "./web-kind.ts";
 
 type GotifySettings = Extract<ChannelSettings, { kind: "gotify" }>;
 
 /** Posts as an application. */
 export const gotify: WebKind<GotifySettings> = {
-  posts(settings, { title, text, url: page }, secrets) {
+  posts(settings, message, secrets) {
+    const { title, url: page } = message;
     const url = addressOf(settings.url, secrets);
     // The server may be below a path of its own.
     url.pathname = url.pathname.replace(/(?:\/message)?\/*$/, "/message");
     const body = {
       title: title,
-      message: text,
+      message: belowTitle(message),
       ...(settings.priority === undefined ? {} : { priority: settings.priority }),
       extras: {
         "client::display": { contentType: "text/plain" },

@@ -6,7 +6,7 @@
  */
 import type { ChannelSettings } from "../../core/notify-settings.ts";
 import { addressOf } from "./address.ts";
-import { clippedBytes, oneLine } from "./plain-text.ts";
+import { belowTitle, clippedBytes, oneLine } from "./plain-text.ts";
 import type { WebKind } from "./web-kind.ts";
 
 type NtfySettings = Extract<ChannelSettings, { kind: "ntfy" }>;
@@ -18,7 +18,8 @@ const WORD_BYTES = 45;
 
 /** Publishes to a topic. */
 export const ntfy: WebKind<NtfySettings> = {
-  posts(settings, { alert, title, text, url }, secrets) {
+  posts(settings, message, secrets) {
+    const { alert, title, url } = message;
     const page = url === undefined ? undefined : headerUrl(url);
     const tags = [alert.kind === "recovered" ? "white_check_mark" : "rotating_light"];
     return [
@@ -34,7 +35,7 @@ export const ntfy: WebKind<NtfySettings> = {
             ? {}
             : { Authorization: `Bearer ${secrets.read(settings.token)}` }),
         },
-        body: clippedBytes(text, BODY),
+        body: clippedBytes(belowTitle(message), BODY),
       },
     ];
   },

@@ -34,6 +34,21 @@ export function clippedBytes(text: string, limit: number): string {
   return `${bytes.toString("utf8", 0, end)}…`;
 }
 
+/**
+ * A message's text for a receiver that shows the title by itself: without its first line where that
+ * is the title, and without blank lines at its ends.
+ */
+export function belowTitle({
+  title,
+  text,
+}: {
+  readonly title: string;
+  readonly text: string;
+}): string {
+  const rest = text.startsWith(`${title}\n`) ? text.slice(title.length) : text;
+  return rest.replaceAll(/^\n+|\s+$/g, "");
+}
+
 /** A text on one line, without blanks at its ends; at most `limit` UTF-16 code units. */
 export const oneLine = (text: string, limit: number): string =>
   clipped(text.replaceAll(/\s+/g, " ").trim(), limit);

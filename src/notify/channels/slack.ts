@@ -10,7 +10,7 @@
 import type { ChannelSettings } from "../../core/notify-settings.ts";
 import type { Message } from "../channel.ts";
 import { addressOf } from "./address.ts";
-import { clipped, pieces, unmentioned, wellFormedJson } from "./plain-text.ts";
+import { belowTitle, clipped, pieces, unmentioned, wellFormedJson } from "./plain-text.ts";
 import { JSON_HEADERS, type WebKind } from "./web-kind.ts";
 
 type SlackSettings = Extract<ChannelSettings, { kind: "slack" }>;
@@ -30,7 +30,9 @@ export const slack: WebKind<SlackSettings> = {
   },
 };
 
-function slackBody({ title, text, url }: Message): unknown {
+function slackBody(message: Message): unknown {
+  const { title, url } = message;
+  const text = belowTitle(message);
   const plain = (type: string, words: string): unknown => ({
     type,
     text: { type: "plain_text", text: words, emoji: false },

@@ -8,7 +8,7 @@
 import type { ChannelSettings } from "../../core/notify-settings.ts";
 import type { Message } from "../channel.ts";
 import { addressOf } from "./address.ts";
-import { clipped, wellFormedJson } from "./plain-text.ts";
+import { belowTitle, clipped, wellFormedJson } from "./plain-text.ts";
 import { JSON_HEADERS, type WebAnswer, type WebKind } from "./web-kind.ts";
 
 type TeamsSettings = Extract<ChannelSettings, { kind: "teams" }>;
@@ -34,7 +34,8 @@ export const teams: WebKind<TeamsSettings> = {
   },
 };
 
-function teamsBody({ title, text, url }: Message): unknown {
+function teamsBody(message: Message): unknown {
+  const { title, url } = message;
   return {
     type: "message",
     attachments: [
@@ -46,7 +47,10 @@ function teamsBody({ title, text, url }: Message): unknown {
           type: "AdaptiveCard",
           version: "1.4",
           msteams: { width: "Full" },
-          body: [line(title, { weight: "Bolder", size: "Medium" }, "Default"), ...linesOf(text)],
+          body: [
+            line(title, { weight: "Bolder", size: "Medium" }, "Default"),
+            ...linesOf(belowTitle(message)),
+          ],
           ...(url === undefined || url.length > LINK
             ? {}
             : { actions: [{ type: "Action.OpenUrl", title: "Open in orchd", url }] }),

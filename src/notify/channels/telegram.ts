@@ -8,7 +8,7 @@ import { defined } from "../../core/defined.ts";
 import type { ChannelSettings } from "../../core/notify-settings.ts";
 import type { Message, Sent } from "../channel.ts";
 import { addressOf } from "./address.ts";
-import { clipped, oneLine, wellFormedJson } from "./plain-text.ts";
+import { belowTitle, clipped, oneLine, wellFormedJson } from "./plain-text.ts";
 import { JSON_HEADERS, type WebAnswer, type WebKind } from "./web-kind.ts";
 
 type TelegramSettings = Extract<ChannelSettings, { kind: "telegram" }>;
@@ -61,12 +61,13 @@ function answerOf(body: string): Answer | undefined {
 const idOf = ({ result }: Answer): string => `message ${result?.message_id ?? "taken"}`;
 
 /** The title in bold, the text as it is, and the page's link. */
-function telegramText({ title, text, url }: Message): object {
+function telegramText(message: Message): object {
+  const { title, url } = message;
   // Blanks at an end would be cut, and the entities would stand beside their text.
   const head = oneLine(title, TITLE).replaceAll(/([@/#])(?=\w)/g, "$1\u200B");
   const foot = url === undefined || url.length > LINK ? "" : `\n\n${url}`;
   const room = TEXT - head.length - "\n\n".length - foot.length;
-  const words = clipped(text.trim(), room);
+  const words = clipped(belowTitle(message).trim(), room);
   const begin = head.length + "\n\n".length;
   return {
     text: `${head}\n\n${words}${foot}`,

@@ -26,6 +26,40 @@ async function sendTo(
 }
 const got = (): any => receiver!.received[0]!.json();
 
+describe("a text that begins with its title", () => {
+  const title = "backup failed";
+  const one = message({}, { title, text: `${title}\n\nBecause: x\n\n`, url: undefined as never });
+  const bare = { ...one, text: title };
+  const url = (address: string) => ({ url: address });
+  const token = { token: { secret: "TOKEN" } };
+  it.each<[string, (address: string) => ChannelSettings, (body: string) => string]>([
+    ["slack", (a) => ({ kind: "slack", ...url(a) }), (b) => JSON.parse(b).blocks[1]?.text.text],
+    [
+      "discord",
+      (a) => ({ kind: "discord", ...url(a) }),
+      (b) => JSON.parse(b).embeds[0].description.slice(4, -4),
+    ],
+    [
+      "teams",
+      (a) => ({ kind: "teams", ...url(a) }),
+      (b) => JSON.parse(b).attachments[0].content.body[1]?.inlines[0].text,
+    ],
+    ["ntfy", (a) => ({ kind: "ntfy", ...url(a) }), (b) => b],
+    ["gotify", (a) => ({ kind: "gotify", ...url(a), ...token }), (b) => JSON.parse(b).message],
+    [
+      "telegram",
+      (a) => ({ kind: "telegram", ...url(a), ...token, chat: 1 }),
+      (b) => JSON.parse(b).text.split("\n\n").slice(1).join(),
+    ],
+  ])("has it once at %s", async (_, settings, textOf) => {
+    expect(await sendTo(settings, undefined, one)).toMatchObject({ ok: true });
+    expect(textOf(receiver!.received[0]!.body)).toBe("Because: x");
+    await receiver!.close();
+    expect(await sendTo(settings, undefined, bare)).toMatchObject({ ok: true });
+    expect(textOf(receiver!.received[0]!.body)).toBe(title);
+  });
+});
+
 describe("slack", () => {
   const slack = (url: string): ChannelSettings => ({ kind: "slack", url: `${url}/services/T/B/x` });
 

@@ -135,7 +135,7 @@ describe("a command", () => {
   it("says which secret is missing, and what no environment can hold", async () => {
     const env = { TOKEN: { secret: "TOKEN" } };
     expect(becauseOf(await send(shell("true", { env })))).toContain(
-      "/bin/sh cannot be run: The secret TOKEN is not there.",
+      "/bin/sh cannot be run: The secret TOKEN is not there",
     );
     const long = { BIG: "x".repeat(200_000) };
     expect(becauseOf(await send(shell("true", { env: long })))).toContain(

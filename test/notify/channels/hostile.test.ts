@@ -113,6 +113,6 @@ describe.each(Object.entries(KINDS))("%s", (name, settings) => {
   it("says which secret is missing", async () => {
     receiver = await startReceiver();
     const channel = channelOf(settings(receiver.url), {});
-    expect(becauseOf(await send(channel))).toMatch(/^The secret (URL|TOKEN) is not there\.$/);
+    expect(becauseOf(await send(channel))).toMatch(/^The secret (URL|TOKEN) is not there$/);
   });
 });

@@ -254,7 +254,7 @@ describe("a login", () => {
   it("needs its secret", async () => {
     const server = await smtpReceiver();
     expect(becauseOf(await send(mailTo(server, login, {}, {})))).toBe(
-      "The secret USER is not there.",
+      "The secret USER is not there",
     );
   });
 });

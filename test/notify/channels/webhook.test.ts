@@ -118,7 +118,7 @@ describe("a webhook", () => {
     receiver = await startReceiver();
     const secrets: Record<string, string> = {};
     const channel = channelOf({ kind: "webhook", url: { secret: "HOOK" } }, secrets);
-    expect(becauseOf(await send(channel))).toBe("The secret HOOK is not there.");
+    expect(becauseOf(await send(channel))).toBe("The secret HOOK is not there");
     secrets["HOOK"] = "ftp://x.example/abcdefghijkl";
     expect(becauseOf(await send(channel))).toBe("the secret HOOK is no http or https address");
     secrets["HOOK"] = receiver.url;
