@@ -9,10 +9,11 @@
 /** This many runs together, or fewer, are no burst: none of them waits. */
 const SMALL = 16;
 
-/** One burst. All its runs join before the first of them leaves. */
+/** One burst. It is not over before all its runs have joined. */
 export class Burst {
   #size = 0;
-  #open = 0;
+  /** Runs whose headers are not durable, and one for those that may still join. */
+  #open = 1;
   #settle!: () => void;
   readonly #settled: Promise<void>;
 
@@ -24,6 +25,11 @@ export class Burst {
   join(): void {
     this.#size += 1;
     this.#open += 1;
+  }
+
+  /** No further run joins. */
+  allJoined(): void {
+    this.leave();
   }
 
   /** A run's header is durable, or could not be written. */

@@ -94,6 +94,10 @@ export interface EnginePorts extends LedgerHost {
 
 /** How many ledgers are opened at the same time. */
 const OPEN_AT_ONCE = 16;
+/** How long the decisions of one turn of the event loop may take, in milliseconds. */
+const DECIDING_MS = 40;
+/** After how many decisions it is looked how long they took. */
+const LOOK_AFTER = 16;
 /** The shortest time between two looks for runs that take long. */
 const LOOK_MS = 15_000;
 /** A clock that is earlier than this has not been set: no release of orchd is older. */
@@ -113,6 +117,9 @@ export class Engine {
   #lastJump: ClockStep | undefined;
   #upSince: number;
   #burst: Burst | undefined;
+  /** The burst of those that were due and are not decided yet. */
+  #deciding: Burst | undefined;
+  #undecided: string[] = [];
   readonly #overdue: OverdueWatch;
   readonly #setAside: SetAside;
   readonly #watch: LedgerWatch;
@@ -424,6 +431,8 @@ export class Engine {
 
   async #drain(periodMs: number): Promise<void> {
     this.#scheduler.stop();
+    // What was due before the stop is decided.
+    this.#decideSome(Number.POSITIVE_INFINITY);
     this.#watch.close();
     this.#hourly?.cancel();
     this.#files.close();
@@ -496,10 +505,36 @@ export class Engine {
     this.#overdue.look();
   }
 
+  /**
+   * Decides what is due: all at once, so that the last one is not late. On a machine that is too
+   * slow for that the rest waits for the next turn: what follows the decisions takes as long again.
+   */
   #due(names: readonly string[]): void {
-    this.#burst = new Burst();
-    for (const name of names) this.#desks.get(name)?.decide();
+    this.#undecided.push(...names);
+    if (this.#deciding !== undefined) return;
+    this.#deciding = new Burst();
+    this.#decideSome(DECIDING_MS);
+  }
+
+  #decideSome(mostMs: number): void {
+    if (this.#deciding === undefined) return;
+    const { clock } = this.#ports;
+    const from = clock.monotonic();
+    this.#burst = this.#deciding;
+    let count = 0;
+    for (const name of this.#undecided) {
+      if (count > 0 && count % LOOK_AFTER === 0 && clock.monotonic() - from >= mostMs) break;
+      count += 1;
+      this.#desks.get(name)?.decide();
+    }
     this.#burst = undefined;
+    this.#undecided.splice(0, count);
+    if (this.#undecided.length > 0) {
+      setImmediate(() => this.#decideSome(mostMs));
+      return;
+    }
+    this.#deciding.allJoined();
+    this.#deciding = undefined;
   }
 
   #stepped(step: ClockStep): void {

@@ -30,7 +30,7 @@ const syncExports = syncBuiltinESMExports;
 /** What is imported: a name in quotes, or something computed. */
 const IMPORTS = new RegExp(
   String.raw`(?:\bfrom\s*|\bimport\s*\(\s*|\bimport\s*|\brequire\s*\(\s*)` +
-    String.raw`(?:["']([^"'\n]*)["']|(?<=\()[^"'\s)])`,
+    String.raw`(?:["']([^"'\n]*)["']|(?<=\(\s*)[^"'\s)])`,
   "g",
 );
 let isInstalled = false;

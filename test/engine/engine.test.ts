@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
 import { readPipeline } from "../../src/views/pipeline-reading.ts";
 import { viewPipeline } from "../../src/views/pipeline-view.ts";
@@ -7,12 +7,71 @@ import { EngineRig, pipelineOf, type FileContent } from "../support/engine-rig.t
 import { scheduleOf } from "../support/given-schedule.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 
 const minutely = scheduleOf({ cron: "* * * * *" });
 
 function rig(options: Partial<ConstructorParameters<typeof EngineRig>[0]> = {}): EngineRig {
   return new EngineRig({ runs: tempRoot().runs, ...options });
 }
+
+/** A clock by which each look at it takes long, once it is slow: so does the machine. */
+class SlowClock extends VirtualClock {
+  isSlow = false;
+  #lostMs = 0;
+  override now(): number {
+    return super.now() + this.#lostMs;
+  }
+  override monotonic(): number {
+    if (this.isSlow) this.#lostMs += 50;
+    return super.monotonic() + this.#lostMs;
+  }
+}
+
+describe("forty slots that are due at once, on a machine that is slow", () => {
+  const names = Array.from({ length: 40 }, (_, n) => `p${String(n).padStart(2, "0")}`);
+  const fired = (there: EngineRig): string[] =>
+    names.filter((name) => there.slots(name).join() === "fired 02:01:00");
+
+  /** What each turn of the event loop that was asked for does; none of them has come. */
+  async function fortyDue(): Promise<{
+    there: EngineRig;
+    clock: SlowClock;
+    turns: (() => void)[];
+  }> {
+    const clock = new SlowClock({ start: "2026-11-23T02:00:30Z" });
+    const there = rig({ clock });
+    await there.up();
+    for (const name of names) there.put(pipelineOf(name, [minutely]));
+    await there.told(names.map((name) => `/nowhere/${name}.yaml`));
+    const turns: (() => void)[] = [];
+    const later = vi.spyOn(globalThis, "setImmediate").mockImplementation(((act: () => void) => {
+      turns.push(act);
+    }) as never);
+    clock.isSlow = true;
+    await clock.advance(30_000);
+    clock.isSlow = false;
+    later.mockRestore();
+    return { there, clock, turns };
+  }
+
+  test("are decided sixteen in a turn of the event loop", async () => {
+    const { there, clock, turns } = await fortyDue();
+    expect(turns).toHaveLength(1);
+    turns[0]!();
+    await clock.advance(1_000);
+    expect(fired(there)).toEqual(names);
+    await there.down();
+  });
+
+  test("are decided where the daemon is stopped between two turns, and once", async () => {
+    const { there, turns } = await fortyDue();
+    const down = there.down();
+    turns[0]!();
+    await down;
+    expect(fired(there)).toEqual(names);
+  });
+});
 
 describe("a slot that is due", () => {
   test("is fired in its second, with its run's ledger and one line", async () => {

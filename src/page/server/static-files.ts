@@ -5,7 +5,7 @@
  * Files are read as they are asked for, so a build takes effect at once. A text is compressed once
  * for each version of its file.
  */
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync, type Stats } from "node:fs";
 import { extname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { refusal } from "./problem.ts";
@@ -75,7 +75,7 @@ export class StaticFiles {
 
   #read(name: string, gzip: boolean): StaticFile | undefined {
     const path = join(this.#folder, name);
-    const stats = statSync(path, { throwIfNoEntry: false });
+    const stats = lookAt(path);
     if (stats?.isFile() !== true) return undefined;
     const extension = extname(name);
     const isCompressed = gzip && COMPRESSED.has(extension) && stats.size >= LEAST_COMPRESSED;
@@ -104,5 +104,16 @@ export class StaticFiles {
     return Buffer.from(
       bytes.toString("utf8").replace(/<base href="[^"]*"/, `<base href="${this.#base}/"`),
     );
+  }
+}
+
+/** What is there; undefined: nothing, also where the path leads through a file. */
+function lookAt(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw error;
   }
 }

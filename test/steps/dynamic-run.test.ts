@@ -1,0 +1,300 @@
+/** What the calls of a dynamic pipeline's function send to the daemon, in which order, and when. */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import type { Json } from "../../src/core/snapshot.ts";
+import type { DynamicCall } from "../../src/core/task.ts";
+import { step, unmapped } from "../../src/steps/authoring.ts";
+import { DynamicCaller } from "../../src/steps/dynamic-run.ts";
+
+const read = step(() => "x", { name: "read" });
+const sum = step(() => 1, { name: "sum", outputs: ["total", "count"] });
+const onFailure = (): void => undefined;
+
+/** A daemon that records calls, and answers when it is told to. */
+class FakeDaemon {
+  readonly calls: DynamicCall[] = [];
+  /** What the daemon was asked, in order: `step ID`, `result ID`. */
+  readonly asked: string[] = [];
+  readonly refused = new Set<string>();
+  readonly #answers = new Map<string, Promise<Json>>();
+  readonly #settle = new Map<string, { done: (value: Json) => void; fail: (e: Error) => void }>();
+  readonly caller = new DynamicCaller({
+    module: { exports: { read, sum }, made: [read, sum], defined: [] },
+    code: { bundle: "b", pick: "function", source: "./p.ts" },
+    call: (method, argument) => this.#answer(method, argument),
+  });
+
+  readonly run = this.caller.methods;
+
+  end(id: string, value: Json): void {
+    void this.#waiting(id);
+    this.#settle.get(id)!.done(value);
+  }
+
+  fail(id: string, error: Error): void {
+    this.#waiting(id).catch(() => undefined);
+    this.#settle.get(id)!.fail(error);
+  }
+
+  get ids(): string[] {
+    return this.calls.map(({ id }) => id);
+  }
+
+  #waiting(id: string): Promise<Json> {
+    let answer = this.#answers.get(id);
+    if (answer === undefined) {
+      answer = new Promise((done, fail) => void this.#settle.set(id, { done, fail }));
+      this.#answers.set(id, answer);
+    }
+    return answer;
+  }
+
+  #answer(method: string, argument: Json | undefined): Promise<Json> {
+    const { id } = argument as unknown as DynamicCall;
+    this.asked.push(`${method} ${id}`);
+    if (method === "result") return this.#waiting(id);
+    if (this.refused.has(id)) return Promise.reject(new Error(`refused ${id}`));
+    this.calls.push(argument as unknown as DynamicCall);
+    return Promise.resolve(null);
+  }
+}
+
+const turns = async (): Promise<void> => {
+  for (let turn = 0; turn < 5; turn += 1) await nextTurn();
+};
+
+describe("a call", () => {
+  it("goes out at once, with its step, params and inputs as JSON", () => {
+    const daemon = new FakeDaemon();
+    const { run } = daemon;
+    void run.submit(read, { params: { day: new Date(0) }, inputs: { a: [1, { b: null }] } });
+    expect(daemon.calls).toEqual([
+      {
+        id: "read",
+        name: "read",
+        pick: "export:read",
+        options: {},
+        params: { day: "1970-01-01T00:00:00.000Z" },
+        inputs: { a: { value: [1, { b: null }] } },
+        after: [],
+      },
+    ]);
+  });
+
+  it("has the step's name as its id, and a number from the second one on", () => {
+    const daemon = new FakeDaemon();
+    const { run } = daemon;
+    void run.submit(read);
+    void run.submit(read, { id: "read_2" });
+    void run.submit(read);
+    void run.submit(sum);
+    void run.submit(read);
+    expect(daemon.ids).toEqual(["read", "read_2", "read_3", "sum", "read_4"]);
+  });
+
+  it("may not take an id that another one has, given or made", () => {
+    const { run } = new FakeDaemon();
+    void run.submit(read);
+    expect(() => run.submit(sum, { id: "read" })).toThrow(/there is an invocation "read" already/);
+    void run.submit(sum, { id: "own" });
+    expect(() => run.submit(read, { id: "own" })).toThrow(/"own" already/);
+  });
+
+  it("names earlier ones as inputs and in after, whole or by an output", () => {
+    const daemon = new FakeDaemon();
+    const { run } = daemon;
+    const [first, second] = [run.submit(read), run.submit(sum)];
+    void run.submit(read, {
+      inputs: { whole: first, part: second.output("total"), promised: run.step(read) },
+      after: ["named", second],
+    });
+    expect(daemon.calls.at(-1)).toMatchObject({
+      inputs: {
+        whole: { step: "read" },
+        part: { step: "sum", output: "total" },
+        promised: { step: "read_2" },
+      },
+      after: ["named", "sum"],
+    });
+  });
+
+  it("waits for a promise among its inputs, and those after it for its being sent", async () => {
+    const daemon = new FakeDaemon();
+    const { run } = daemon;
+    let give: (value: string) => void = () => undefined;
+    const promise = new Promise<string>((resolve) => (give = resolve));
+    const late = run.submit(read, { id: "late", inputs: { value: promise } });
+    void run.submit(read, { id: "behind", after: [late] });
+    void run.submit(read, { id: "free" });
+    await turns();
+    expect(daemon.ids).toEqual(["free"]);
+    give("v");
+    await turns();
+    expect(daemon.ids).toEqual(["free", "late", "behind"]);
+    expect(daemon.calls[1]!.inputs).toEqual({ value: { value: "v" } });
+  });
+
+  it("fails with the promise that it waited for, and is never sent", async () => {
+    const daemon = new FakeDaemon();
+    const { run } = daemon;
+    const late = run.submit(read, { inputs: { value: Promise.reject(new Error("no value")) } });
+    await expect(late.result()).rejects.toThrow("no value");
+    expect(daemon.calls).toEqual([]);
+  });
+
+  it("has functions among its options by the step's number, and refuses them elsewhere", () => {
+    const hooked = step(() => 1, { name: "hooked", hooks: { onFailure } });
+    const daemon = new FakeDaemon();
+    const host = {
+      module: { exports: { hooked }, made: [read, hooked], defined: [] },
+      code: { bundle: "b", pick: "function", source: "./p.ts" },
+      call: (_: string, argument: Json | undefined) => {
+        daemon.calls.push(argument as never);
+        return Promise.resolve(null);
+      },
+    };
+    void new DynamicCaller(host).methods.submit(hooked);
+    expect(daemon.calls[0]!.options).toEqual({
+      hooks: { onFailure: { $code: "made:1:onFailure", name: "onFailure" } },
+    });
+    const other = { ...host, module: { exports: { hooked }, made: [], defined: [] } };
+    expect(() => new DynamicCaller(other).methods.submit(hooked)).toThrow(
+      /has a function as onFailure, so it has to be made at the top level/,
+    );
+  });
+});
+
+describe("a result", () => {
+  it("is the step's result, or all its outputs where it declares some", async () => {
+    const daemon = new FakeDaemon();
+    const { run } = daemon;
+    const [one, many, part] = [run.step(read), run.step(sum), run.submit(sum).output("count")];
+    daemon.end("read", { result: 7 });
+    daemon.end("sum", { total: 1, count: 2 });
+    daemon.end("sum_2", { total: 3, count: 4 });
+    expect(await one).toBe(7);
+    expect(await many).toEqual({ total: 1, count: 2 });
+    expect(await part.result()).toBe(4);
+  });
+
+  it("is asked for once the call was recorded, and rejects where it was refused", async () => {
+    const daemon = new FakeDaemon();
+    daemon.refused.add("read");
+    await expect(daemon.run.step(read)).rejects.toThrow("refused read");
+    expect(daemon.asked).toEqual(["step read"]);
+    const second = daemon.run.step(read);
+    daemon.end("read_2", { result: null });
+    expect(await second).toBeNull();
+    expect(daemon.asked.slice(1)).toEqual(["step read_2", "result read_2"]);
+  });
+
+  it("has no output that its step does not declare", () => {
+    const { run } = new FakeDaemon();
+    expect(() => run.submit(sum).output("mean")).toThrow(
+      'the step of "sum" declares no output "mean"; it declares total, count',
+    );
+    expect(() => run.submit(read).output("anything")).not.toThrow();
+  });
+});
+
+describe("a step that is called many times", () => {
+  it("walks lists together, or gives every combination, the last list fastest", async () => {
+    const daemon = new FakeDaemon();
+    const lists = { a: [1, 2], b: ["x", "y"], all: unmapped([0]) };
+    await daemon.run.map(read, lists).handles;
+    await daemon.run.product(sum, { a: [1, 2], b: ["x", "y"] }).handles;
+    const given = (id: string): unknown[] =>
+      Object.values(daemon.calls.find((call) => call.id === id)!.inputs).map(
+        (input) => (input as { value: Json }).value,
+      );
+    expect(["read", "read_2"].map(given)).toEqual([
+      [1, "x", [0]],
+      [2, "y", [0]],
+    ]);
+    expect(["sum", "sum_2", "sum_3", "sum_4"].map(given)).toEqual([
+      [1, "x"],
+      [1, "y"],
+      [2, "x"],
+      [2, "y"],
+    ]);
+  });
+
+  it("gives ids of its own from the one that was given, and results in the items' order", async () => {
+    const daemon = new FakeDaemon();
+    const all = daemon.run.map(read, { a: [1, 2, 3] }, { id: "own", after: ["before"] });
+    await all.handles;
+    expect(daemon.ids).toEqual(["own", "own_2", "own_3"]);
+    expect(daemon.calls.map(({ after }) => after)).toEqual([["before"], ["before"], ["before"]]);
+    daemon.end("own_3", { result: "c" });
+    daemon.end("own", { result: "a" });
+    daemon.end("own_2", { result: "b" });
+    expect(await all).toEqual(["a", "b", "c"]);
+  });
+
+  it("waits for a list that an invocation gives", async () => {
+    const daemon = new FakeDaemon();
+    const list = daemon.run.submit(sum, { id: "list" });
+    const mapped = daemon.run.map(read, { a: list.output("total") });
+    await turns();
+    expect(daemon.ids).toEqual(["list"]);
+    daemon.end("list", { total: ["x", "y"], count: 2 });
+    await mapped.handles;
+    expect(daemon.ids).toEqual(["list", "read", "read_2"]);
+  });
+
+  it("needs a list", async () => {
+    const { run } = new FakeDaemon();
+    expect(() => run.map(read, {})).toThrow(/"read" has nothing to map over: give at least one/);
+    const none = run.map(read, { a: Promise.resolve([]) });
+    await expect(none).rejects.toThrow(/is an empty list/);
+  });
+});
+
+describe("the end of the function", () => {
+  it("names the failures that nobody waited for, and no others", async () => {
+    const daemon = new FakeDaemon();
+    const { run, caller } = daemon;
+    void run.submit(read, { id: "left" });
+    void run.submit(read, { id: "fine" });
+    const caught = run.step(read, { id: "caught" }).catch(() => undefined);
+    void run.step(read, { id: "unread" });
+    for (const id of ["left", "caught", "unread"]) daemon.fail(id, new Error(`no ${id}`));
+    daemon.end("fine", { result: 1 });
+    await caught;
+    expect(await caller.end()).toEqual({
+      unawaited: [
+        { id: "left", message: "no left" },
+        { id: "unread", message: "no unread" },
+      ],
+    });
+  });
+
+  it("waits for what is under way, and for calls that are made meanwhile", async () => {
+    const daemon = new FakeDaemon();
+    const { run, caller } = daemon;
+    let isOver = false;
+    void run.step(read).then(() => void run.submit(sum));
+    const end = caller.end().then(() => (isOver = true));
+    daemon.end("read", { result: 1 });
+    await turns();
+    expect([daemon.ids, isOver]).toEqual([["read", "sum"], false]);
+    daemon.end("sum", { total: 1, count: 1 });
+    await end;
+  });
+
+  it("throws where a call could not be recorded, and nobody waited for it", async () => {
+    const daemon = new FakeDaemon();
+    daemon.refused.add("read");
+    void daemon.run.submit(read);
+    await expect(daemon.caller.end()).rejects.toThrow("refused read");
+  });
+
+  it("throws where a list could not be mapped, and nobody waited for it", async () => {
+    const daemon = new FakeDaemon();
+    void daemon.run.map(read, { a: Promise.resolve("no list") });
+    await expect(daemon.caller.end()).rejects.toThrow(/is no list/);
+    const other = new FakeDaemon();
+    await other.run.map(read, { a: Promise.resolve("no list") }).catch(() => undefined);
+    expect(await other.caller.end()).toEqual({ unawaited: [] });
+  });
+});
