@@ -15,6 +15,7 @@
  *
  * It stays one file: all parts meet here, and none of them knows another.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { LineListener } from "../core/durable-line.ts";
@@ -375,7 +376,7 @@ export class Engine {
       const desk = this.#desks.get(run.ticket.pipeline);
       return desk?.loaded === undefined ? {} : desk.queueTerms();
     });
-    for (const desk of this.#desks.values()) desk.decide();
+    await this.#decideAll();
     await Promise.all(
       [...this.#desks.values()].map((desk) =>
         this.#setAside.unlessAside(desk.name, desk.settled()),
@@ -391,6 +392,22 @@ export class Engine {
     this.#watch.start();
     this.#everyHour(MINUTE_MS);
     return this.#makeFolders(this.#ports.clock.now() + DAY_MS);
+  }
+
+  /** Decides what was due before this daemon came up. Between two turns it may be stopped. */
+  async #decideAll(): Promise<void> {
+    const { clock } = this.#ports;
+    let from = clock.monotonic();
+    let count = 0;
+    for (const desk of [...this.#desks.values()]) {
+      count += 1;
+      if (count % LOOK_AFTER === 0 && clock.monotonic() - from >= DECIDING_MS) {
+        await nextTurn();
+        if (this.#stopping !== undefined) return;
+        from = clock.monotonic();
+      }
+      desk.decide();
+    }
   }
 
   /** Takes over a run that could not be taken over before: its ledger was repaired. */

@@ -219,7 +219,7 @@ describe("a step that is called many times", () => {
     ]);
   });
 
-  it("gives ids of its own from the one that was given, and results in the items' order", async () => {
+  it("gives ids from the one that was given, and results in the items' order", async () => {
     const daemon = new FakeDaemon();
     const all = daemon.run.map(read, { a: [1, 2, 3] }, { id: "own", after: ["before"] });
     await all.handles;
