@@ -54,6 +54,15 @@ describe("a request", () => {
     expect(await shown()).toMatchObject({ id, state: "refused", reason: "it is paused already" });
   });
 
+  it("says who asks, where it says it", async () => {
+    const rig = await pageRig({ allowRequests: true });
+    await post(rig, { ...PAUSE, by: "proxy:ada" }, key("mine-2"));
+    expect(JSON.parse(readFileSync(join(folder(rig), "mine-2.json"), "utf8"))).toEqual({
+      ...PAUSE,
+      by: "proxy:ada",
+    });
+  });
+
   it("under one id is one request, and another one under it is refused", async () => {
     const rig = await pageRig({ allowRequests: true });
     const first = await post(rig, PAUSE, key("mine-1"));

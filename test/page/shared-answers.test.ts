@@ -48,6 +48,19 @@ describe("answers that are shared", () => {
     expect(readings() * 20).toBeLessThan(0.45 * (performance.now() - from));
   });
 
+  it("rest after one that two waited for, and not after one of a page that is alone", async () => {
+    const waited = async (first: number): Promise<number> => {
+      const { ask } = counted(50);
+      await Promise.all(Array.from({ length: first }, () => ask()));
+      const from = performance.now();
+      await ask();
+      return performance.now() - from;
+    };
+    // The rest of twice the reading, and the reading itself.
+    expect(await waited(2)).toBeGreaterThan(145);
+    expect(await waited(1)).toBeLessThan(145);
+  });
+
   it("are asked for again after a fault, by each that asks", async () => {
     const shared = new SharedAnswers();
     let tries = 0;

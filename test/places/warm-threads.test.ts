@@ -13,6 +13,7 @@ class PlayedThread {
   given: string[] = [];
   begun = new Set<string>();
   ended = false;
+  pipeline: string | undefined;
   source: string | undefined;
   bundle: string | undefined;
 
@@ -123,6 +124,24 @@ describe("threads that steps share", () => {
     expect(threads).toHaveLength(2);
     vi.advanceTimersByTime(30);
     expect(threads.map(({ given }) => given)).toEqual([["a"], ["b"], ["c"]]);
+  });
+
+  it("get new code of their own pipeline before that of another one", () => {
+    brisk();
+    const [one, two] = threads as [PlayedThread, PlayedThread];
+    for (const thread of [one, two]) thread.isOpen = true;
+    for (const [other, own] of [
+      [one, two],
+      [two, one],
+    ] as const) {
+      other.pipeline = "q";
+      own.pipeline = "p";
+      const id = `fresh ${threads.indexOf(own)}`;
+      const fresh = piece(id, { source: `${id}.ts`, bundle: id });
+      place(fresh);
+      expect(own.given).toEqual([fresh.id]);
+      end(own, [fresh], 1);
+    }
   });
 
   it("start no more at once than there are cores", () => {

@@ -59,6 +59,22 @@ describe("a program beside a daemon", () => {
     await daemon.end();
   });
 
+  it("gives placeholders of one moment an id each", async () => {
+    const root = programRoot({ "schedules/etl.yaml": ETL });
+    const daemon = await startDaemon({ root: root.root });
+    const said = await runProgram(
+      root,
+      `
+      await using root = await openRoot(".");
+      const snapshot = await root.snapshot("etl");
+      const all = await Promise.all(Array.from({ length: 20 }, () => root.placeholder(snapshot)));
+      say(new Set(all.map(({ id }) => id)).size);
+    `,
+    );
+    expect(said).toEqual([20]);
+    await daemon.end();
+  });
+
   it("waits for a daemon that goes away and comes back", async () => {
     const root = programRoot({
       "schedules/etl.yaml": `

@@ -31,6 +31,21 @@ const submit = async (orchestrator, given = {}) => {
 };
 `;
 
+it("a root that could not be opened opens later, in the same program", async () => {
+  const root = programRoot({ ...FILES, "orchd.yaml": "runner: { threads: none }\n" });
+  const said = await runProgram(
+    root,
+    `
+    import { writeFileSync } from "node:fs";
+    await openRoot(".").catch(({ message }) => say(/threads/.test(message)));
+    writeFileSync("orchd.yaml", "");
+    await using root = await openRoot(".");
+    say((await root.snapshot("etl")).name);
+  `,
+  );
+  expect(said).toEqual([true, "etl"]);
+});
+
 describe("a program that gives something wrong", () => {
   it.each(["down", "up"])("is told what, with the daemon %s, and no step runs", async (is) => {
     const root = programRoot(FILES);

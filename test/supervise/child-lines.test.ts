@@ -81,3 +81,17 @@ it("keeps little of a line that never ends", () => {
   lines.end();
   expect(given[0]!.length).toBeLessThan(2_100);
 });
+
+it("counts lines anew after ten seconds to the millisecond", async () => {
+  const clock = new VirtualClock();
+  const given: string[] = [];
+  const lines = new ChildLines(clock, [], (line) => void given.push(line));
+  const add = (count: number): void => lines.add(Buffer.from("x\n".repeat(count)));
+  add(60);
+  await clock.advance(9_999);
+  add(1);
+  expect(given).toHaveLength(50);
+  await clock.advance(1);
+  add(1);
+  expect(given.slice(50)).toEqual(["11 more lines were left out", "x"]);
+});

@@ -167,6 +167,17 @@ describe("the supervisor", () => {
     expect(log.at(-1)![0]).toBe("warn");
   });
 
+  it("tells the same reason again, once the settings changed", async () => {
+    const { log, supervisor, clock, die } = rig();
+    supervisor.want("a");
+    die("ended with status 7");
+    await clock.advance(1_000);
+    die("ended with status 7");
+    supervisor.want("b");
+    die("ended with status 7");
+    expect(log.map(([level]) => level)).toEqual(["warn", "debug", "warn"]);
+  });
+
   it("tells what a program prints, with its own level where it says one", () => {
     const { made, supervisor, log, die } = rig();
     supervisor.want("a");

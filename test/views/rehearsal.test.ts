@@ -57,3 +57,18 @@ it("a second is a pile-up if more pipelines are due in it than the limit", () =>
     pipelines: ["p", "q", "r"],
   });
 });
+
+it("pile-ups come with the most slots first, and equal ones by their time", () => {
+  const { runs } = tempRoot();
+  const planned = ["* * * * *", "*/20 * * * *", "*/30 * * * *"].map((cron, index): Planned => {
+    const pipeline = `p${index}`;
+    writePipeline(runs, pipeline, [loaded(cron)]);
+    return { pipeline, table: timetable(pipeline, [scheduleOf({ cron })]), paused: false };
+  });
+  const { pileUps } = rehearse(new RunStore(runs), planned, { from: FROM, days: 1, most: 1 });
+  expect(pileUps.slice(0, 2).map(({ count, second }) => [count, second])).toEqual([
+    [3, "2026-11-23T01:00:00.000Z"],
+    [3, "2026-11-23T02:00:00.000Z"],
+  ]);
+  expect(pileUps.find(({ count }) => count === 2)!.second).toBe("2026-11-23T00:20:00.000Z");
+});
