@@ -399,7 +399,7 @@ export class Engine {
     const { clock } = this.#ports;
     let from = clock.monotonic();
     let count = 0;
-    for (const desk of [...this.#desks.values()]) {
+    for (const desk of this.#desks.values()) {
       count += 1;
       if (count % LOOK_AFTER === 0 && clock.monotonic() - from >= DECIDING_MS) {
         await nextTurn();
