@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { run as runInit } from "../../src/cli/commands/init.ts";
 import { run as runImport } from "../../src/cli/commands/import.ts";
+import { run as runNext } from "../../src/cli/commands/next.ts";
 import { run as runValidate } from "../../src/cli/commands/validate.ts";
 import { loaded, writePipeline, type HandEvent } from "../support/hand-ledger.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
@@ -141,5 +142,28 @@ describe("orchd init", () => {
     expect(terminal.lines.at(-1)).toMatch(
       /^next: `orchd start --root .*new` runs the daemon; in a second terminal, `orchd status /,
     );
+  });
+});
+
+describe("orchd next", () => {
+  const bad = "steps: 7\n";
+  const good = "name: etl\nschedule: { cron: '0 0 1 1 *' }\nsteps: { a: { run: 'true' } }\n";
+
+  it("says of a file that is bad that its last good version counts, where it has one", async () => {
+    const made = tempRoot({ "schedules/etl.yaml": bad, "schedules/new.yaml": bad });
+    writePipeline(made.runs, "etl", [loaded("0 0 1 1 *")]);
+    const { notes } = (await command(runNext, made)).terminal;
+    expect(notes.map((note) => note.endsWith("; its last good version counts"))).toEqual([
+      true,
+      false,
+    ]);
+  });
+
+  it("does not say so of a file whose name another file has", async () => {
+    const made = tempRoot({ "schedules/etl.yaml": good, "schedules/other.yaml": good });
+    writePipeline(made.runs, "etl", [loaded("0 0 1 1 *")]);
+    const { notes } = (await command(runNext, made)).terminal;
+    expect(notes).toHaveLength(1);
+    expect(notes[0]).not.toContain("its last good version counts");
   });
 });

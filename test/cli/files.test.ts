@@ -526,6 +526,23 @@ TZ=CET-1CEST
     expect((await orchd(root, "schema", "nonsense")).status).toBe(2);
   });
 
+  it("completion completes runs of the newest month, once a pipeline is named", async () => {
+    const { root, runs } = tempRoot();
+    writePipeline(runs, "etl", [loaded("* * * * *")]);
+    const ids = ["20261023T020000Z", "20261123T020000Z"].map((stamp) => `etl@${stamp}`);
+    for (const id of ids) writeRun(runs, id, completedRun(id));
+    const script = join(root, "completion.bash");
+    writeFileSync(script, (await orchd(root, "completion", "bash")).stdout);
+    const complete = (word: string): string => {
+      const program =
+        `source "${script}"; COMP_WORDS=(orchd status '${word}'); COMP_CWORD=2; _orchd; ` +
+        `printf '%s\\n' "\${COMPREPLY[@]}"`;
+      return execFileSync("bash", ["-c", program], { cwd: root, encoding: "utf8" }).trim();
+    };
+    expect(complete("etl@")).toBe(ids[1]);
+    expect(complete("e")).toBe("etl");
+  });
+
   it("completion completes commands, options and names, and runs nothing in a name", async () => {
     const { root, runs } = tempRoot();
     writePipeline(runs, "log-digest", [loaded("* * * * *")]);

@@ -1,4 +1,6 @@
 /** A step that is asked to end: what is asked later counts more, and a late answer counts less. */
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { PoolRig, type Ended, type Started } from "../support/pool-rig.ts";
 
@@ -82,4 +84,17 @@ describe("a step that ends well after it was asked to end", () => {
       message: expect.stringMatching(/was not done within its time limit of 400ms/) as string,
     });
   });
+});
+
+it("a shell step that is stopped while it waits for a place never runs", async () => {
+  const rig = new PoolRig({ threads: 1 });
+  const first = rig.startShell("echo begun; while [ ! -e go ]; do sleep 0.02; done");
+  await first.firstLine;
+  const waiting = rig.startShell("touch ran");
+  rig.pool.stop(waiting.id, "graceful", "not any more");
+  expect(errorOf(await waiting.ended)).toEqual({ outcome: "stopped", message: "not any more" });
+  writeFileSync(join(rig.folder, "go"), "");
+  await first.ended;
+  await rig.startShell("true").ended;
+  expect(existsSync(join(rig.folder, "ran"))).toBe(false);
 });
