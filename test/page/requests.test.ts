@@ -1,6 +1,6 @@
 /** Requests through the page: one file each, and what became of them. */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loaded, writePipeline } from "../support/hand-ledger.ts";
 import { madeUpRoot } from "../support/made-up-root.ts";
@@ -196,4 +196,21 @@ describe("the list", () => {
     expect(requests.map(({ id }) => id).toSorted()).toEqual(["bad", "folder", "list"]);
     expect(requests.find(({ id }) => id === "bad")?.reason).toMatch(/JSON/);
   });
+});
+
+it("says where a request cannot be written", async () => {
+  const rig = await pageRig({ allowRequests: true });
+  const folder = join(rig.root.runs, ".orchd/requests");
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(dirname(folder), { recursive: true });
+  writeFileSync(folder, "no folder");
+  const got = await rig.ask("/api/v1/requests", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ type: "pause", pipeline: "etl" }),
+  });
+  expect(got.status).toBe(500);
+  expect(got.json()["detail"]).toMatch(
+    /^the page cannot write requests to \S+ \(E[A-Z]+\); let its user write there\.$/,
+  );
 });

@@ -18,6 +18,8 @@ import { refusal } from "./problem.ts";
 const MOST_BYTES = 1_048_576;
 /** How many requests are remembered: beyond that the oldest are forgotten. */
 const MOST_KNOWN = 10_000;
+/** What the system answers where no file can be made. */
+const UNWRITABLE: ReadonlySet<string> = new Set(["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST"]);
 /** Who asks, where the request does not say it. */
 const BY = "page";
 
@@ -68,11 +70,24 @@ export class RequestDesk {
     if (reply !== null)
       return { id: id!, type: request.type, state: reply.accepted ? "accepted" : "refused" };
     const written =
-      known !== undefined && this.#waiting(id!) === hash
-        ? id!
-        : await writeRequest(this.#store.runsDir, request, id === undefined ? {} : { id });
+      known !== undefined && this.#waiting(id!) === hash ? id! : await this.#write(request, id);
     this.#remember(written, hash);
     return { id: written, type: request.type, state: "open" };
+  }
+
+  /** @returns its id. @throws Refusal where this user may not write it */
+  async #write(request: Request, id: string | undefined): Promise<string> {
+    try {
+      return await writeRequest(this.#store.runsDir, request, id === undefined ? {} : { id });
+    } catch (error) {
+      const { code = "" } = error as NodeJS.ErrnoException;
+      if (!UNWRITABLE.has(code)) throw error;
+      const { requests } = this.#store;
+      throw refusal(
+        500,
+        `the page cannot write requests to ${requests} (${code}); let its user write there.`,
+      );
+    }
   }
 
   /** The hash of a request that still waits; one that cannot be read is another one. */
