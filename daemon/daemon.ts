@@ -40,6 +40,7 @@ import { loadPipelineFile } from "../src/schedules/load-file.ts";
 import { loadSettings } from "../src/schedules/load-settings.ts";
 import { formatProblem } from "../src/schedules/problem.ts";
 import { widenYoungHeap } from "../src/small-heap.ts";
+import { SupervisedNotify } from "../src/supervise/supervised-notify.ts";
 import { SupervisedPage } from "../src/supervise/supervised-page.ts";
 import { SupervisedTelemetry } from "../src/supervise/supervised-telemetry.ts";
 import { VERSION } from "../src/version.ts";
@@ -66,6 +67,7 @@ interface Parts {
   readonly turns: LoopWatch;
   readonly page: SupervisedPage;
   readonly telemetry: SupervisedTelemetry;
+  readonly notify: SupervisedNotify;
 }
 
 /**
@@ -133,7 +135,7 @@ async function serve(ground: Ground): Promise<void> {
     log.warn({ processes: left }, `${left} processes that an earlier daemon left were ended`);
   const held = new HeldWrites(log);
   const parts = wire(ground, { upSince, tzdata, held, lost: lost.signal });
-  const { workshop, engine, drops, turns, page, telemetry } = parts;
+  const { workshop, engine, drops, turns, page, telemetry, notify } = parts;
   const manager = serviceManager(log);
   const onHangup = (): void => {
     reload(settings, parts).catch((error: unknown) =>
@@ -163,10 +165,11 @@ async function serve(ground: Ground): Promise<void> {
   void workshop.sweep();
   if (engine.inForce === 0) tellEmpty(options.schedules, log);
   telemetry.begin();
+  notify.begin();
   await page.begin();
   await drain.done;
-  closing = "the page";
-  await page.close();
+  closing = "the page and orchd notify";
+  await Promise.all([page.close(), notify.close()]);
   closing = "the export of traces";
   await telemetry.close();
   closing = "the drop folder";
@@ -292,7 +295,8 @@ function wire(
   });
   const page = supervisedPage(ground);
   const telemetry = supervisedTelemetry(ground);
-  return { workshop, engine, definitions, drops, turns, page, telemetry };
+  const notify = supervisedNotify(ground);
+  return { workshop, engine, definitions, drops, turns, page, telemetry, notify };
 }
 
 /** The export of traces beside the daemon, which nothing starts yet. */
@@ -322,6 +326,22 @@ function supervisedPage({ options, log, settings }: Ground): SupervisedPage {
   });
 }
 
+/** `orchd notify` beside the daemon, which nothing starts yet. */
+function supervisedNotify({ options, log, settings }: Ground): SupervisedNotify {
+  return new SupervisedNotify({
+    clock,
+    log,
+    roots: options,
+    settings: () => {
+      const { notify, timezone, retention } = settings.current;
+      return notify === undefined ? undefined : { notify, timezone, keepDays: retention.keepDays };
+    },
+    program: () => builtProgram("orchd", "bin"),
+    mark: `${tokenOf(options.runs)}.notify`,
+    env: process.env,
+  });
+}
+
 /** How the engine comes by pipelines. */
 function loading(
   { options, store, settings }: Ground,
@@ -348,13 +368,14 @@ function loading(
 /** Reads orchd.yaml and the drop folder again. */
 async function reload(
   settings: LiveSettings,
-  { workshop, engine, drops, page, telemetry }: Parts,
+  { workshop, engine, drops, page, telemetry, notify }: Parts,
 ): Promise<void> {
   await settings.reload(async (fresh: OrchdSettings) => {
     workshop.setSettings(fresh);
     await engine.setSettings(fresh);
     page.refresh();
     telemetry.refresh();
+    notify.refresh();
   });
   await drops.rescan();
 }

@@ -121,6 +121,28 @@ describe("orchd-page.service", () => {
   });
 });
 
+describe("orchd-notify.service", () => {
+  const notify = settingsOf("orchd-notify.service");
+
+  it("is the daemon's user, and may write the folder of its ledger alone", () => {
+    expect(notify).toEqual(expect.arrayContaining(["User=orchd", "Group=orchd", "UMask=0027"]));
+    expect(notify).toContain("ProtectSystem=strict");
+    expect(notify.filter((line) => /^(?:ReadWritePaths|State|Logs|Cache)/.test(line))).toEqual([
+      "ReadWritePaths=/var/lib/orchd/runs/.orchd",
+    ]);
+  });
+
+  it("has each wall of orchd.service but the one behind which the daemon would look dead", () => {
+    const wall = /^(?:Private|Protect|Restrict|SystemCall|NoNew|Capab|Ambient|Lock|Remove|Keyring)/;
+    const missing = settings.filter((line) => wall.test(line) && !notify.includes(line));
+    expect(missing).toEqual(["ProtectProc=invisible"]);
+  });
+
+  it("yields to the daemon", () => {
+    expect(notify).toEqual(expect.arrayContaining(["Nice=5", "CPUWeight=20", "IOWeight=20"]));
+  });
+});
+
 /** What systemd-analyze says of a unit, beside its drop-ins. */
 function verify(name: string, ...dropIns: readonly string[]): object {
   const { root } = tempRoot();
@@ -137,6 +159,7 @@ describe.runIf(exists("systemd-analyze"))("systemd-analyze", () => {
     ["orchd.service"],
     ["orchd.service", "orchd-shell.conf"],
     ["orchd-page.service"],
+    ["orchd-notify.service"],
     ["orchd-page.service", "orchd-page-loopback.conf"],
   ])("finds no fault in %s %s", (name, ...dropIns) => {
     expect(verify(name, ...dropIns.filter((one) => typeof one === "string"))).toEqual({
@@ -145,7 +168,7 @@ describe.runIf(exists("systemd-analyze"))("systemd-analyze", () => {
     });
   });
 
-  it.each(["orchd.service", "orchd-page.service"])(
+  it.each(["orchd.service", "orchd-page.service", "orchd-notify.service"])(
     "rates the exposure of %s at 1.5 or lower",
     (name) => {
       const unitPath = join(projectRoot, "systemd", name);
