@@ -72,7 +72,7 @@ async function tell(runs: string, pipeline: string, nth: number, status: string)
 
 function startNotify(root: string, through: readonly string[] = []): ChildProcess {
   const [program, ...words] = [...through, process.execPath, orchdProgram, "notify", "--json"];
-  return spawn(program!, [...words, "--root", root], {
+  return spawn(program, [...words, "--root", root], {
     stdio: ["ignore", "pipe", "ignore"],
     env: { ...process.env, UV_THREADPOOL_SIZE: "1", ORCHD_LOG_LEVEL: "silent" },
     detached: true,
