@@ -3,8 +3,8 @@
  * `notify`. It reads orchd.yaml by itself; other settings start it again. The daemon loads nothing
  * of it.
  *
- * Of the daemon's environment it gets what channels need: the folder of secrets, proxies and trusted
- * certificates.
+ * Of the daemon's environment it gets what channels need: the folder of secrets, proxies and
+ * trusted certificates.
  */
 import type { Clock } from "../clock.ts";
 import type { NotifySettings } from "../core/notify-settings.ts";

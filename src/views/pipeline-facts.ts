@@ -2,6 +2,7 @@
 import { relative } from "node:path";
 import type { PipelineLine } from "../core/event.ts";
 import { timetable } from "../core/schedule/schedule.ts";
+import type { PipelineSilence } from "../core/pipeline-state.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
 import type { Json } from "../core/snapshot.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
@@ -19,6 +20,7 @@ export interface ToldOf {
   /** `notify:` of its file as written. */
   readonly notify?: Json | undefined;
   readonly paused: boolean;
+  readonly silence?: PipelineSilence | undefined;
 }
 
 /** The facts of a pipeline; undefined where it has no ledger that can be read. */
@@ -27,7 +29,7 @@ export function toldOf(store: RunStore, pipeline: string): ToldOf | undefined {
     const state = readPipeline(store, pipeline)?.state;
     if (state === undefined) return undefined;
     const { tags, notify } = state.about;
-    return { pipeline, tags, notify, paused: state.paused };
+    return { pipeline, tags, notify, paused: state.paused, silence: state.silence };
   } catch {
     return undefined;
   }

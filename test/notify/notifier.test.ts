@@ -109,7 +109,7 @@ function rig(rules: object = {}, packed?: NotifyCheckpoint) {
 }
 
 describe("orchd notify at work", () => {
-  it("makes durable what a stretch of lines calls for in one write, and then sends it", async () => {
+  it("makes durable in one write what a stretch of lines calls for, then sends it", async () => {
     const { clock, writes, sent, fail, close } = rig();
     await clock.settle();
     expect(writes).toEqual([{ keys: [], position: "start" }]);
