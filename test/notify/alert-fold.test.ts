@@ -154,6 +154,14 @@ describe("rules", () => {
     expect(texts(rig.pass(1))).toEqual(["failed a ×1 → ops"]);
   });
 
+  it("that come while it works tell what holds, at the next tick", () => {
+    const rig = new FoldRig([{ to: ["ops"] }]);
+    rig.ends("a", "failed");
+    rig.pass(HOUR);
+    rig.fold.use(bookOf([{ to: ["ops", "chat"] }]));
+    expect(texts(rig.pass(1))).toEqual(["failed a ×1 → chat"]);
+  });
+
   it("that come later tell what holds", () => {
     const rig = new FoldRig([{ to: ["ops"] }]);
     rig.ends("a", "failed");
@@ -322,6 +330,11 @@ describe("queued", () => {
       rig.line("a", "run.queued", { run, because: "another run is active" });
     expect(texts(rig.pass(29 * MINUTE))).toEqual([]);
     expect(texts(rig.pass(5 * MINUTE))).toEqual(["queued a ×1 → ops"]);
+    const counts = [...rig.fold.state.pipelines.get("a")!.firing.values()];
+    rig.restart(rig.book);
+    rig.pass(1);
+    expect(counts.map(({ count }) => count)).toEqual([2]);
+    expect(rig.fold.state.pipelines.get("a")!.firing.get("queued@1800000")!.count).toBe(2);
     expect(rig.all[0]!.because).toBe("it has waited for 30m: another run is active");
     expect(texts(rig.line("a", "run.started", { run: "a@1" }))).toEqual([]);
     expect(texts(rig.pass(30 * MINUTE))).toEqual(["queued a ×1 → chat"]);
@@ -415,7 +428,8 @@ describe("a silence", () => {
     rig.line("a", "pipeline.silenced", { until }, START);
     rig.line("a", "run.finished", { run: "r", status: "failed" }, START + HOUR);
     rig.line("a", "run.finished", { run: "r", status: "completed" }, START + HOUR);
-    expect(texts(rig.pass(HOUR))).toEqual([]);
+    rig.pass(HOUR);
+    expect(texts(rig.all)).toEqual([]);
   });
 
   it("holds repeats, and so does a pause", () => {
@@ -499,6 +513,22 @@ describe("the daemon", () => {
       "recovered of channel_broken daemon ×1 → chat",
       "recovered of channel_broken daemon ×1 → boss",
     ]);
+  });
+});
+
+describe("the packed state", () => {
+  it("shares nothing with a fold that gave it or began with it", () => {
+    const rig = new FoldRig([{ to: ["ops"], group: "5m" }]);
+    rig.ends("a", "failed");
+    const packed = rig.fold.packed();
+    const text = JSON.stringify(packed);
+    rig.ends("a", "failed");
+    const other = new AlertFold({ packed, book: rig.book });
+    const line = { type: "run.finished", run: "a@r", status: "failed" };
+    other.take({ type: "line", now: START, pipeline: "a", file: "a/p.jsonl", seq: 9, line });
+    other.take({ type: "tick", now: START + HOUR });
+    expect(JSON.stringify(packed)).toBe(text);
+    expect(other.state.pending).toEqual([]);
   });
 });
 

@@ -27,12 +27,14 @@ type Fact = Facts extends infer F ? (F extends Facts ? Omit<F, "now" | "at"> : n
 export class FoldRig {
   now = START;
   fold: AlertFold;
+  readonly book: RuleBook;
   wakeAt: number | undefined;
   readonly all: Alert[] = [];
   readonly #seqs = new Map<string, number>();
 
   constructor(rules?: NotifyDefinition["rules"], channels?: readonly string[]) {
-    this.fold = new AlertFold({ book: bookOf(rules, channels), slotsBetween: () => 7 });
+    this.book = bookOf(rules, channels);
+    this.fold = new AlertFold({ book: this.book, slotsBetween: () => 7 });
   }
 
   /** A line of a pipeline's ledger. */
