@@ -46,8 +46,9 @@ export interface MessageParts {
 /** The message of an alert. */
 export function messageOf(alert: Alert, parts: MessageParts = {}): Message {
   const clean = cleaner(parts.mask ?? ((text) => text));
-  // A test has nothing to say of a pipeline or the daemon.
-  const said = parts.test === true ? clean(alert.because) : titleOf(alert, clean);
+  // A test of no pipeline must not say that the daemon failed.
+  const isOfNone = parts.test === true && alert.pipeline === undefined;
+  const said = isOfNone ? clean(alert.because) : titleOf(alert, clean);
   const first = sentenceStart(said, alert.pipeline);
   const told = alert.telling > 1 ? `Reminder: ${first}` : first;
   const title = cutCharacters(parts.test === true ? `Test: ${told}` : told, TITLE_CHARACTERS);
