@@ -183,12 +183,12 @@ export class ContainerAttempt {
       result = this.#ending === undefined ? this.#failed(errorOf(error)) : this.#endResult();
     }
     if (this.#isOver) return;
-    this.#isOver = true;
-    this.#clear();
     const host = this.#host;
     const hasFailed = !result.ok && result.outcome !== "stopped";
     const isKept = hasFailed && !isDoubtful && this.#container.keep === "on-failure";
     if (isKept) this.#tell(keptLine(host.name, this.#engine));
+    this.#isOver = true;
+    this.#clear();
     host.ended(this.#files, isDoubtful ? "doubtful" : isKept ? "kept" : "gone");
     this.#handlers.done(result, host.clock.monotonic() - this.#begin, this.#startedAt);
   }
