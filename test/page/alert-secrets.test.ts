@@ -83,7 +83,7 @@ it(
     const asked = await orchd(root.root, "run", "leaky", "--wait", { env });
     expect(asked.status).toBe(1);
     const told = (): string[] =>
-      linesOf(join(root.runs, ".orchd/notify.jsonl")).map(({ type }) => String(type));
+      linesOf(join(root.runs, ".orchd/notify.jsonl")).map(({ type }) => type);
     await awaitSight(
       root.runs,
       () => {

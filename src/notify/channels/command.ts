@@ -55,7 +55,11 @@ export class CommandChannel implements Channel {
   async send(message: Message, signal: AbortSignal): Promise<Sent> {
     if (signal.aborted) return this.#failure("was not run: orchd notify ends");
     try {
-      const ended = await this.#run(this.#environment(message), webhookBody(message), signal);
+      const ended = await this.#run(
+        this.#environment(message),
+        `${webhookBody(message)}\n`,
+        signal,
+      );
       return ended.status === 0 && !ended.isLate
         ? { ok: true, answer: "exit status 0" }
         : this.#failure(sentenceOf(ended));
