@@ -15,7 +15,8 @@ it("the guide to alerts has a row for each kind", () => {
   const start = text.indexOf("## What people can be told");
   const table = text.slice(start, text.indexOf("## Rules"));
   const kinds = [...table.matchAll(/^\| `(\w+)`/gm)].map((match) => match[1]);
-  expect(kinds.toSorted()).toEqual([...ALERT_KINDS].toSorted());
+  expect(new Set(kinds)).toEqual(new Set(ALERT_KINDS));
+  expect(kinds).toHaveLength(ALERT_KINDS.length);
 });
 
 it("the guide to alerts has each kind of channel", () => {
