@@ -1,5 +1,6 @@
 import { fstatSync } from "node:fs";
 import pino from "pino";
+import { JOURNAL_SOCKET, JournalEntries } from "./journal-entries.ts";
 
 const STDERR = 2;
 const VARIABLE = "ORCHD_LOG_LEVEL";
@@ -17,9 +18,11 @@ export function badLogLevel(): string | undefined {
 /**
  * Opens the daemon's log on stderr: JSON Lines, or for people. `ORCHD_LOG_LEVEL` says from which
  * level on it keeps lines; default: info. Where stderr is systemd's journal, each entry has its
- * priority.
+ * priority, and its pipeline and run as fields.
+ *
+ * @param journalSocket where the journal takes entries; default: the system's
  */
-export function openDaemonLog(pretty: boolean): pino.Logger {
+export function openDaemonLog(pretty: boolean, journalSocket = JOURNAL_SOCKET): pino.Logger {
   const level = process.env[VARIABLE] ?? "info";
   if (pretty)
     return pino(
@@ -36,7 +39,7 @@ export function openDaemonLog(pretty: boolean): pino.Logger {
     formatters: { level: (label: string) => ({ level: label }) },
   };
   const destination = pino.destination({ dest: 2, sync: true });
-  return pino(options, isJournal() ? withPriorities(destination) : destination);
+  return pino(options, isJournal() ? toJournal(destination, journalSocket) : destination);
 }
 
 /**
@@ -54,13 +57,23 @@ function isJournal(): boolean {
   }
 }
 
-/** Puts `<N>` before each line: the journal takes it off, and makes it the entry's `PRIORITY`. */
-function withPriorities(destination: pino.DestinationStream): pino.DestinationStream {
+/**
+ * Sends lines about pipelines and runs as entries with fields. Puts `<N>` before every other line:
+ * the journal takes it off, and makes it the entry's `PRIORITY`. A fatal line is one of those: the
+ * process ends right after it.
+ */
+function toJournal(destination: pino.DestinationStream, socket: string): pino.DestinationStream {
+  const entries = new JournalEntries(socket);
   const stream = {
-    // Pino sets `lastLevel` before each line.
+    // Pino sets the other two before each line.
     [Symbol.for("pino.metadata")]: true,
     lastLevel: 0,
-    write: (line: string): void => destination.write(`<${priorityOf(stream.lastLevel)}>${line}`),
+    lastObj: null as unknown,
+    write(line: string): void {
+      const priority = priorityOf(stream.lastLevel);
+      if (stream.lastLevel < 60 && entries.send(line, priority, stream.lastObj)) return;
+      destination.write(`<${priority}>${line}`);
+    },
   };
   return stream;
 }
