@@ -22,8 +22,11 @@ function notifyPid(root: TempRoot): number {
 
 const told = (daemon: Daemon): string[] => daemon.log().map(({ msg }) => String(msg));
 
+/** A message that came twice under one key counts once: a kill may come before it is recorded. */
 const kinds = ({ alerts }: AlertReceiver): string[] =>
-  alerts.map((one) => [one.kind, one.of, one.pipeline].filter((part) => part).join(" "));
+  [...new Map(alerts.map((one) => [one.key, one])).values()].map(({ kind, of, pipeline }) =>
+    [kind, of, pipeline].filter((part) => part !== null).join(" "),
+  );
 
 it(
   "tells a failure once, over a kill of its own and of the daemon, and its end",
