@@ -56,14 +56,14 @@ export async function tryReplay(run: string, trial: Trial): Promise<number> {
     options.tell(`There is no run ${JSON.stringify(run)}; \`orchd runs\` lists them.`);
     return 3;
   }
-  const due = replayed(run, facts, pipelineLines(store, facts.pipeline), notify, timezone);
-  if (due === undefined) {
+  const told = replayed(run, facts, pipelineLines(store, facts.pipeline), notify, timezone);
+  if (told === undefined) {
     options.tell(`The ledger of ${facts.pipeline} does not say how run ${run} ended.`);
     return 3;
   }
   const tried: TriedMessage[] = [];
-  for (const alert of due) tried.push(await send(alert, trial, false));
-  return finish(tried, trial);
+  for (const alert of told.due) tried.push(await send(alert, trial, false));
+  return finish(tried, trial, told.untold);
 }
 
 async function send(alert: Alert, trial: Trial, test: boolean): Promise<TriedMessage> {
@@ -82,8 +82,8 @@ async function send(alert: Alert, trial: Trial, test: boolean): Promise<TriedMes
     : { ...shown, sent: false, answer: answer.because };
 }
 
-function finish(tried: readonly TriedMessage[], { options }: Trial): number {
-  options.trial(tried);
+function finish(tried: readonly TriedMessage[], { options }: Trial, untold?: string): number {
+  options.trial(tried, untold);
   const failed = tried.filter(({ sent }) => sent === false);
   for (const { channel, answer } of failed)
     options.tell(`Channel ${channel} did not take the message: ${answer}.`);

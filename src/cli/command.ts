@@ -103,8 +103,8 @@ export interface NotifyOptions extends Roots {
   readonly dryRun: boolean;
   /** Called once the ledgers are read. */
   readonly reads: (what: NotifyAnswer) => void;
-  /** Called with what a test or a replay comes to. */
-  readonly trial: (messages: readonly TriedMessage[]) => void;
+  /** Called with what a test or a replay comes to, and with why nobody is told: a clause. */
+  readonly trial: (messages: readonly TriedMessage[], untold?: string) => void;
   /** Tells a person something in a sentence, on stderr. */
   readonly tell: (sentence: string) => void;
 }

@@ -16,6 +16,8 @@ export interface Message {
   readonly text: string;
   /** The page's address of the run or the pipeline; undefined where orchd.yaml has no `url`. */
   readonly url?: string;
+  /** It tries the channel: nothing happened. */
+  readonly test?: boolean;
 }
 
 /** What became of one try. `because`: one line without secrets. */

@@ -57,7 +57,7 @@ export function messageOf(alert: Alert, parts: MessageParts = {}): Message {
     parts.template === undefined
       ? plainText(alert, title, { ...parts, url, clean })
       : filled(parts.template, alert, { ...parts, url, clean });
-  return defined({ alert, title, text: cutBytes(text, TEXT_BYTES), url });
+  return defined({ alert, title, text: cutBytes(text, TEXT_BYTES), url, test: parts.test });
 }
 
 /** The command that says more about an alert; for most kinds there are two. */

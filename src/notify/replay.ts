@@ -31,6 +31,13 @@ export interface ReplayedLine {
   readonly line: Readonly<Record<string, unknown>>;
 }
 
+/** What the end of a run tells. */
+export interface Replayed {
+  readonly due: readonly Alert[];
+  /** Why nobody is told, a clause; undefined where somebody is. */
+  readonly untold?: string;
+}
+
 /**
  * What the end of a run tells, and to which channels, if what its pipeline's ledger says before it
  * is all that is known. Groups and quiet hours do not hold it back.
@@ -44,11 +51,11 @@ export function replayed(
   lines: Iterable<ReplayedLine>,
   settings: NotifySettings,
   timezone: string,
-): readonly Alert[] | undefined {
+): Replayed | undefined {
   const rules = settings.rules.map(({ quiet: _quiet, ...rule }) => ({ ...rule, groupMs: 0 }));
   const fold = new AlertFold({ book: new RuleBook({ ...settings, rules }, timezone) });
-  const own = { ...facts, notify: atOnce(facts.notify), paused: false, silence: undefined };
-  fold.take({ type: "pipeline", now: 0, ...own });
+  const present = { ...facts, notify: atOnce(facts.notify), paused: false, silence: undefined };
+  fold.take({ type: "pipeline", now: 0, ...present });
   const { pipeline } = facts;
   for (const { file, seq, line } of lines) {
     const { at, type } = line;
@@ -56,10 +63,22 @@ export function replayed(
     // The rules that are in force now are asked, and a silence of that time is no answer.
     if (/^pipeline\.(?:loaded|paused|silenced|checkpoint)$/.test(String(type))) continue;
     const { due } = fold.take({ type: "line", now, pipeline, file, seq, line });
-    if (type === "run.finished" && line["run"] === run)
-      return due.map((alert) => ({ ...alert, key: ownKey("replay", alert.key, Date.now()) }));
+    if (type !== "run.finished" || line["run"] !== run) continue;
+    if (due.length === 0) return { due, untold: whyUntold(fold, pipeline, line["status"]) };
+    const own = due.map((alert) => ({ ...alert, key: ownKey("replay", alert.key, Date.now()) }));
+    return { due: own };
   }
   return undefined;
+}
+
+function whyUntold(fold: AlertFold, pipeline: string, status: unknown): string {
+  const firing = fold.state.pipelines.get(pipeline)?.firing.get("failed");
+  if (status !== "failed") return `it ended ${String(status)}, and no failure was told before it`;
+  if (firing === undefined || firing.untold === "no_rule") return "no rule is about its failure";
+  const nth = `it is failure ${firing.count} in a row`;
+  return firing.untold === "after"
+    ? `${nth}, and the rule tells a later one`
+    : `${nth}, and an earlier one was told`;
 }
 
 /** A pipeline's own rules without what holds a message back. */

@@ -27,9 +27,9 @@ export async function run({
       if (json) terminal.json(what);
       else terminal.line(`notify: ${answerText(what)}`);
     },
-    trial(messages) {
+    trial(messages, untold) {
       if (json) return terminal.json(messages);
-      if (messages.length === 0) terminal.line("Nobody is told of it.");
+      if (messages.length === 0) terminal.line(`Nobody is told of it: ${untold}.`);
       for (const message of messages) for (const line of triedLines(message)) terminal.line(line);
     },
     tell: (sentence) => terminal.error(sentence),

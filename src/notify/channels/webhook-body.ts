@@ -2,8 +2,8 @@
 import type { Message } from "../channel.ts";
 import { wellFormedJson } from "./plain-text.ts";
 
-/** The alert as JSON. What does not apply is null. */
-export function webhookBody({ alert, title, text, url }: Message): string {
+/** The alert as JSON. What does not apply is null. `test`: it tries the channel alone. */
+export function webhookBody({ alert, title, text, url, test = false }: Message): string {
   const { kind, pipeline, run, status, because, at, key, of, channel } = alert;
   const { cause, count, telling, others = [] } = alert;
   const body = {
@@ -23,6 +23,7 @@ export function webhookBody({ alert, title, text, url }: Message): string {
     others,
     title,
     text,
+    test,
   };
   return wellFormedJson(body);
 }
