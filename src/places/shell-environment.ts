@@ -5,6 +5,7 @@
 import { environmentFault, HALF_A_PAIR } from "../core/environment-limits.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { ShellTask } from "../core/task.ts";
+import { addTraceparent } from "../core/trace-span.ts";
 
 /** The longest value that is given as a variable, in bytes. A longer one is given as a file. */
 const IN_ENVIRONMENT = 32 * 1024;
@@ -23,13 +24,15 @@ export interface GivenFiles {
 }
 
 /**
- * The environment of a step, except what orchd adds for itself. Values that do not fit are written
- * to files.
+ * The environment of a step, except what its place adds for itself. Values that do not fit are
+ * written to files.
  *
+ * @param id the task's: `RUN#SEQ` of an attempt
  * @throws NotGivable; or a Node error, if a file cannot be written
  */
 export function shellEnvironment(
-  task: Pick<ShellTask, "env" | "params" | "inputs">,
+  id: string,
+  task: Pick<ShellTask, "env" | "params" | "inputs" | "trace">,
   base: Readonly<Record<string, string>>,
   files: GivenFiles,
 ): Record<string, string> {
@@ -59,6 +62,7 @@ export function shellEnvironment(
         ? text
         : files.write(name.replaceAll(/[^\w-]/g, "_").slice(0, 64), JSON.stringify(value.value));
   }
+  if (task.trace !== undefined) addTraceparent(env, task.trace, id);
   return env;
 }
 

@@ -18,7 +18,7 @@ function given(
   base: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
   const { root } = tempRoot();
-  const made = shellEnvironment({ params, inputs, env }, base, new AttemptFiles(root));
+  const made = shellEnvironment("p@1#2", { params, inputs, env }, base, new AttemptFiles(root));
   return Object.fromEntries(
     Object.entries(made).map(([name, value]) => [
       name,

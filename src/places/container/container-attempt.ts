@@ -51,6 +51,8 @@ export interface AttemptHost {
   readonly clock: Clock;
   readonly folder: ContainersFolder;
   readonly relabels: boolean;
+  /** The attempt's token, `RUN#SEQ`. */
+  readonly id: string;
   /** The container's name. */
   readonly name: string;
   /** Its labels, except where its files are. */
@@ -195,7 +197,7 @@ export class ContainerAttempt {
 
   #words(engine: Engine, task: ShellTask, files: ContainerFiles): RunCommand {
     const variables = givenVariables({
-      ...shellEnvironment(task, {}, files),
+      ...shellEnvironment(this.#host.id, task, {}, files),
       ORCHD_OUTPUT: files.output,
     });
     const [program = "/bin/sh", ...options] = [...task.shell, ...textWords(task.text, files)];

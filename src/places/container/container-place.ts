@@ -264,6 +264,7 @@ export class ContainerPlace implements Place {
     const host: AttemptHost = {
       clock: this.#clock,
       folder: this.#folder,
+      id,
       relabels: existsSync("/sys/fs/selinux/enforce"),
       name,
       labels: {

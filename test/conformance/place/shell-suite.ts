@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Lane } from "../../../src/core/lane.ts";
 import type { OutputLine, ShellTask, TaskResult } from "../../../src/core/task.ts";
+import { attemptTraceparent } from "../../../src/core/trace-span.ts";
 import type { Place, TaskHandlers } from "../../../src/places/place.ts";
 
 /** A place for one test. */
@@ -151,6 +152,14 @@ export function describeShells(
       const whole = `${env.A}|${env.B}|${env.C}|${env.PATH}`;
       const heard = await run(open(), `printf '%s' "$A|$B|$C|$PATH" | wc -c`, { env });
       expect(Number(said(heard)[0])).toBe(whole.length);
+    });
+
+    it("are given the trace of their attempt, but where their own `env` has one", async () => {
+      const trace = "5eed".repeat(16);
+      const text = 'echo "$TRACEPARENT"';
+      expect(said(await run(open(), text, { trace }))).toEqual([attemptTraceparent(trace, 2)]);
+      const own = { trace, env: { TRACEPARENT: "mine" } };
+      expect(said(await run(open(), text, own))).toEqual(["mine"]);
     });
 
     it("keep 8 MiB of their output, and go on", async () => {

@@ -15,7 +15,6 @@ import { withValues } from "../../../steps/task-values.ts";
 import { descendantsOf, killDescendant, type Descendant } from "../descendants.ts";
 import { killByToken, killQuietly } from "../kill-by-token.ts";
 import { TOKEN_VARIABLE, type OutputLine, type ShellTask } from "../../../core/task.ts";
-import { addTraceparent } from "../../../core/trace-span.ts";
 import type { RawResult } from "../protocol.ts";
 import type { AttemptFiles } from "./attempt-files.ts";
 import type { Guard } from "./guard.ts";
@@ -202,9 +201,7 @@ export class ShellStep implements ShellListener {
   }
 
   #environment(files: AttemptFiles): Record<string, string> {
-    const env = shellEnvironment(this.#task, this.#host.baseEnv, files);
-    const { trace } = this.#task;
-    if (trace !== undefined) addTraceparent(env, trace, this.#id);
+    const env = shellEnvironment(this.#id, this.#task, this.#host.baseEnv, files);
     return { ...env, ORCHD_OUTPUT: files.output, [TOKEN_VARIABLE]: this.#token() };
   }
 
