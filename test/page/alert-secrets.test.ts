@@ -101,6 +101,9 @@ it(
     ) as unknown as { run: string };
     const replay = await orchd(root.root, "notify", "--replay", run, "--dry-run", { env });
     expect(replay.stdout).toContain("leaky failed");
+    const traced = ["export", "otlp", "--from", "start", "--once", "--stdout"];
+    const traces = await orchd(root.root, ...traced, { env });
+    expect(traces.stdout).toContain("resourceSpans");
     const { ask } = await pageRig({ now: () => Date.now() }, root);
     const pages = [];
     const paths = ["pipelines/leaky", `runs/${run}`, `runs/${run}/ledger`];
@@ -127,6 +130,7 @@ it(
       "what orchd notify prints": program.said() + tried.stdout + tried.stderr,
       "orchd alerts": alerts.stdout,
       "a replay": replay.stdout,
+      "the traces": traces.stdout + traces.stderr,
       "the page": pages.join("\n"),
       "the daemon's log": daemon.stderr(),
       "the ledgers": ledgersOf(root),
