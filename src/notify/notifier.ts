@@ -75,7 +75,9 @@ export class Notifier {
   #wake: (() => void) | undefined;
   #timer: Timer | undefined;
   #closing = false;
+  /** The line that was folded last: the position is the one after it. The feed may be ahead. */
   #last: FeedLine | undefined;
+  readonly #begin: string;
   /** Lines since the last write, and whether any fact or pipeline's line was among them. */
   #lines = 0;
   #isStirred = false;
@@ -89,6 +91,7 @@ export class Notifier {
 
   constructor(ports: NotifierPorts) {
     this.#ports = ports;
+    this.#begin = ports.feed.position;
     this.#calmSince = this.#lookedAt = this.#writtenAt = ports.clock.monotonic();
     this.#written = holdingText(ports.store.checkpoint?.state);
   }
@@ -218,13 +221,14 @@ export class Notifier {
   }
 
   #append(due: readonly Alert[]): Promise<string> {
-    const { store, fold, feed, clock } = this.#ports;
+    const { store, fold, clock } = this.#ports;
     const state = fold.packed();
     this.#written = holdingText(state);
     this.#lines = 0;
     this.#isStirred = false;
     this.#lookedAt = this.#writtenAt = clock.monotonic();
-    return store.decided(due, { position: feed.position, state });
+    const position = this.#last?.position ?? this.#begin;
+    return store.decided(due, { position, state });
   }
 
   /** The disk is full: what says so is sent before it is durable. */

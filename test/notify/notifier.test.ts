@@ -217,3 +217,19 @@ describe("orchd notify at work", () => {
     expect(writes.at(-1)!.position).toBe("p30");
   });
 });
+
+it("goes no further than the lines that were folded, where the feed is ahead", async () => {
+  const { feed, writes, held, fail, full, close } = rig();
+  while (writes.length === 0) await nextTurn();
+  held.full = true;
+  fail("etl");
+  while (held.wake.length === 0) await nextTurn();
+  fail("load");
+  while (feed.position !== "p2") await nextTurn();
+  full(true);
+  held.full = false;
+  for (const wake of held.wake.splice(0)) wake();
+  while (writes.length < 4) await nextTurn();
+  expect(writes.slice(1).map(({ position }) => position)).toEqual(["p1", "p1", "p2"]);
+  await close();
+});

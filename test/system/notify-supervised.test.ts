@@ -15,10 +15,12 @@ const settingsFor = (url: string, more = ""): string =>
 const until = <T>(look: () => T | Promise<T>): Promise<T> =>
   vi.waitFor(look, { timeout: 30_000, interval: 50 });
 
-function notifyPid(root: TempRoot): number {
-  const holder = readFileSync(join(root.runs, ".orchd/notify.lock"), "utf8");
-  return (JSON.parse(holder) as { pid: number }).pid;
-}
+/** Who holds the lock. A holder writes that once it has the lock: before, the file is empty. */
+const notifyPid = (root: TempRoot): Promise<number> =>
+  until(() => {
+    const holder = readFileSync(join(root.runs, ".orchd/notify.lock"), "utf8");
+    return (JSON.parse(holder) as { pid: number }).pid;
+  });
 
 const told = (daemon: Daemon): string[] => daemon.log().map(({ msg }) => String(msg));
 
@@ -41,12 +43,12 @@ it(
     writeFileSync(join(root.root, "schedules/etl.yaml"), FAILING);
     await until(() => expect(kinds(receiver)).toEqual(["failed etl"]));
     expect(receiver.alerts[0]).toMatchObject({ header: receiver.alerts[0]!.key, count: 1 });
-    const first = notifyPid(root);
+    const first = await notifyPid(root);
     process.kill(first, "SIGKILL");
-    await until(() => expect(notifyPid(root)).not.toBe(first));
+    await until(async () => expect(await notifyPid(root)).not.toBe(first));
     process.kill(daemon.pid, "SIGKILL");
     await daemon.ended;
-    await awaitEnd(notifyPid(root));
+    await awaitEnd(await notifyPid(root));
     const again = await startDaemon({ root: root.root });
     await until(() => expect(kinds(receiver)).toEqual(["failed etl", "restarted"]));
     writeFileSync(join(root.root, "schedules/etl.yaml"), FAILING.replace("exit 3", "exit 0"));
@@ -56,7 +58,7 @@ it(
     const second = await orchd(root.root, "notify");
     expect(second).toMatchObject({ status: 1, stdout: "" });
     expect(second.stderr).toContain("orchd notify runs already");
-    const pid = notifyPid(root);
+    const pid = await notifyPid(root);
     await again.end();
     await awaitEnd(pid);
   },
@@ -88,7 +90,7 @@ it(
     writeFileSync(join(root.root, "schedules/worse.yaml"), "steps: 2\n");
     await until(() => expect(kinds(two)).toEqual(["invalid worse"]));
     writeFileSync(file, "");
-    const pid = notifyPid(root);
+    const pid = await notifyPid(root);
     process.kill(daemon.pid, "SIGHUP");
     await awaitEnd(pid);
     await daemon.end();
