@@ -32,7 +32,7 @@ import { LoopWatch } from "../src/observe/loop-watch.ts";
 import { ServiceManager } from "../src/observe/service-manager.ts";
 import { tooFewDescriptors } from "../src/observe/descriptor-limit.ts";
 import { checkTimeZoneData } from "../src/observe/time-zone-data.ts";
-import { killByToken } from "../src/places/local/kill-by-token.ts";
+import { killByToken } from "../src/places/pool/kill-by-token.ts";
 import { stopBundler } from "../src/schedules/bundler.ts";
 import { DropFolder } from "../src/schedules/drop-folder.ts";
 import { DefinitionThread } from "../src/schedules/definition-thread.ts";

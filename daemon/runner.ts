@@ -1,6 +1,6 @@
 /** The runner process's entry: `runner.js SETTINGS`, started by the daemon with an IPC channel. */
-import { RunnerHost } from "../src/places/local/runner/runner-host.ts";
-import type { RunnerSettings, ToRunner } from "../src/places/local/protocol.ts";
+import { RunnerHost } from "../src/places/runner/runner-host.ts";
+import type { RunnerSettings, ToRunner } from "../src/places/pool/protocol.ts";
 
 const host = new RunnerHost(
   JSON.parse(process.argv[2] ?? "{}") as RunnerSettings,

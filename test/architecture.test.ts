@@ -7,6 +7,9 @@ import { dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
 import { projectRoot } from "./support/temp-root.ts";
 
+/** What each place may import. */
+const A_PLACE = ["places", "core", "clock", "log", "disk", "steps"] as const;
+
 /**
  * What each room may import of the others; itself always. A file at the top of src/ is a room of
  * its own, and so is a file that opens a door for its folder (ROOMS).
@@ -23,8 +26,13 @@ const ARROWS: Record<string, readonly string[]> = {
   schedules: ["core", "clock", "version", "disk"],
   steps: ["core"],
   places: ["core", "clock", "steps"],
-  "places/local": ["places", "core", "clock", "log", "disk", "steps"],
-  "places/container": ["places", "core", "clock", "log", "disk", "steps"],
+  "places/pool": ["places", "core", "clock", "log", "disk", "steps"],
+  "places/runner": ["places", "places/pool", "core", "clock", "log", "disk", "steps"],
+  "places/local": [...A_PLACE, "places/pool"],
+  "places/container": [...A_PLACE, "places/pool"],
+  "places/ssh": [...A_PLACE, "places/pool"],
+  "places/broker": A_PLACE,
+  worker: [...A_PLACE, "version", "places/pool", "places/local", "places/broker"],
   orchestrators: ["core", "places"],
   run: ["core", "clock", "log", "disk", "ledger", "orchestrators", "places"],
   engine: [
@@ -48,10 +56,21 @@ const ARROWS: Record<string, readonly string[]> = {
     "orchestrators",
     "run",
     "places",
+    "places/pool",
     "places/local",
     "places/container",
+    "places/ssh",
+    "places/broker",
   ],
-  "engine/evaluator": ["core", "clock", "disk", "places", "places/local", "orchestrators"],
+  "engine/evaluator": [
+    "core",
+    "clock",
+    "disk",
+    "places",
+    "places/pool",
+    "places/local",
+    "orchestrators",
+  ],
   program: [
     "core",
     "clock",
@@ -124,10 +143,17 @@ const FORBIDDEN: readonly (readonly [from: string, to: string, because: string])
   ["page", "places", "the page reads ledgers and writes requests, and drives nothing"],
   ["run", "places/local", "a run knows the port of a place, and no place"],
   ["run", "places/container", "a run knows the port of a place, and no place"],
+  ["run", "places/ssh", "a run knows the port of a place, and no place"],
+  ["run", "places/broker", "a run knows the port of a place, and no place"],
+  ["run", "places/pool", "a run knows the port of a place, and no place"],
   ["orchestrators", "places/local", "an orchestrator knows the port of a place, and no place"],
   ["orchestrators", "ledger", "an orchestrator says how steps come to run, and writes nothing"],
   ["orchestrators", "run", "what drives a run knows its orchestrator, and not the reverse"],
   ["places/local", "ledger", "a place runs tasks; what came of them is for the run to write"],
+  ["places/pool", "ledger", "a place runs tasks; what came of them is for the run to write"],
+  ["places/ssh", "ledger", "a place runs tasks; what came of them is for the run to write"],
+  ["places/broker", "ledger", "a place runs tasks; what came of them is for the run to write"],
+  ["worker", "ledger", "a worker runs tasks; the daemon alone writes ledgers"],
   ["places/container", "ledger", "a place runs tasks; what came of them is for the run to write"],
   ["observe", "ledger", "what watches must not write the daemon's ledgers"],
   ["supervise", "page", "the daemon starts the page as a program, and loads nothing of it"],
@@ -233,7 +259,9 @@ describe("the rooms", () => {
     const broken = FORBIDDEN.filter(([from, to]) => ARROWS[from]?.includes(to)).map(
       ([from, to, because]) => `${from} -> ${to}: ${because}`,
     );
-    const isPlace = (room: string): boolean => room.startsWith("places/");
+    // What places are made of is no place.
+    const isPlace = (room: string): boolean =>
+      room.startsWith("places/") && !["places/pool", "places/runner"].includes(room);
     const between = Object.entries(ARROWS)
       .filter(([from]) => isPlace(from))
       .flatMap(([from, allowed]) =>

@@ -13,7 +13,8 @@ import type { Fault } from "../core/fault.ts";
 import type { CodeRef, OrchestratorRef, Snapshot } from "../core/snapshot.ts";
 import { Flavors, type Flavor } from "../orchestrators/flavors.ts";
 import { evaluateCode } from "../places/evaluate-code.ts";
-import { RunnerPool } from "../places/local/runner-pool.ts";
+import { forkRunner } from "../places/local/runner-child.ts";
+import { RunnerPool } from "../places/pool/runner-pool.ts";
 
 /** What evaluating needs. */
 export interface EvaluatorOptions {
@@ -87,6 +88,7 @@ export class Evaluator {
     const { memoryMb } = settings.runner;
     this.#pool ??= new RunnerPool({
       clock: systemClock,
+      launch: forkRunner,
       settings: {
         threads: 1,
         bundles: bundlesDir,

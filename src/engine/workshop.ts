@@ -29,8 +29,9 @@ import { evaluateCode } from "../places/evaluate-code.ts";
 import { STAGED_PREFIX } from "../core/task.ts";
 import { ContainerPlace } from "../places/container/container-place.ts";
 import { PlaceByLane } from "../places/place-by-lane.ts";
-import { ClaimsFolder } from "../places/local/claims.ts";
-import { RunnerPool } from "../places/local/runner-pool.ts";
+import { ClaimsFolder } from "../places/pool/claims.ts";
+import { forkRunner } from "../places/local/runner-child.ts";
+import { RunnerPool } from "../places/pool/runner-pool.ts";
 import { SecretFiles } from "../disk/secret-files.ts";
 import { DrivenRuns } from "./driven-runs.ts";
 import { callMissedHook } from "./missed-hook.ts";
@@ -179,6 +180,7 @@ function openPool(
   const token = `${tokenOf(runs)}.${epoch}`;
   return new RunnerPool({
     clock,
+    launch: forkRunner,
     log,
     settings: { ...settings.runner, bundles, scratch, token },
     claims: new ClaimsFolder(claims, epoch),

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { stepLog } from "../../src/steps/context.ts";
 import { LineCapture } from "../../src/steps/line-capture.ts";
 import { MASK, Masker } from "../../src/core/mask.ts";
-import { StrayLines } from "../../src/places/local/stray-lines.ts";
+import { StrayLines } from "../../src/places/pool/stray-lines.ts";
 
 const TOKEN = `tök/en+"quoted"\\it's=7`;
 const JWT = "eyJhbGciOiJIUzI1NiJ9.".concat("Zm9vYmFy".repeat(30));

@@ -7,7 +7,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { killQuietly } from "../../src/places/local/kill-by-token.ts";
+import { killQuietly } from "../../src/places/pool/kill-by-token.ts";
 import { TraceFold } from "../../src/traces/trace-fold.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
 import { orchd, orchdProgram } from "../support/daemon.ts";

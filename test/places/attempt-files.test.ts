@@ -4,7 +4,7 @@ import { mkdirSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync }
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { RESULT_LIMIT } from "../../src/core/task.ts";
-import { AttemptFiles } from "../../src/places/local/runner/attempt-files.ts";
+import { AttemptFiles } from "../../src/places/runner/attempt-files.ts";
 import { BadOutput } from "../../src/steps/step-result.ts";
 import { tempRoot } from "../support/temp-root.ts";
 

@@ -2,12 +2,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import {
-  ClaimBook,
-  ClaimsFolder,
-  leaveClaims,
-  type Claims,
-} from "../../src/places/local/claims.ts";
+import { ClaimBook, ClaimsFolder, leaveClaims, type Claims } from "../../src/places/pool/claims.ts";
 import { PoolRig } from "../support/pool-rig.ts";
 import { tempRoot } from "../support/temp-root.ts";
 

@@ -6,11 +6,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { FramedTask, type StepParts, type TaskFrame } from "../../src/core/task-frame.ts";
-import type { ToRunner } from "../../src/places/local/protocol.ts";
-import { RunnerFrames } from "../../src/places/local/runner/runner-frames.ts";
-import { SentFrames } from "../../src/places/local/sent-frames.ts";
+import type { ToRunner } from "../../src/places/pool/protocol.ts";
+import { RunnerFrames } from "../../src/places/runner/runner-frames.ts";
+import { SentFrames } from "../../src/places/pool/sent-frames.ts";
 import { KnownFrames, taskOfPiece, type AheadPiece } from "../../src/steps/known-frames.ts";
-import { killQuietly } from "../../src/places/local/kill-by-token.ts";
+import { killQuietly } from "../../src/places/pool/kill-by-token.ts";
 import { PoolRig, type Started } from "../support/pool-rig.ts";
 
 const NONE: StepParts = { params: {}, inputs: {} };

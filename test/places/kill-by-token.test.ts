@@ -6,9 +6,9 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { killByToken } from "../../src/places/local/kill-by-token.ts";
-import * as environments from "../../src/places/local/process-environment.ts";
-import { LeftBehind } from "../../src/places/local/runner/left-behind.ts";
+import { killByToken } from "../../src/places/pool/kill-by-token.ts";
+import * as environments from "../../src/places/pool/process-environment.ts";
+import { LeftBehind } from "../../src/places/runner/left-behind.ts";
 import { awaitSight } from "../support/await-event.ts";
 import { processesWith } from "../support/ledgers.ts";
 
@@ -16,7 +16,7 @@ const { BECOMING } = environments;
 /** How often a process is seen without its environment. */
 const hidden = vi.hoisted(() => new Map<number, number>());
 
-vi.mock(import("../../src/places/local/process-environment.ts"), async (original) => {
+vi.mock(import("../../src/places/pool/process-environment.ts"), async (original) => {
   const real = await original();
   return {
     ...real,

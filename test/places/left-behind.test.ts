@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { LeftBehind } from "../../src/places/local/runner/left-behind.ts";
+import { LeftBehind } from "../../src/places/runner/left-behind.ts";
 import { awaitSight } from "../support/await-event.ts";
 import { reached } from "../support/figures.ts";
 import { processesWith } from "../support/ledgers.ts";

@@ -1,14 +1,9 @@
 /** How a runner holds tasks to their memory, and what it says of one that ended its thread. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { watchMemoryLimits } from "../../src/places/local/runner/memory-limits.ts";
-import { groupHeldKib, OutsideLook } from "../../src/places/local/runner/outside-look.ts";
-import {
-  describeTask,
-  endResult,
-  threadDeath,
-  type Piece,
-} from "../../src/places/local/runner/piece.ts";
-import type { TaskHead } from "../../src/places/local/protocol.ts";
+import { watchMemoryLimits } from "../../src/places/runner/memory-limits.ts";
+import { groupHeldKib, OutsideLook } from "../../src/places/runner/outside-look.ts";
+import { describeTask, endResult, threadDeath, type Piece } from "../../src/places/runner/piece.ts";
+import type { TaskHead } from "../../src/places/pool/protocol.ts";
 
 const MIB = 1024;
 

@@ -4,9 +4,13 @@
  */
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { OUTPUT_LIMIT, type Task } from "../../src/core/task.ts";
-import type { FromRunner, RunnerSettings, ToRunner } from "../../src/places/local/protocol.ts";
-import type { RunnerExit, RunnerListener } from "../../src/places/local/runner-child.ts";
-import { RunnerPool } from "../../src/places/local/runner-pool.ts";
+import type { FromRunner, RunnerSettings, ToRunner } from "../../src/places/pool/protocol.ts";
+import type {
+  RunnerExit,
+  RunnerListener,
+  RunnerProcess,
+} from "../../src/places/pool/runner-process.ts";
+import { RunnerPool } from "../../src/places/pool/runner-pool.ts";
 import type { Log } from "../../src/log.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -50,7 +54,6 @@ const played = vi.hoisted(() => {
   }
   return PlayedRunner;
 });
-vi.mock("../../src/places/local/runner-child.ts", () => ({ RunnerChild: played }));
 type Played = InstanceType<typeof played>;
 
 let clock: VirtualClock;
@@ -77,7 +80,12 @@ beforeEach(() => {
     (fields: object, sentence: string): void =>
       void log.push([level, fields, sentence]);
   const given = { info: at("info"), warn: at("warn") } as unknown as Log;
-  pool = new RunnerPool({ clock, settings: SETTINGS, log: given });
+  pool = new RunnerPool({
+    clock,
+    launch: (...given) => new played(...given) as unknown as RunnerProcess,
+    settings: SETTINGS,
+    log: given,
+  });
 });
 
 const task = (more: object = {}): Task =>

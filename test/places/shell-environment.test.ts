@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Json } from "../../src/core/snapshot.ts";
 import { inheritedEnvironment } from "../../src/core/inherited-environment.ts";
-import { AttemptFiles } from "../../src/places/local/runner/attempt-files.ts";
+import { AttemptFiles } from "../../src/places/runner/attempt-files.ts";
 import { NotGivable, shellEnvironment } from "../../src/places/shell-environment.ts";
 import { tempRoot } from "../support/temp-root.ts";
 

@@ -1,8 +1,8 @@
 /** What a runner's own output is cut into, and what is said of a task to its runner. */
 import { describe, expect, it } from "vitest";
 import type { Task } from "../../src/core/task.ts";
-import { headOf, logName } from "../../src/places/local/protocol.ts";
-import { StrayLines } from "../../src/places/local/stray-lines.ts";
+import { headOf, logName } from "../../src/places/pool/protocol.ts";
+import { StrayLines } from "../../src/places/pool/stray-lines.ts";
 import { Masker } from "../../src/core/mask.ts";
 
 const KIB = 1_024;

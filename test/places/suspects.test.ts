@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { suspectsAmong } from "../../src/places/local/suspects.ts";
+import { suspectsAmong } from "../../src/places/pool/suspects.ts";
 
 interface Lost {
   readonly id: string;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SnapshotStep } from "../../src/core/snapshot.ts";
-import { ThreadRoom, type RoomTaken } from "../../src/places/local/thread-room.ts";
+import { ThreadRoom, type RoomTaken } from "../../src/places/pool/thread-room.ts";
 
 const code = { bundle: "b", pick: "export:default", source: "./s.ts" };
 const plain = {

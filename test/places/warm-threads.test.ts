@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import type { TaskHead } from "../../src/places/local/protocol.ts";
-import { WarmThreads, type Placed } from "../../src/places/local/runner/warm-threads.ts";
-import type { Code, WorkerThread } from "../../src/places/local/runner/worker-thread.ts";
+import type { TaskHead } from "../../src/places/pool/protocol.ts";
+import { WarmThreads, type Placed } from "../../src/places/runner/warm-threads.ts";
+import type { Code, WorkerThread } from "../../src/places/runner/worker-thread.ts";
 
 const CORES = 2;
 const MOST = 4;

@@ -1,8 +1,8 @@
 /** What the runner knows of a thread's code: which it has, for whom, and what is taken back. */
 import { afterEach, describe, expect, it } from "vitest";
-import { BundlePackages } from "../../src/places/local/runner/bundle-packages.ts";
-import type { TaskHead } from "../../src/places/local/protocol.ts";
-import { WorkerThread, type Code } from "../../src/places/local/runner/worker-thread.ts";
+import { BundlePackages } from "../../src/places/runner/bundle-packages.ts";
+import type { TaskHead } from "../../src/places/pool/protocol.ts";
+import { WorkerThread, type Code } from "../../src/places/runner/worker-thread.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const threads: WorkerThread[] = [];

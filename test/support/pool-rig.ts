@@ -5,10 +5,11 @@ import { onTestFinished } from "vitest";
 import { systemClock, type Clock } from "../../src/clock.ts";
 import type { FramedTask } from "../../src/core/task-frame.ts";
 import type { OutputLine, Task, TaskResult } from "../../src/core/task.ts";
-import type { ClaimsFolder } from "../../src/places/local/claims.ts";
-import type { RunnerSettings } from "../../src/places/local/protocol.ts";
+import type { ClaimsFolder } from "../../src/places/pool/claims.ts";
+import type { RunnerSettings } from "../../src/places/pool/protocol.ts";
 import type { DeathInfo } from "../../src/places/place.ts";
-import { RunnerPool } from "../../src/places/local/runner-pool.ts";
+import { forkRunner } from "../../src/places/local/runner-child.ts";
+import { RunnerPool } from "../../src/places/pool/runner-pool.ts";
 import { tempRoot } from "./temp-root.ts";
 
 /** How a task ended, and what it printed. */
@@ -69,6 +70,7 @@ export class PoolRig {
     mkdirSync(bundles);
     this.pool = new RunnerPool({
       clock,
+      launch: forkRunner,
       claims,
       settings: {
         threads: 2,

@@ -21,12 +21,18 @@ import { totalmem } from "node:os";
 import { builtProgram } from "../../disk/built-program.ts";
 import { hasDescriptors } from "../../disk/descriptors.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
-import { killByToken, killQuietly } from "./kill-by-token.ts";
+import { killByToken, killQuietly } from "../pool/kill-by-token.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 import { Masker } from "../../core/mask.ts";
-import { LIFELINE, type FromRunner, type RunnerSettings, type ToRunner } from "./protocol.ts";
-import { SentFrames } from "./sent-frames.ts";
-import { StrayLines } from "./stray-lines.ts";
+import { LIFELINE, type FromRunner, type RunnerSettings, type ToRunner } from "../pool/protocol.ts";
+import { SentFrames } from "../pool/sent-frames.ts";
+import type {
+  RunnerExit,
+  RunnerListener,
+  RunnerProcess,
+  LaunchRunner,
+} from "../pool/runner-process.ts";
+import { StrayLines } from "../pool/stray-lines.ts";
 
 /** How long the last messages of a dead runner may take to be read, in milliseconds. */
 const LAST_WORDS_MS = 250;
@@ -52,22 +58,8 @@ const DAEMON_ONLY = [
   "NODE_CHANNEL_SERIALIZATION_MODE",
 ];
 
-/** How a runner ended. */
-export interface RunnerExit {
-  /** For people: `was ended by SIGKILL`, `ran out of memory (…)`. */
-  readonly detail: string;
-  readonly outOfMemory: boolean;
-}
-
-/** Hears what a runner does. */
-export interface RunnerListener {
-  messages(batch: readonly FromRunner[]): void;
-  stray(stream: "stdout" | "stderr", lines: readonly string[]): void;
-  exit(exit: RunnerExit): void;
-}
-
 /** One runner process. */
-export class RunnerChild {
+export class RunnerChild implements RunnerProcess {
   readonly alone: boolean;
   /** The runner's token: {@link RunnerSettings.token}, a dot and the runner's number. */
   readonly token: string;
@@ -273,6 +265,9 @@ export class RunnerChild {
     if (this.#process?.connected === true) this.#process.once("disconnect", finish);
   }
 }
+
+/** Forks a runner on this machine. */
+export const forkRunner: LaunchRunner = (...given) => new RunnerChild(...given);
 
 /**
  * A process's resident set, in bytes: its own memory and shared memory. 0 where there is no /proc.

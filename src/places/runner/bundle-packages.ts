@@ -6,7 +6,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { packagesIn, type PackagePrints } from "../../../core/bundle-text.ts";
+import { packagesIn, type PackagePrints } from "../../core/bundle-text.ts";
 
 /** How much of a bundle's end is read at first, in bytes: the line is rarely longer. */
 const TAIL_BYTES = 65_536;

@@ -11,8 +11,8 @@
  * that is well gets a moment to leave its claims (claims.ts), and ends itself.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { TOKEN_VARIABLE } from "../../../core/task.ts";
-import { LIFELINE } from "../protocol.ts";
+import { TOKEN_VARIABLE } from "../../core/task.ts";
+import { LIFELINE } from "../pool/protocol.ts";
 
 /** The most looks at all processes: the guard does not wait for what forks faster than it looks. */
 const PASSES = 100;

@@ -12,9 +12,9 @@
  */
 import { lstatSync, mkdtempSync, rmdir } from "node:fs";
 import { join } from "node:path";
-import { errorCode } from "../../../disk/disk-error.ts";
-import { makeFolder } from "../../../disk/make-folder.ts";
-import { removeTrees } from "../../../disk/remove-tree.ts";
+import { errorCode } from "../../disk/disk-error.ts";
+import { makeFolder } from "../../disk/make-folder.ts";
+import { removeTrees } from "../../disk/remove-tree.ts";
 import { AttemptFiles } from "./attempt-files.ts";
 import type { Guard } from "./guard.ts";
 

@@ -10,10 +10,10 @@ import { constants } from "node:fs";
 import { closeSync, fstatSync, lstatSync, openSync, readSync, readdirSync } from "node:fs";
 import { statSync, writeFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
-import { errorCode } from "../../../disk/disk-error.ts";
-import { removeFile } from "../../../disk/remove-file.ts";
-import { BadOutput } from "../../../steps/step-result.ts";
-import { RESULT_LIMIT } from "../../../core/task.ts";
+import { errorCode } from "../../disk/disk-error.ts";
+import { removeFile } from "../../disk/remove-file.ts";
+import { BadOutput } from "../../steps/step-result.ts";
+import { RESULT_LIMIT } from "../../core/task.ts";
 
 let files = 0;
 

@@ -6,21 +6,21 @@
  * process outlives its step. What was below the shell when that was told to end is ended too, even
  * if it cleared its environment (descendants.ts).
  */
-import { defined } from "../../../core/defined.ts";
-import { byteLength, TEXT_LIMIT } from "../../../core/environment-limits.ts";
-import { clipError, toStepError, type StepError } from "../../../core/failure.ts";
-import { LineCapture } from "../../../steps/line-capture.ts";
-import { Masker } from "../../../core/mask.ts";
-import { withValues } from "../../../steps/task-values.ts";
-import { descendantsOf, killDescendant, type Descendant } from "../descendants.ts";
-import { killByToken, killQuietly } from "../kill-by-token.ts";
-import { TOKEN_VARIABLE, type OutputLine, type ShellTask } from "../../../core/task.ts";
-import type { RawResult } from "../protocol.ts";
+import { defined } from "../../core/defined.ts";
+import { byteLength, TEXT_LIMIT } from "../../core/environment-limits.ts";
+import { clipError, toStepError, type StepError } from "../../core/failure.ts";
+import { LineCapture } from "../../steps/line-capture.ts";
+import { Masker } from "../../core/mask.ts";
+import { withValues } from "../../steps/task-values.ts";
+import { descendantsOf, killDescendant, type Descendant } from "../pool/descendants.ts";
+import { killByToken, killQuietly } from "../pool/kill-by-token.ts";
+import { TOKEN_VARIABLE, type OutputLine, type ShellTask } from "../../core/task.ts";
+import type { RawResult } from "../pool/protocol.ts";
 import type { AttemptFiles } from "./attempt-files.ts";
 import type { Guard } from "./guard.ts";
 import type { LeftBehind, ShellMark } from "./left-behind.ts";
-import { NotGivable, shellEnvironment } from "../../shell-environment.ts";
-import { exitError, recordedOutput, signalError, writtenOutput } from "../../shell-result.ts";
+import { NotGivable, shellEnvironment } from "../shell-environment.ts";
+import { exitError, recordedOutput, signalError, writtenOutput } from "../shell-result.ts";
 import type { Scratch } from "./scratch.ts";
 import type { ShellCommand, ShellListener, ShellProcess } from "./shell-process.ts";
 

@@ -1,6 +1,6 @@
 /**
- * The **place** on this machine: a pool of runner processes. User code runs in them, and never in
- * the daemon.
+ * A pool of runner processes, wherever these are. The **place** on this machine is one (local/).
+ * User code runs in the runners, and never in the daemon.
  *
  * There are two shared runners, one for each use. Steps, hooks and all else of a pipeline in force
  * have one. What only asks what code says before it is in force has the other: a file that was just
@@ -14,7 +14,6 @@
  * the task can start again at once. A task that may run twice (it loads a file, or asks a function
  * or an orchestrator something) starts again by itself, once, in a runner of its own. It hears
  * `died` only if that runner dies too.
- *
  * It counts the room (thread-room.ts), and knows who had begun at a death (suspects.ts, claims.ts).
  */
 import { availableParallelism } from "node:os";
@@ -38,7 +37,7 @@ import {
   type RawResult,
   type RunnerSettings,
 } from "./protocol.ts";
-import { RunnerChild, type RunnerExit } from "./runner-child.ts";
+import type { LaunchRunner, RunnerExit, RunnerProcess } from "./runner-process.ts";
 import { forLoads, mayRepeat, useOf, type Use } from "./runner-use.ts";
 import { strayOutput } from "./stray-output.ts";
 import { blameAmong } from "./suspects.ts";
@@ -56,6 +55,7 @@ const CORES = availableParallelism();
 export interface RunnerPoolOptions {
   readonly clock: Clock;
   readonly settings: RunnerSettings;
+  readonly launch: LaunchRunner;
   /** Hears of runners that start and die, and of output that belongs to no step. */
   readonly log?: Log | undefined;
   /** Where the runner leaves which steps had begun. Undefined: nobody asks for it. */
@@ -66,7 +66,7 @@ interface Entry extends RoomTaken {
   readonly id: string;
   readonly task: Task;
   readonly handlers: TaskHandlers;
-  child: RunnerChild;
+  child: RunnerProcess;
   alone: boolean;
   sentAt: number;
   /** Of a step that was begun ahead: its thread had come to it. */
@@ -83,18 +83,19 @@ interface Entry extends RoomTaken {
 export class RunnerPool implements Place, StepsAhead {
   readonly #clock: Clock;
   readonly #settings: RunnerSettings;
+  readonly #launch: LaunchRunner;
   readonly #log: RunnerPoolOptions["log"];
   readonly #entries = new Map<string, Entry>();
-  readonly #children = new Set<RunnerChild>();
+  readonly #children = new Set<RunnerProcess>();
   readonly #reservations = new Reservations();
   /** The task that ended last in each runner. */
-  readonly #lastEnded = new WeakMap<RunnerChild, { readonly id: string; readonly at: number }>();
+  readonly #lastEnded = new WeakMap<RunnerProcess, { readonly id: string; readonly at: number }>();
   readonly #capacityListeners = new Set<() => void>();
-  readonly #shared: { -readonly [use in Use]?: RunnerChild | undefined } = {};
+  readonly #shared: { -readonly [use in Use]?: RunnerProcess | undefined } = {};
   /** Runs while the runner for loads has nothing to do. */
   #loadsIdle: Timer | undefined;
   /** The one that was ended for that. */
-  #idle: RunnerChild | undefined;
+  #idle: RunnerProcess | undefined;
   #started = 0;
   readonly #room: ThreadRoom;
   readonly #claims: ClaimsFolder | undefined;
@@ -105,6 +106,7 @@ export class RunnerPool implements Place, StepsAhead {
   constructor(options: RunnerPoolOptions) {
     this.#clock = options.clock;
     this.#settings = options.settings;
+    this.#launch = options.launch;
     this.#log = options.log;
     this.#claims = options.claims;
     this.#room = new ThreadRoom(options.settings.threads, CORES);
@@ -253,7 +255,7 @@ export class RunnerPool implements Place, StepsAhead {
   }
 
   /** Gives a runner a whole task. Its run may have ended, so no frame is told for it. */
-  #give(entry: Entry, child: RunnerChild): void {
+  #give(entry: Entry, child: RunnerProcess): void {
     const { id, task } = entry;
     entry.child = child;
     entry.alone = child.alone;
@@ -261,13 +263,13 @@ export class RunnerPool implements Place, StepsAhead {
     child.send({ type: "start", id, head: headOf(task), body: JSON.stringify(task) });
   }
 
-  #childFor(use: Use, alone: boolean): RunnerChild {
+  #childFor(use: Use, alone: boolean): RunnerProcess {
     if (use === "loads" && !alone) this.#loadsIdle?.cancel();
     const shared = alone ? undefined : this.#shared[use];
     if (shared?.open === true) return shared;
     this.#started += 1;
     const settings = use === "loads" ? forLoads(this.#settings) : this.#settings;
-    const child: RunnerChild = new RunnerChild(settings, this.#started, alone, {
+    const child: RunnerProcess = this.#launch(settings, this.#started, alone, {
       messages: (batch) => this.#receive(child, batch),
       stray: (stream, lines) => this.#stray(child, stream, lines),
       exit: (exit) => this.#buried(child, exit),
@@ -287,7 +289,7 @@ export class RunnerPool implements Place, StepsAhead {
     return child;
   }
 
-  #receive(child: RunnerChild, batch: readonly FromRunner[]): void {
+  #receive(child: RunnerProcess, batch: readonly FromRunner[]): void {
     let ended = false;
     for (const message of batch) {
       if (message.type === "begun") {
@@ -330,7 +332,7 @@ export class RunnerPool implements Place, StepsAhead {
     if (ended) this.#tellCapacity();
   }
 
-  #begun(child: RunnerChild, id: string): void {
+  #begun(child: RunnerProcess, id: string): void {
     const entry = this.#entries.get(id);
     if (entry?.child === child) entry.begun = true;
   }
@@ -357,7 +359,7 @@ export class RunnerPool implements Place, StepsAhead {
   /**
    * Closes a runner without tasks that is dedicated or retired. The one for loads is closed later.
    */
-  #rest(child: RunnerChild): void {
+  #rest(child: RunnerProcess): void {
     if (this.#isBusy(child)) return;
     if (child.alone || !child.open) void child.close();
     else if (child === this.#shared.loads) {
@@ -407,7 +409,7 @@ export class RunnerPool implements Place, StepsAhead {
     old.kill();
   }
 
-  #buried(child: RunnerChild, exit: RunnerExit): void {
+  #buried(child: RunnerProcess, exit: RunnerExit): void {
     this.#children.delete(child);
     this.#forget(child);
     if (this.#closed) return;
@@ -432,14 +434,14 @@ export class RunnerPool implements Place, StepsAhead {
     this.#tellCapacity();
   }
 
-  #forget(child: RunnerChild): void {
+  #forget(child: RunnerProcess): void {
     for (const use of ["steps", "loads"] as const)
       if (this.#shared[use] === child) this.#shared[use] = undefined;
   }
 
   #answerDeath(
     entry: Entry,
-    child: RunnerChild,
+    child: RunnerProcess,
     exit: RunnerExit,
     blame: Pick<DeathInfo, "inFlight" | "behind">,
   ): void {
@@ -468,7 +470,7 @@ export class RunnerPool implements Place, StepsAhead {
    * Takes output that passed by the capture. It belongs to the one task that can have written it;
    * where there are several, it goes to the daemon's log.
    */
-  #stray(child: RunnerChild, stream: "stdout" | "stderr", lines: readonly string[]): void {
+  #stray(child: RunnerProcess, stream: "stdout" | "stderr", lines: readonly string[]): void {
     const suspects = [...this.#entries.values()].filter(
       (entry) => entry.child === child && entry.task.kind !== "shell",
     );
@@ -486,7 +488,7 @@ export class RunnerPool implements Place, StepsAhead {
     if (kept.length > 0) only.handlers.output(kept);
   }
 
-  #isBusy(child: RunnerChild): boolean {
+  #isBusy(child: RunnerProcess): boolean {
     for (const entry of this.#entries.values()) if (entry.child === child) return true;
     return false;
   }

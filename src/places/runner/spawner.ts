@@ -18,9 +18,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
-import { TOKEN_VARIABLE } from "../../../core/task.ts";
-import { release } from "../../../steps/line-capture.ts";
-import { killByToken } from "../kill-by-token.ts";
+import { TOKEN_VARIABLE } from "../../core/task.ts";
+import { release } from "../../steps/line-capture.ts";
+import { killByToken } from "../pool/kill-by-token.ts";
 import {
   startShell,
   type ShellCommand,

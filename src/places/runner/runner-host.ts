@@ -13,20 +13,20 @@
  */
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { formatDuration } from "../../../core/duration.ts";
-import { FAILURE_CODES } from "../../../core/failure.ts";
-import type { FromThread } from "../../../steps/thread-protocol.ts";
-import { inheritedEnvironment } from "../../../core/inherited-environment.ts";
-import { killByToken } from "../kill-by-token.ts";
-import type { OutputLine, ShellTask } from "../../../core/task.ts";
+import { formatDuration } from "../../core/duration.ts";
+import { FAILURE_CODES } from "../../core/failure.ts";
+import type { FromThread } from "../../steps/thread-protocol.ts";
+import { inheritedEnvironment } from "../../core/inherited-environment.ts";
+import { killByToken } from "../pool/kill-by-token.ts";
+import type { OutputLine, ShellTask } from "../../core/task.ts";
 import {
   dropResult,
   type FromRunner,
   type RawResult,
   type RunnerSettings,
   type ToRunner,
-} from "../protocol.ts";
-import { ClaimBook, leaveClaims } from "../claims.ts";
+} from "../pool/protocol.ts";
+import { ClaimBook, leaveClaims } from "../pool/claims.ts";
 import { BundlePackages } from "./bundle-packages.ts";
 import { Guard } from "./guard.ts";
 import { watchMemoryLimits } from "./memory-limits.ts";

@@ -12,10 +12,10 @@
  * whether they are brief. Where that was wrong, the pieces behind a long one are taken back after
  * the same moment and go elsewhere: no piece ever waits for one that does not end.
  */
-import type { TaskHead } from "../protocol.ts";
+import type { TaskHead } from "../pool/protocol.ts";
 import type { GivenPiece } from "./runner-frames.ts";
-import { Paces } from "../paces.ts";
-import { AHEAD_A_CORE } from "../thread-room.ts";
+import { Paces } from "../pool/paces.ts";
+import { AHEAD_A_CORE } from "../pool/thread-room.ts";
 import type { Code, WorkerThread } from "./worker-thread.ts";
 
 /** How long a piece waits for a busy thread before another starts, in milliseconds. */

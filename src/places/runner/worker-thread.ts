@@ -14,9 +14,9 @@ import {
   type SentPiece,
   type ThreadData,
   type ToThread,
-} from "../../../steps/thread-protocol.ts";
+} from "../../steps/thread-protocol.ts";
 import { LoadedPackages, type BundlePackages } from "./bundle-packages.ts";
-import { inheritedEnvironment } from "../../../core/inherited-environment.ts";
+import { inheritedEnvironment } from "../../core/inherited-environment.ts";
 import type { GivenPiece, RunnerFrame } from "./runner-frames.ts";
 
 /** The most bundles that a thread imports: what it imported stays in its memory. */

@@ -3,9 +3,9 @@
  * that does not end by itself: it was told to, it was ended for a fault of its own, or its thread
  * died.
  */
-import { clipError, FAILURE_CODES, toStepError, type StepError } from "../../../core/failure.ts";
-import { outOfMemory } from "../../../steps/memory-watch.ts";
-import type { RawResult, TaskHead } from "../protocol.ts";
+import { clipError, FAILURE_CODES, toStepError, type StepError } from "../../core/failure.ts";
+import { outOfMemory } from "../../steps/memory-watch.ts";
+import type { RawResult, TaskHead } from "../pool/protocol.ts";
 import type { OutsideLook } from "./outside-look.ts";
 import type { ShellStep } from "./shell-step.ts";
 import type { Placed } from "./warm-threads.ts";

@@ -12,10 +12,10 @@
  * and where `/proc/loadavg` is not what it should be, every process is looked at.
  */
 import { readFileSync } from "node:fs";
-import { killByToken, killOnceKnown } from "../kill-by-token.ts";
-import { BECOMING, environmentOf } from "../process-environment.ts";
-import { processFolders } from "../descendants.ts";
-import { TOKEN_VARIABLE } from "../../../core/task.ts";
+import { killByToken, killOnceKnown } from "../pool/kill-by-token.ts";
+import { BECOMING, environmentOf } from "../pool/process-environment.ts";
+import { processFolders } from "../pool/descendants.ts";
+import { TOKEN_VARIABLE } from "../../core/task.ts";
 
 /** A shorter step cannot have seen the pids go round, in milliseconds. */
 const BRIEF_MS = 1_000;

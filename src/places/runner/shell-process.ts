@@ -6,7 +6,7 @@
  * `failed` ends it, after `began` or without.
  */
 import { spawn } from "node:child_process";
-import { killQuietly } from "../kill-by-token.ts";
+import { killQuietly } from "../pool/kill-by-token.ts";
 
 /** What a shell is started with. */
 export interface ShellCommand {

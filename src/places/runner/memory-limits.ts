@@ -3,7 +3,7 @@
  * (outside-look.ts). A task that holds too much fails and is ended. Where another task in the
  * process may have grown instead, it is set aside: it starts again where it is alone.
  */
-import { outOfMemory } from "../../../steps/memory-watch.ts";
+import { outOfMemory } from "../../steps/memory-watch.ts";
 import { OutsideLook, groupHeldKib } from "./outside-look.ts";
 import { describeTask, type Piece } from "./piece.ts";
 

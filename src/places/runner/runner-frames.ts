@@ -5,7 +5,7 @@
  *
  * A piece keeps its frame: a step that waits when its run ends can still begin.
  */
-import type { FrameHead, TaskHead, ToRunner } from "../protocol.ts";
+import type { FrameHead, TaskHead, ToRunner } from "../pool/protocol.ts";
 
 /** A frame as the runner's main thread has it. */
 export interface RunnerFrame {

@@ -1,0 +1,66 @@
+/**
+ * A runner as the pool sees it, wherever its process is: started, sent messages in batches, and
+ * dead only when nothing more can come from it. A place says how one is launched.
+ */
+import type { FromRunner, RunnerSettings, ToRunner } from "./protocol.ts";
+import type { SentFrames } from "./sent-frames.ts";
+
+/** How a runner ended. */
+export interface RunnerExit {
+  /** For people: `was ended by SIGKILL`, `ran out of memory (…)`. */
+  readonly detail: string;
+  readonly outOfMemory: boolean;
+}
+
+/** Hears what a runner does. */
+export interface RunnerListener {
+  messages(batch: readonly FromRunner[]): void;
+  stray(stream: "stdout" | "stderr", lines: readonly string[]): void;
+  /**
+   * Called once: when the runner is gone, its last messages are read, and no process that it
+   * started is left. So a task that starts again never meets a survivor.
+   */
+  exit(exit: RunnerExit): void;
+}
+
+/** One runner. */
+export interface RunnerProcess {
+  /** It has one task, and ends with it. */
+  readonly alone: boolean;
+  /** The frames that it was told. */
+  readonly frames: SentFrames;
+  /** The values of the secrets that its tasks were given. */
+  readonly secrets: Set<string>;
+  /**
+   * The id of its process, or of the process here that speaks to it. Undefined before it is
+   * started, and once it is dead.
+   */
+  readonly pid: number | undefined;
+  /** Whether it takes new tasks. */
+  readonly open: boolean;
+  /** Resolves when it is gone and its last messages are read. */
+  readonly exited: Promise<void>;
+  /** Sends a message, together with all others of this turn of the event loop. */
+  send(message: ToRunner): void;
+  /** Tells it, with its next message, that the ends of these steps are durable. */
+  settle(ids: readonly string[]): void;
+  /** From now on it takes no new tasks. */
+  retire(): void;
+  /** Has it end its processes and itself, by force after a while. Resolves when it is gone. */
+  close(): Promise<void>;
+  /** Ends it and all that it started, at once. */
+  kill(): void;
+}
+
+/**
+ * Starts a runner. It takes messages at once, and works on them when it is up.
+ *
+ * @param number the runner's number in its pool, from 1
+ * @param alone it has one task, and ends with it
+ */
+export type LaunchRunner = (
+  settings: RunnerSettings,
+  number: number,
+  alone: boolean,
+  listener: RunnerListener,
+) => RunnerProcess;
