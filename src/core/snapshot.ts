@@ -113,8 +113,13 @@ export interface SnapshotStep {
   readonly shell?: readonly string[] | undefined;
   /** The absolute working folder of a shell step. Default: the pipeline file's folder. */
   readonly cwd?: string | undefined;
-  /** The container that a shell step runs in. Undefined: none. */
+  /** The container that the step runs in. Undefined: none. */
   readonly container?: ContainerSpec | undefined;
+  /**
+   * The labels that its place must have, sorted, each once. Undefined: it runs on this machine.
+   * They are not part of its cache key.
+   */
+  readonly on?: readonly string[] | undefined;
   /** `${params.…}` is replaced already. `${run.…}` is replaced when the step starts. */
   readonly params: { readonly [key: string]: Json };
   readonly inputs: { readonly [name: string]: InputRef };

@@ -90,6 +90,12 @@ export interface ModuleTask extends TaskBase {
   readonly state?: Json | undefined;
   readonly outputs?: readonly string[] | undefined;
   readonly isolated: boolean;
+  /** The container that it runs in. Undefined: none. */
+  readonly container?: ContainerSpec | undefined;
+  /** What the image's registry asks for. */
+  readonly registryAuth?: string | undefined;
+  /** The labels that its place must have. Undefined: it runs on this machine. */
+  readonly on?: readonly string[] | undefined;
 }
 
 /** A shell step. */
@@ -102,6 +108,8 @@ export interface ShellTask extends TaskBase {
   readonly container?: ContainerSpec | undefined;
   /** What the image's registry asks for. */
   readonly registryAuth?: string | undefined;
+  /** The labels that its place must have. Undefined: it runs on this machine. */
+  readonly on?: readonly string[] | undefined;
   readonly params: { readonly [key: string]: Json };
   readonly inputs: { readonly [name: string]: Json };
   readonly outputs?: readonly string[] | undefined;

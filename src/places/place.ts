@@ -7,6 +7,7 @@
  */
 import type { ContainerSpec } from "../core/container.ts";
 import type { Lane, Room } from "../core/lane.ts";
+import type { PlaceReport } from "../core/place-report.ts";
 import type { PlacedAt } from "../core/run-state.ts";
 import type { Json, SnapshotStep } from "../core/snapshot.ts";
 import type { OutputLine, StoredOutputs, Task, TaskResult } from "../core/task.ts";
@@ -101,6 +102,17 @@ export interface Place {
   imageId?(container: ContainerSpec, auth: string | undefined): Promise<string>;
   /** How many more steps may start now. What was promised is taken off. */
   capacity(): Room;
+  /**
+   * A run has steps that wait in this lane of other machines ({@link wantedBy}): from now on
+   * `capacity()` tells its room. Undefined: it has no such lanes.
+   */
+  want?(lane: Lane): void;
+  /** Why a lane has no room, in a sentence. Undefined: it has, or steps that run there take it. */
+  whyNot?(lane: Lane): string | undefined;
+  /** What it says of itself, and of each place that it is made of. */
+  reports?(): readonly PlaceReport[];
+  /** Calls back when a report has changed. @returns a function that ends the calls */
+  onReport?(callback: () => void): () => void;
   /**
    * Keeps room for a step whose start is decided. Its line has to be durable before the step may
    * start, and until then nobody else may take the room.
