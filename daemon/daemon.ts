@@ -24,6 +24,7 @@ import { Upkeep } from "../src/engine/upkeep.ts";
 import { openWorkshop, tokenOf, type Workshop } from "../src/engine/workshop.ts";
 import { builtProgram } from "../src/disk/built-program.ts";
 import { DaemonHistory } from "../src/ledger/daemon-history.ts";
+import { PlaceHistory } from "../src/ledger/place-history.ts";
 import type { DaemonLock } from "../src/ledger/lock.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
 import { badLogLevel, openDaemonLog } from "../src/observe/daemon-log.ts";
@@ -155,13 +156,12 @@ async function serve(ground: Ground): Promise<void> {
     giveUp: () => endProcess(1),
   });
   const recovered = await comeUp(parts, lock, log);
-  const status = `${engine.inForce} pipelines, ${recovered.runs} runs taken over`;
+  const status = `ready: ${engine.inForce} pipelines, ${recovered.runs} runs taken over`;
   const readyMs = Math.round(clock.now() - upSince);
-  log.info(
-    { pid: process.pid, epoch: lock.epoch, version: VERSION, tzdata, root: options.root, readyMs },
-    `ready: ${status}`,
-  );
-  manager.ready(`ready: ${status}`);
+  const about = { pid: process.pid, epoch: lock.epoch, version: VERSION, tzdata };
+  log.info({ ...about, root: options.root, readyMs }, status);
+  manager.ready(status);
+  const places = recordPlaces(ground, workshop);
   void workshop.sweep();
   if (engine.inForce === 0) tellEmpty(options.schedules, log);
   telemetry.begin();
@@ -175,6 +175,7 @@ async function serve(ground: Ground): Promise<void> {
   closing = "the drop folder";
   await drops.close();
   closing = "the runners";
+  await places.close();
   await workshop.close(false);
   closing = "the bundler";
   await Promise.all([stopBundler(), parts.definitions.close()]);
@@ -206,6 +207,19 @@ async function beginHistory({ store, lock }: Ground, at: number): Promise<Daemon
   const own = { pid: process.pid, epoch: lock.epoch, version: VERSION };
   const history = new DaemonHistory(store.orchdDir, clock, own);
   await history.began(at);
+  return history;
+}
+
+/** From now on, what the places say of themselves is in `places.jsonl`. */
+function recordPlaces({ store, lock }: Ground, workshop: Workshop): PlaceHistory {
+  const history = new PlaceHistory({
+    orchdDir: store.orchdDir,
+    clock,
+    epoch: lock.epoch,
+    reports: () => workshop.place.reports(),
+  });
+  workshop.place.onReport(() => history.look());
+  history.look();
   return history;
 }
 

@@ -159,6 +159,13 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/run.ts"),
   },
   {
+    name: "places",
+    positionals: "",
+    describe: "Where steps run, why a place takes no work, and which steps wait for one",
+    options: {},
+    load: () => import("./commands/places.ts"),
+  },
+  {
     name: "stop",
     positionals: "<run>",
     describe: "Ask the daemon to stop a run, or the one run of a pipeline that is active",

@@ -26,9 +26,36 @@ export interface PlaceReport {
   readonly place: string;
   /** `local`, `podman`, `docker`, `ssh`, `nats`, `redis`. */
   readonly engine: string;
+  /** The engine's own version: podman's, the broker's. Undefined: it has none, or is not known. */
+  readonly engineVersion?: string | undefined;
   /** Its name is one of them. */
   readonly labels: readonly string[];
   readonly hosts: readonly PlaceHost[];
   /** Why it takes no work, in a sentence: `the broker at … does not answer`. Undefined: it does. */
   readonly because?: string | undefined;
+}
+
+/**
+ * Why a step that wants all these labels finds no host that takes it, in a sentence. Undefined:
+ * some host takes work and has them all, so the step waits for room, or does not wait at all.
+ */
+export function whyUnserved(
+  labels: readonly string[],
+  reports: readonly PlaceReport[],
+): string | undefined {
+  const reasons: string[] = [];
+  for (const report of reports) {
+    const { place, hosts, because } = report;
+    const missing = labels.filter((label) => label !== place && !report.labels.includes(label));
+    const able = hosts.filter((host) => missing.every((label) => host.labels.includes(label)));
+    // A place without hosts says only by its own labels what it would take.
+    if (hosts.length === 0 && missing.length === 0)
+      reasons.push(because ?? `no worker of "${place}" is up`);
+    else if (because !== undefined && able.length > 0) reasons.push(because);
+    else if (able.some((host) => host.because === undefined)) return undefined;
+    else reasons.push(...able.map((host) => host.because ?? ""));
+  }
+  if (reasons.length > 0) return [...new Set(reasons)].join("; ");
+  const wanted = labels.map((label) => `"${label}"`).join(" and ");
+  return `no place has ${labels.length === 1 ? "the label" : "all of the labels"} ${wanted}`;
 }

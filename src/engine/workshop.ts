@@ -28,8 +28,10 @@ import type { RunDeps } from "../run/run-deps.ts";
 import { evaluateCode } from "../places/evaluate-code.ts";
 import { STAGED_PREFIX } from "../core/task.ts";
 import { ContainerPlace } from "../places/container/container-place.ts";
+import type { Place } from "../places/place.ts";
 import { PlaceByLane } from "../places/place-by-lane.ts";
 import { ClaimsFolder } from "../places/pool/claims.ts";
+import { localReport } from "../places/local/local-report.ts";
 import { forkRunner } from "../places/local/runner-child.ts";
 import { RunnerPool } from "../places/pool/runner-pool.ts";
 import { SecretFiles } from "../disk/secret-files.ts";
@@ -76,6 +78,8 @@ export interface Workshop {
   folded(run: string): Promise<FoldedRun | undefined>;
   /** Calls a pipeline's `onMissed` hook, if it has one. */
   missed(loaded: LoadedPipeline, slots: readonly MissedSlot[]): void;
+  /** What each place says of itself. */
+  readonly place: Required<Pick<Place, "reports" | "onReport">>;
   /** Takes the settings of an orchd.yaml that was read again. */
   setSettings(settings: OrchdSettings): void;
   /**
@@ -116,7 +120,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     root: realpathSync(options.runs),
     folder: store.containers,
   });
-  const place = new PlaceByLane(pool, containers);
+  const place = new PlaceByLane(pool, containers, localReport(settings.runner.threads));
   const orchestrators = new Flavors({ place: pool, orchestrators: settings.orchestrators });
   const secrets = new SecretFiles([process.env["CREDENTIALS_DIRECTORY"]]);
   const deps: RunDeps = {
@@ -139,6 +143,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   return {
     store,
     cacheIndex,
+    place,
     ...makersOf(deps, place),
     evaluate: (code, signal) => evaluateCode(pool, `load#${(evaluations += 1)}`, code, signal),
     flavor: async (ref) => orchestrators.resolve(ref),

@@ -6,6 +6,7 @@
  */
 import type { ContainerSpec } from "../core/container.ts";
 import type { Lane, Room } from "../core/lane.ts";
+import type { PlaceReport } from "../core/place-report.ts";
 import type { TaskFrame } from "../core/task-frame.ts";
 import type { Task } from "../core/task.ts";
 import type { EarlierAttempt, Place, StartOptions, StepsAhead, TaskHandlers } from "./place.ts";
@@ -33,6 +34,8 @@ export interface ContainersPlace extends RoomyPlace {
   mayHaveBegun(id: string): boolean | undefined;
   outlives(id: string): boolean;
   leave(ids: readonly string[]): void;
+  reports(): readonly PlaceReport[];
+  onReport(callback: () => void): () => void;
 }
 
 /** Two places as one. */
@@ -40,8 +43,11 @@ export class PlaceByLane implements Place {
   readonly ahead: StepsAhead;
   readonly #local: LocalPlace;
   readonly #containers: ContainersPlace;
+  readonly #here: PlaceReport;
 
-  constructor(local: LocalPlace, containers: ContainersPlace) {
+  /** @param here what the place for processes of this machine says of itself */
+  constructor(local: LocalPlace, containers: ContainersPlace, here: PlaceReport) {
+    this.#here = here;
     this.#local = local;
     this.#containers = containers;
     const { ahead } = local;
@@ -108,6 +114,14 @@ export class PlaceByLane implements Place {
   onCapacity(callback: () => void): () => void {
     const off = [this.#local.onCapacity(callback), this.#containers.onCapacity(callback)];
     return () => off.forEach((end) => end());
+  }
+
+  reports(): readonly PlaceReport[] {
+    return [this.#here, ...this.#containers.reports()];
+  }
+
+  onReport(callback: () => void): () => void {
+    return this.#containers.onReport(callback);
   }
 
   #of(lane: Lane): Place {

@@ -98,6 +98,13 @@ function hostileRoot(): string {
     runPath(runs, RUN).replace(/jsonl$/, "log"),
     `${JSON.stringify({ at: HOSTILE, step, attempt: 1, stream: "stdout", line: HOSTILE })}\n`,
   );
+  const host = { host: HOSTILE, labels: [HOSTILE], threads: 1, version: HOSTILE, because };
+  const place = { place: HOSTILE, engine: HOSTILE, labels: [HOSTILE], hosts: [host], because };
+  mkdirSync(join(runs, ".orchd"), { recursive: true });
+  writeFileSync(
+    join(runs, ".orchd", "places.jsonl"),
+    `${JSON.stringify({ at: SLOT, type: "place.changed", epoch: 1, ...place })}\n`,
+  );
   mkdirSync(join(runs, "p", "2026-11"), { recursive: true });
   appendFileSync(join(runs, "p", "2026-11", "p\u001b[2J.jsonl"), "x");
   return root;
@@ -110,6 +117,8 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["status", "--json"],
   ["status", RUN, "--json"],
   ["status", "--at", "2026-11-23T02:00:30Z"],
+  ["places"],
+  ["places", "--json"],
   ["runs"],
   ["runs", "--json"],
   ["logs", RUN],

@@ -40,7 +40,7 @@ vi.mock("../../src/observe/daemon-log.ts", async (original) => {
 vi.mock("../../src/engine/end-process.ts", () => ({
   endProcess: (status: number) => void made.happened.push(`ended ${status}`),
 }));
-vi.mock("../../src/places/local/kill-by-token.ts", () => ({
+vi.mock("../../src/places/pool/kill-by-token.ts", () => ({
   killByToken: (token: string) => (made.happened.push(`kill ${token}`), 3),
 }));
 

@@ -17,9 +17,11 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
+import { hostname } from "node:os";
 import type { Clock, Timer } from "../../clock.ts";
 import type { ContainerSpec } from "../../core/container.ts";
 import type { Lane, Room } from "../../core/lane.ts";
+import type { PlaceReport } from "../../core/place-report.ts";
 import type { ContainerSettings } from "../../core/settings.ts";
 import type { ShellTask, Task } from "../../core/task.ts";
 import type { Log } from "../../log.ts";
@@ -68,6 +70,9 @@ export class ContainerPlace implements Place {
   readonly #toRemove = new Map<string, ContainerFiles>();
   #removal: Timer | undefined;
   readonly #removing = new Set<Promise<void>>();
+  readonly #reportListeners = new Set<() => void>();
+  /** What is known of the engine. Undefined: nobody has asked for it. */
+  #found: Engine | EngineError | undefined;
   #closed = false;
 
   constructor({ clock, log, settings, root, folder }: ContainerPlaceOptions) {
@@ -83,6 +88,7 @@ export class ContainerPlace implements Place {
     if (settings.engine !== this.#settings.engine) this.#engine = undefined;
     this.#settings = settings;
     this.#tellCapacity();
+    this.#tellReport();
   }
 
   /** How many more steps may start now, without the room that is promised. */
@@ -256,6 +262,25 @@ export class ContainerPlace implements Place {
     await Promise.all(this.#removing);
   }
 
+  /** One report, once a step has asked for a container. */
+  reports(): readonly PlaceReport[] {
+    const found = this.#found;
+    if (found === undefined) return [];
+    if (found instanceof EngineError) {
+      const name = this.#settings.engine ?? "containers";
+      return [{ place: name, engine: name, labels: [], hosts: [], because: found.message }];
+    }
+    const { name, version } = found;
+    const host = { host: hostname(), labels: [], threads: this.#settings.atOnce };
+    return [{ place: name, engine: name, engineVersion: version, labels: [], hosts: [host] }];
+  }
+
+  /** Calls back when {@link reports} have changed. @returns a function that ends the calls */
+  onReport(callback: () => void): () => void {
+    this.#reportListeners.add(callback);
+    return () => void this.#reportListeners.delete(callback);
+  }
+
   #attempt(id: string, task: ShellTask, handlers: TaskHandlers): ContainerAttempt {
     const { container } = task;
     if (container?.image === undefined)
@@ -290,10 +315,14 @@ export class ContainerPlace implements Place {
     this.#engine ??= findEngine(this.#settings.engine).then(
       (engine) => {
         this.#log.info({ engine: engine.name, version: engine.version }, "containers are run");
+        this.#found = engine;
+        this.#tellReport();
         return engine;
       },
       (error: unknown) => {
         this.#engine = undefined;
+        this.#found = error instanceof EngineError ? error : undefined;
+        this.#tellReport();
         throw error;
       },
     );
@@ -372,6 +401,10 @@ export class ContainerPlace implements Place {
     const because = await engine.remove([...given.keys()]);
     if (because !== undefined) throw new EngineError(because);
     for (const files of given.values()) this.#folder.end(files);
+  }
+
+  #tellReport(): void {
+    for (const callback of this.#reportListeners) callback();
   }
 
   #tellCapacity(): void {
