@@ -37,6 +37,7 @@ import { killByToken } from "../src/places/pool/kill-by-token.ts";
 import { stopBundler } from "../src/schedules/bundler.ts";
 import { DropFolder } from "../src/schedules/drop-folder.ts";
 import { DefinitionThread } from "../src/schedules/definition-thread.ts";
+import { CompiledVersions } from "../src/schedules/compiled-versions.ts";
 import { loadPipelineFile } from "../src/schedules/load-file.ts";
 import { loadSettings } from "../src/schedules/load-settings.ts";
 import { formatProblem } from "../src/schedules/problem.ts";
@@ -64,6 +65,7 @@ interface Parts {
   readonly workshop: Workshop;
   readonly engine: Engine;
   readonly definitions: DefinitionThread;
+  readonly compiled: CompiledVersions;
   readonly drops: DropFolder;
   readonly turns: LoopWatch;
   readonly page: SupervisedPage;
@@ -223,6 +225,18 @@ function recordPlaces({ store, lock }: Ground, workshop: Workshop): PlaceHistory
   return history;
 }
 
+/** Keeps for the next start what this one compiled. */
+function keepCompiled(compiled: CompiledVersions, log: pino.Logger): void {
+  compiled
+    .close()
+    .catch((error: unknown) =>
+      log.warn(
+        { err: error },
+        "the compiled pipeline files could not be kept: the next start compiles all of them",
+      ),
+    );
+}
+
 function tellEmpty(schedules: string, log: pino.Logger): void {
   const sentence = `no pipeline is in force: put a file into ${schedules}, or see \`orchd init\``;
   log.warn({ schedules }, sentence);
@@ -281,7 +295,7 @@ function wire(
     signal: more.lost,
     linesWait: () => held.count > 0,
   });
-  const definitions = new DefinitionThread();
+  const files = fileReaders(ground);
   const engine: Engine = new Engine({
     ...host,
     log,
@@ -290,7 +304,7 @@ function wire(
     settings: settings.current,
     upSince,
     tzdata,
-    ...loading(ground, workshop, definitions),
+    ...loading(ground, workshop, files),
     watch: (path, watched, since) => drops.follow(path, watched, since),
     rescan: () => drops.rescan(),
     folded: (run) => workshop.folded(run),
@@ -310,7 +324,7 @@ function wire(
   const page = supervisedPage(ground);
   const telemetry = supervisedTelemetry(ground);
   const notify = supervisedNotify(ground);
-  return { workshop, engine, definitions, drops, turns, page, telemetry, notify };
+  return { workshop, engine, ...files, drops, turns, page, telemetry, notify };
 }
 
 /** The export of traces beside the daemon, which nothing starts yet. */
@@ -356,11 +370,19 @@ function supervisedNotify({ options, log, settings }: Ground): SupervisedNotify 
   });
 }
 
+/** What reads pipeline files. */
+type FileReaders = Pick<Parts, "definitions" | "compiled">;
+
+function fileReaders({ store, settings }: Ground): FileReaders {
+  const compiled = new CompiledVersions(store.compiled, settings.current);
+  return { definitions: new DefinitionThread(), compiled };
+}
+
 /** How the engine comes by pipelines. */
 function loading(
   { options, store, settings }: Ground,
   workshop: Workshop,
-  definitions: DefinitionThread,
+  { definitions, compiled }: FileReaders,
 ): Pick<EnginePorts, "load" | "kept"> {
   return {
     load: (path, signal) =>
@@ -373,6 +395,7 @@ function loading(
         stackEnv: (snapshot) => workshop.stackEnv(snapshot),
         readerOf: (file) => definitions.readerOf(file),
         folder: options.schedules,
+        compiled,
         now: clock.now(),
       }),
     kept: (path) => definitions.kept(path),
@@ -400,7 +423,7 @@ async function reload(
  * that is ready.
  */
 async function comeUp(
-  { engine, drops }: Parts,
+  { engine, drops, compiled }: Parts,
   lock: DaemonLock,
   log: pino.Logger,
 ): Promise<Recovered> {
@@ -409,6 +432,7 @@ async function comeUp(
     await drops.start();
     await engine.begin();
     await lock.setReady();
+    keepCompiled(compiled, log);
     return recovered;
   } catch (error) {
     log.fatal(

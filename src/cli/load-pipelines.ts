@@ -12,6 +12,7 @@ import type { PipelineState } from "../core/pipeline-state.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { stopBundler } from "../schedules/bundler.ts";
+import { CompiledVersions } from "../schedules/compiled-versions.ts";
 import { loadPipelineFile } from "../schedules/load-file.ts";
 import { loadSettings } from "../schedules/load-settings.ts";
 import { formatProblem, type Problem } from "../schedules/problem.ts";
@@ -50,16 +51,20 @@ export async function readSettings(roots: Roots): Promise<OrchdSettings> {
  * Loads pipeline files; default: all files of the drop folder. Where several claim a name, those
  * that do not hold it are refused.
  *
+ * @param options `asCompiled`: what the daemon compiled at its start counts where it still holds;
+ *   default: every file is compiled
  * @throws CliError (exit 2) where orchd.yaml is invalid; (exit 1) where orchd's own folders cannot
  *   be written
  */
 export async function loadPipelines(
   roots: Roots,
   files?: readonly string[],
+  { asCompiled = false }: { readonly asCompiled?: boolean } = {},
 ): Promise<LoadedFile[]> {
   const paths = files?.map((file) => resolve(file)) ?? droppedFiles(roots);
   const settings = await readSettings(roots);
-  const { bundles } = new RunStore(roots.runs);
+  const { bundles, compiled: kept } = new RunStore(roots.runs);
+  const compiled = asCompiled ? new CompiledVersions(kept, settings) : undefined;
   const { Evaluator } = await import("../engine/evaluator.ts");
   const evaluator = new Evaluator({ root: roots.root, bundlesDir: bundles, settings });
   try {
@@ -71,6 +76,7 @@ export async function loadPipelines(
         evaluate: (code) => evaluator.evaluate(code),
         refuses: (snapshot, scheduled) => evaluator.refuses(snapshot, scheduled),
         stackEnv: (snapshot) => evaluator.stackEnv(snapshot),
+        compiled,
         now: Date.now(),
       });
       if (result.ok) return { ok: true, file, name: result.loaded.name, loaded: result.loaded };

@@ -25,6 +25,9 @@ import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { Log } from "../log.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 
+/** So few steps are made into text at once. */
+const FEW_STEPS = 32;
+
 /** Reads a large version from its file. Rejects where it is not there, or is not whole. */
 export type ReadLarge = (path: string) => Promise<LoadedPipeline>;
 
@@ -100,7 +103,7 @@ async function keep(path: string, loaded: LoadedPipeline): Promise<void> {
   const pieces: string[] = [];
   let same = before !== undefined;
   let length = 0;
-  for (const piece of jsonPieces(loaded)) {
+  for (const piece of piecesOf(loaded)) {
     if (pieces.push(piece) > 1) await nextTurn();
     same &&= before!.startsWith(piece, length);
     length += piece.length;
@@ -118,6 +121,11 @@ async function keep(path: string, loaded: LoadedPipeline): Promise<void> {
     closeSync(fd);
   }
   renameSync(`${path}.new`, path);
+}
+
+/** The text of a version. One of few steps is one piece: to make pieces takes ten times as long. */
+function piecesOf(loaded: LoadedPipeline): Iterable<string> {
+  return loaded.template.steps.length > FEW_STEPS ? jsonPieces(loaded) : [JSON.stringify(loaded)];
 }
 
 /** What a file holds; undefined where it cannot be read. */

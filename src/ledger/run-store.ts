@@ -60,6 +60,11 @@ export class RunStore {
     return join(this.orchdDir, "bundles");
   }
 
+  /** Pipeline files as they were compiled, which is derived from them. */
+  get compiled(): string {
+    return join(this.orchdDir, "compiled");
+  }
+
   /** Values that are too big for a line, named by their sha256. */
   get artifacts(): string {
     return join(this.orchdDir, "artifacts");

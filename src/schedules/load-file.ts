@@ -9,7 +9,7 @@
  * A declared file is read again before every run that is asked for. The former result is given if
  * nothing that went into it has changed.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, dirname, extname, resolve } from "node:path";
 import { isModulePath, withStackEnv } from "../core/compile.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
@@ -19,6 +19,7 @@ import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { CodeRef, Json, Snapshot } from "../core/snapshot.ts";
 import { bundleModule, placeInSource, type Bundle, type GoodBundle } from "./bundle.ts";
+import type { CompiledFrom, CompiledVersions } from "./compiled-versions.ts";
 import {
   DefinitionReading,
   type DefinitionReader,
@@ -26,6 +27,7 @@ import {
   type NamedCode,
 } from "./definition-reading.ts";
 import { loadOrchestrator } from "./load-settings.ts";
+import { missingModule } from "./missing-module.ts";
 import { positionIn, type Position, type Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
 import { sha256 } from "./sha256.ts";
@@ -61,6 +63,8 @@ export interface LoadContext {
    * Default: the file's default export is the pipeline.
    */
   readonly definition?: string | undefined;
+  /** What was compiled before, by an earlier process; default: every file is compiled. */
+  readonly compiled?: CompiledVersions | undefined;
   /** Milliseconds since 1970, for warnings about future slots. */
   readonly now: number;
 }
@@ -139,6 +143,8 @@ class Loading {
   readonly #watched: Set<string>;
   readonly #problems: Problem[] = [];
   readonly #bundles = new Map<string, Promise<Bundle>>();
+  /** The pipeline as it was compiled, before its orchestrator and its stack were asked. */
+  #compiled: LoadedPipeline | undefined;
 
   constructor(path: string, context: LoadContext) {
     this.#path = path;
@@ -155,7 +161,10 @@ class Loading {
   async load(): Promise<LoadResult> {
     const source = this.#source();
     if (source === undefined) return this.#failed();
-    const known = source.kind === "code" ? undefined : await this.#recall(source);
+    const known =
+      source.kind === "code"
+        ? undefined
+        : ((await this.#recall(source)) ?? (await this.#compiledBefore(source)));
     if (known !== undefined) return known;
     const found: Found | undefined =
       source.kind === "code"
@@ -166,7 +175,10 @@ class Loading {
     const reader = readerOf?.(this.#path) ?? new DefinitionReading(this.#path);
     try {
       const result = await this.#read(reader, found);
-      if (source.kind !== "code" && result.ok) await this.#remember(source, result);
+      if (source.kind !== "code" && result.ok) {
+        await this.#remember(source, result);
+        await this.#keepCompiled(source);
+      }
       return result;
     } finally {
       reader.end();
@@ -191,6 +203,7 @@ class Loading {
     if (!compiled.ok) return this.#failed(compiled.problems);
     if (this.#problems.length > 0) return this.#failed();
     const { loaded } = compiled;
+    this.#compiled = loaded;
     const refusal = await this.#context.refuses(loaded.snapshot, loaded.schedules.length > 0);
     if (refusal !== undefined) return this.#failed(await reader.locate([refusal]));
     const stacked = withStackEnv(loaded, await this.#context.stackEnv?.(loaded.snapshot));
@@ -230,6 +243,50 @@ class Loading {
       modules,
       result,
     });
+  }
+
+  /**
+   * The pipeline that an earlier process compiled from the same text, if the modules that it names
+   * are still the same and its orchestrator takes it. Where one of that is not so the file is
+   * loaded as a new one, which finds what is wrong and where.
+   */
+  async #compiledBefore(source: Source): Promise<LoadResult | undefined> {
+    const { compiled, root, bundlesDir } = this.#context;
+    const version = compiled?.recall(this.#compiledFrom(source));
+    if (version === undefined) return undefined;
+    const bundles = new Map<string, Promise<Bundle>>();
+    for (const [entry, print] of Object.entries(version.modules)) {
+      const bundling = bundleModule(entry, { root, bundlesDir });
+      if (printOf(await bundling) !== print) return undefined;
+      bundles.set(entry, bundling);
+    }
+    const { loaded } = version;
+    const isScheduled = loaded.schedules.length > 0;
+    if ((await this.#context.refuses(loaded.snapshot, isScheduled)) !== undefined) return undefined;
+    const stacked = withStackEnv(loaded, await this.#context.stackEnv?.(loaded.snapshot));
+    if (!stacked.ok) return undefined;
+    for (const [entry, bundling] of bundles) this.#bundles.set(entry, bundling);
+    const result = { ok: true, loaded: stacked.loaded } as const;
+    await this.#remember(source, result);
+    return result;
+  }
+
+  /** Keeps what was compiled, unless the module of an orchestrator of orchd.yaml is part of it. */
+  async #keepCompiled(source: Source): Promise<void> {
+    const { compiled } = this.#context;
+    const loaded = this.#compiled;
+    if (compiled === undefined || loaded?.template.orchestrator.code !== undefined) return;
+    const modules: [string, string][] = [];
+    for (const [entry, bundling] of this.#bundles) modules.push([entry, printOf(await bundling)]);
+    compiled.keep(this.#compiledFrom(source), {
+      loaded: loaded!,
+      modules: Object.fromEntries(modules),
+    });
+  }
+
+  #compiledFrom({ text, realPath }: Source): CompiledFrom {
+    const { settings, now } = this.#context;
+    return { path: this.#path, realPath, text, settings, now };
   }
 
   #failed(problems: readonly Problem[] = []): LoadResult {
@@ -382,7 +439,8 @@ class Loading {
     }
     const entry = resolve(dirname(this.#path), module);
     const first = !this.#bundles.has(entry);
-    const missing = first ? this.#missingModule(entry, module) : undefined;
+    if (first) this.#watched.add(entry);
+    const missing = first ? missingModule(entry, module) : undefined;
     if (missing !== undefined) return missing;
     const { root, bundlesDir } = this.#context;
     if (first) this.#bundles.set(entry, bundleModule(entry, { root, bundlesDir }));
@@ -404,38 +462,15 @@ class Loading {
     }
     return refTo(bundle, `export:${name}`, text);
   }
-
-  /** Why a module is not there, with the file that was probably meant; undefined if it is there. */
-  #missingModule(entry: string, written: string): string | undefined {
-    this.#watched.add(entry);
-    if (existsSync(entry) && extname(entry) !== "") return undefined;
-    let there: string[] = [];
-    try {
-      there = readdirSync(dirname(entry));
-    } catch {
-      // The folder is not there either, so there is nothing to suggest.
-    }
-    const base = basename(entry);
-    const stem = there.find(
-      (name) =>
-        name !== base &&
-        basename(name, extname(name)) === basename(entry, extname(entry)) &&
-        CODE_ENDINGS.has(extname(name)),
-    );
-    const near =
-      stem !== undefined
-        ? `; did you mean ${JSON.stringify(stem)}?`
-        : existsSync(entry)
-          ? ""
-          : didYouMean(base, there);
-    return existsSync(entry)
-      ? `names ${written}, which is no module${near}`
-      : `names ${written}, but there is no file ${entry}${near}`;
-  }
 }
 
 function refTo({ sha, runtimeImports }: GoodBundle, pick: string, source: string): CodeRef {
   return { bundle: sha, pick, source, ...(runtimeImports ? { runtimeImports } : {}) };
+}
+
+/** A text that is equal for two bundles only if they are. */
+function printOf(bundle: Bundle): string {
+  return sha256(JSON.stringify(bundle));
 }
 
 /** Whether reading a definition may take long. */

@@ -1,8 +1,10 @@
-import fs, { mkdirSync, writeFileSync } from "node:fs";
+import fs, { mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { loadFilesAbout, loadPipelines } from "../../src/cli/load-pipelines.ts";
+import { loadFilesAbout, loadPipelines, readSettings } from "../../src/cli/load-pipelines.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import { CompiledVersions } from "../../src/schedules/compiled-versions.ts";
 import type { Roots } from "../../src/views/roots.ts";
 import { loaded, writePipeline } from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -82,4 +84,27 @@ it("no ledger is read to load files of which none can contest another's name", a
   writeFileSync(file("backup.yaml"), `name: p7\n${STEPS}`);
   expect((await loadPipelines(roots)).filter(({ ok }) => !ok)).toHaveLength(1);
   expect(opens()).toBe(1);
+});
+
+it("what the daemon compiled counts where a command asks for it, it keeps none", async () => {
+  const { roots, file } = tenPipelines();
+  writeFileSync(join(roots.root, "orchd.yaml"), "project: p\n");
+  const settings = await readSettings(roots);
+  const kept = new RunStore(roots.runs).compiled;
+  const [found] = await loadPipelines(roots, [file("p3.yaml")]);
+  if (found?.ok !== true) throw new Error("it was refused");
+  mkdirSync(dirname(kept), { recursive: true });
+  const versions = new CompiledVersions(kept, settings);
+  const path = file("p3.yaml");
+  const from = { path, realPath: realpathSync(path), text: STEPS, settings, now: Date.now() };
+  versions.keep(from, { loaded: { ...found.loaded, tags: ["kept"] }, modules: {} });
+  await versions.close();
+  const before = readFileSync(kept);
+  const tagsOf = async (options?: Parameters<typeof loadPipelines>[2]): Promise<unknown> =>
+    (await loadPipelines(roots, undefined, options)).map((one) => one.ok && one.loaded.tags);
+  expect(await tagsOf({ asCompiled: true })).toEqual(
+    Array.from({ length: 10 }, (_, index) => (index === 3 ? ["kept"] : [])),
+  );
+  expect(await tagsOf()).toEqual(Array.from({ length: 10 }, () => []));
+  expect(readFileSync(kept)).toEqual(before);
 });

@@ -2,6 +2,7 @@
  * What the daemon wires to what: each part is the real one, and each port that it is given is
  * called here, with the effect that it has to have. The daemon runs in this process.
  */
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { runDaemon } from "../../daemon/daemon.ts";
 import type { DrainPorts } from "../../src/engine/drain.ts";
@@ -10,6 +11,8 @@ import type { HeldWrites } from "../../src/engine/held-writes.ts";
 import type { Workshop, WorkshopOptions } from "../../src/engine/workshop.ts";
 import type { UpkeepPorts } from "../../src/engine/upkeep.ts";
 import { readDaemon } from "../../src/ledger/daemon-info.ts";
+import { CompiledVersions } from "../../src/schedules/compiled-versions.ts";
+import { loadSettings } from "../../src/schedules/load-settings.ts";
 import { VERSION } from "../../src/version.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
@@ -18,6 +21,8 @@ const made = vi.hoisted(() => ({
   happened: [] as string[],
   log: [] as [string, Record<string, unknown>, string][],
   told: [] as string[],
+  /** How many daemons left their process behind. */
+  left: 0,
   engine: undefined as unknown,
   ports: {} as Record<string, unknown>,
 }));
@@ -38,7 +43,10 @@ vi.mock("../../src/observe/daemon-log.ts", async (original) => {
   };
 });
 vi.mock("../../src/engine/end-process.ts", () => ({
-  endProcess: (status: number) => void made.happened.push(`ended ${status}`),
+  endProcess: (status: number) => {
+    made.happened.push(`ended ${status}`);
+    made.left += 1;
+  },
 }));
 vi.mock("../../src/places/pool/kill-by-token.ts", () => ({
   killByToken: (token: string) => (made.happened.push(`kill ${token}`), 3),
@@ -120,6 +128,7 @@ function signal(name: NodeJS.Signals): void {
 async function started(
   root: TempRoot,
 ): Promise<{ readonly ended: Promise<number>; end(): Promise<number> }> {
+  const { left } = made;
   const ended = runDaemon(optionsOf(root));
   await vi.waitFor(() => expect(said("info").some((it) => it.startsWith("ready"))).toBe(true), {
     timeout: 20_000,
@@ -131,7 +140,11 @@ async function started(
     over = true;
     return ended;
   };
-  onTestFinished(async () => void (await end()));
+  onTestFinished(async () => {
+    await end();
+    // It would be among what happened in the next test.
+    await vi.waitFor(() => expect(made.left).toBeGreaterThan(left), 2_000);
+  });
   return { ended, end };
 }
 
@@ -185,6 +198,41 @@ it("comes up in order, and goes down in order", async () => {
   ]);
   // What keeps the process is left behind, after a moment.
   await vi.waitFor(() => expect(made.happened).toContain("ended 0"), 2_000);
+});
+
+it("what the last daemon compiled counts where it still holds", async () => {
+  const root = tempRoot({ ...PIPELINE, "orchd.yaml": "project: p\n" });
+  const compiled = `${root.runs}/.orchd/compiled`;
+  const tags = (): string[] =>
+    [...part<Engine>("Engine itself").desks()].flatMap(({ loaded }) => loaded?.tags ?? []);
+  const first = await started(root);
+  await vi.waitFor(() => expect(existsSync(compiled)).toBe(true));
+  expect(tags()).toEqual([]);
+  await first.end();
+  const read = await loadSettings(root.root, `${root.runs}/.orchd/bundles`);
+  if (!read.ok) throw new Error("the settings are bad");
+  const { settings } = read;
+  const versions = new CompiledVersions(compiled, settings);
+  const path = `${root.schedules}/p.yaml`;
+  const text = PIPELINE["schedules/p.yaml"];
+  const from = { path, realPath: path, text, settings, now: Date.now() };
+  const { loaded, modules } = versions.recall(from)!;
+  versions.keep(from, { loaded: { ...loaded, tags: ["kept"] }, modules });
+  await versions.close();
+  made.log = [];
+  const second = await started(root);
+  expect(tags()).toEqual(["kept"]);
+  await second.end();
+  rmSync(compiled);
+  mkdirSync(`${compiled}.new`);
+  made.log = [];
+  await started(root);
+  expect(tags()).toEqual([]);
+  await vi.waitFor(() =>
+    expect(said("warn")).toContain(
+      "the compiled pipeline files could not be kept: the next start compiles all of them",
+    ),
+  );
 });
 
 it("an empty folder is told with what to do", async () => {

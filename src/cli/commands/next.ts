@@ -70,7 +70,7 @@ async function plannedPipelines(
   if (wanted !== undefined) seen(knownPipeline(roots, wanted));
   const store = new RunStore(roots.runs);
   const loaded = await (wanted === undefined
-    ? loadPipelines(roots)
+    ? loadPipelines(roots, undefined, { asCompiled: true })
     : loadFilesAbout(roots, wanted));
   const files = new Set(loaded.map(({ file }) => file));
   const planned = new Map<string, Planned>();

@@ -126,7 +126,7 @@ async function policies(
   const [{ loadPipelines, readSettings }, { policyUnder, totalBytesOf, KEEP_ALL }] =
     await Promise.all([import("../load-pipelines.ts"), import("../../ledger/retention.ts")]);
   const { retention } = await readSettings(roots);
-  const files = await loadPipelines(roots);
+  const files = await loadPipelines(roots, undefined, { asCompiled: true });
   const store = new RunStore(roots.runs);
   const policyOf = (pipeline: string): RetentionPolicy => {
     const own = files.find((file) => file.ok && file.name === pipeline);
