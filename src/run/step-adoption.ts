@@ -24,9 +24,11 @@ export async function adoptSteps(
   const attempts = new Map<string, EarlierAttempt>();
   for (const id of state.running) {
     const step = state.steps.get(id)!;
-    if (step.spec.container?.image === undefined || step.elsewhere === true) continue;
+    if (step.spec.container === undefined || step.elsewhere === true) continue;
     const task = `${state.run}#${step.token}`;
     steps.set(task, step);
+    // In a container that runs already nothing is adopted: what is left there is ended.
+    if (step.spec.container.exec !== undefined) continue;
     try {
       const heard = await heardLines(deps.runStore.runLog(state.run), step);
       attempts.set(task, { task: taskOf(state, step, context), heard });

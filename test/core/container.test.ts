@@ -107,6 +107,12 @@ describe("a container", () => {
   });
 });
 
+it("a container that runs already is a name, and who runs it where", () => {
+  const step = stepOf({ run: "true", container: { exec: "db", user: 70, workdir: "/", env: {} } });
+  expect(step.container).toEqual({ exec: "db", user: "70", workdir: "/" });
+  expect(laneOf(step)).toBe("container");
+});
+
 describe("what is refused, each with a sentence", () => {
   it.each<[unknown, RegExp]>([
     [{ uses: "./a.ts", container: "x:1" }, /^steps\.s\.container is for shell steps \(run\)/],
@@ -122,6 +128,11 @@ describe("what is refused, each with a sentence", () => {
     [{ run: "x", container: { image: "a", options: ["--rm"] } }, /--rm is set by orchd/],
     [{ run: "x", container: { image: "a", options: ["--name=x"] } }, /--name=x is set by orchd/],
     [{ run: "x", container: { image: "a", auth: "text" } }, /container\.auth must be a map/],
+    [{ run: "x", container: { exec: "db", image: "a" } }, /image cannot go with exec/],
+    [{ run: "x", container: { exec: "db" }, outputs: ["a"] }, /outputs cannot go with container/],
+    [{ run: "x", container: { exec: "db" }, enableCache: true }, /enableCache cannot go with/],
+    [{ run: "x", container: { exec: "db" }, resources: { cpus: 1 } }, /cpus cannot go with/],
+    [{ run: "x", container: { exec: "-db" } }, /must be the name of a container that runs/],
     [{ run: "x", container: true }, /must be an image, a block, or false for none/],
     [{ run: "x", container: { image: "a", network: "-x" } }, /must be a network/],
     [{ run: "x", resources: { cpus: 1 } }, /resources\.cpus belongs to a step in a container/],

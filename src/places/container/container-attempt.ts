@@ -20,7 +20,7 @@ import type { Clock, Timer } from "../../clock.ts";
 import type { ImageContainer } from "../../core/container.ts";
 import { byteLength, TEXT_LIMIT } from "../../core/environment-limits.ts";
 import { formatDuration } from "../../core/duration.ts";
-import { clipError, FAILURE_CODES, toStepError, type StepError } from "../../core/failure.ts";
+import { clipError, type StepError } from "../../core/failure.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { Masker } from "../../core/mask.ts";
 import { iso } from "../../core/time.ts";
@@ -28,13 +28,14 @@ import type { OutputLine, ShellTask, TaskResult } from "../../core/task.ts";
 import { LineCapture } from "../../steps/line-capture.ts";
 import { withValues } from "../../steps/task-values.ts";
 import type { HeardLines, TaskHandlers } from "../place.ts";
-import { NotGivable, shellEnvironment } from "../shell-environment.ts";
+import { shellEnvironment } from "../shell-environment.ts";
 import { recordedOutput, writtenOutput } from "../shell-result.ts";
 import { givenVariables, runWords, type Script } from "./container-command.ts";
 import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
-import { containerError, endError } from "./container-end.ts";
+import { endedResult, endError, errorOf, type Ending } from "./container-end.ts";
 import { EngineError, sentenceOf, type ContainerState } from "./engine.ts";
 import type { Engine, EngineProcess } from "./engine.ts";
+import { outputLines, readToEnd } from "./engine-output.ts";
 import { imageIdOf, pull, type Pull } from "./image.ts";
 import { OutputHold } from "./output-hold.ts";
 
@@ -42,9 +43,6 @@ import { OutputHold } from "./output-hold.ts";
 const END_SLACK_MS = 1_500;
 /** How long to wait before a signal is sent again that met no container, in milliseconds. */
 const AGAIN_MS = 100;
-/** After so many bytes of output, reading rests a moment: the daemon has other things to do. */
-const BURST_BYTES = 1024 * 1024;
-const REST_MS = 5;
 
 /** What an attempt needs of its place. */
 export interface AttemptHost {
@@ -91,7 +89,7 @@ export class ContainerAttempt {
   #cut!: () => void;
   readonly #wasCut = new Promise<void>((resolve) => (this.#cut = resolve));
   /** It was told to end. */
-  #ending: { outcome: "stopped" | "timeout"; because: string; forced: boolean } | undefined;
+  #ending: Ending | undefined;
 
   constructor(
     task: ShellTask,
@@ -300,9 +298,7 @@ export class ContainerAttempt {
 
   #give(stream: OutputLine["stream"], lines: readonly string[]): void {
     if (this.#isOver || lines.length === 0) return;
-    const { run, step = "" } = this.#task;
-    const at = iso(this.#host.clock.now());
-    this.#handlers.output(lines.map((line) => ({ at, step, attempt: run.attempt, stream, line })));
+    this.#handlers.output(outputLines(this.#task, iso(this.#host.clock.now()), stream, lines));
   }
 
   async #state(engine: Engine): Promise<ContainerState | undefined> {
@@ -380,18 +376,7 @@ export class ContainerAttempt {
   }
 
   #endResult(): TaskResult {
-    const { outcome, because } = this.#ending!;
-    return outcome === "stopped"
-      ? { ok: false, outcome, error: { name: "Stopped", message: because } }
-      : {
-          ok: false,
-          outcome,
-          error: {
-            name: "TimeoutError",
-            message: `${because}: raise it (timeout), or find what holds it up`,
-            code: FAILURE_CODES.timeout,
-          },
-        };
+    return endedResult(this.#ending!);
   }
 
   #refusal(said: string): EngineError {
@@ -404,13 +389,6 @@ export class ContainerAttempt {
   #clear(): void {
     for (const timer of this.#timers.splice(0)) timer.cancel();
   }
-}
-
-function errorOf(error: unknown): StepError {
-  if (error instanceof EngineError) return containerError(error.message);
-  if (error instanceof NotGivable)
-    return containerError(`the command could not be started: ${error.message}`);
-  return toStepError(error);
 }
 
 interface RunCommand {
@@ -429,25 +407,4 @@ function keptLine(name: string, engine: Engine | undefined): string {
     `[orchd: the container ${name} is kept: look with ${engine?.name} logs, ` +
     `remove it with ${engine?.name} rm]`
   );
-}
-
-/** @returns the exit status; null: it was ended by a signal, or could not be started */
-function readToEnd(
-  child: EngineProcess,
-  take: (stream: "stdout" | "stderr", chunk: Buffer) => void,
-): Promise<number | null> {
-  return new Promise((resolve, reject) => {
-    let burst = 0;
-    for (const stream of ["stdout", "stderr"] as const)
-      child[stream].on("data", (chunk: Buffer) => {
-        take(stream, chunk);
-        burst += chunk.length;
-        if (burst < BURST_BYTES) return;
-        burst = 0;
-        child[stream].pause();
-        setTimeout(() => child[stream].resume(), REST_MS);
-      });
-    child.on("error", reject);
-    child.on("close", (status) => resolve(status));
-  });
 }

@@ -1,9 +1,10 @@
 /** What the end of a container says of the command in it. Pure. */
 import { constants } from "node:os";
-import { FAILURE_CODES, type StepError } from "../../core/failure.ts";
-import type { ShellTask } from "../../core/task.ts";
+import { FAILURE_CODES, toStepError, type StepError } from "../../core/failure.ts";
+import type { ShellTask, TaskResult } from "../../core/task.ts";
+import { NotGivable } from "../shell-environment.ts";
 import { exitError, signalError } from "../shell-result.ts";
-import type { ContainerState } from "./engine.ts";
+import { EngineError, type ContainerState } from "./engine.ts";
 
 const SIGNALS = new Map(Object.entries(constants.signals).map(([name, value]) => [value, name]));
 
@@ -45,4 +46,34 @@ export function endError(
 /** The error of a step whose container could not be started, or was lost. */
 export function containerError(message: string): StepError {
   return { name: "ContainerError", message, code: FAILURE_CODES.container };
+}
+
+/** That an attempt was told to end. */
+export interface Ending {
+  readonly outcome: "stopped" | "timeout";
+  readonly because: string;
+  readonly forced: boolean;
+}
+
+/** The result of an attempt that was told to end. */
+export function endedResult({ outcome, because }: Ending): TaskResult {
+  if (outcome === "stopped")
+    return { ok: false, outcome, error: { name: "Stopped", message: because } };
+  return {
+    ok: false,
+    outcome,
+    error: {
+      name: "TimeoutError",
+      message: `${because}: raise it (timeout), or find what holds it up`,
+      code: FAILURE_CODES.timeout,
+    },
+  };
+}
+
+/** What went wrong as an attempt was begun or watched. */
+export function errorOf(error: unknown): StepError {
+  if (error instanceof EngineError) return containerError(error.message);
+  if (error instanceof NotGivable)
+    return containerError(`the command could not be started: ${error.message}`);
+  return toStepError(error);
 }

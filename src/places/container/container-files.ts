@@ -157,6 +157,11 @@ export class ContainersFolder {
     return this.#all().length > 0;
   }
 
+  /** The folders of all attempts. */
+  get all(): readonly string[] {
+    return this.#all();
+  }
+
   /** Removes an attempt's folder. Never throws. */
   end({ folder }: ContainerFiles): void {
     void removeTrees([folder]);

@@ -19,7 +19,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import type { Clock, Timer } from "../../clock.ts";
-import type { ContainerSpec } from "../../core/container.ts";
+import type { ContainerSpec, ImageContainer, RunningContainer } from "../../core/container.ts";
 import type { Lane, Room } from "../../core/lane.ts";
 import type { PlaceReport } from "../../core/place-report.ts";
 import type { ContainerSettings } from "../../core/settings.ts";
@@ -29,6 +29,9 @@ import type { EarlierAttempt, Place, TaskHandlers } from "../place.ts";
 import { ContainerAttempt, type AttemptHost } from "./container-attempt.ts";
 import { ContainersFolder, type ContainerFiles } from "./container-files.ts";
 import { EngineError, findEngine, type ContainerState, type Engine } from "./engine.ts";
+import { ExecAttempt } from "./exec-attempt.ts";
+import type { ExecMark } from "./exec-command.ts";
+import { LeftExecs } from "./exec-left.ts";
 import { imageIdOf, pull } from "./image.ts";
 
 /** How long containers that ended wait for others, to be removed together, in milliseconds. */
@@ -45,6 +48,15 @@ export interface ContainerPlaceOptions {
   readonly folder: string;
 }
 
+/** A step that runs. */
+interface Attempt {
+  /** Whether it goes on when the daemon ends. */
+  readonly outlives: boolean;
+  stop(mode: "graceful" | "force", because: string): void;
+  /** The daemon ends. */
+  leave(): void | Promise<void>;
+}
+
 /** Runs shell steps in containers. */
 export class ContainerPlace implements Place {
   readonly #clock: Clock;
@@ -52,7 +64,7 @@ export class ContainerPlace implements Place {
   #settings: ContainerSettings;
   readonly #root: string;
   readonly #folder: ContainersFolder;
-  readonly #attempts = new Map<string, ContainerAttempt>();
+  readonly #attempts = new Map<string, Attempt>();
   /** Room that is kept for steps whose starts are decided. */
   #promised = 0;
   readonly #listeners = new Set<() => void>();
@@ -64,7 +76,8 @@ export class ContainerPlace implements Place {
   /** Tasks of an earlier daemon that were asked for, and whether they may have begun. */
   readonly #asked = new Map<string, boolean>();
   /** The files of tasks whose ends are not known to be durable. */
-  readonly #ended = new Map<string, ContainerFiles>();
+  readonly #ended = new Map<string, { readonly files: ContainerFiles; readonly name?: string }>();
+  readonly #execs: LeftExecs;
   /** Containers of which the engine did not say that they ended: they go before the next begins. */
   readonly #doubtful = new Set<string>();
   readonly #toRemove = new Map<string, ContainerFiles>();
@@ -81,6 +94,7 @@ export class ContainerPlace implements Place {
     this.#settings = settings;
     this.#root = root;
     this.#folder = new ContainersFolder(folder, idOf(root));
+    this.#execs = new LeftExecs(this.#folder);
   }
 
   /** Takes the settings of an orchd.yaml that was read again. */
@@ -126,7 +140,9 @@ export class ContainerPlace implements Place {
     if (this.#attempts.has(id)) throw new Error(`"${id}" was started already and has not ended`);
     if (task.kind !== "shell" || task.container === undefined)
       throw new Error(`"${id}" is no shell step in a container`);
-    void this.#attempt(id, task, handlers).run();
+    const { container } = task;
+    if (container.exec === undefined) void this.#attempt(id, task, container, handlers).run();
+    else void this.#execAttempt(id, task, container, handlers).run();
   }
 
   /** It keeps nothing of a frame. */
@@ -174,8 +190,11 @@ export class ContainerPlace implements Place {
     attemptOf?: (id: string) => EarlierAttempt | undefined,
   ): Promise<ReadonlySet<string>> {
     const adopted = new Set<string>();
-    for (const id of ids) this.#asked.set(id, false);
-    if (ids.length === 0 || !this.#folder.isUsed) return adopted;
+    if (ids.length === 0) return adopted;
+    const tokens = new Set(ids.map((id) => execToken(containerName(this.#root, id))));
+    for (const id of ids)
+      this.#asked.set(id, this.#execs.hadBegun(execToken(containerName(this.#root, id))));
+    if (!this.#folder.isUsed) return adopted;
     let engine: Engine;
     let left: ReadonlyMap<string, ContainerState>;
     try {
@@ -194,14 +213,17 @@ export class ContainerPlace implements Place {
       if (state === undefined) continue;
       this.#asked.set(id, state.startedAt !== undefined);
       const known = state.startedAt === undefined ? undefined : attemptOf?.(id);
-      if (known?.task.kind !== "shell" || known.task.container?.image === undefined) {
+      const { task, heard } = known ?? {};
+      if (heard === undefined || task?.kind !== "shell" || task.container?.image === undefined) {
         unwanted.push(state.name);
         continue;
       }
       adopted.add(id);
-      void this.#attempt(id, known.task, handlersOf(id)).adopt(engine, state, known.heard);
+      void this.#attempt(id, task, task.container, handlersOf(id)).adopt(engine, state, heard);
     }
     await this.#removed(engine, unwanted);
+    const because = await this.#execs.end(engine, ({ token }) => tokens.has(token));
+    if (because !== undefined) this.#log.warn({}, because);
     return adopted;
   }
 
@@ -221,7 +243,7 @@ export class ContainerPlace implements Place {
   /** Hears nothing more of tasks that go on when the daemon ends. */
   leave(ids: readonly string[]): void {
     for (const id of ids.filter((one) => this.outlives(one))) {
-      this.#attempts.get(id)!.leave();
+      void this.#attempts.get(id)!.leave();
       this.#attempts.delete(id);
     }
   }
@@ -230,10 +252,15 @@ export class ContainerPlace implements Place {
   settle(ids: readonly string[]): void {
     if (this.#ended.size === 0) return;
     for (const id of ids) {
-      const files = this.#ended.get(id);
-      if (files === undefined) continue;
+      const ended = this.#ended.get(id);
+      if (ended === undefined) continue;
       this.#ended.delete(id);
-      this.#toRemove.set(containerName(this.#root, id), files);
+      const { name, files } = ended;
+      if (name === undefined) {
+        this.#folder.end(files);
+        continue;
+      }
+      this.#toRemove.set(name, files);
       this.#removal ??= this.#clock.after(TOGETHER_MS, () => this.#flushRemovals());
     }
   }
@@ -255,11 +282,11 @@ export class ContainerPlace implements Place {
    */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const attempt of this.#attempts.values()) attempt.leave();
+    const left = [...this.#attempts.values()].map((attempt) => attempt.leave());
     this.#attempts.clear();
     this.#removal?.cancel();
     this.#flushRemovals();
-    await Promise.all(this.#removing);
+    await Promise.all([...left, ...this.#removing]);
   }
 
   /** One report, once a step has asked for a container. */
@@ -281,33 +308,71 @@ export class ContainerPlace implements Place {
     return () => void this.#reportListeners.delete(callback);
   }
 
-  #attempt(id: string, task: ShellTask, handlers: TaskHandlers): ContainerAttempt {
-    const { container } = task;
-    if (container?.image === undefined)
-      throw new Error(`"${id}" is for a container that runs already`);
+  #attempt(
+    id: string,
+    task: ShellTask,
+    container: ImageContainer,
+    handlers: TaskHandlers,
+  ): ContainerAttempt {
     const name = containerName(this.#root, id);
-    const host: AttemptHost = {
-      clock: this.#clock,
-      folder: this.#folder,
-      id,
-      relabels: existsSync("/sys/fs/selinux/enforce"),
-      name,
+    const attempt = new ContainerAttempt(task, container, handlers, {
+      ...this.#hostOf(id, name),
       labels: {
         "orchd.root": this.#root,
         "orchd.token": id,
         "orchd.keep": container.keep,
       },
       ready: () => this.#prepared(),
-      ended: (files, container) => {
+      ended: (files, is) => {
         this.#attempts.delete(id);
-        if (container === "doubtful") this.#doubtful.add(name);
-        if (container !== "kept" && files !== undefined) this.#ended.set(id, files);
+        if (is === "doubtful") this.#doubtful.add(name);
+        if (is !== "kept" && files !== undefined) this.#ended.set(id, { files, name });
         this.#tellCapacity();
       },
-    };
-    const attempt = new ContainerAttempt(task, container, handlers, host);
+    });
     this.#attempts.set(id, attempt);
     return attempt;
+  }
+
+  #execAttempt(
+    id: string,
+    task: ShellTask,
+    container: RunningContainer,
+    handlers: TaskHandlers,
+  ): ExecAttempt {
+    const token = execToken(containerName(this.#root, id));
+    const attempt = new ExecAttempt(task, container, handlers, {
+      ...this.#hostOf(id, token),
+      ready: async () => {
+        const engine = await this.#prepared();
+        const isThere = (mark: ExecMark): boolean => mark.container === container.exec;
+        const because = await this.#execs.end(engine, isThere);
+        if (because !== undefined) throw new EngineError(because);
+        return engine;
+      },
+      ended: (files, is) => {
+        this.#attempts.delete(id);
+        if (files !== undefined && is === "doubtful") this.#execs.add(files);
+        // Its note says that it had begun, for as long as its end is not durable.
+        else if (files !== undefined) this.#ended.set(id, { files });
+        this.#tellCapacity();
+      },
+    });
+    this.#attempts.set(id, attempt);
+    return attempt;
+  }
+
+  #hostOf(
+    id: string,
+    name: string,
+  ): Pick<AttemptHost, "clock" | "folder" | "id" | "name" | "relabels"> {
+    return {
+      clock: this.#clock,
+      folder: this.#folder,
+      id,
+      name,
+      relabels: existsSync("/sys/fs/selinux/enforce"),
+    };
   }
 
   /** The engine. It is asked again where none answered. */
@@ -359,9 +424,14 @@ export class ContainerPlace implements Place {
         { containers: unwanted.length },
         `${unwanted.length} containers that an earlier daemon left were ended`,
       );
+    const because = await this.#execs.end(engine, () => true);
+    if (because !== undefined) this.#log.warn({}, because);
     const had = [...left].filter(([id]) => own.has(id));
     this.#folder.tidy(
-      new Set([...kept, ...had].map(([, { labels }]) => labels["orchd.files"] ?? "")),
+      new Set([
+        ...[...kept, ...had].map(([, { labels }]) => labels["orchd.files"] ?? ""),
+        ...this.#execs.folders,
+      ]),
     );
   }
 
@@ -421,6 +491,11 @@ function isKept({ labels, running, startedAt, exitCode }: ContainerState): boole
 
 function idOf(root: string): string {
   return createHash("sha256").update(root).digest("hex").slice(0, 12);
+}
+
+/** What marks all that an attempt starts in a container that runs already. @param name its own */
+function execToken(name: string): string {
+  return `exec-${name}`;
 }
 
 /** The name of an attempt's container. No two attempts of any root have the same. */

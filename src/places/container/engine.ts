@@ -6,7 +6,7 @@
  * storage, its socket and its proxies.
  */
 import { spawn, type ChildProcessByStdio } from "node:child_process";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 
 /** The engines, in the order in which they are asked. */
 export const ENGINES = ["podman", "docker"] as const;
@@ -29,6 +29,9 @@ export interface Answer {
 /** A command of the engine that runs. */
 export type EngineProcess = ChildProcessByStdio<null, Readable, Readable>;
 
+/** A command of the engine that runs, and that is spoken to. */
+export type EngineTalk = ChildProcessByStdio<Writable, Readable, Readable>;
+
 /** An engine cannot do what is asked. The message is a sentence, or a part of one. */
 export class EngineError extends Error {
   override readonly name = "ContainerError";
@@ -39,6 +42,8 @@ export interface ContainerState {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly running: boolean;
+  /** It is frozen. */
+  readonly paused: boolean;
   /** Undefined: it has never begun. ISO 8601. */
   readonly startedAt: string | undefined;
   readonly exitCode: number;
@@ -64,6 +69,15 @@ export class Engine {
   start(words: readonly string[], env: Readonly<Record<string, string>> = {}): EngineProcess {
     return spawn(this.name, words, {
       stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+      detached: true,
+    });
+  }
+
+  /** Starts a command whose stdin is a pipe, as {@link start} does. */
+  talk(words: readonly string[], env: Readonly<Record<string, string>> = {}): EngineTalk {
+    return spawn(this.name, words, {
+      stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, ...env },
       detached: true,
     });
@@ -189,6 +203,7 @@ interface Printed {
   readonly Config?: { readonly Labels?: Readonly<Record<string, string>> | null };
   readonly State: {
     readonly Running: boolean;
+    readonly Paused?: boolean;
     readonly StartedAt: string;
     readonly ExitCode: number;
     readonly OOMKilled?: boolean;
@@ -202,6 +217,7 @@ function statesIn(text: string): ContainerState[] | undefined {
       name: Name.replace(/^\//, ""),
       labels: Config?.Labels ?? {},
       running: State.Running,
+      paused: State.Paused === true,
       startedAt: State.StartedAt.startsWith("0001-") ? undefined : State.StartedAt,
       exitCode: State.ExitCode,
       outOfMemory: State.OOMKilled === true,
