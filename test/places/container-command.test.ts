@@ -7,7 +7,7 @@ import {
   runWords,
 } from "../../src/places/container/container-command.ts";
 import { endError } from "../../src/places/container/container-end.ts";
-import { containerName } from "../../src/places/container/container-place.ts";
+import { containerName } from "../../src/places/container/container-name.ts";
 import { sentenceOf } from "../../src/places/container/engine.ts";
 import { authText } from "../../src/places/container/image.ts";
 

@@ -15,7 +15,6 @@
  * daemon dies before that, the next one takes the result from the container: the step does not run
  * again.
  */
-import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import type { Clock, Timer } from "../../clock.ts";
@@ -28,6 +27,7 @@ import type { Log } from "../../log.ts";
 import type { EarlierAttempt, Place, TaskHandlers } from "../place.ts";
 import { ContainerAttempt, type AttemptHost } from "./container-attempt.ts";
 import { ContainersFolder, type ContainerFiles } from "./container-files.ts";
+import { containerName, execToken, idOf } from "./container-name.ts";
 import { EngineError, findEngine, type ContainerState, type Engine } from "./engine.ts";
 import { ExecAttempt } from "./exec-attempt.ts";
 import type { ExecMark } from "./exec-command.ts";
@@ -487,19 +487,4 @@ function isKept({ labels, running, startedAt, exitCode }: ContainerState): boole
   return (
     labels["orchd.keep"] === "on-failure" && !running && startedAt !== undefined && exitCode !== 0
   );
-}
-
-function idOf(root: string): string {
-  return createHash("sha256").update(root).digest("hex").slice(0, 12);
-}
-
-/** What marks all that an attempt starts in a container that runs already. @param name its own */
-function execToken(name: string): string {
-  return `exec-${name}`;
-}
-
-/** The name of an attempt's container. No two attempts of any root have the same. */
-export function containerName(root: string, id: string): string {
-  const readable = id.replaceAll(/[^A-Za-z0-9_.-]/g, "-").slice(0, 100);
-  return `orchd-${readable}-${idOf(`${root}\n${id}`)}`;
 }

@@ -190,8 +190,8 @@ export class ExecAttempt {
           if (name === "params" || name === "inputs") return "";
           const what = text.length > 1_000 ? "long" : "no text, number or boolean";
           throw new NotGivable(
-            `its param or input ${name} is ${what}, so it is given as a file, and a container that ` +
-              "runs already gets no files",
+            `its param or input ${name} is ${what}, so it is given as a file, and a container ` +
+              "that runs already gets no files",
           );
         },
       },
@@ -256,8 +256,8 @@ export class ExecAttempt {
     if (status === null)
       return errorOf(
         new EngineError(
-          `the ${engine.name} exec that ran it in the container "${exec}" was ended from outside, ` +
-            "so what it had started there was ended too",
+          `the ${engine.name} exec that ran it in the container "${exec}" was ended from ` +
+            "outside, so what it had started there was ended too",
         ),
       );
     return endError(status, { outOfMemory: false }, this.#task, this.#lastError);

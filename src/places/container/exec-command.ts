@@ -55,7 +55,10 @@ look() {
       case $found in *" $pid "*) continue ;; esac
       about "$pid"
       case $state in ''|Z|X) continue ;; esac
-      case $found in *" $parent "*) ;; *) [ -n "$own" ] && [ "$session" = "$own" ] || continue ;; esac
+      case $found in
+        *" $parent "*) ;;
+        *) [ -n "$own" ] && [ "$session" = "$own" ] || continue ;;
+      esac
       found="$found$pid " more=1
     done
   done
@@ -88,7 +91,9 @@ signal=$1 boot=$2 begin=$3 mark="${TOKEN_VARIABLE}=$4" also=$5
 look
 rest=
 for pid in $found; do
-  [ "$pid" = "$boot" ] && [ -z "$also" ] || { kill "-$signal" "$pid" 2>/dev/null; rest="$rest $pid"; }
+  [ "$pid" = "$boot" ] && [ -z "$also" ] && continue
+  kill "-$signal" "$pid" 2>/dev/null
+  rest="$rest $pid"
 done
 echo "rest:$rest"
 `;

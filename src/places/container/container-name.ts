@@ -1,0 +1,18 @@
+/** The names of what orchd starts in containers: each root and each attempt has its own. Pure. */
+import { createHash } from "node:crypto";
+
+/** What is in the names of all that a root has. */
+export function idOf(root: string): string {
+  return createHash("sha256").update(root).digest("hex").slice(0, 12);
+}
+
+/** What marks all that an attempt starts in a container that runs already. @param name its own */
+export function execToken(name: string): string {
+  return `exec-${name}`;
+}
+
+/** The name of an attempt's container. No two attempts of any root have the same. */
+export function containerName(root: string, id: string): string {
+  const readable = id.replaceAll(/[^A-Za-z0-9_.-]/g, "-").slice(0, 100);
+  return `orchd-${readable}-${idOf(`${root}\n${id}`)}`;
+}
