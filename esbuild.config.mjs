@@ -19,6 +19,7 @@ const shared = {
   logLevel: "warning",
   // These stay packages: native code, separate programs, and packages that load their own files.
   external: [
+    "@nats-io/*",
     "@opentelemetry/otlp-transformer",
     "esbuild",
     "fs-native-extensions",

@@ -4,18 +4,31 @@
  *
  * A worker has a name, unique in its place, and an incarnation: a chance text, new at each start. A
  * new incarnation says that nothing of the one before is left, because it ends what that one
- * started before it says hello.
+ * started before it says hello. That holds for a worker of the same `home` alone. Another one with
+ * this name is refused until the first is given up.
  *
- * - The worker beats (`beat`) every {@link BEAT_MS}; the daemon answers. The answer is the lease: a
- *   worker without one for {@link WORKER_LEASE_MS} ends all its tasks, and a runner that does not
- *   hear its worker for {@link RUNNER_LEASE_MS} ends itself. The daemon gives a silent worker up
- *   after {@link PATIENCE_MS}, which is longer than both together. So no task ever runs beside its
+ * - **Sessions.** A worker says hello, and the daemon answers with a session: a chance text. All
+ *   that both say then is in that session, and what the worker says is numbered. So what an engine
+ *   keeps, and gives late or twice, counts for nothing. A daemon that does not know the session,
+ *   since it is new, answers `again`. A hello alone changes nothing: only a message in its session
+ *   does.
+ * - **Leases.** The worker beats (`beat`) every {@link BEAT_MS}, and the daemon answers. The answer
+ *   is the lease, and it counts from when the beat was sent. A worker without one for {@link
+ *   WORKER_LEASE_MS} ends all its tasks, and a runner that does not hear its worker for {@link
+ *   RUNNER_LEASE_MS} ends itself. The daemon gives a silent worker up {@link PATIENCE_MS} after the
+ *   last beat that it heard, which is longer than both together. So no task ever runs beside its
  *   successor. All of these are monotonic.
- * - The daemon gives a task (`give`) to one worker. The worker claims it (`claim`) before it starts
- *   it, and begins only if the daemon says yes: it does so once, for the current token. A worker
- *   that was frozen in between asks too late, and hears no.
- * - Output and results are asked, one at a time for each task, and sent again until answered. A
- *   batch that comes twice is known by its number.
+ * - **Claims.** The daemon gives a task (`give`) to one worker. The worker claims it (`claim`)
+ *   before it starts it, and begins only if the daemon says yes and its lease still holds. The
+ *   daemon says yes to one worker, for the current token. A worker that was frozen in between asks
+ *   too late, and hears no, or reads an old yes without a lease.
+ * - **Lists.** A beat lists the worker's tasks. A task that was claimed and is in no later list is
+ *   gone. A listed one that the daemon does not want is `unwanted`, and the worker ends it.
+ * - **Ends.** Output and ends are asked, one at a time for each task, and again until answered. A
+ *   batch that comes twice is known by its number. An end is answered when it is durable: until
+ *   then the worker keeps it, and a new daemon gets it again.
+ * - **Two daemons** may share workers' place and key: each worker serves the one that answered its
+ *   hello, until its lease is over.
  */
 import type { OutputLine, TaskResult } from "../../core/task.ts";
 import type { HeardLines } from "../place.ts";
@@ -31,7 +44,47 @@ export const RUNNER_LEASE_MS = 4_000;
 /** How long the daemon waits for a silent worker, in milliseconds. */
 export const PATIENCE_MS = 15_000;
 
-/** Worker to daemon, at `PREFIX.daemon`. */
+/** A worker that has no session says this at `hello`. */
+export interface Hello {
+  readonly type: "hello";
+  readonly protocol: number;
+  readonly version: string;
+  readonly worker: string;
+  readonly incarnation: string;
+  /** Tells the folder that the worker works in from those of all others. */
+  readonly home: string;
+  /** The daemon whose tasks it may have. Undefined: any. */
+  readonly root?: string | undefined;
+}
+
+/** What a daemon answers to a hello. */
+export type HelloAnswer =
+  | { readonly type: "welcome"; readonly root: string; readonly session: string }
+  | { readonly type: "no"; readonly because: string };
+
+/** What a worker says, at `daemon.ROOT`. */
+export interface WorkerSays {
+  readonly worker: string;
+  readonly session: string;
+  /** Rises with each message of the session, in the order in which they are sent. */
+  readonly number: number;
+  readonly message: FromWorker;
+}
+
+/** What the daemon says to a worker, at `worker.NAME`. */
+export interface DaemonSays {
+  readonly session: string;
+  readonly message: ToWorker;
+}
+
+/** What a worker answers, with the number of what it said last. */
+export interface WorkerAnswers {
+  readonly session: string;
+  readonly number: number;
+  readonly answer: FromWorkerAnswer;
+}
+
+/** Worker to daemon. */
 export type FromWorker =
   | {
       readonly type: "beat";
@@ -79,10 +132,15 @@ export type FromWorker =
             readonly code: string;
           };
     }
+  /** It asks the daemon to keep a file that one of its tasks needs, by the file's sha256. */
+  | { readonly type: "lack"; readonly worker: string; readonly hash: string }
   /** All its tasks have ended. */
   | { readonly type: "bye"; readonly worker: string; readonly incarnation: string };
 
-/** A result as it passes the broker: a large one is in objects, by hash. */
+/**
+ * A result as it passes the broker. The files of a large one are objects, and `file` of each is the
+ * sha256 of its content.
+ */
 export type SentResult = TaskResult;
 
 /** What the daemon answers. */
@@ -91,16 +149,21 @@ export type ToWorkerAnswer =
   /** Not that one, or not any more. */
   | { readonly type: "no"; readonly because: string }
   /** To a beat: the tasks that it should not have; it ends them. */
-  | { readonly type: "beat"; readonly unwanted: readonly string[] };
+  | { readonly type: "beat"; readonly unwanted: readonly string[] }
+  /** The session is none of this daemon's: say hello, and then the same again. */
+  | { readonly type: "again" };
 
-/** Daemon to worker, at `PREFIX.worker.NAME`. */
+/** Daemon to worker. */
 export type ToWorker =
   | {
       readonly type: "give";
       readonly id: string;
       /** The task as JSON, or the name of the object that is it. */
       readonly body: string | { readonly object: string };
-      /** Bundles and artifacts that it needs, by hash: it gets from objects what it lacks. */
+      /**
+       * Bundles and artifacts that it needs, by the sha256 of their content. What it lacks it gets
+       * from objects; the daemon puts those that it asks for (`lack`).
+       */
       readonly files: readonly string[];
       readonly alone: boolean;
     }

@@ -1,0 +1,329 @@
+/**
+ * NATS as a broker: plain messages, questions by its request and reply, and JetStream's object
+ * store for what is long. Its packages are loaded when a connection is made, and not before.
+ *
+ * The package's own reconnecting is off. It keeps what is sent meanwhile, and sends it late: a
+ * message of which its sender has long given up. So a connection that ends is replaced by a new
+ * one, what is sent in between is lost, and the sender knows.
+ */
+import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
+import type { ObjectStore } from "@nats-io/obj";
+import type { Clock, Timer } from "../../clock.ts";
+import { OBJECT_MS, OBJECT_PATIENCE_MS, BrokerSilence } from "./broker.ts";
+import type { Broker, BrokerOptions, BrokerState, Hear } from "./broker.ts";
+
+/** How long a connection may take to come up, in milliseconds. */
+const CONNECT_MS = 5_000;
+/** How long after one ended the next is tried, in milliseconds. */
+const AGAIN_MS = 500;
+/** How often the engine is asked whether it lives, and how many answers may be missing. */
+const PING_MS = 2_000;
+const PINGS_OUT = 2;
+/** What is left of the engine's limit for what it adds itself, in bytes. */
+const MARGIN_BYTES = 1_024;
+/** The longest message, in bytes, whatever the engine allows. */
+const LONGEST_BYTES = 1024 * 1024;
+
+interface Listener {
+  readonly subject: string;
+  readonly hear: Hear;
+  subscription: Subscription | undefined;
+}
+
+/** A connection to NATS. */
+export class NatsBroker implements Broker {
+  readonly engine = "nats";
+  readonly #clock: Clock;
+  readonly #options: BrokerOptions;
+  readonly #watchers = new Set<(state: BrokerState) => void>();
+  readonly #listeners = new Set<Listener>();
+  #state: BrokerState;
+  #connection: NatsConnection | undefined;
+  #objects: ObjectStore | undefined;
+  #limit = 64 * 1024;
+  #again: Timer | undefined;
+  #connecting: Promise<void>;
+  #closed = false;
+
+  constructor(clock: Clock, options: BrokerOptions) {
+    this.#clock = clock;
+    this.#options = options;
+    this.#state = { up: false, because: `${this.#where} was not reached yet` };
+    this.#connecting = this.#connect();
+  }
+
+  get state(): BrokerState {
+    return this.#state;
+  }
+
+  get messageLimit(): number {
+    return this.#limit;
+  }
+
+  onState(callback: (state: BrokerState) => void): () => void {
+    this.#watchers.add(callback);
+    return () => void this.#watchers.delete(callback);
+  }
+
+  send(subject: string, message: Uint8Array): void {
+    try {
+      if (this.#state.up) this.#connection?.publish(subject, message);
+    } catch {
+      // The connection has just ended.
+    }
+  }
+
+  async ask(subject: string, message: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+    const connection = this.#live();
+    try {
+      const answer = await connection.request(subject, message, { timeout: timeoutMs });
+      return answer.data;
+    } catch (error) {
+      throw new BrokerSilence(`${subject} does not answer: ${textOf(error)}`, { cause: error });
+    }
+  }
+
+  listen(subject: string, hear: Hear): () => void {
+    const listener: Listener = { subject, hear, subscription: undefined };
+    this.#listeners.add(listener);
+    if (this.#state.up) this.#subscribe(listener);
+    return () => {
+      this.#listeners.delete(listener);
+      listener.subscription?.unsubscribe();
+    };
+  }
+
+  async put(name: string, content: Uint8Array): Promise<void> {
+    await this.#object(async (objects) => {
+      const known = await objects.info(name);
+      if (known !== null && !known.deleted) return;
+      await objects.putBlob({ name }, content);
+    });
+  }
+
+  get(name: string): Promise<Uint8Array | undefined> {
+    return this.#object(async (objects) => (await objects.getBlob(name)) ?? undefined);
+  }
+
+  async remove(names: readonly string[]): Promise<void> {
+    await this.#object(async (objects) => {
+      for (const name of names) if (await isThere(objects, name)) await objects.delete(name);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#again?.cancel();
+    await this.#connecting;
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#state = { up: false, because: `the connection to ${this.#where} is closed` };
+    await connection?.drain().catch(() => connection.close());
+  }
+
+  get #where(): string {
+    return `the broker at ${this.#options.urls.map(withoutUser).join(", ")}`;
+  }
+
+  #live(): NatsConnection {
+    if (this.#state.up && this.#connection !== undefined) return this.#connection;
+    throw new BrokerSilence(this.#state.up ? `${this.#where} is closed` : this.#state.because);
+  }
+
+  /** Never rejects. */
+  async #connect(): Promise<void> {
+    let connection: NatsConnection | undefined;
+    try {
+      connection = await this.#dial();
+      const objects = await openBucket(connection, this.#options.bucket);
+      if (this.#closed) return await connection.close();
+      this.#opened(connection, objects);
+    } catch (error) {
+      await connection?.close().catch(() => undefined);
+      this.#down(sentence(this.#where, error));
+    }
+  }
+
+  /** The first address that answers. @throws Error with what the last one said */
+  async #dial(): Promise<NatsConnection> {
+    let because: unknown;
+    for (const url of this.#options.urls) {
+      try {
+        return await this.#dialOne(url);
+      } catch (error) {
+        because = error;
+      }
+    }
+    throw because;
+  }
+
+  async #dialOne(url: string): Promise<NatsConnection> {
+    const { tls, credentials, name } = this.#options;
+    const { connect, credsAuthenticator } = await import("@nats-io/transport-node");
+    const isTls = tls !== undefined || url.startsWith("tls://");
+    return connect({
+      servers: [url],
+      ignoreClusterUpdates: true,
+      name,
+      reconnect: false,
+      timeout: CONNECT_MS,
+      pingInterval: PING_MS,
+      maxPingOut: PINGS_OUT,
+      noAsyncTraces: true,
+      ...(isTls ? { tls: tlsOf(url, tls) } : {}),
+      ...(credentials === undefined ? {} : loginOf(credentials, credsAuthenticator)),
+    });
+  }
+
+  #opened(connection: NatsConnection, objects: ObjectStore): void {
+    this.#connection = connection;
+    this.#objects = objects;
+    this.#limit = Math.min(connection.info?.max_payload ?? 0, LONGEST_BYTES) - MARGIN_BYTES;
+    for (const listener of this.#listeners) this.#subscribe(listener);
+    void connection.closed().then((error) => {
+      if (this.#connection !== connection) return;
+      this.#connection = undefined;
+      this.#down(sentence(this.#where, error ?? new Error("the connection ended")));
+    });
+    void this.#watch(connection);
+    this.#tell({ up: true });
+  }
+
+  /** A link that is dead without a word is closed, and with it all that waits for an answer. */
+  async #watch(connection: NatsConnection): Promise<void> {
+    for await (const status of connection.status())
+      if (status.type === "staleConnection" || status.type === "disconnect")
+        await connection.close().catch(() => undefined);
+  }
+
+  #subscribe(listener: Listener): void {
+    try {
+      listener.subscription = this.#connection?.subscribe(listener.subject, {
+        callback: (error, message) => {
+          if (error === null) void respond(listener.hear, message);
+        },
+      });
+    } catch {
+      // The connection has just ended: the next one subscribes.
+    }
+  }
+
+  #down(because: string): void {
+    this.#objects = undefined;
+    if (this.#closed) return;
+    this.#tell({ up: false, because });
+    this.#again = this.#clock.after(AGAIN_MS, () => {
+      this.#connecting = this.#connect();
+    });
+  }
+
+  #tell(state: BrokerState): void {
+    const before = this.#state;
+    this.#state = state;
+    if (!before.up && !state.up && before.because === state.because) return;
+    for (const watcher of this.#watchers) watcher(state);
+  }
+
+  async #object<T>(work: (objects: ObjectStore) => Promise<T>): Promise<T> {
+    this.#live();
+    const objects = this.#objects;
+    if (objects === undefined) throw new BrokerSilence(`${this.#where} keeps no objects`);
+    let timer: Timer | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = this.#clock.after(OBJECT_PATIENCE_MS, () =>
+        reject(new BrokerSilence(`${this.#where} did not finish an object in time`)),
+      );
+    });
+    try {
+      return await Promise.race([work(objects), late]);
+    } catch (error) {
+      if (error instanceof BrokerSilence) throw error;
+      throw new BrokerSilence(`${this.#where}: ${textOf(error)}`, { cause: error });
+    } finally {
+      timer?.cancel();
+    }
+  }
+}
+
+async function respond(hear: Hear, message: Msg): Promise<void> {
+  const heard = hear(message.data, message.subject);
+  const answer = heard instanceof Promise ? await heard : heard;
+  if (answer !== undefined) message.respond(answer);
+}
+
+async function isThere(objects: ObjectStore, name: string): Promise<boolean> {
+  const info = await objects.info(name);
+  return info !== null && !info.deleted;
+}
+
+/** @throws Error with what is wrong with the engine's JetStream */
+async function openBucket(connection: NatsConnection, bucket: string): Promise<ObjectStore> {
+  const { Objm } = await import("@nats-io/obj");
+  const { StorageType, jetstream } = await import("@nats-io/jetstream");
+  const manager = new Objm(jetstream(connection, { timeout: CONNECT_MS }));
+  try {
+    return await manager.create(bucket, {
+      storage: StorageType.File,
+      ttl: OBJECT_MS * 1_000_000,
+      description: "what orchd's tasks need and give, sealed",
+    });
+  } catch (error) {
+    // An administrator may have made it, with limits of its own.
+    const made = await manager.open(bucket).catch(() => undefined);
+    if (made !== undefined) return made;
+    throw new Error(
+      `it keeps no objects (${textOf(error)}): start nats-server with --jetstream, ` +
+        `and let this user make the stream OBJ_${bucket}`,
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * The package looks for the name of the machine in the server's certificate, and for `localhost`
+ * where the address has none. `host` is what TLS of Node then looks for.
+ */
+function tlsOf(url: string, tls: BrokerOptions["tls"]): { [file: string]: string } {
+  return {
+    host: new URL(url).hostname.replaceAll(/[[\]]/g, ""),
+    ...(tls?.ca === undefined ? {} : { caFile: tls.ca }),
+    ...(tls?.cert === undefined ? {} : { certFile: tls.cert }),
+    ...(tls?.key === undefined ? {} : { keyFile: tls.key }),
+  };
+}
+
+/** @throws Error with a sentence */
+function loginOf<T>(
+  credentials: string,
+  credsAuthenticator: (text: Uint8Array) => T,
+): { authenticator: T } | { user: string; pass: string } {
+  if (credentials.includes("BEGIN NATS USER JWT"))
+    return { authenticator: credsAuthenticator(new TextEncoder().encode(credentials)) };
+  const at = credentials.indexOf(":");
+  if (at > 0) return { user: credentials.slice(0, at), pass: credentials.slice(at + 1).trimEnd() };
+  throw new Error("the credentials are neither a NATS credentials file nor USER:PASSWORD");
+}
+
+/** What a person reads of a broker that does not answer. */
+function sentence(where: string, error: unknown): string {
+  const text = textOf(error);
+  if (/authorization violation|authentication/i.test(text))
+    return `${where} refuses the credentials: ${text}`;
+  if (/^(?:the credentials|it keeps no objects)/.test(text)) return `${where}: ${text}`;
+  return `${where} does not answer: ${text}`;
+}
+
+/** A message, with those of its causes: the package says `connection refused` of much. */
+function textOf(error: unknown): string {
+  const texts: string[] = [];
+  for (let at = error; at instanceof Error && texts.length < 4; at = at.cause) {
+    const text = at.message || ((at as NodeJS.ErrnoException).code ?? at.name);
+    if (!texts.includes(text)) texts.push(text);
+  }
+  return texts.length === 0 ? String(error) : texts.join(": ");
+}
+
+/** An address without the user and the password that may be in it. */
+function withoutUser(url: string): string {
+  return url.replace(/\/\/[^/@]*@/, "//");
+}
