@@ -97,8 +97,8 @@ describe("a worker's line", () => {
     kept = Buffer.from('{"type":"yes"}');
     await expect(soon(line.ask(claim, 1_000))).rejects.toThrow(BrokerSilence);
     expect(faults).toEqual([
-      "a message at orchd.farm.x.daemon.r is sealed with another key, was for something else, " +
-        "or was changed",
+      "a message at orchd.farm.x.daemon.r is sealed with another key, was for something " +
+        "else, or was changed",
       "a message at orchd.farm.x.daemon.r is not sealed as orchd seals",
     ]);
     expect(mine.fits(100)).toBe(true);
