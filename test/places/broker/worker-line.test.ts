@@ -105,7 +105,7 @@ describe("a worker's line", () => {
     expect(mine.fits(2_000_000)).toBe(false);
   });
 
-  it("gets files that the daemon puts when it is asked, and the engine learns no name", async () => {
+  it("gets files that the daemon puts when asked, and the engine learns no name", async () => {
     const { engine, daemon, line, soon } = rig();
     daemon.listen("hello", () => ({ type: "welcome", root: "r", session: "s1" }));
     daemon.listen("daemon.r", async (says) => {
