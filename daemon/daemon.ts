@@ -12,6 +12,7 @@ import { NO_REAPER } from "../src/cli/first-process.ts";
 import { systemClock } from "../src/clock.ts";
 import type { LineListener } from "../src/core/durable-line.ts";
 import type { OrchdSettings } from "../src/core/settings.ts";
+import type { TelemetrySettings } from "../src/core/telemetry-settings.ts";
 import { takeDaemonLock } from "../src/engine/daemon-lock.ts";
 import { Drain } from "../src/engine/drain.ts";
 import { endProcess } from "../src/engine/end-process.ts";
@@ -42,9 +43,10 @@ import { loadPipelineFile } from "../src/schedules/load-file.ts";
 import { loadSettings } from "../src/schedules/load-settings.ts";
 import { formatProblem } from "../src/schedules/problem.ts";
 import { widenYoungHeap } from "../src/small-heap.ts";
-import { SupervisedNotify } from "../src/supervise/supervised-notify.ts";
+import { superviseNotify, type NotifyProgramSettings } from "../src/supervise/supervised-notify.ts";
 import { SupervisedPage } from "../src/supervise/supervised-page.ts";
-import { SupervisedTelemetry } from "../src/supervise/supervised-telemetry.ts";
+import type { SupervisedProgram, SupervisionPorts } from "../src/supervise/supervised-program.ts";
+import { superviseTelemetry } from "../src/supervise/supervised-telemetry.ts";
 import { VERSION } from "../src/version.ts";
 
 const clock = systemClock;
@@ -69,8 +71,8 @@ interface Parts {
   readonly drops: DropFolder;
   readonly turns: LoopWatch;
   readonly page: SupervisedPage;
-  readonly telemetry: SupervisedTelemetry;
-  readonly notify: SupervisedNotify;
+  readonly telemetry: SupervisedProgram<TelemetrySettings>;
+  readonly notify: SupervisedProgram<NotifyProgramSettings>;
 }
 
 /**
@@ -321,53 +323,41 @@ function wire(
     onChange: (changes) => engine.filesChanged(changes),
     onError: (error, what) => log.error({ err: error }, `the drop folder: ${what} failed`),
   });
-  const page = supervisedPage(ground);
-  const telemetry = supervisedTelemetry(ground);
-  const notify = supervisedNotify(ground);
-  return { workshop, engine, ...files, drops, turns, page, telemetry, notify };
+  return { workshop, engine, ...files, drops, turns, ...supervised(ground) };
 }
 
-/** The export of traces beside the daemon, which nothing starts yet. */
-function supervisedTelemetry({ options, log, settings }: Ground): SupervisedTelemetry {
-  return new SupervisedTelemetry({
+/** The programs beside the daemon, which nothing starts yet. */
+function supervised(ground: Ground): Pick<Parts, "page" | "telemetry" | "notify"> {
+  const { options, log, settings } = ground;
+  const portsOf = (name: string): SupervisionPorts => ({
     clock,
     log,
     roots: options,
-    settings: () => settings.current.telemetry,
     program: () => builtProgram("orchd", "bin"),
-    mark: `${tokenOf(options.runs)}.otlp`,
-    env: process.env,
+    mark: `${tokenOf(options.runs)}.${name}`,
   });
-}
-
-/** The page beside the daemon, which nothing starts yet. */
-function supervisedPage({ options, log, settings }: Ground): SupervisedPage {
-  return new SupervisedPage({
-    clock,
-    log,
-    roots: options,
-    settings: () => settings.current.page,
-    asked: options.page === true,
-    program: () => builtProgram("orchd", "bin"),
-    mark: `${tokenOf(options.runs)}.page`,
-    showLink: options.showLink,
-  });
-}
-
-/** `orchd notify` beside the daemon, which nothing starts yet. */
-function supervisedNotify({ options, log, settings }: Ground): SupervisedNotify {
-  return new SupervisedNotify({
-    clock,
-    log,
-    roots: options,
-    settings: () => {
-      const { notify, timezone, retention } = settings.current;
-      return notify === undefined ? undefined : { notify, timezone, keepDays: retention.keepDays };
-    },
-    program: () => builtProgram("orchd", "bin"),
-    mark: `${tokenOf(options.runs)}.notify`,
-    env: process.env,
-  });
+  return {
+    page: new SupervisedPage({
+      ...portsOf("page"),
+      settings: () => settings.current.page,
+      asked: options.page === true,
+      showLink: options.showLink,
+    }),
+    telemetry: superviseTelemetry({
+      ...portsOf("otlp"),
+      settings: () => settings.current.telemetry,
+      env: process.env,
+    }),
+    notify: superviseNotify({
+      ...portsOf("notify"),
+      settings: () => {
+        const { notify, timezone, retention } = settings.current;
+        const { keepDays } = retention;
+        return notify === undefined ? undefined : { notify, timezone, keepDays };
+      },
+      env: process.env,
+    }),
+  };
 }
 
 /** What reads pipeline files. */

@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import { isLoopback, readListenAddress, type ListenAddress } from "../core/listen-address.ts";
 import type { PageSettings } from "../core/settings.ts";
 import type { NodeProgram } from "./node-child.ts";
+import { rootWords, type ProgramRoots } from "./supervised-program.ts";
 
 /** The variable by which the page gets its token. Without it the page makes one at each start. */
 export const PAGE_TOKEN_VARIABLE = "ORCHD_PAGE_TOKEN";
@@ -19,13 +20,6 @@ export interface PageAnswer {
   readonly token?: string;
 }
 
-/** Where the page reads and what it shows. */
-export interface PageRoots {
-  readonly root: string;
-  readonly schedules: string;
-  readonly runs: string;
-}
-
 /**
  * The program that shows a root.
  *
@@ -34,7 +28,7 @@ export interface PageRoots {
  */
 export function pageProgram(
   path: string,
-  roots: PageRoots,
+  roots: ProgramRoots,
   page: PageSettings,
   token: string,
 ): NodeProgram {
@@ -47,9 +41,10 @@ export function pageProgram(
   };
 }
 
-function wordsOf({ root, schedules, runs }: PageRoots, page: PageSettings): string[] {
+function wordsOf(roots: ProgramRoots, page: PageSettings): string[] {
   const { listen, requests, tokenFile, trustProxy, base } = page;
-  const words = ["page", "--json", "--root", root, "--schedules", schedules, "--runs", runs];
+  const { root } = roots;
+  const words = ["page", "--json", ...rootWords(roots)];
   if (listen !== undefined) words.push("--listen", listenWord(listen, root));
   if (requests) words.push("--allow-requests");
   if (tokenFile !== undefined) words.push("--token-file", resolve(root, tokenFile));

@@ -1,41 +1,14 @@
 /**
- * `orchd notify` beside the daemon, kept running by a {@link Supervisor} where orchd.yaml has
- * `notify`. It reads orchd.yaml by itself; other settings start it again. The daemon loads nothing
- * of it.
- *
- * Of the daemon's environment it gets what channels need: the folder of secrets, proxies and
- * trusted certificates.
+ * `orchd notify` beside the daemon, where orchd.yaml has `notify`. It reads orchd.yaml by itself.
  */
-import type { Clock } from "../clock.ts";
 import type { NotifySettings } from "../core/notify-settings.ts";
-import { TOKEN_VARIABLE } from "../core/task.ts";
-import type { Log } from "../log.ts";
-import { startNode } from "./node-child.ts";
-import { Supervisor, type Child, type ChildListener } from "./supervisor.ts";
-
-/** Variables that channels need, beside those that every program gets. */
-const PASSED = [
-  "CREDENTIALS_DIRECTORY",
-  "NODE_EXTRA_CA_CERTS",
-  "SSL_CERT_FILE",
-  "SSL_CERT_DIR",
-  ...["http_proxy", "https_proxy", "all_proxy", "no_proxy"].flatMap((name) => [
-    name,
-    name.toUpperCase(),
-  ]),
-];
+import { networkEnvironment } from "./network-environment.ts";
+import { rootWords, SupervisedProgram, type SupervisionPorts } from "./supervised-program.ts";
 
 /** What the supervision needs. */
-export interface SupervisedNotifyOptions {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly roots: { readonly root: string; readonly schedules: string; readonly runs: string };
+export interface SupervisedNotifyOptions extends SupervisionPorts {
   /** What orchd.yaml says now: `notify`, and what else it goes by; undefined: it has none. */
   readonly settings: () => NotifyProgramSettings | undefined;
-  /** The command line's built program. */
-  readonly program: () => string;
-  /** What later daemons find the process by, if it outlives this one (`ORCHD_RUNNER_TOKEN`). */
-  readonly mark: string;
   /** The daemon's environment. */
   readonly env: NodeJS.ProcessEnv;
 }
@@ -48,52 +21,19 @@ export interface NotifyProgramSettings {
 }
 
 /** Keeps `orchd notify` running. */
-export class SupervisedNotify {
-  readonly #options: SupervisedNotifyOptions;
-  readonly #supervisor: Supervisor<NotifyProgramSettings>;
-  #begun = false;
-
-  constructor(options: SupervisedNotifyOptions) {
-    const { clock, log } = options;
-    this.#options = options;
-    this.#supervisor = new Supervisor("orchd notify", {
-      clock,
-      log,
-      start: (_settings, listener) => this.#start(listener),
-    });
-  }
-
-  /** Starts it, where orchd.yaml asks for it: the daemon is ready. */
-  begin(): void {
-    this.#begun = true;
-    this.refresh();
-  }
-
-  /** The settings were read again. It starts, ends or starts again where they say so. */
-  refresh(): void {
-    if (this.#begun) this.#supervisor.want(this.#options.settings());
-  }
-
-  /** Ends it. Resolves within a good second, when its process is gone. */
-  close(): Promise<void> {
-    return this.#supervisor.close();
-  }
-
-  #start(listener: ChildListener): Child {
-    const { program, roots, mark, clock, env, log } = this.#options;
-    const { root, schedules, runs } = roots;
-    const passed = PASSED.flatMap((name) => {
-      const value = env[name];
-      return value === undefined ? [] : [[name, value] as const];
-    });
-    const node = {
+export function superviseNotify(
+  options: SupervisedNotifyOptions,
+): SupervisedProgram<NotifyProgramSettings> {
+  const { program, roots, env, log } = options;
+  return new SupervisedProgram({
+    ...options,
+    name: "orchd notify",
+    start: () => ({
       path: program(),
-      words: ["notify", "--json", "--root", root, "--schedules", schedules, "--runs", runs],
-      env: { ...Object.fromEntries(passed), [TOKEN_VARIABLE]: mark },
+      words: ["notify", "--json", ...rootWords(roots)],
+      env: networkEnvironment(env),
       secrets: [],
-    };
-    return startNode(node, clock, listener, () =>
-      log.info({}, "orchd notify tells people what orchd.yaml's `notify` says"),
-    );
-  }
+    }),
+    onAnswer: () => log.info({}, "orchd notify tells people what orchd.yaml's `notify` says"),
+  });
 }

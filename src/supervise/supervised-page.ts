@@ -1,36 +1,25 @@
 /**
- * The page beside the daemon: kept running by a {@link Supervisor}, with one token for the daemon's
- * life, so that a link stays good when the page starts again.
+ * The page beside the daemon, with one token for the daemon's life, so that a link stays good when
+ * the page starts again.
  *
  * The link holds the token. It goes to a person at a terminal, or to whatever reads the daemon's
  * stdout, and never into the log.
  */
 import { randomBytes } from "node:crypto";
 import { createServer } from "node:net";
-import type { Clock } from "../clock.ts";
 import type { PageSettings } from "../core/settings.ts";
-import { TOKEN_VARIABLE } from "../core/task.ts";
-import type { Log } from "../log.ts";
-import { startNode } from "./node-child.ts";
-import { pageProgram, readAnswer, type PageRoots } from "./page-program.ts";
-import { Supervisor, type Child, type ChildListener } from "./supervisor.ts";
+import { pageProgram, readAnswer } from "./page-program.ts";
+import { SupervisedProgram, type SupervisionPorts } from "./supervised-program.ts";
 
 /** Where the page is that a person asked for. */
 const USUAL_LISTEN = { host: "127.0.0.1", port: 4114 } as const;
 
 /** What the page's supervision needs. */
-export interface SupervisedPageOptions {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly roots: PageRoots;
+export interface SupervisedPageOptions extends SupervisionPorts {
   /** orchd.yaml's `page`, as it is in force. */
   readonly settings: () => PageSettings | undefined;
   /** A person asked for the page: it is shown although orchd.yaml has none. */
   readonly asked: boolean;
-  /** The command line's built program. */
-  readonly program: () => string;
-  /** What later daemons find the process by, if it outlives this one (`ORCHD_RUNNER_TOKEN`). */
-  readonly mark: string;
   /** Shows a person the link. Undefined: there is nobody who may see it. */
   readonly showLink: ((link: string) => void) | undefined;
 }
@@ -38,21 +27,22 @@ export interface SupervisedPageOptions {
 /** Keeps the page running. */
 export class SupervisedPage {
   readonly #options: SupervisedPageOptions;
-  readonly #supervisor: Supervisor<PageSettings>;
+  readonly #program: SupervisedProgram<PageSettings>;
   /** 43 characters, from 32 bytes of chance. */
   readonly #token = randomBytes(32).toString("base64url");
-  #begun = false;
   /** The page that a person asked for. */
   #usual: PageSettings | undefined;
   #shown: string | undefined;
 
   constructor(options: SupervisedPageOptions) {
-    const { clock, log } = options;
     this.#options = options;
-    this.#supervisor = new Supervisor("the page", {
-      clock,
-      log,
-      start: (page, listener) => this.#start(page, listener),
+    const { program, roots, settings } = options;
+    this.#program = new SupervisedProgram({
+      ...options,
+      name: "the page",
+      settings: () => settings() ?? this.#usual,
+      start: (page) => pageProgram(program(), roots, page, this.#token),
+      onAnswer: (line, page) => this.#answered(line, page),
     });
   }
 
@@ -60,25 +50,17 @@ export class SupervisedPage {
   async begin(): Promise<void> {
     const { asked, log } = this.#options;
     if (asked) this.#usual = await usualPage((sentence) => log.warn({}, sentence));
-    this.#begun = true;
-    this.refresh();
+    this.#program.begin();
   }
 
   /** The settings were read again. The page starts, ends or starts again where they say so. */
   refresh(): void {
-    if (this.#begun) this.#supervisor.want(this.#options.settings() ?? this.#usual);
+    this.#program.refresh();
   }
 
   /** Ends the page. Resolves within a good second, when its process is gone. */
   close(): Promise<void> {
-    return this.#supervisor.close();
-  }
-
-  #start(page: PageSettings, listener: ChildListener): Child {
-    const { program, roots, mark, clock } = this.#options;
-    const node = pageProgram(program(), roots, page, this.#token);
-    const marked = { ...node, env: { ...node.env, [TOKEN_VARIABLE]: mark } };
-    return startNode(marked, clock, listener, (line) => this.#answered(line, page));
+    return this.#program.close();
   }
 
   #answered(line: string, page: PageSettings): void {
