@@ -1,23 +1,59 @@
-/** The runner process's entry: `runner.js SETTINGS`, started by the daemon with an IPC channel. */
+/**
+ * The runner process's entry. `runner.js SETTINGS` is started by the daemon with an IPC channel;
+ * `runner.js --stdio` is started on another machine, or in a container, and speaks to the daemon
+ * over stdin and stdout.
+ */
+import { ForkLease } from "../src/places/runner/fork-lease.ts";
 import { RunnerHost } from "../src/places/runner/runner-host.ts";
-import type { RunnerSettings, ToRunner } from "../src/places/pool/protocol.ts";
+import type { FromRunner, RunnerSettings, ToRunner } from "../src/places/pool/protocol.ts";
 
-const host = new RunnerHost(
-  JSON.parse(process.argv[2] ?? "{}") as RunnerSettings,
-  new URL("./worker.js", import.meta.url),
-  (batch) => {
+if (process.argv[2] === "--stdio") await serveFar();
+else await serve(JSON.parse(process.argv[2] ?? "{}") as RunnerSettings);
+
+async function serve(settings: RunnerSettings): Promise<void> {
+  const end = (): void => {
+    host.end();
+    // Not process.exit, which waits for every thread: one in `execSync` or a long loop may never
+    // end.
+    process.kill(process.pid, "SIGKILL");
+  };
+  const tellParent = (batch: FromRunner[]): void => {
     if (process.connected) process.send!(batch, undefined, {}, () => {});
-  },
-);
-process.on("message", (batch: ToRunner[]) => {
-  // An empty batch asks for a sign of life.
-  if (batch.length === 0) process.send!([], undefined, {}, () => {});
-  else host.receive(batch);
-});
-process.on("disconnect", () => {
-  host.end();
-  // Not process.exit, which waits for every thread: one in `execSync` or a long loop may never end.
-  process.kill(process.pid, "SIGKILL");
-});
-// Ctrl-C and a stop of the service reach the daemon too, which decides what happens to the steps.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
+  };
+  const lease =
+    settings.leaseMs === undefined ? undefined : new ForkLease(settings.leaseMs, () => end());
+  let say = tellParent;
+  let mayLive = (): boolean => true;
+  const host = new RunnerHost(settings, new URL("./worker.js", import.meta.url), (batch) =>
+    say(batch),
+  );
+  process.on("message", (batch: ToRunner[]) => {
+    lease?.heard();
+    // An empty batch asks for a sign of life.
+    if (batch.length > 0) host.receive(batch);
+    else if (mayLive()) process.send!([], undefined, {}, () => {});
+  });
+  process.on("disconnect", end);
+  // Ctrl-C and a stop of the service reach the daemon too, which decides what happens to the steps.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
+  if (settings.wire === undefined) return;
+  const { FarFolder } = await import("../src/places/runner/far-folder.ts");
+  const { WireLink } = await import("../src/places/runner/wire-link.ts");
+  const { WIRE_DESCRIPTOR } = await import("../src/places/pool/wire.ts");
+  const link = new WireLink({
+    descriptor: WIRE_DESCRIPTOR,
+    folder: new FarFolder(settings.wire.folder),
+    receive: (batch) => host.receive(batch),
+    over: end,
+  });
+  say = (batch) => link.send(batch);
+  mayLive = () => link.hasLease;
+}
+
+async function serveFar(): Promise<void> {
+  const { serveStdio } = await import("../src/places/runner/stdio-front.ts");
+  const { forkRunner } = await import("../src/places/local/runner-child.ts");
+  const { linkOwnPackage } = await import("../src/schedules/own-package.ts");
+  const { VERSION } = await import("../src/version.ts");
+  await serveStdio({ version: VERSION, fork: forkRunner, linkPackage: linkOwnPackage });
+}

@@ -28,6 +28,7 @@ export const FAILURE_CODES = {
   exitStatus: "ORCHD_EXIT_STATUS",
   signal: "ORCHD_SIGNAL",
   container: "ORCHD_CONTAINER",
+  place: "ORCHD_PLACE",
   output: "ORCHD_BAD_OUTPUT",
   input: "ORCHD_BAD_INPUT",
   load: "ORCHD_STEP_LOAD",

@@ -103,6 +103,7 @@ export interface ShellTask extends TaskBase {
   readonly kind: "shell";
   readonly text: string;
   readonly shell: readonly string[];
+  /** Empty: a folder of the attempt's own, which goes with it. */
   readonly cwd: string;
   /** The container that it runs in. Then `cwd` does not count, and `env` is all that was set. */
   readonly container?: ContainerSpec | undefined;

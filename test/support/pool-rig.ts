@@ -9,6 +9,7 @@ import type { ClaimsFolder } from "../../src/places/pool/claims.ts";
 import type { RunnerSettings } from "../../src/places/pool/protocol.ts";
 import type { DeathInfo } from "../../src/places/place.ts";
 import { forkRunner } from "../../src/places/local/runner-child.ts";
+import type { LaunchRunner } from "../../src/places/pool/runner-process.ts";
 import { RunnerPool } from "../../src/places/pool/runner-pool.ts";
 import { tempRoot } from "./temp-root.ts";
 
@@ -64,13 +65,14 @@ export class PoolRig {
     settings: Partial<RunnerSettings> = {},
     clock: Clock = systemClock,
     claims?: ClaimsFolder,
+    launch: LaunchRunner = forkRunner,
   ) {
     this.folder = tempRoot().root;
     const bundles = join(this.folder, "bundles");
     mkdirSync(bundles);
     this.pool = new RunnerPool({
       clock,
-      launch: forkRunner,
+      launch,
       claims,
       settings: {
         threads: 2,

@@ -44,8 +44,12 @@ const LOOK_MS = 250;
 const ASK_MS = 5_000;
 /** How many questions may go unanswered. */
 const UNANSWERED = 6;
+/** The same where there is a lease, which these questions share. */
+const LEASE_ASKS = 4;
 /** The bytes of a page, as /proc counts. */
 const PAGE = 4096;
+/** This process's own stdin and stdout, which a runner on a wire speaks by. */
+const WIRE = [0, 1];
 /** Variables by which the service manager and Node speak to the daemon alone. */
 const DAEMON_ONLY = [
   "NOTIFY_SOCKET",
@@ -78,8 +82,12 @@ export class RunnerChild implements RunnerProcess {
   #resolveExited: () => void = () => {};
   readonly #lastErrors: StrayLines;
   readonly #limitMb: number;
+  /** How often it is asked for a sign of life, and how many questions may go unanswered. */
+  readonly #asks: { readonly everyMs: number; readonly most: number };
   readonly #watches: readonly NodeJS.Timeout[];
   #unanswered = 0;
+  /** It has said something. */
+  #isUp = false;
   /** Why it was ended from outside. */
   #verdict: RunnerExit | undefined;
 
@@ -92,10 +100,15 @@ export class RunnerChild implements RunnerProcess {
     this.#settings = { ...settings, token: this.token, threads: alone ? 1 : settings.threads };
     this.#lastErrors = this.#strayLines("stderr");
     this.#limitMb = settings.memoryMb ?? Math.floor((0.75 * totalmem()) / 1024 / 1024);
+    const { leaseMs } = settings;
+    this.#asks =
+      leaseMs === undefined
+        ? { everyMs: ASK_MS, most: UNANSWERED }
+        : { everyMs: leaseMs / LEASE_ASKS, most: LEASE_ASKS };
     this.#begin();
     this.#watches = [
       setInterval(() => this.#weigh(), LOOK_MS),
-      setInterval(() => this.#ask(), ASK_MS),
+      setInterval(() => this.#ask(), this.#asks.everyMs),
     ];
     for (const watch of this.#watches) watch.unref();
   }
@@ -110,7 +123,7 @@ export class RunnerChild implements RunnerProcess {
     const child = fork(builtProgram("runner"), [JSON.stringify(this.#settings)], {
       detached: true,
       serialization: "json",
-      stdio: ["ignore", "pipe", "pipe", "ipc", "pipe"],
+      stdio: ["ignore", "pipe", "pipe", "ipc", "pipe", ...(this.#settings.wire ? WIRE : [])],
       execArgv: [],
       env: environmentFor(this.token, this.#settings.threads),
     });
@@ -121,6 +134,7 @@ export class RunnerChild implements RunnerProcess {
     child.stderr?.on("data", (chunk: Buffer) => this.#lastErrors.add(chunk)).on("error", () => {});
     child.on("message", (batch: FromRunner[]) => {
       this.#unanswered = 0;
+      this.#isUp = true;
       if (batch.length > 0) listener.messages(batch);
     });
     child.on("disconnect", () => {
@@ -212,9 +226,12 @@ export class RunnerChild implements RunnerProcess {
 
   #ask(): void {
     if (this.#closing || this.#process?.connected !== true) return;
-    if (this.#unanswered >= UNANSWERED) {
+    const { everyMs } = this.#asks;
+    // One that is not up yet has nothing to answer with.
+    const most = this.#isUp ? this.#asks.most : (ASK_MS * UNANSWERED) / everyMs;
+    if (this.#unanswered >= most) {
       this.#condemn({
-        detail: `did not answer for ${(UNANSWERED * ASK_MS) / 1_000} s`,
+        detail: `did not answer for ${(most * everyMs) / 1_000} s`,
         outOfMemory: false,
       });
       return;

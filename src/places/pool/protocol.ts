@@ -179,6 +179,22 @@ export interface RunnerSettings {
    * of one runner, or all of one daemon.
    */
   readonly token: string;
+  /**
+   * How long the runner and the process that started it go on without a sign of the other, in
+   * milliseconds: then the runner ends itself and all that it started, and that process ends it.
+   * Undefined: the runner ends when its channel closes, and so not where that process is frozen.
+   */
+  readonly leaseMs?: number | undefined;
+  /** It speaks to the daemon by two descriptors of the process that started it (wire.ts). */
+  readonly wire?: WireSettings | undefined;
+}
+
+/** What a runner on a wire is told. */
+export interface WireSettings {
+  /** The folder that it keeps files in, as an absolute path. */
+  readonly folder: string;
+  /** The folder goes with the runner. */
+  readonly isTemporary: boolean;
 }
 
 /** A runner's descriptor whose other end only the daemon holds. */

@@ -95,6 +95,7 @@ export class RunnerHost {
     this.#program = program;
     this.#send = send;
     this.#guard = new Guard(settings.token, join(settings.scratch, attemptPrefix(process.pid)));
+    if (settings.wire?.isTemporary === true) this.#guard.keeps(settings.wire.folder);
     this.#scratch = new Scratch(settings.scratch, this.#guard);
     this.#spawner = new Spawner(settings.token, (because, lost) => this.#loseShells(because, lost));
     this.#warm = new WarmThreads({

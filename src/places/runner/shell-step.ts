@@ -165,7 +165,8 @@ export class ShellStep implements ShellListener {
     try {
       const { shell, cwd } = this.#task;
       const [program, ...options] = [...shell, ...this.#text(files)];
-      return { words: [program!, ...options], cwd, env: this.#environment(files) };
+      const env = this.#environment(files);
+      return { words: [program!, ...options], cwd: cwd === "" ? files.folder : cwd, env };
     } catch (error) {
       if (isAgain) throw error;
       this.#host.scratch.end(files);

@@ -1,0 +1,146 @@
+/**
+ * The files that one far runner has, or is being sent: bundles, their source maps, and artifacts.
+ * Each is asked for once, by name and sha256, and sent only where it is not there.
+ *
+ * Files are sent one after the other, a piece at a time: the next piece is read when the wire has
+ * taken the last one. So no more than one piece is ever held here.
+ */
+import { createHash } from "node:crypto";
+import { open, readFile } from "node:fs/promises";
+import { PIECE_BYTES, type FromFar, type ToFar } from "./wire.ts";
+
+/** A file of this machine that a task needs over there. */
+export interface FarFile {
+  /** Where it is kept over there, below the runner's folder. */
+  readonly name: string;
+  readonly path: string;
+  /** Its sha256, where it is known. */
+  readonly hash?: string | undefined;
+  /** A bundle that other machines cannot run, or its text. Returns why not, in a sentence. */
+  readonly check?: ((text: string) => string | undefined) | undefined;
+  /** The file is there already, or sent under its own name: these are the files that it names. */
+  readonly within?: ((text: string) => readonly FarFile[]) | undefined;
+}
+
+/** Why a task cannot run over there, in a sentence. */
+export class NotSent extends Error {
+  override readonly name = "PlaceError";
+}
+
+/** The wire, as files need it. */
+export interface FileWire {
+  write(message: ToFar): void;
+  /** Resolves when the wire takes more; rejects when it is gone. */
+  drained(): Promise<void>;
+}
+
+interface Known {
+  readonly there: Promise<void>;
+  isThere: boolean;
+  hear(answer: Extract<FromFar, { readonly name: string }>): void;
+}
+
+/** Sends files to one runner. */
+export class SentFiles {
+  readonly #wire: FileWire;
+  readonly #known = new Map<string, Known>();
+  #sending: Promise<void> = Promise.resolve();
+
+  constructor(wire: FileWire) {
+    this.#wire = wire;
+  }
+
+  /**
+   * Has all these files over there.
+   *
+   * @returns undefined: they are; otherwise a promise, which rejects with {@link NotSent}
+   */
+  ensure(files: readonly FarFile[]): Promise<unknown> | undefined {
+    let waits: Promise<void>[] | undefined;
+    for (const file of files) {
+      let known = this.#known.get(file.name);
+      if (known?.isThere === true) continue;
+      known ??= this.#ask(file);
+      (waits ??= []).push(known.there);
+    }
+    return waits === undefined ? undefined : Promise.all(waits);
+  }
+
+  /** The runner answered about a file. */
+  hear(answer: Extract<FromFar, { readonly name: string }>): void {
+    this.#known.get(answer.name)?.hear(answer);
+  }
+
+  #ask(file: FarFile): Known {
+    let hear!: Known["hear"];
+    let answered = new Promise<Extract<FromFar, { readonly name: string }>>(
+      (resolve) => (hear = resolve),
+    );
+    const known: Known = {
+      isThere: false,
+      hear: (answer) => hear(answer),
+      there: this.#have(file, async () => {
+        const answer = await answered;
+        answered = new Promise((resolve) => (hear = resolve));
+        return answer;
+      }),
+    };
+    this.#known.set(file.name, known);
+    known.there.then(
+      () => (known.isThere = true),
+      // The next task that needs it tries again.
+      () => this.#known.delete(file.name),
+    );
+    return known;
+  }
+
+  async #have(
+    { name, path, hash: given, check, within }: FarFile,
+    answer: () => Promise<Extract<FromFar, { readonly name: string }>>,
+  ): Promise<void> {
+    if (within !== undefined) {
+      const text = await readFile(path, "utf8").catch(() => "");
+      await this.ensure(within(text));
+      return;
+    }
+    let hash = given;
+    if (hash === undefined) {
+      const bytes = await readFile(path).catch(() => undefined);
+      // The runner says what is missing, as it does on this machine.
+      if (bytes === undefined) return;
+      const because = check?.(bytes.toString("utf8"));
+      if (because !== undefined) throw new NotSent(because);
+      hash = createHash("sha256").update(bytes).digest("hex");
+    }
+    this.#wire.write({ type: "need", name, hash });
+    let said = await answer();
+    if (said.type === "lacks") {
+      const sent = this.#sending.then(() => this.#send(name, path, hash));
+      this.#sending = sent.then(
+        () => undefined,
+        () => undefined,
+      );
+      if (!(await sent)) return;
+      said = await answer();
+    }
+    if (said.type === "cannot") throw new NotSent(said.because);
+  }
+
+  /** @returns false if the file is gone: then the runner says so when it needs it */
+  async #send(name: string, path: string, hash: string): Promise<boolean> {
+    const file = await open(path, "r").catch(() => undefined);
+    if (file === undefined) return false;
+    try {
+      for (;;) {
+        const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(PIECE_BYTES));
+        const last = bytesRead < PIECE_BYTES;
+        const data = buffer.toString("base64", 0, bytesRead);
+        this.#wire.write({ type: "put", name, hash, data, last });
+        if (last) return true;
+        await this.#wire.drained();
+      }
+    } finally {
+      await file.close();
+    }
+  }
+}

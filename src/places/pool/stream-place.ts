@@ -1,0 +1,41 @@
+/** Where stream runners (stream-runner.ts) are started, and how: what a place says of itself. */
+import type { Clock } from "../../clock.ts";
+import type { Hello } from "./wire.ts";
+
+/** What is started. */
+export interface StreamCommand {
+  /** The program and its arguments. Anybody can read them. */
+  readonly words: readonly [program: string, ...words: string[]];
+  /** Its whole environment. Default: this process's own. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+/** How a command ended. */
+export interface CommandEnd {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** The last it said on stderr, and before the hello. */
+  readonly said: string;
+}
+
+/** Where runners are started, and how. */
+export interface StreamPlace {
+  readonly clock: Clock;
+  /** For people, after "the runner": `on gpu1`. */
+  readonly where: string;
+  /** The folder over there that keeps bundles and artifacts. Undefined: one that goes with it. */
+  readonly folder?: string | undefined;
+  /** What starts a runner. @param token of this runner: all that it starts over there carries it */
+  command(token: string, number: number): StreamCommand;
+  /**
+   * Makes sure, by another way, that nothing of a runner is left: its command ended, or hears
+   * nothing, and nobody knows what became of the rest. Called once, if at all.
+   *
+   * @returns false, as a rejection: it cannot know. Then the end of the lease is waited for
+   */
+  end?(token: string): Promise<boolean>;
+  /** It said who it is. */
+  heard?(hello: Hello): void;
+  /** A sentence about how a command ended, for people. Undefined: its status, and what it said. */
+  explain?(end: CommandEnd): string | undefined;
+}

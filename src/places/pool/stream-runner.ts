@@ -1,0 +1,470 @@
+/**
+ * A **stream runner**: a runner behind the stdin and stdout of any command, which runs
+ * `dist/daemon/runner.js --stdio` with Node somewhere, as ssh and `podman run -i` do. What is said
+ * over the two is in wire.ts; what a place says of itself is in stream-place.ts. It is launched
+ * like this:
+ *
+ *     const launch: LaunchRunner = streamRunner({
+ *       clock,
+ *       where: "on gpu1",
+ *       folder: ".orchd",
+ *       command: () => ({ words: ["ssh", "gpu1", "node", RUNNER, "--stdio"] }),
+ *       end: (token) => endThere(token), // makes sure by another way that nothing of it is left
+ *       heard: (hello) => report(hello), // its release and its Node
+ *     });
+ *     const settings = { threads, memoryMb, bundles, token, scratch: "" };
+ *     new RunnerPool({ clock, launch, settings });
+ *
+ * States: waiting (for descriptors) -> greeting (the command runs) -> ready (it takes tasks) ->
+ * gone (the command has ended, and what it ran may not have) -> dead. `exit` is called once, as the
+ * runner dies: when the far side said that all is over, when `end` says so, when it never took a
+ * task, or when its lease is over for sure. So a task that starts again never meets a survivor.
+ *
+ * No secret is in the command's words: the settings are the first line of its stdin, and tasks
+ * follow there. What is said before the hello (the banner of a shell) and on stderr is stray
+ * output.
+ *
+ * Nothing grows: a line has a limit, reading rests after each MiB, files are sent as fast as they
+ * are taken, and there are never more tasks than the place has room for. A runner that breaks the
+ * rules of the wire is ended.
+ */
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import type { Timer } from "../../clock.ts";
+import { FAILURE_CODES } from "../../core/failure.ts";
+import { Masker } from "../../core/mask.ts";
+import { hasDescriptors } from "../../disk/descriptors.ts";
+import { RETRY_MS } from "../../disk/until-room.ts";
+import { FarTasks } from "./far-tasks.ts";
+import { killQuietly } from "./kill-by-token.ts";
+import type { FromRunner, RunnerSettings, ToRunner } from "./protocol.ts";
+import { ReceivedFiles } from "./received-files.ts";
+import type { LaunchRunner, RunnerExit, RunnerListener, RunnerProcess } from "./runner-process.ts";
+import { SentFiles } from "./sent-files.ts";
+import { SentFrames } from "./sent-frames.ts";
+import { StrayLines } from "./stray-lines.ts";
+import type { StreamPlace } from "./stream-place.ts";
+import * as wire from "./wire.ts";
+import { WireLines } from "./wire-lines.ts";
+
+/** How long a runner may take to end when it is told to, in milliseconds. */
+const CLOSE_MS = 2_000;
+/** How long the line that says how a runner ended may follow half a line, in milliseconds. */
+const LAST_WORDS_MS = 250;
+/** How much is read between two rests, in bytes, and how long one is, in milliseconds. */
+const READ_BYTES = 1024 * 1024;
+const REST_MS = 2;
+/** How much may be said before the hello, in bytes. */
+const BANNER_BYTES = 256 * 1024;
+
+/** Starts runners by commands. */
+export function streamRunner(place: StreamPlace): LaunchRunner {
+  return (...given) => new StreamRunner(place, ...given);
+}
+
+/** One runner behind a command. */
+export class StreamRunner implements RunnerProcess {
+  readonly alone: boolean;
+  readonly token: string;
+  readonly frames = new SentFrames((message) => this.send(message));
+  readonly secrets = new Set<string>();
+  readonly #place: StreamPlace;
+  readonly #settings: RunnerSettings;
+  readonly #number: number;
+  readonly #listener: RunnerListener;
+  readonly #exited: Promise<void>;
+  #resolveExited: () => void = () => {};
+  #state: "waiting" | "greeting" | "ready" | "gone" | "dead" = "waiting";
+  #command: ChildProcessWithoutNullStreams | undefined;
+  #outbox: ToRunner[] = [];
+  #batch: ToRunner[] = [];
+  #closing = false;
+  #isGreeted = false;
+  #banner = 0;
+  /** Undefined until it is ready. */
+  #tasks: FarTasks | undefined;
+  readonly #sent: SentFiles;
+  readonly #received = new ReceivedFiles();
+  readonly #lines: WireLines;
+  readonly #said: StrayLines;
+  /** Monotonic: when it asked for its lease last. */
+  #heardAt: number;
+  #patience: Timer | undefined;
+  #verdict: RunnerExit | undefined;
+  /** What the far side said of its end. */
+  #over: RunnerExit | undefined;
+  #readBytes = 0;
+
+  constructor(
+    place: StreamPlace,
+    settings: RunnerSettings,
+    number: number,
+    alone: boolean,
+    listener: RunnerListener,
+  ) {
+    this.alone = alone;
+    this.token = `${settings.token}.${number}`;
+    this.#place = place;
+    this.#settings = settings;
+    this.#number = number;
+    this.#listener = listener;
+    this.#exited = new Promise((resolve) => (this.#resolveExited = resolve));
+    this.#sent = new SentFiles({
+      write: (message) => this.#write(message),
+      drained: () => this.#drained(),
+    });
+    this.#lines = new WireLines(
+      wire.LONGEST_LINE,
+      (line) => this.#hear(line),
+      () => this.#condemn(`sent a line of more than ${wire.LONGEST_LINE / 1024 / 1024} MiB`),
+    );
+    this.#said = new StrayLines(
+      () => new Masker([...this.secrets]),
+      (lines) => this.#listener.stray("stderr", lines),
+    );
+    this.#heardAt = place.clock.monotonic();
+    this.#begin();
+  }
+
+  /** The command's process. */
+  get pid(): number | undefined {
+    return this.#state === "greeting" || this.#state === "ready" ? this.#command?.pid : undefined;
+  }
+
+  get open(): boolean {
+    return !this.#closing && this.#state !== "gone" && this.#state !== "dead";
+  }
+
+  get exited(): Promise<void> {
+    return this.#exited;
+  }
+
+  send(message: ToRunner): void {
+    if (this.#state === "gone" || this.#state === "dead") return;
+    if (this.#outbox.push(message) === 1) setImmediate(() => this.#flush());
+  }
+
+  /** What had begun over there is not asked after a daemon's death: its lease is over then. */
+  settle(): void {}
+
+  retire(): void {
+    this.#closing = true;
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    if (this.#state === "dead") return;
+    if (this.#state === "waiting") return this.kill();
+    this.#flush();
+    // The runner reads the end of its input, ends all that it started, and says so.
+    this.#command?.stdin.end();
+    const timer = setTimeout(() => this.kill(), CLOSE_MS);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+
+  kill(): void {
+    this.#closing = true;
+    if (this.#state === "waiting")
+      return this.#die({ detail: "was not started", outOfMemory: false });
+    if (this.#state !== "greeting" && this.#state !== "ready") return;
+    // What waits to be sent must not keep the end of the input from it.
+    this.#command!.stdin.destroy();
+    setTimeout(() => this.#killCommand(), this.#isGreeted ? CLOSE_MS : 0).unref();
+  }
+
+  #killCommand(): void {
+    const pid = this.pid;
+    if (pid === undefined) return;
+    if (!killQuietly(-pid, "SIGKILL")) killQuietly(pid, "SIGKILL");
+  }
+
+  #begin(): void {
+    if (this.#state === "dead") return;
+    if (!hasDescriptors()) {
+      setTimeout(() => this.#begin(), RETRY_MS).unref();
+      return;
+    }
+    const { words, env } = this.#place.command(this.token, this.#number);
+    const [program, ...rest] = words;
+    // In a group of its own: Ctrl-C reaches the daemon, which decides what happens to the steps.
+    const command = spawn(program, rest, {
+      detached: true,
+      cwd: "/",
+      stdio: "pipe",
+      env: { ...(env ?? process.env) },
+    });
+    this.#command = command;
+    this.#state = "greeting";
+    command.on("error", (error) => {
+      this.#verdict ??= {
+        detail: `${this.#place.where} could not be started: ${error.message}`,
+        outOfMemory: false,
+      };
+      if (command.pid === undefined) this.#ended(null, null);
+    });
+    command.stdin.on("error", () => {});
+    command.stdout.on("data", (chunk: Buffer) => this.#read(chunk)).on("error", () => {});
+    command.stderr.on("data", (chunk: Buffer) => this.#said.add(chunk)).on("error", () => {});
+    command.on("exit", (status, signal) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        this.#ended(status, signal);
+      };
+      // Something may hold the other end of its output for ever.
+      const timer = setTimeout(end, LAST_WORDS_MS);
+      command.on("close", end);
+    });
+    const { threads, memoryMb } = this.#settings;
+    const settings: wire.FarSettings = {
+      protocol: wire.WIRE_PROTOCOL,
+      threads: this.alone ? 1 : threads,
+      memoryMb,
+      token: this.token,
+      folder: this.#place.folder,
+    };
+    command.stdin.write(`${JSON.stringify(settings)}\n`);
+    this.#wait(wire.HELLO_MS);
+  }
+
+  /** Gives it up when nothing is heard of it for this long. */
+  #wait(milliseconds: number): void {
+    this.#patience?.cancel();
+    this.#patience = this.#place.clock.after(milliseconds, () => this.#outOfPatience());
+  }
+
+  #outOfPatience(): void {
+    const seconds = (this.#state === "ready" ? wire.PATIENCE_MS : wire.HELLO_MS) / 1_000;
+    const sentence = `${this.#place.where} was not heard for ${seconds} s`;
+    this.#verdict ??= { detail: sentence, outOfMemory: false };
+    this.#killCommand();
+    // Its lease is over.
+    this.#die(this.#verdict);
+  }
+
+  #read(chunk: Buffer): void {
+    this.#lines.add(chunk);
+    this.#readBytes += chunk.length;
+    if (this.#readBytes < READ_BYTES) return;
+    this.#readBytes = 0;
+    const { stdout } = this.#command!;
+    stdout.pause();
+    setTimeout(() => stdout.resume(), REST_MS).unref();
+  }
+
+  #hear(line: string): void {
+    if (this.#state === "dead") return;
+    const value = wire.parseLine(line);
+    if (!this.#isGreeted) {
+      if (value !== undefined && wire.isFromFar(value) && value.type === "hello")
+        this.#greet(value);
+      else this.#takeBanner(line);
+      return;
+    }
+    if (Array.isArray(value) && value.every(wire.isFromRunner)) this.#take(value as FromRunner[]);
+    else if (value !== undefined && !Array.isArray(value) && wire.isFromFar(value))
+      this.#control(value);
+    // It may have died in the middle of a line, and then says so in the next.
+    else if (line !== "") this.#garbled(line);
+  }
+
+  #takeBanner(line: string): void {
+    this.#banner += line.length + 1;
+    this.#said.add(Buffer.from(`${line}\n`));
+    if (this.#banner > BANNER_BYTES) this.#condemn("says much, and not that it is one of orchd");
+  }
+
+  #garbled(line: string): void {
+    const shown = new Masker([...this.secrets]).text(line.slice(0, 200));
+    setTimeout(() => {
+      if (this.#over === undefined) this.#condemn(`sent what is no message: ${shown}`);
+    }, LAST_WORDS_MS);
+  }
+
+  #greet(hello: wire.Hello): void {
+    this.#isGreeted = true;
+    this.#place.heard?.(hello);
+    if (hello.protocol !== wire.WIRE_PROTOCOL)
+      this.#condemn(
+        `speaks protocol ${hello.protocol} of orchd ${hello.version}, and this daemon speaks ` +
+          `${wire.WIRE_PROTOCOL}: install the same release over there`,
+      );
+  }
+
+  #control(message: wire.FromFar): void {
+    switch (message.type) {
+      case "ready":
+        if (this.#state === "greeting" && this.#verdict === undefined)
+          this.#getReady(message.folder);
+        return;
+      case "beat":
+        if (this.#state !== "ready" || this.#verdict !== undefined) return;
+        this.#heardAt = this.#place.clock.monotonic();
+        this.#wait(wire.PATIENCE_MS);
+        this.#write(message);
+        return;
+      case "has":
+      case "lacks":
+      case "cannot":
+        this.#sent.hear(message);
+        return;
+      case "piece": {
+        const folder = this.#tasks?.artifactsOf(message.id);
+        const fault = folder === undefined ? undefined : this.#received.take(message, folder);
+        if (fault !== undefined) this.#condemn(fault);
+        return;
+      }
+      case "over":
+        this.#over = { detail: message.detail, outOfMemory: message.outOfMemory };
+        return;
+      case "hello":
+    }
+  }
+
+  #getReady(folder: string): void {
+    this.#state = "ready";
+    this.#heardAt = this.#place.clock.monotonic();
+    this.#wait(wire.PATIENCE_MS);
+    this.#tasks = new FarTasks({
+      bundles: this.#settings.bundles,
+      folder,
+      files: this.#sent,
+      send: (message) => {
+        if (this.#batch.push(message) === 1) setImmediate(() => this.#sendBatch());
+      },
+      ended: (message) => this.#take([message]),
+    });
+    this.#flush();
+  }
+
+  /** Hands the messages of a batch to the pool. */
+  #take(batch: readonly FromRunner[]): void {
+    if (this.#tasks === undefined || this.#state !== "ready" || this.#verdict !== undefined) return;
+    const now = this.#place.clock.now();
+    const heard: FromRunner[] = [];
+    for (const message of batch) {
+      if (message.type === "begun") heard.push(message);
+      // It speaks of a task that it does not have.
+      else if (!this.#tasks.has(message.id)) continue;
+      else if (message.type === "output")
+        heard.push({ ...message, at: new Date(now).toISOString() });
+      else if (message.type === "done" || message.type === "stuck") {
+        const { id, durationMs } = message;
+        const result = this.#own(id, message.result);
+        heard.push({ ...message, result, startedAt: now - durationMs });
+        this.#tasks.forgetTask(id);
+      } else {
+        if (message.type === "aside") this.#tasks.forgetTask(message.id);
+        heard.push(message);
+      }
+    }
+    if (heard.length > 0) this.#listener.messages(heard);
+  }
+
+  /** A result with its files here. */
+  #own(
+    id: string,
+    result: Extract<FromRunner, { type: "done" }>["result"],
+  ): Extract<FromRunner, { type: "done" }>["result"] {
+    if (!("staged" in result)) {
+      this.#received.drop(id);
+      return result;
+    }
+    try {
+      return { ok: true, staged: this.#received.adopt(id, result.staged) };
+    } catch (error) {
+      const { message } = error as Error;
+      const code = FAILURE_CODES.place;
+      return { ok: false, outcome: "failed", error: { name: "PlaceError", message, code } };
+    }
+  }
+
+  #flush(): void {
+    if (this.#tasks === undefined || this.#state !== "ready") return;
+    const forgotten = this.frames.takeForgotten();
+    const batch = this.#outbox;
+    this.#outbox = [];
+    if (forgotten.length > 0) batch.push({ type: "forget", frames: forgotten });
+    for (const message of batch) this.#tasks.take(message);
+    this.#sendBatch();
+  }
+
+  #sendBatch(): void {
+    if (this.#batch.length === 0) return;
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#write(batch);
+  }
+
+  #write(message: wire.ToFar | readonly ToRunner[]): void {
+    if (this.#state !== "ready" || this.#verdict !== undefined) return;
+    this.#command!.stdin.write(`${JSON.stringify(message)}\n`);
+  }
+
+  #drained(): Promise<void> {
+    const { stdin } = this.#command!;
+    if (this.#state !== "ready" || stdin.destroyed)
+      return Promise.reject(new Error("the wire is closed"));
+    if (!stdin.writableNeedDrain) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const drain = (): void => {
+        stdin.off("close", close);
+        resolve();
+      };
+      const close = (): void => {
+        stdin.off("drain", drain);
+        reject(new Error("the wire is closed"));
+      };
+      stdin.once("drain", drain).once("close", close);
+    });
+  }
+
+  /** Ends it for what it did. @param what after "the runner WHERE" */
+  #condemn(what: string): void {
+    if (this.#state === "dead" || this.#verdict !== undefined) return;
+    this.#verdict = { detail: `${this.#place.where} ${what}`, outOfMemory: false };
+    this.#lines.end();
+    this.kill();
+  }
+
+  /** The command has ended. */
+  #ended(status: number | null, signal: NodeJS.Signals | null): void {
+    if (this.#state === "gone" || this.#state === "dead") return;
+    const tookTasks = this.#state === "ready";
+    this.#state = "gone";
+    this.#lines.end();
+    this.#said.end();
+    this.#command?.stdout.destroy();
+    this.#command?.stderr.destroy();
+    this.#patience?.cancel();
+    const exit = this.#verdict ?? this.#over ?? this.#exitOf(status, signal);
+    if (!tookTasks || this.#over !== undefined || status === wire.OVER_STATUS) {
+      this.#die(exit);
+      return;
+    }
+    const left = this.#heardAt + wire.PATIENCE_MS - this.#place.clock.monotonic();
+    this.#patience = this.#place.clock.after(left, () => this.#die(exit));
+    this.#place.end?.(this.token).then(
+      (isOver) => {
+        if (isOver) this.#die(exit);
+      },
+      () => undefined,
+    );
+  }
+
+  #exitOf(status: number | null, signal: NodeJS.Signals | null): RunnerExit {
+    const said = this.#said.recent.trim().split("\n").at(-1) ?? "";
+    const how = signal === null ? `ended with status ${status}` : `was ended by ${signal}`;
+    const told = this.#place.explain?.({ status, signal, said: this.#said.recent });
+    const detail = told ?? (this.#isGreeted || said === "" ? how : `${how}: ${said.slice(0, 500)}`);
+    return { detail: `${this.#place.where} ${detail}`, outOfMemory: false };
+  }
+
+  #die(exit: RunnerExit): void {
+    if (this.#state === "dead") return;
+    this.#state = "dead";
+    this.#patience?.cancel();
+    this.#received.end();
+    this.#listener.exit(exit);
+    this.#resolveExited();
+  }
+}
