@@ -25,7 +25,7 @@ const ARROWS: Record<string, readonly string[]> = {
   feed: ["core", "clock", "disk", "ledger"],
   schedules: ["core", "clock", "version", "disk"],
   steps: ["core"],
-  places: ["core", "clock", "steps"],
+  places: ["core", "clock", "log", "steps"],
   "places/pool": ["places", "core", "clock", "log", "disk", "steps"],
   "places/runner": ["places", "places/pool", "core", "clock", "log", "disk", "steps"],
   "places/local": [...A_PLACE, "places/pool"],
@@ -62,6 +62,7 @@ const ARROWS: Record<string, readonly string[]> = {
     "places/ssh",
     "places/broker",
   ],
+  "engine/far-places": ["core", "clock", "log", "places", "places/ssh", "places/broker"],
   "engine/evaluator": [
     "core",
     "clock",
@@ -124,6 +125,7 @@ const ARROWS: Record<string, readonly string[]> = {
 /** Files that are a room of their own within one. */
 const ROOMS = [
   "src/engine/workshop.ts",
+  "src/engine/far-places.ts",
   "src/engine/evaluator.ts",
   "src/cli/foreground.ts",
   "daemon/worker.ts",

@@ -27,6 +27,7 @@ const STYLES: Readonly<Record<string, Style>> = {
   "slot.missed": "yellow",
   "slot.late": "yellow",
   "run.overdue": "yellow",
+  "run.waits": "yellow",
   "run.stop_requested": "yellow",
   "clock.stepped": "yellow",
   "ledger.disturbed": "red",

@@ -1,6 +1,6 @@
 /** The line for an attempt that ended badly. It says whether another attempt follows. */
 import type { RunEvent } from "./event.ts";
-import type { StepError } from "./failure.ts";
+import { FAILURE_CODES, type StepError } from "./failure.ts";
 import { isHalted, stopModeOf } from "./halt.ts";
 import { isRetried, retryDelay } from "./retry.ts";
 import type { RunState, StepState } from "./run-state.ts";
@@ -13,14 +13,16 @@ export const NOT_ASKED = "the orchestrator asked for no further attempt";
 export type Interruption =
   /** The daemon ended during the attempt (kill, crash, power). */
   | "daemon"
-  /** The daemon ended before the attempt had begun: it waited in a runner, or on the way there. */
+  /** The attempt had not begun: it waited in a runner, or on the way there. */
   | "waiting"
   /** The time of a drain was up. */
   | "drain"
   /** Its runner died, the step was not alone in it, and may be to blame. */
   | "runner"
   /** Its runner died, and other steps may be to blame: this one was behind them. */
-  | "behind";
+  | "behind"
+  /** The machine that it ran on was lost, or the way to it: no step is to blame. */
+  | "machine";
 
 /**
  * The line for an attempt that failed. It has `retryAt` if the policy allows another attempt
@@ -142,5 +144,28 @@ export function afterRetries(
     attempt: currentAttempt(step),
     error: { ...error },
     because: NOT_ASKED,
+  };
+}
+
+/**
+ * The line for a step that has waited for room for as long as it may (`startWithin`).
+ *
+ * @param because `it did not start within 5m`
+ * @param why why it got no room, in a sentence; undefined: others took it
+ */
+export function afterWait(
+  state: RunState,
+  id: string,
+  because: string,
+  why: string | undefined,
+): Extract<RunEvent, { type: "step.failed" }> {
+  const step = state.steps.get(id)!;
+  const reason = why ?? "there was no room for it where it runs";
+  return {
+    type: "step.failed",
+    step: id,
+    attempt: currentAttempt(step),
+    error: { name: "PlaceError", message: `${because}: ${reason}`, code: FAILURE_CODES.place },
+    because,
   };
 }

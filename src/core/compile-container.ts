@@ -40,7 +40,6 @@ export function containerOf(
   fault: Complain,
 ): ContainerSpec | undefined {
   const container = writtenContainer(written, context);
-  checkPlace(written, fault);
   if (container === undefined) {
     for (const key of ["cpus", "gpus"] as const)
       if (written.resources?.[key] !== undefined)
@@ -69,17 +68,6 @@ export function containerOf(
   const spec = compiled(container, written.resources ?? {}, context, complain);
   if (spec.exec !== undefined) checkExec(written, fault);
   return spec;
-}
-
-/** `on` names places, and this release has one that steps can be sent to. */
-function checkPlace({ on }: StepDefinition, fault: Complain): void {
-  for (const [index, label] of [on ?? []].flat().entries())
-    if (label !== "local")
-      fault(
-        ["on", ...(Array.isArray(on) ? [index] : [])],
-        `names ${JSON.stringify(label)}, and no place has that label: this release runs steps on ` +
-          "this machine (local), in containers too, and on no other",
-      );
 }
 
 /** A container that runs already holds no files of the step, and nobody knows what is in it. */

@@ -5,6 +5,7 @@
  */
 import { parseCondition } from "./condition.ts";
 import { containerOf, writtenContainer, type ContainerContext } from "./compile-container.ts";
+import { labelsOf } from "./compile-labels.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import { defined } from "./defined.ts";
 import { checkedDuration } from "./duration.ts";
@@ -28,6 +29,8 @@ export interface StepDefaults {
   readonly retry: RetryPolicy;
   readonly onInterruption: OnInterruption;
   readonly hooks: SnapshotStep["hooks"];
+  /** The labels of the pipeline's place. Undefined: its steps run on this machine. */
+  readonly on?: readonly string[] | undefined;
 }
 
 /** What a step is compiled against. */
@@ -98,6 +101,7 @@ export function compileStep(
   const inputs = inputsOf(id, written, context, fault);
   checkWhen(written, context, fault);
   const timeoutMs = positiveDuration(written.timeout, ["timeout"], fault);
+  const startWithinMs = positiveDuration(written.startWithin, ["startWithin"], fault);
   const cache = cacheOf(path, written, context, fault);
   const shell = written.run !== undefined;
   const container = containerOf(
@@ -105,6 +109,8 @@ export function compileStep(
     { container: context.container, absolutePath: (to) => absolutePath(context.folder, to) },
     fault,
   );
+  const { container: shared, defaults } = context;
+  const on = labelsOf(written, { container: shared, on: defaults.on }, fault);
   const code = context.code.get(codeKey([...path, "uses"]));
   const isOpen = shell || code?.runtimeImports === true;
   const asks = written.enableCache ?? (isOpen && written.cache === undefined ? false : undefined);
@@ -113,6 +119,7 @@ export function compileStep(
     ...(shell ? shellOf(written, context.folder) : {}),
     code,
     container,
+    on,
     params: written.params ?? {},
     inputs,
     outputs: uniqueOutputs(written.outputs, fault),
@@ -121,12 +128,13 @@ export function compileStep(
     env: { ...containerEnv(written, context), ...envOf(written.env) },
     enableCache: asks,
     cache,
-    retry: retryOf(written.retry) ?? context.defaults.retry,
-    onInterruption: written.onInterruption ?? context.defaults.onInterruption,
+    retry: retryOf(written.retry) ?? defaults.retry,
+    onInterruption: written.onInterruption ?? defaults.onInterruption,
     timeoutMs,
+    startWithinMs,
     memoryMb: written.resources?.memoryMb,
     isolated: written.isolated ?? false,
-    hooks: { ...context.defaults.hooks, ...hooksOf(path, written, context) },
+    hooks: { ...defaults.hooks, ...hooksOf(path, written, context) },
   });
 }
 

@@ -277,11 +277,13 @@ function snapshotOf(
       definition.hooks?.[hook] === undefined ? undefined : code.get(codeKey(["hooks", hook]));
     if (ref !== undefined) hooks[hook] = ref;
   }
-  const stepDefaults: StepDefaults = {
+  const orchestrator = orchestratorOf(input, faults);
+  const stepDefaults: StepDefaults = defined({
     retry: retryOf(definition.retry) ?? NO_RETRY,
     onInterruption: definition.onInterruption ?? "retry",
     hooks: defined({ onSuccess: hooks.onSuccess, onFailure: hooks.onFailure }),
-  };
+    on: orchestrator.place === true ? [orchestrator.flavor] : undefined,
+  });
   const timeoutMs = positiveDuration(definition.timeout, ["timeout"], fault);
   const env = envOf(definition.env);
   faults.push(...templateFaults(envTexts(env), ["env"], known));
@@ -297,7 +299,7 @@ function snapshotOf(
     baseEnv: Object.keys(settings.env).length === 0 ? undefined : settings.env,
     env,
     hooks,
-    orchestrator: orchestratorOf(input, faults),
+    orchestrator,
     steps: stepsOf(input, stepDefaults, known, faults),
     ...(input.dynamic === undefined ? {} : { dynamic: input.dynamic, stepDefaults }),
   });
@@ -389,7 +391,17 @@ function orchestratorOf(input: CompileInput, faults: Fault[]): OrchestratorRef {
       code: input.code.get("orchestrator") ?? named.code,
       config: { ...named.config, ...config },
     });
-  const known = ["local", ...Object.keys(input.settings.orchestrators)];
+  const places = Object.keys(input.settings.places);
+  if (places.includes(uses)) {
+    if (Object.keys(config).length > 0)
+      faults.push({
+        path: ["orchestrator", "config"],
+        message: `is for an orchestrator's class, and ${uses} is a place of orchd.yaml`,
+        atKey: true,
+      });
+    return { flavor: uses, place: true, config: {} };
+  }
+  const known = ["local", ...Object.keys(input.settings.orchestrators), ...places];
   faults.push({
     path: typeof written === "string" ? ["orchestrator"] : ["orchestrator", "uses"],
     message:

@@ -184,6 +184,17 @@ const runEvents = [
     .looseObject({ type: z.literal("run.overdue"), because })
     .meta({ description: "The run takes far longer than its own history." }),
   z
+    .looseObject({
+      type: z.literal("run.waits"),
+      on: z.array(z.string()).meta({ description: "the labels that the steps want, sorted" }),
+      because,
+    })
+    .meta({
+      description:
+        "Steps of the run could start, and no place with these labels takes them; written again " +
+        "when the reason changes.",
+    }),
+  z
     .looseObject({ type: z.literal("run.function_ended"), error: error.optional() })
     .meta({ description: "A dynamic pipeline's function returned or threw." }),
   z
@@ -232,9 +243,11 @@ const stepEvents = [
       type: z.literal("step.placed"),
       step,
       attempt,
-      place: z.string().meta({ description: "`podman` or `docker`" }),
+      place: z
+        .string()
+        .meta({ description: "`podman`, `docker`, or the name of a place of orchd.yaml" }),
       host: z.string().meta({ description: "the machine's name" }),
-      ref: z.string().meta({ description: "what it runs in there: the container's name" }),
+      ref: z.string().meta({ description: "what it runs in there: a container's name, for one" }),
     })
     .meta({
       description:

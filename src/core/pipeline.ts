@@ -208,6 +208,12 @@ export const stepSchema = z
         "what happens if the daemon or the runner dies during the step; default: the pipeline's",
       ),
     timeout: durationSchema.optional().describe("each attempt's limit; default: none"),
+    startWithin: durationSchema
+      .optional()
+      .describe(
+        "how long the step may wait for room where it runs, once it could start: then it fails; " +
+          "default: for ever",
+      ),
     resources: z
       .strictObject({
         memoryMb: z
@@ -240,7 +246,8 @@ export const stepSchema = z
     on: words
       .optional()
       .describe(
-        "the labels of the place that the step runs on; this machine is local; default: local",
+        "the labels that the step's place must have, all of them; a place's name is one, and " +
+          "this machine is local; default: the place of `orchestrator`, or else local",
       ),
   })
   .describe("one step: a module's function or a shell text");
@@ -373,7 +380,8 @@ export const pipelineSchema = z
     orchestrator: orchestratorSchema
       .optional()
       .describe(
-        "the flavor that runs it: local, a name of orchd.yaml, or {uses, config}; default: local",
+        "the flavor that runs it: local, a name of orchd.yaml (an orchestrator, or a place on " +
+          "other machines), or {uses, config}; default: local",
       ),
     hooks: hooksSchema.optional(),
     container: containerSchema

@@ -57,5 +57,12 @@ export function whyUnserved(
   }
   if (reasons.length > 0) return [...new Set(reasons)].join("; ");
   const wanted = labels.map((label) => `"${label}"`).join(" and ");
-  return `no place has ${labels.length === 1 ? "the label" : "all of the labels"} ${wanted}`;
+  // Workers say their own labels: who does not answer now may have them.
+  const silent = reports.filter(
+    ({ engine, because }) => because !== undefined && (engine === "nats" || engine === "redis"),
+  );
+  return [
+    `no place has ${labels.length === 1 ? "the label" : "all of the labels"} ${wanted}`,
+    ...silent.map(({ because }) => because),
+  ].join("; ");
 }

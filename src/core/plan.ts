@@ -10,6 +10,7 @@
  * steps.
  */
 import { currentAttempt, NOT_ASKED } from "./attempt-end.ts";
+import { formatDuration } from "./duration.ts";
 import { FAILURE_CODES, failureText, type StepError } from "./failure.ts";
 import { haltReason, type Halt } from "./halt.ts";
 import { laneOf, type Lane, type Room } from "./lane.ts";
@@ -102,6 +103,8 @@ export type Action =
     }
   /** A step's failure stands: the orchestrator does not ask for the attempt that could follow. */
   | { readonly kind: "giveUp"; readonly step: string; readonly because: string }
+  /** A step has waited for room for as long as it may. */
+  | { readonly kind: "expire"; readonly step: string; readonly because: string }
   /** A step that waits for its next attempt will not get it; one elsewhere is not heard of. */
   | { readonly kind: "endDelayed"; readonly step: string; readonly because: string }
   | {
@@ -248,8 +251,35 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
     if (space <= share && behind > 0) open -= 1;
     room -= 1;
   }
+  if (state.waitingSince.size > 0) wakeAt = Math.min(wakeAt, expireSteps(state, facts, actions));
   if (wakeAt < Number.POSITIVE_INFINITY)
-    actions.push({ kind: "wake", at: wakeAt, because: "a retry is due" });
+    actions.push({ kind: "wake", at: wakeAt, because: "a retry is due, or a wait is over" });
+}
+
+/**
+ * Gives up steps that have waited for room for as long as they may, and that no room was found for
+ * now. @returns when the next one of them is due
+ */
+function expireSteps(state: RunState, facts: PlanFacts, actions: Action[]): number {
+  const starting = new Set(facts.launching);
+  for (const action of actions) if (action.kind === "launch") starting.add(action.step);
+  const began = Date.parse(state.startedAt ?? state.submittedAt);
+  let next = Number.POSITIVE_INFINITY;
+  for (const [id, since] of state.waitingSince) {
+    const step = state.steps.get(id)!;
+    if (starting.has(id) || facts.delegated?.requested?.has(id) === false) continue;
+    if (step.phase === "delayed" && isUnasked(step, facts)) continue;
+    const limit = step.spec.startWithinMs!;
+    const due = Math.max(since, began) + limit;
+    if (due > facts.now) next = Math.min(next, due);
+    else
+      actions.push({
+        kind: "expire",
+        step: id,
+        because: `it did not start within ${formatDuration(limit)}`,
+      });
+  }
+  return next;
 }
 
 /** Whether any step could start with this much room. It says no more than that one may. */

@@ -139,6 +139,15 @@ export interface RunState {
   readonly readyIn: { [lane: Lane]: number };
   readonly running: Set<string>;
   readonly delayed: Set<string>;
+  /** The lanes of other machines that any of its steps queues in. */
+  readonly farLanes: Set<Lane>;
+  /**
+   * For steps that wait for room no longer than a limit (`startWithin`): since when, in
+   * milliseconds since 1970. A step that waits for its next attempt waits for room from then on.
+   */
+  readonly waitingSince: Map<string, number>;
+  /** Why no place takes steps with these labels, which stand with a `+` between them. */
+  readonly waits: Map<string, string>;
   /** Steps that can no longer run, and why. Each still needs a `step.skipped` line. */
   readonly doomed: Map<string, string>;
   readonly owedHooks: Map<string, OwedHook>;
@@ -273,6 +282,9 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
       break;
     case "run.overdue":
       break;
+    case "run.waits":
+      state.waits.set(line.on.join("+"), line.because);
+      break;
     case "step.added":
       if (!state.steps.has(line.step)) {
         const step = addStep(state, line.spec);
@@ -333,6 +345,7 @@ function evolveStep(state: RunState, line: StepLine): void {
       step.because = line.because;
       if (line.cacheKey !== undefined) step.cacheKey = line.cacheKey;
       if (line.elsewhere === true) step.elsewhere = true;
+      if (step.spec.on !== undefined) state.waits.delete(step.spec.on.join("+"));
       step.startedAt ??= line.at;
       // Even a delete of an absent member would make V8 keep the step as a dictionary.
       if (step.retryAt !== undefined) delete step.retryAt;
@@ -439,6 +452,9 @@ function begin(line: Extract<RunLine, { type: "run.submitted" }>): RunState {
     readyIn: {},
     running: new Set(),
     delayed: new Set(),
+    farLanes: new Set(),
+    waitingSince: new Map(),
+    waits: new Map(),
     doomed: new Map(),
     owedHooks: new Map(),
     ended: 0,
@@ -476,6 +492,7 @@ function addStep(state: RunState, spec: SnapshotStep): StepState {
     attempts: [],
   };
   state.steps.set(spec.id, step);
+  if (spec.on !== undefined) state.farLanes.add(laneOf(spec));
   for (const upstream of upstreamOf(spec)) {
     const list = state.dependents.get(upstream);
     if (list === undefined) state.dependents.set(upstream, [spec.id]);
@@ -503,6 +520,7 @@ function settle(state: RunState, id: string): void {
   state.ready.add(id);
   const lane = laneOf(step.spec);
   state.readyIn[lane] = (state.readyIn[lane] ?? 0) + 1;
+  if (step.spec.startWithinMs !== undefined) state.waitingSince.set(id, Date.parse(state.lastAt));
 }
 
 /** Whether the steps after this one may build on it. */
@@ -533,6 +551,7 @@ function leave(state: RunState, step: StepState): void {
   state.running.delete(id);
   state.delayed.delete(id);
   state.doomed.delete(id);
+  if (state.waitingSince.size > 0) state.waitingSince.delete(id);
 }
 
 function end(state: RunState, step: StepState, status: Status, at: string): void {
@@ -562,6 +581,7 @@ function delay(state: RunState, step: StepState, until: number): void {
   step.status = "retrying";
   step.retryAt = until;
   state.delayed.add(step.spec.id);
+  if (step.spec.startWithinMs !== undefined) state.waitingSince.set(step.spec.id, until);
 }
 
 function fail(state: RunState, step: StepState, at: string): void {

@@ -9,6 +9,8 @@ import { defined } from "./defined.ts";
 import { checkedDuration } from "./duration.ts";
 import { isLoopback, readListenAddress } from "./listen-address.ts";
 import { notifySchema, resolveNotify, type NotifySettings } from "./notify-settings.ts";
+import { placesSchema, resolvePlaces } from "./place-schema.ts";
+import type { PlaceSettings } from "./place-settings.ts";
 import { telemetrySchema, type TelemetrySettings } from "./telemetry-settings.ts";
 import { retentionSchema, orchestratorSchema } from "./pipeline.ts";
 import { durationSchema, envSchema, nameSchema } from "./schema-parts.ts";
@@ -156,17 +158,12 @@ export const orchdSettingsSchema = z
       })
       .optional()
       .describe("the containers that shell steps run in; default: the engine that answers"),
-    places: z
-      .record(
-        nameSchema,
-        z.unknown().refine(() => false, {
-          error:
-            "is a place on other machines, and this release has none: it runs steps on this " +
-            "machine, and in containers (containers:)",
-        }),
-      )
+    places: placesSchema
       .optional()
-      .describe("places on other machines; none can be named yet; default: none"),
+      .describe(
+        "places on other machines by name: steps choose them by `on`, and pipelines by " +
+          "`orchestrator`; default: none",
+      ),
     page: pageSchema
       .optional()
       .describe("the page, which the daemon then starts and restarts; default: no page"),
@@ -247,6 +244,8 @@ export interface OrchdSettings {
   readonly env: { readonly [name: string]: EnvValue };
   readonly enableCache: boolean;
   readonly containers: ContainerSettings;
+  /** The places on other machines. */
+  readonly places: { readonly [name: string]: PlaceSettings };
   /** Undefined: the daemon starts none. */
   readonly page?: PageSettings;
   /** Undefined: nobody is told anything. */
@@ -268,22 +267,36 @@ export const DEFAULT_SETTINGS: OrchdSettings = {
   env: {},
   enableCache: true,
   containers: { atOnce: 8 },
+  places: {},
 };
 
 /**
  * Fills in the defaults of a checked orchd.yaml.
  *
  * @param orchestrators the orchestrators, with their modules bundled (load-settings.ts)
- * @returns the settings; or what is wrong with the time zone, as a sentence
+ * @param resolvePath makes a path absolute: it counts from the root
+ * @returns the settings; or what is wrong with the time zone or with a place, as a sentence
  */
 export function resolveSettings(
   written: OrchdSettingsDefinition,
   orchestrators: OrchdSettings["orchestrators"] = {},
+  resolvePath: (path: string) => string = (path) => path,
 ):
   | { readonly ok: true; readonly settings: OrchdSettings }
   | { readonly ok: false; readonly path: readonly string[]; readonly message: string } {
   const zone = readZoneName(written.timezone ?? DEFAULT_SETTINGS.timezone);
   if (!zone.ok) return { ok: false, path: ["timezone"], message: zone.message };
+  const twice = Object.keys(written.places ?? {}).find((name) =>
+    Object.hasOwn(written.orchestrators ?? {}, name),
+  );
+  if (twice !== undefined)
+    return {
+      ok: false,
+      path: ["places", twice],
+      message:
+        "has the name of an orchestrator: a pipeline that names it under orchestrator would mean " +
+        "either of them",
+    };
   return {
     ok: true,
     settings: defined({
@@ -308,6 +321,7 @@ export function resolveSettings(
         engine: written.containers?.engine,
         atOnce: written.containers?.atOnce ?? DEFAULT_SETTINGS.containers.atOnce,
       }),
+      places: resolvePlaces(written.places, resolvePath),
       page: pageOf(written.page),
       notify: written.notify === undefined ? undefined : resolveNotify(written.notify, zone.zone),
       telemetry: written.telemetry,

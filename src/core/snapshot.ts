@@ -134,6 +134,8 @@ export interface SnapshotStep {
   readonly retry: RetryPolicy;
   readonly onInterruption: OnInterruption;
   readonly timeoutMs?: number | undefined;
+  /** How long it may wait for room, once it could start. Undefined: for ever. */
+  readonly startWithinMs?: number | undefined;
   readonly memoryMb?: number | undefined;
   readonly isolated: boolean;
   readonly hooks: Pick<Hooks, "onSuccess" | "onFailure">;
@@ -145,6 +147,8 @@ export interface SnapshotStep {
  */
 export interface OrchestratorRef {
   readonly flavor: string;
+  /** It is a place on other machines: the run-loop itself plans the steps, and they run there. */
+  readonly place?: true | undefined;
   readonly code?: CodeRef | undefined;
   readonly config: { readonly [key: string]: Json };
 }
@@ -180,5 +184,7 @@ export interface Snapshot {
   /** A dynamic pipeline's function. */
   readonly dynamic?: CodeRef | undefined;
   /** What an invocation of a dynamic pipeline takes if it says nothing itself. */
-  readonly stepDefaults?: Pick<SnapshotStep, "retry" | "onInterruption" | "hooks"> | undefined;
+  readonly stepDefaults?:
+    | Pick<SnapshotStep, "retry" | "onInterruption" | "hooks" | "on">
+    | undefined;
 }

@@ -48,7 +48,7 @@ export class Evaluator {
 
   /**
    * Why the orchestrator that a pipeline names cannot take it. Undefined if it can. The local one
-   * takes everything and is not asked.
+   * takes everything and is not asked, and neither is a place.
    */
   async refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined> {
     if (isLocal(snapshot)) return undefined;
@@ -104,6 +104,7 @@ export class Evaluator {
 function isLocal({ orchestrator }: Snapshot): boolean {
   return (
     orchestrator === undefined ||
+    orchestrator.place === true ||
     (orchestrator.flavor === "local" && orchestrator.code === undefined)
   );
 }

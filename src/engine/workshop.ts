@@ -35,6 +35,7 @@ import { localReport } from "../places/local/local-report.ts";
 import { forkRunner } from "../places/local/runner-child.ts";
 import { RunnerPool } from "../places/pool/runner-pool.ts";
 import { SecretFiles } from "../disk/secret-files.ts";
+import { NamedFarPlaces } from "./far-places.ts";
 import { DrivenRuns } from "./driven-runs.ts";
 import { callMissedHook } from "./missed-hook.ts";
 import type { ReservedRun, RunMaker } from "./ports.ts";
@@ -112,17 +113,10 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     onLost: (error) => log.warn({ err: error }, "results could not be put into the cache's index"),
   });
   let { settings } = options;
-  const pool = openPool(options, store);
-  const containers = new ContainerPlace({
-    clock,
-    log,
-    settings: settings.containers,
-    root: realpathSync(options.runs),
-    folder: store.containers,
-  });
-  const place = new PlaceByLane(pool, containers, localReport(settings.runner.threads));
-  const orchestrators = new Flavors({ place: pool, orchestrators: settings.orchestrators });
   const secrets = new SecretFiles([process.env["CREDENTIALS_DIRECTORY"]]);
+  const places = openPlaces(options, store, secrets);
+  const { pool, place } = places;
+  const orchestrators = new Flavors({ place: pool, orchestrators: settings.orchestrators });
   const deps: RunDeps = {
     ...host,
     runStore: store,
@@ -160,13 +154,59 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
       }),
     setSettings(next) {
       settings = next;
-      containers.setSettings(next.containers);
+      places.setSettings(next);
       orchestrators.reload(next.orchestrators);
     },
-    sweep: () => containers.sweep(),
+    sweep: () => places.containers.sweep(),
     async close(force) {
-      await Promise.all([pool.close({ force }), containers.close(), values.close()]);
+      await Promise.all([places.close(force), values.close()]);
       await cacheIndex.close();
+    },
+  };
+}
+
+/** The places of one workshop. */
+interface Places {
+  readonly pool: RunnerPool;
+  readonly containers: ContainerPlace;
+  /** All of them as one. */
+  readonly place: PlaceByLane;
+  setSettings(settings: OrchdSettings): void;
+  close(force: boolean): Promise<void>;
+}
+
+function openPlaces(options: WorkshopOptions, store: RunStore, secrets: SecretFiles): Places {
+  const { clock, log, settings } = options;
+  const pool = openPool(options, store);
+  const root = realpathSync(options.runs);
+  const containers = new ContainerPlace({
+    clock,
+    log,
+    settings: settings.containers,
+    root,
+    folder: store.containers,
+  });
+  const far = new NamedFarPlaces({
+    clock,
+    log,
+    secrets,
+    root,
+    folder: store.places,
+    bundles: store.bundles,
+    artifacts: store.artifacts,
+    token: `${tokenOf(options.runs)}.${options.epoch}`,
+  });
+  far.setSettings(settings.places);
+  return {
+    pool,
+    containers,
+    place: new PlaceByLane(pool, containers, far, localReport(settings.runner.threads)),
+    setSettings(next) {
+      containers.setSettings(next.containers);
+      far.setSettings(next.places);
+    },
+    async close(force) {
+      await Promise.all([pool.close({ force }), containers.close(), far.close(force)]);
     },
   };
 }

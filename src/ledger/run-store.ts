@@ -90,6 +90,11 @@ export class RunStore {
     return join(this.orchdDir, "containers");
   }
 
+  /** What places on other machines keep here, a folder each. */
+  get places(): string {
+    return join(this.orchdDir, "places");
+  }
+
   /** Files that exist while a step runs: its inputs, params and output. */
   get scratch(): string {
     return join(this.orchdDir, "scratch");

@@ -146,6 +146,10 @@ function logRunLine(log: Log, run: string, line: RunLine): void {
       const fields = { run, hook, step, error };
       return log.warn(fields, `the ${hook} hook of ${run} failed: ${error}`);
     }
+    case "run.waits": {
+      const { on, because } = line;
+      return log.warn({ run, on, because }, `steps of ${run} wait for a place: ${because}`);
+    }
     case "run.recovered": {
       const { because } = line;
       return log.info({ run, because }, `run ${run} was taken over: ${because}`);

@@ -1,6 +1,7 @@
 /**
- * Finds the orchestrator that a snapshot names: `local`, one of orchd.yaml's, or a class in a
- * user's file.
+ * Finds the orchestrator that a snapshot names: `local`, one of orchd.yaml's, a class in a user's
+ * file, or a place on other machines. A place can do what `local` can: the run-loop plans the steps
+ * of both. Where it is not there any more, its steps wait for it.
  *
  * The daemon never runs a user's code. A runner tells it the name of a user's flavor, and what the
  * class declares. It asks once for each version of the code and each config.
@@ -46,7 +47,7 @@ export interface Flavor {
   readonly hasStopRun: boolean;
   /** It declares `canStop`: all its steps run through `runStep`, or orchd may let go of them. */
   readonly declaresStop: boolean;
-  /** The user's class and its config. Undefined for `local`. */
+  /** The user's class and its config. Undefined for `local` and for a place. */
   readonly ref?: OrchestratorRef & { readonly code: NonNullable<OrchestratorRef["code"]> };
   /** The instance, where a program holds it. */
   readonly live?: LiveOrchestrator;
@@ -67,6 +68,9 @@ export class SubmissionRefused extends Error {
     this.fault = fault;
   }
 }
+
+/** A user's class. */
+type CodedRef = NonNullable<Flavor["ref"]>;
 
 const LOCAL = localFlavor();
 /** The most descriptions that are kept. */
@@ -103,7 +107,8 @@ export class Flavors {
    */
   resolve(ref: OrchestratorRef | undefined): Flavor | Promise<Flavor> {
     if (ref === undefined) return LOCAL;
-    if (ref.code !== undefined) return this.#describe(ref as Required<OrchestratorRef>);
+    if (ref.code !== undefined) return this.#describe(ref as CodedRef);
+    if (ref.place === true) return { ...LOCAL, name: ref.flavor };
     if (ref.flavor === "local") return LOCAL;
     const named = Object.hasOwn(this.#named, ref.flavor) ? this.#named[ref.flavor] : undefined;
     if (named === undefined) {
@@ -143,11 +148,11 @@ export class Flavors {
     return (await this.resolve(snapshot.orchestrator)).environment;
   }
 
-  #describe(ref: Required<OrchestratorRef>): Promise<Flavor> {
+  #describe(ref: CodedRef): Promise<Flavor> {
     const key = canonicalHash([ref.flavor, ref.code, ref.config]);
     let found = this.#described.get(key);
     if (found === undefined) {
-      found = this.#ask(ref as NonNullable<Flavor["ref"]>);
+      found = this.#ask(ref);
       this.#described.set(key, found);
       if (this.#described.size > DESCRIPTIONS_KEPT)
         this.#described.delete(this.#described.keys().next().value!);
@@ -156,7 +161,7 @@ export class Flavors {
     return found;
   }
 
-  async #ask(ref: NonNullable<Flavor["ref"]>): Promise<Flavor> {
+  async #ask(ref: CodedRef): Promise<Flavor> {
     const id = `describe#${(this.#descriptions += 1)}`;
     const { source } = ref.code;
     const end = await awaitTask(this.#place, {
@@ -199,7 +204,7 @@ function unusable(why: string): Fault {
 }
 
 /** The flavor of a user's class, by a runner's answer. Another orchd may say more or less. */
-function describedFlavor(ref: NonNullable<Flavor["ref"]>, answer: Json): Flavor {
+function describedFlavor(ref: CodedRef, answer: Json): Flavor {
   const described = (answer ?? {}) as {
     flavor?: unknown;
     hooks?: OverriddenHooks;

@@ -1,15 +1,36 @@
 /**
- * The places of one daemon as one: processes of this machine, and containers. Each step goes to the
- * place that has its lane. All other tasks are for processes of this machine.
+ * The places of one daemon as one: processes of this machine, containers, and the places on other
+ * machines that orchd.yaml names. Each step goes to a place that has its lane. All other tasks are
+ * for processes of this machine.
  *
- * It is on the way of each step, so what it adds for a step without a container is one call.
+ * A lane of other machines (`module@gpu+linux`) is served by each place that has all its labels. A
+ * step goes to the one of them with the most room, as it stands when the step starts. Its room is
+ * kept at the one with the most room when that was decided. Where all of them are gone in between,
+ * the step had not begun, and says so.
+ *
+ * Lanes may share machines: `module@gpu` and `module@gpu+linux`. So the room of one lane can be
+ * gone by what starts in another, and the run-loop looks again before it decides each start.
+ *
+ * A place that orchd.yaml no longer names, or names otherwise, takes no more steps. It is heard and
+ * told until its last task has ended (engine/far-places.ts).
+ *
+ * It is on the way of each step, so what it adds for a step of this machine is one call.
  */
 import type { ContainerSpec } from "../core/container.ts";
-import type { Lane, Room } from "../core/lane.ts";
-import type { PlaceReport } from "../core/place-report.ts";
+import { FAILURE_CODES } from "../core/failure.ts";
+import { wantedBy, type Lane, type Room } from "../core/lane.ts";
+import { whyUnserved, type PlaceReport } from "../core/place-report.ts";
 import type { TaskFrame } from "../core/task-frame.ts";
 import type { Task } from "../core/task.ts";
-import type { EarlierAttempt, Place, StartOptions, StepsAhead, TaskHandlers } from "./place.ts";
+import type { FarPlace } from "./far-place.ts";
+import type {
+  EarlierAttempt,
+  EarlierLane,
+  Place,
+  StartOptions,
+  StepsAhead,
+  TaskHandlers,
+} from "./place.ts";
 
 /** The lane of steps in containers. */
 const CONTAINER: Lane = "container";
@@ -38,18 +59,46 @@ export interface ContainersPlace extends RoomyPlace {
   onReport(callback: () => void): () => void;
 }
 
-/** Two places as one. */
+/** The places on other machines. */
+export interface FarPlaces {
+  /** Those that take steps. */
+  readonly open: readonly FarPlace[];
+  /** These, and those that have tasks yet. */
+  readonly all: readonly FarPlace[];
+  /** Each of them as it stands. */
+  reports(): readonly PlaceReport[];
+  /**
+   * Resolves when nothing that an earlier daemon started there can run any more, unless adopted.
+   */
+  leasesOver(): Promise<void>;
+  /** Calls back when a report has changed. @returns a function that ends the calls */
+  onReport(callback: () => void): () => void;
+  /** Calls back when one has more room. @returns a function that ends the calls */
+  onCapacity(callback: () => void): () => void;
+}
+
+type WantedLane = NonNullable<ReturnType<typeof wantedBy>> & { readonly lane: Lane };
+
+/** All places as one. */
 export class PlaceByLane implements Place {
   readonly ahead: StepsAhead;
   readonly #local: LocalPlace;
   readonly #containers: ContainersPlace;
+  readonly #far: FarPlaces;
   readonly #here: PlaceReport;
+  /** The lanes of other machines that runs have steps in, and how many runs. */
+  readonly #wanted = new Map<Lane, WantedLane & { runs: number }>();
+  /** The places that room is promised at, by lane, in order. */
+  readonly #promised = new Map<Lane, (FarPlace | undefined)[]>();
+  /** Tasks of an earlier daemon that other machines were asked for. */
+  readonly #asked = new Set<string>();
 
   /** @param here what the place for processes of this machine says of itself */
-  constructor(local: LocalPlace, containers: ContainersPlace, here: PlaceReport) {
+  constructor(local: LocalPlace, containers: ContainersPlace, far: FarPlaces, here: PlaceReport) {
     this.#here = here;
     this.#local = local;
     this.#containers = containers;
+    this.#far = far;
     const { ahead } = local;
     this.ahead = {
       share: (spec) => ahead.share(spec),
@@ -57,26 +106,73 @@ export class PlaceByLane implements Place {
       settle(ids) {
         ahead.settle(ids);
         containers.settle(ids);
+        for (const place of far.all) place.settle?.(ids);
       },
-      mayHaveBegun: (run, id) => containers.mayHaveBegun(id) ?? ahead.mayHaveBegun(run, id),
+      mayHaveBegun: (run, id) =>
+        this.#asked.has(id)
+          ? this.#begunFar(id)
+          : (containers.mayHaveBegun(id) ?? ahead.mayHaveBegun(run, id)),
     };
   }
 
   capacity(): Room {
     const room: { [lane: Lane]: number } = this.#local.capacity();
     room[CONTAINER] = this.#containers.room;
+    for (const { lane, kind, labels } of this.#wanted.values())
+      room[lane] = this.#roomFor(kind, labels);
     return room;
   }
 
+  want(lane: Lane): () => void {
+    const wanted = wantedBy(lane);
+    if (wanted === undefined) return () => undefined;
+    const known = this.#wanted.get(lane) ?? { ...wanted, lane, runs: 0 };
+    known.runs += 1;
+    this.#wanted.set(lane, known);
+    let ended = false;
+    return () => {
+      if (ended) return;
+      ended = true;
+      known.runs -= 1;
+      if (known.runs === 0) this.#wanted.delete(lane);
+    };
+  }
+
+  whyNot(lane: Lane): string | undefined {
+    const wanted = wantedBy(lane);
+    if (wanted === undefined || this.#roomFor(wanted.kind, wanted.labels) > 0) return undefined;
+    return whyUnserved(wanted.labels, this.#far.reports());
+  }
+
+  reports(): readonly PlaceReport[] {
+    return [this.#here, ...this.#containers.reports(), ...this.#far.reports()];
+  }
+
+  onReport(callback: () => void): () => void {
+    const off = [this.#containers.onReport(callback), this.#far.onReport(callback)];
+    return () => off.forEach((end) => end());
+  }
+
   promise(lane: Lane, share?: number): void {
-    this.#of(lane).promise(lane, share);
+    const wanted = wantedBy(lane);
+    if (wanted === undefined) return this.#of(lane).promise(lane, share);
+    const place = this.#roomiest(wanted);
+    place?.promise(lane, share);
+    const list = this.#promised.get(lane);
+    if (list === undefined) this.#promised.set(lane, [place]);
+    else list.push(place);
   }
 
   redeem(lane: Lane, share?: number): void {
-    this.#of(lane).redeem(lane, share);
+    if (!lane.includes("@")) return this.#of(lane).redeem(lane, share);
+    const list = this.#promised.get(lane);
+    list?.shift()?.redeem(lane, share);
+    if (list?.length === 0) this.#promised.delete(lane);
   }
 
   start(id: string, task: Task, handlers: TaskHandlers, options?: StartOptions): void {
+    const on = task.kind === "module" || task.kind === "shell" ? task.on : undefined;
+    if (on !== undefined) return this.#startFar(id, task, on, handlers, options);
     const isContained = task.kind === "shell" && task.container !== undefined;
     (isContained ? this.#containers : this.#local).start(id, task, handlers, options);
   }
@@ -86,16 +182,34 @@ export class PlaceByLane implements Place {
   }
 
   stop(id: string, mode: "graceful" | "force", because: string): void {
-    (this.#containers.has(id) ? this.#containers : this.#local).stop(id, mode, because);
+    this.#having(id).stop(id, mode, because);
   }
 
-  adopt(
+  /**
+   * Asks each place for its own. A process of this machine ends with its daemon. Where no line says
+   * where a task began, each place on other machines that has its labels is asked.
+   */
+  async adopt(
     ids: readonly string[],
     handlersOf: (id: string) => TaskHandlers,
     attemptOf?: (id: string) => EarlierAttempt | undefined,
+    laneOf?: (id: string) => EarlierLane,
   ): Promise<ReadonlySet<string>> {
-    // A process of this machine ends with its daemon.
-    return this.#containers.adopt(ids, handlersOf, attemptOf);
+    const far = ids.filter((id) => laneOf?.(id).lane.includes("@") === true);
+    for (const id of far) this.#asked.add(id);
+    const here = far.length === 0 ? ids : ids.filter((id) => !this.#asked.has(id));
+    const asked: Promise<ReadonlySet<string>>[] =
+      here.length === 0 ? [] : [this.#containers.adopt(here, handlersOf, attemptOf)];
+    const heldBy = new Map(far.map((id) => [id, this.#holdersOf(laneOf!(id))]));
+    for (const place of this.#far.all) {
+      const own = far.filter((id) => heldBy.get(id)!.includes(place));
+      if (own.length > 0) asked.push(place.adopt(own, handlersOf, attemptOf, laneOf));
+    }
+    // Nobody can be asked any more: orchd.yaml does not name the place.
+    if ([...heldBy.values()].some((holders) => holders.length === 0))
+      asked.push(this.#far.leasesOver().then(() => new Set()));
+    const adopted = await Promise.all(asked);
+    return new Set(adopted.flatMap((some) => [...some]));
   }
 
   imageId(container: ContainerSpec, auth: string | undefined): Promise<string> {
@@ -103,28 +217,84 @@ export class PlaceByLane implements Place {
   }
 
   outlives(id: string): boolean {
-    return this.#containers.outlives(id);
+    return (
+      this.#containers.outlives(id) || this.#far.all.some((place) => place.outlives?.(id) === true)
+    );
   }
 
   leave(ids: readonly string[]): void {
     this.#containers.leave(ids);
+    for (const place of this.#far.all) place.leave?.(ids);
   }
 
   /** Calls back when {@link capacity} may have grown. @returns a function that ends the calls */
   onCapacity(callback: () => void): () => void {
-    const off = [this.#local.onCapacity(callback), this.#containers.onCapacity(callback)];
+    const all = [this.#local, this.#containers, this.#far];
+    const off = all.map((one) => one.onCapacity(callback));
     return () => off.forEach((end) => end());
-  }
-
-  reports(): readonly PlaceReport[] {
-    return [this.#here, ...this.#containers.reports()];
-  }
-
-  onReport(callback: () => void): () => void {
-    return this.#containers.onReport(callback);
   }
 
   #of(lane: Lane): Place {
     return lane === CONTAINER ? this.#containers : this.#local;
+  }
+
+  #having(id: string): Place {
+    if (this.#containers.has(id)) return this.#containers;
+    return this.#far.all.find((place) => place.has(id)) ?? this.#local;
+  }
+
+  /** The places that may have a task of an earlier daemon. */
+  #holdersOf({ lane, placed }: EarlierLane): readonly FarPlace[] {
+    const labels = wantedBy(lane)?.labels ?? [];
+    return this.#far.all.filter((place) =>
+      placed === undefined ? place.serves(labels) : placed.place === place.name,
+    );
+  }
+
+  #begunFar(id: string): boolean {
+    for (const place of this.#far.all) {
+      const begun = place.mayHaveBegun?.(id);
+      if (begun !== undefined) return begun;
+    }
+    return true;
+  }
+
+  #roomFor(kind: "module" | "shell", labels: readonly string[]): number {
+    let room = 0;
+    for (const place of this.#far.open) room += Math.max(0, place.room(kind, labels));
+    return room;
+  }
+
+  /** The place with the most room of those that have a machine with these labels. */
+  #roomiest({ kind, labels }: Pick<WantedLane, "kind" | "labels">): FarPlace | undefined {
+    let most = Number.NEGATIVE_INFINITY;
+    let best: FarPlace | undefined;
+    for (const place of this.#far.open) {
+      const room = place.serves(labels) ? place.room(kind, labels) : Number.NEGATIVE_INFINITY;
+      if (room > most) [most, best] = [room, place];
+    }
+    return best;
+  }
+
+  #startFar(
+    id: string,
+    task: Task,
+    labels: readonly string[],
+    handlers: TaskHandlers,
+    options?: StartOptions,
+  ): void {
+    const kind = task.kind === "shell" ? "shell" : "module";
+    const place = this.#roomiest({ kind, labels });
+    if (place !== undefined) return place.start(id, task, handlers, options);
+    const because = whyUnserved(labels, this.#far.reports()) ?? "its place is gone";
+    queueMicrotask(() =>
+      handlers.died({
+        inFlight: [id],
+        alone: false,
+        because,
+        code: FAILURE_CODES.place,
+        blameless: "unbegun",
+      }),
+    );
   }
 }

@@ -23,6 +23,11 @@ export interface DeathInfo {
   readonly alone: boolean;
   /** It waited behind others in its thread, so it is not to blame. Default: false. */
   readonly behind?: boolean | undefined;
+  /**
+   * No task is to blame. `lost`: the machine that it ran on is gone, or the way to it. `unbegun`:
+   * nothing of it had begun. Undefined: what it ran in died, and a task may be to blame.
+   */
+  readonly blameless?: "lost" | "unbegun" | undefined;
   /** For people: `the runner was ended by SIGKILL`. */
   readonly because: string;
   /** `FAILURE_CODES.memory` or `FAILURE_CODES.runnerDied`. */
@@ -50,6 +55,13 @@ export interface TaskHandlers {
   readonly call?: ((method: string, argument: Json) => Promise<Json | StoredOutputs>) | undefined;
   /** Its runner died under it. Nothing that it started is left, so it may start again at once. */
   died(info: DeathInfo): void;
+}
+
+/** Where an earlier daemon's task was to run. */
+export interface EarlierLane {
+  readonly lane: Lane;
+  /** Undefined: no line says that it began anywhere. */
+  readonly placed?: PlacedAt | undefined;
 }
 
 /** How many lines of a task an earlier daemon kept. */
@@ -103,10 +115,12 @@ export interface Place {
   /** How many more steps may start now. What was promised is taken off. */
   capacity(): Room;
   /**
-   * A run has steps that wait in this lane of other machines ({@link wantedBy}): from now on
-   * `capacity()` tells its room. Undefined: it has no such lanes.
+   * A run has steps in this lane of other machines ({@link wantedBy}): `capacity()` tells its room
+   * until nobody wants it any more. Undefined: it has no such lanes.
+   *
+   * @returns a function that ends it
    */
-  want?(lane: Lane): void;
+  want?(lane: Lane): () => void;
   /** Why a lane has no room, in a sentence. Undefined: it has, or steps that run there take it. */
   whyNot?(lane: Lane): string | undefined;
   /** What it says of itself, and of each place that it is made of. */
@@ -147,12 +161,15 @@ export interface Place {
    * @param ids tasks that had started and have no end in their ledger
    * @param attemptOf what such a task was started as. Undefined where that cannot be made again:
    *   then the place ends it
-   * @returns those of them that live; for the others nothing is ever heard, and nothing is left
+   * @param laneOf where such a task was to run, for who asks several places
+   * @returns those of them that live; for the others nothing is ever heard, and nothing is left. It
+   *   may take until the lease of a machine that does not answer is over
    */
   adopt(
     ids: readonly string[],
     handlersOf: (id: string) => TaskHandlers,
     attemptOf?: (id: string) => EarlierAttempt | undefined,
+    laneOf?: (id: string) => EarlierLane,
   ): Promise<ReadonlySet<string>>;
   /**
    * Whether a task goes on when the daemon ends, for the next one to adopt. Undefined: none does.

@@ -4,7 +4,7 @@
  * A task that was alone in its runner, or the only one that may be to blame, ended the runner
  * itself: that is its own failure. Of several each is lost: it may run again, and that is not
  * counted as an attempt. One that may be to blame runs again alone. If it ends its runner there as
- * well, the fault is its own.
+ * well, the fault is its own. Where the machine was lost, or the way to it, no task is to blame.
  */
 import { toStepError, type StepError } from "../core/failure.ts";
 import type { Task, TaskResult } from "../core/task.ts";
@@ -28,7 +28,7 @@ export type TaskEnd =
   | { readonly kind: "unstarted"; readonly error: unknown }
   /** It ended its runner. */
   | { readonly kind: "ownDeath"; readonly death: DeathInfo }
-  /** Its runner died, and another task may be to blame: it may run again. */
+  /** Its runner died, and another task may be to blame, or none: it may run again. */
   | { readonly kind: "lost"; readonly death: DeathInfo };
 
 /** Starts a task. Never throws. @param ended hears once how it ended */
@@ -46,16 +46,19 @@ export function runTask(
         output,
         call,
         placed,
-        died: (death) => {
-          const own = alone || death.alone || death.inFlight.length <= 1;
-          ended({ kind: own ? "ownDeath" : "lost", death });
-        },
+        died: (death) => ended(endOfDeath(death, alone)),
       },
       { alone, ahead },
     );
   } catch (error) {
     ended({ kind: "unstarted", error });
   }
+}
+
+/** How a task ended whose runner died. @param alone it was started alone */
+export function endOfDeath(death: DeathInfo, alone: boolean): TaskEnd {
+  const own = death.blameless === undefined && (alone || death.alone || death.inFlight.length <= 1);
+  return { kind: own ? "ownDeath" : "lost", death };
 }
 
 /** Runs a task to its end. Rejects with the place's own error where it could not be started. */

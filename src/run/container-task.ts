@@ -9,6 +9,21 @@ import type { Layer } from "./environment.ts";
 const OF_THIS_MACHINE = new Set(["PATH", "HOME"]);
 
 /**
+ * A step's environment where it runs on another machine, or in a container: without what the
+ * daemon's environment says of this machine alone, unless somebody set it.
+ *
+ * @param set the variables that somebody set for the step
+ */
+export function withoutThisMachine(
+  env: Readonly<Record<string, string>>,
+  set: Layer,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => !OF_THIS_MACHINE.has(name) || Object.hasOwn(set, name)),
+  );
+}
+
+/**
  * The task of a step in a container. Where this machine's programs and home are says nothing there,
  * unless somebody set it.
  *
@@ -24,11 +39,7 @@ export function containerTask(
   found: string[],
 ): ShellTask {
   const auth = registryAuth(container, secrets, found);
-  const env = Object.fromEntries(
-    Object.entries(task.env).filter(
-      ([name]) => !OF_THIS_MACHINE.has(name) || Object.hasOwn(set, name),
-    ),
-  );
+  const env = withoutThisMachine(task.env, set);
   const more = defined({ registryAuth: auth, secrets: found.length === 0 ? undefined : found });
   return { ...task, env, container, ...more };
 }

@@ -29,6 +29,7 @@ import { DynamicCalls } from "./dynamic-calls.ts";
 import { baseLayer, RunEnvironment } from "./environment.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
 import { HookRuns } from "./hook-runs.ts";
+import { LaneWaits } from "./lane-waits.ts";
 import { createRun, reopenRun, type OpenRun } from "./open-run.ts";
 import { ResultCache } from "./result-cache.ts";
 import { RunJournal } from "./run-journal.ts";
@@ -65,6 +66,7 @@ export class RunLoop {
   readonly #prepass: CachePrepass;
   readonly #hooks: HookRuns;
   readonly #waiters: StepWaiters;
+  readonly #lanes: LaneWaits;
   readonly #calls: DynamicCalls | undefined;
   readonly #delegation: Delegation | undefined;
   #resolveFinished!: (info: FinishedRun) => void;
@@ -111,6 +113,7 @@ export class RunLoop {
       draining: () => this.#draining,
     };
     this.#times = new RunTimes(parts);
+    this.#lanes = new LaneWaits(parts);
     this.#steps = new StepRuns(
       parts,
       flavor,
@@ -286,6 +289,7 @@ export class RunLoop {
     }
     if (this.#arrived.length > 0) setImmediate(() => this.#schedule());
     this.#steps.endTurn();
+    if (this.state.farLanes.size > 0) this.#lanes.look();
     void this.#journal.flush();
     if (this.#draining) this.#checkDrained();
   }
@@ -311,6 +315,7 @@ export class RunLoop {
 
   #facts(): PlanFacts {
     const delegated = this.#delegation?.facts;
+    if (this.state.farLanes.size > 0) this.#lanes.want();
     return {
       now: this.#deps.clock.now(),
       capacity: this.#deps.place.capacity(),
@@ -338,6 +343,9 @@ export class RunLoop {
       case "giveUp":
         this.#delegation!.giveUp(action.step);
         return "now";
+      case "expire":
+        this.#steps.expire(action.step, action.because);
+        return "replan";
       case "endDelayed":
         this.#steps.stopped(action.step, action.because);
         return "now";
@@ -424,6 +432,7 @@ export class RunLoop {
     this.#times.end();
     this.#drained?.timer?.cancel();
     this.#steps.end();
+    this.#lanes.end();
     this.#calls?.end();
     this.#delegation?.end();
     this.#results.end(this.state);

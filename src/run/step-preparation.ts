@@ -10,19 +10,21 @@ import { dirname, isAbsolute, join } from "node:path";
 import { holdsArtifacts, isArtifactRef } from "../core/artifact-ref.ts";
 import { cacheKeyParts, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
 import { evaluateWhen, parseCondition } from "../core/condition.ts";
-import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
+import { FAILURE_CODES, type StepError } from "../core/failure.ts";
 import type { RunState, StepState } from "../core/run-state.ts";
 import type { Json, SnapshotStep } from "../core/snapshot.ts";
 import { bindRun } from "../core/template.ts";
 import { lacksDescriptor } from "../disk/disk-error.ts";
 import { RETRY_MS } from "../disk/until-room.ts";
 import { answerJob, AT_ONCE_BYTES, bytesOf } from "../ledger/value-job.ts";
+import { asError, PreparationError } from "./preparation-error.ts";
 import { resolveSecrets, type RunEnvironment } from "./environment.ts";
 import { FileHashes } from "./file-hashes.ts";
 import { StoredValues } from "../core/stored-values.ts";
 import { FramedTask } from "../core/task-frame.ts";
 import type { CacheFunctionTask, StoredInputs, Task, TaskResult } from "../core/task.ts";
 import { containerTask, registryAuth } from "./container-task.ts";
+import { farTask } from "./far-task.ts";
 import type { KnownKeys } from "./known-keys.ts";
 import { decideWhenKnown, Pending } from "./pending.ts";
 import { outputName, type CacheHit, type ResultCache } from "./result-cache.ts";
@@ -120,22 +122,6 @@ export function prepareStep(
  */
 export function taskOf(state: RunState, step: StepState, context: PreparationContext): Task {
   return new StepPreparation(state, step, step.attempt, context).again();
-}
-
-/** What is found wrong with a step before it runs, with one of orchd's codes. */
-class PreparationError extends Error {
-  readonly code: string;
-  constructor(name: string, code: string, message: string, cause?: unknown) {
-    super(message, { cause });
-    this.name = name;
-    this.code = code;
-  }
-}
-
-function asError(error: unknown): StepError {
-  // The stack is orchd's own, and says nothing to the user.
-  const { stack: _stack, cause, ...rest } = toStepError(error);
-  return cause === undefined ? rest : { ...rest, cause: asError(cause) };
 }
 
 function isKnown(
@@ -442,10 +428,14 @@ class StepPreparation {
     return { kind: "start", task: this.#framedTask() ?? this.#wholeTask(), cacheKey: key, note };
   }
 
-  /** Undefined where a step has what no other has: secrets, limits, an environment of its own. */
+  /**
+   * Undefined where a step has what no other has: secrets, limits, a machine, an environment of its
+   * own.
+   */
   #framedTask(): FramedTask | undefined {
-    const { code, env: own, timeoutMs, memoryMb, id } = this.#spec;
+    const { code, env: own, timeoutMs, memoryMb, id, on } = this.#spec;
     if (code === undefined || timeoutMs !== undefined || memoryMb !== undefined) return undefined;
+    if (on !== undefined) return undefined;
     const { environment, frames, secrets } = this.#context;
     const env = Object.keys(own).length === 0 ? environment.common() : undefined;
     const frame = env && frames.of(code, this.#spec, env);
@@ -471,10 +461,15 @@ class StepPreparation {
       ...(spec.memoryMb === undefined ? {} : { memoryMb: spec.memoryMb }),
       ...(spec.outputs === undefined ? {} : { outputs: spec.outputs }),
     };
+    const { on } = spec;
+    const { environment, secrets: source } = this.#context;
     const { hookState } = this.#state;
     const state = hookState === undefined ? {} : { state: hookState };
-    if (spec.code !== undefined)
-      return { kind: "module", code: spec.code, isolated: spec.isolated, ...state, ...shared };
+    if (spec.code !== undefined) {
+      const task = { kind: "module" as const, code: spec.code, isolated: spec.isolated };
+      const whole = { ...task, ...state, ...shared };
+      return on === undefined ? whole : farTask(whole, on, environment.setFor(spec.env));
+    }
     const task = {
       kind: "shell" as const,
       text: spec.run ?? "",
@@ -482,9 +477,10 @@ class StepPreparation {
       cwd: spec.cwd ?? dirname(this.#state.snapshot.file),
       ...shared,
     };
+    if (on !== undefined)
+      return farTask({ ...task, cwd: spec.cwd ?? "" }, on, environment.setFor(spec.env));
     const { container } = spec;
     if (container === undefined) return task;
-    const { environment, secrets: source } = this.#context;
     return containerTask(task, container, environment.setFor(spec.env), source, secrets);
   }
 

@@ -7,11 +7,18 @@
  *
  * A result counts only under the fencing token of the current attempt (docs/semantics.md 14). Any
  * other is refused, and a line says so.
+ *
+ * It stays one file: each way to the end of an attempt meets all others here, by its token.
  */
 import { setMaxListeners } from "node:events";
 import type { RunEvent } from "../core/event.ts";
 import { clipError, toStepError, type StepError } from "../core/failure.ts";
-import { afterFailure, afterInterruption, type Interruption } from "../core/attempt-end.ts";
+import {
+  afterFailure,
+  afterInterruption,
+  afterWait,
+  type Interruption,
+} from "../core/attempt-end.ts";
 import { runnerDeath, type Action } from "../core/plan.ts";
 import { laneOf } from "../core/lane.ts";
 import type { PlacedAt, StepState } from "../core/run-state.ts";
@@ -24,7 +31,8 @@ import { awaitTask, resultOf, runTask, type TaskEnd } from "../places/run-task.t
 import { KnownKeys } from "./known-keys.ts";
 import type { ResultCache } from "./result-cache.ts";
 import type { ActOutcome, RunParts } from "./run-parts.ts";
-import { adoptSteps } from "./step-adoption.ts";
+import { FarSteps } from "./far-steps.ts";
+import { adoptSteps, type AdoptionHearing } from "./step-adoption.ts";
 import { StepFrames } from "./step-frames.ts";
 import { outputsOf } from "./step-outputs.ts";
 import { prepareStep, type Preparation, type PreparationContext } from "./step-preparation.ts";
@@ -53,6 +61,7 @@ export class StepRuns {
   readonly #settling = new Set<string>();
   /** The steps that an earlier daemon started, and that still ran. */
   readonly #adopted = new Set<string>();
+  readonly #far: FarSteps;
   /** The tasks whose ends are written with this turn's lines. */
   #over: string[] = [];
   /** The place knows that steps of this run start. */
@@ -68,6 +77,7 @@ export class StepRuns {
     this.#retriedBy = retriedBy;
     this.#parts = parts;
     this.#results = results;
+    this.#far = new FarSteps(parts);
     // Every preparation listens.
     setMaxListeners(0, this.#preparing.signal);
     const isLocal = flavor.ref === undefined && flavor.live === undefined;
@@ -93,7 +103,7 @@ export class StepRuns {
     const { running, steps } = this.#parts.state;
     const draining = this.#parts.draining();
     for (const id of running)
-      if (steps.get(id)!.elsewhere !== true && !(draining && this.#outlives(id))) return false;
+      if (steps.get(id)!.elsewhere !== true && !(draining && this.#goesOn(id))) return false;
     return true;
   }
 
@@ -132,11 +142,30 @@ export class StepRuns {
         this.#failed(id, preparation.error);
         return "replan";
       case "start":
+        if (!this.#hasRoom(id)) {
+          this.#prepared.set(id, { attempt, preparation });
+          return "later";
+        }
         this.#begin(action, preparation);
         return "now";
       case "dropped":
         return "later";
     }
+  }
+
+  /** Whether a place on other machines still has room: a step of another lane may have taken it. */
+  #hasRoom(id: string): boolean {
+    const { state, deps } = this.#parts;
+    const { spec } = state.steps.get(id)!;
+    return spec.on === undefined || (deps.place.capacity()[laneOf(spec)] ?? 0) > 0;
+  }
+
+  /** A step has waited for room for as long as it may. */
+  expire(id: string, because: string): void {
+    const { state, deps, emit } = this.#parts;
+    const why = deps.place.whyNot?.(laneOf(state.steps.get(id)!.spec));
+    this.#prepared.delete(id);
+    emit(afterWait(state, id, because, why));
   }
 
   /** The run starts no more steps: what is being prepared is dropped. */
@@ -184,10 +213,39 @@ export class StepRuns {
     });
   }
 
-  /** Goes on with the steps of the daemon before this one that still run. Never rejects. */
+  /**
+   * Goes on with the steps of the daemon before this one that still run. Resolves once this machine
+   * has told; what other machines tell comes later. Never rejects.
+   */
   async adopt(): Promise<void> {
-    const adopted = await adoptSteps(this.#parts, this.#context, (...end) => this.#ended(...end));
-    for (const id of adopted) this.#adopted.add(id);
+    const { state } = this.#parts;
+    const hear: AdoptionHearing = {
+      ended: (...end) => this.#ended(...end),
+      placed: (...at) => this.#placed(...at),
+    };
+    this.#far.ask(
+      (steps) => adoptSteps(this.#parts, this.#context, steps, hear),
+      (...answer) => this.#answered(...answer),
+    );
+    const here = [...state.running].flatMap((id) => {
+      const { spec, token, elsewhere } = state.steps.get(id)!;
+      const isContained = spec.container !== undefined && elsewhere !== true;
+      return isContained ? [[id, token] as const] : [];
+    });
+    for (const id of await adoptSteps(this.#parts, this.#context, here, hear))
+      this.#adopted.add(id);
+  }
+
+  /** Another machine has said whether a step of an earlier daemon still runs there. */
+  #answered(id: string, token: number, lives: boolean): void {
+    const { deps } = this.#parts;
+    if (!this.#isCurrent(id, token)) return;
+    const why = this.#toldWhy.get(id);
+    if (lives) {
+      const mode = this.told.get(id);
+      if (mode !== undefined) deps.place.stop(this.#taskId(token), mode, why!);
+    } else if (why !== undefined) this.stopped(id, why);
+    else this.#lostWithDaemon(id);
   }
 
   /** Interrupts the steps that were running when the daemon before this one ended. */
@@ -195,11 +253,20 @@ export class StepRuns {
     const { running, steps } = this.#parts.state;
     // A step that the orchestrator started in a place of its own goes on without a daemon.
     for (const id of Array.from(running)) {
-      if (steps.get(id)!.elsewhere === true || this.#adopted.has(id)) continue;
-      if (this.#mayHaveBegun(steps.get(id)!))
-        this.#interrupted(id, "daemon", "the daemon ended while it was running");
-      else this.#interrupted(id, "waiting", "the daemon ended before it had begun");
+      const isGoing = this.#adopted.has(id) || this.#far.isAsked(id);
+      if (steps.get(id)!.elsewhere !== true && !isGoing) this.#lostWithDaemon(id);
     }
+  }
+
+  #lostWithDaemon(id: string): void {
+    if (this.#mayHaveBegun(this.#parts.state.steps.get(id)!))
+      this.#interrupted(id, "daemon", "the daemon ended while it was running");
+    else this.#interrupted(id, "waiting", "the daemon ended before it had begun");
+  }
+
+  /** Whether a step goes on when the daemon ends, for the next one to ask for. */
+  #goesOn(id: string): boolean {
+    return this.#far.isLeft(id) || this.#outlives(id);
   }
 
   #outlives(id: string): boolean {
@@ -215,15 +282,25 @@ export class StepRuns {
   /**
    * Interrupts the steps that still run, because the daemon ends and their time is up. A result
    * that is on its way into the ledger still gets there.
+   *
+   * A step on another machine is told to end, and is interrupted when that machine says that it has
+   * (far-steps.ts).
    */
   abandon(): void {
     const { state, journal, deps } = this.#parts;
+    const far: string[] = [];
     for (const id of Array.from(state.running)) {
-      const { token, elsewhere } = state.steps.get(id)!;
-      if (this.#settling.has(id) || elsewhere === true || this.#outlives(id)) continue;
+      const { token, elsewhere, spec } = state.steps.get(id)!;
+      if (this.#settling.has(id) || elsewhere === true || this.#goesOn(id)) continue;
+      if (spec.on !== undefined) {
+        far.push(id);
+        journal.afterwards(() => deps.place.stop(this.#taskId(token), "force", "the daemon ends"));
+        continue;
+      }
       this.#interrupted(id, "drain", "the daemon was told to end and the step did not end in time");
       journal.afterwards(() => deps.place.stop(this.#taskId(token), "force", "the daemon ends"));
     }
+    this.#far.abandon(far);
   }
 
   /** Ends the steps that run, at once, where nothing can be recorded of them any more. */
@@ -266,7 +343,7 @@ export class StepRuns {
     this.#expected = true;
     const ahead = share < 1;
     const placed =
-      lane !== "container"
+      lane === "module" || lane === "shell"
         ? undefined
         : (at: PlacedAt): void => arrive(() => this.#placed(step, token, at));
     journal.afterwards(() => {
@@ -459,6 +536,8 @@ export class StepRuns {
     const why = this.#toldWhy.get(id);
     if (why !== undefined) this.stopped(id, why);
     else if (kind === "ownDeath") this.#failed(id, runnerDeath(`step "${id}"`, death));
+    else if (death.blameless !== undefined)
+      this.#interrupted(id, death.blameless === "lost" ? "machine" : "waiting", death.because);
     else
       this.#interrupted(
         id,

@@ -69,7 +69,7 @@ export async function loadSettings(
     (modules === "later" && loaded.ref?.uses !== undefined ? problems : errors).push(...bad);
     if (loaded.ref !== undefined) orchestrators[name] = loaded.ref;
   }
-  const resolved = resolveSettings(shape.value, orchestrators);
+  const resolved = resolveSettings(shape.value, orchestrators, (path) => resolve(root, path));
   if (!resolved.ok) errors.push(problem({ path: resolved.path, message: resolved.message }));
   return resolved.ok && errors.length === 0
     ? { ok: true, settings: resolved.settings, problems, watched: [...watched] }

@@ -136,8 +136,12 @@ describe("what is refused, each with a sentence", () => {
     [{ run: "x", container: true }, /must be an image, a block, or false for none/],
     [{ run: "x", container: { image: "a", network: "-x" } }, /must be a network/],
     [{ run: "x", resources: { cpus: 1 } }, /resources\.cpus belongs to a step in a container/],
-    [{ run: "x", on: "gpu" }, /on names "gpu", and no place has that label/],
-    [{ run: "x", on: ["local", "gpu"] }, /on\[1\] names "gpu"/],
+    [{ run: "x", on: ["local", "gpu"] }, /on\[0\] names local, this machine, beside other labels/],
+    [{ run: "x", on: "two words" }, /on names "two words", which is no label/],
+    [{ run: "x", on: [] }, /on names no label: name one, or local for this machine/],
+    [{ run: "x", on: "gpu", container: "a:1" }, /on names gpu, and containers run on this machine/],
+    [{ run: "x", on: "gpu", cwd: "sub" }, /cwd is "sub", from .+, and the step runs on gpu: write/],
+    [{ run: "x", startWithin: 0 }, /startWithin must be more than 0; leave it out for no limit/],
   ])("%j", (step, message) => {
     expect(faultsOf(step)).toEqual([expect.stringMatching(message)]);
   });
@@ -164,19 +168,6 @@ describe("what is refused, each with a sentence", () => {
     expect(result).toMatchObject({
       ok: false,
       faults: [{ path: ["container"], message: expect.stringMatching(/are functions/) as string }],
-    });
-  });
-
-  it("a place on another machine", () => {
-    const shape = checkShape(orchdSettingsSchema, { places: { gpu1: { engine: "ssh" } } });
-    expect(shape).toMatchObject({
-      ok: false,
-      faults: [
-        {
-          path: ["places", "gpu1"],
-          message: expect.stringMatching(/is a place on other machines, and this rel/) as string,
-        },
-      ],
     });
   });
 });

@@ -4,6 +4,7 @@ import { compile } from "../../src/core/compile.ts";
 import type { ImageContainer } from "../../src/core/container.ts";
 import { parseDuration } from "../../src/core/duration.ts";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
+import { resolvePlaces } from "../../src/core/place-schema.ts";
 import { resolveNotify } from "../../src/core/notify-settings.ts";
 import { pipelineJsonSchema, pipelineSchema } from "../../src/core/pipeline.ts";
 import type { SnapshotStep } from "../../src/core/snapshot.ts";
@@ -37,6 +38,7 @@ const retried = stepOf({ retry: { maxRetries: 1 } }).retry;
 const cached = stepOf({ cache: {} }).cache!;
 const contained = stepOf({ container: "busybox" }).container as ImageContainer;
 const { settings } = resolveSettings({}) as { readonly settings: OrchdSettings };
+const farAway = resolvePlaces({ far: { engine: "ssh", host: "h" } }, (path) => path)["far"]!;
 const { page } = (resolveSettings({ page: {} }) as { readonly settings: OrchdSettings }).settings;
 const notify = resolveNotify(
   {
@@ -96,6 +98,9 @@ const SETTINGS: Readonly<Record<string, unknown>> = {
   "runner.threads": settings.runner.threads,
   enableCache: settings.enableCache,
   "containers.atOnce": settings.containers.atOnce,
+  "places.NAME.threads": "threads" in farAway ? farAway.threads : undefined,
+  // The maker of the place has it: what runs over there is found by its PATH.
+  "places.NAME.node": "node",
   "page.requests": page!.requests,
   "page.trustProxy": page!.trustProxy,
   // The mail channel has them: with `tls: implicit`, and without a user.
