@@ -11,6 +11,7 @@ export function runCommands(words: readonly string[]): Promise<number> {
     readMetrics: async ({ runs }) => (await import("./metrics.ts")).readMetrics(runs),
     exportTraces: async (options) => (await import("./otlp.ts")).exportTraces(options),
     servePage: async (options) => (await import("./page.ts")).runPage(options),
+    preparePlace: async (options) => (await import("./prepare-place.ts")).preparePlace(options),
     tellPeople: async (options) => (await import("./notify.ts")).runNotify(options),
   });
 }

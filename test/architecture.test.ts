@@ -30,7 +30,7 @@ const ARROWS: Record<string, readonly string[]> = {
   "places/runner": ["places", "places/pool", "core", "clock", "log", "disk", "steps"],
   "places/local": [...A_PLACE, "places/pool"],
   "places/container": [...A_PLACE, "places/pool"],
-  "places/ssh": [...A_PLACE, "places/pool"],
+  "places/ssh": [...A_PLACE, "version", "places/pool"],
   "places/broker": A_PLACE,
   worker: [...A_PLACE, "version", "places/pool", "places/local", "places/broker"],
   orchestrators: ["core", "places"],

@@ -24,6 +24,7 @@ export interface Programs {
   readonly servePage: (options: PageOptions) => Promise<number>;
   readonly tellPeople: (options: NotifyOptions) => Promise<number>;
   readonly exportTraces: (options: ExportOptions) => Promise<number>;
+  readonly preparePlace: (options: PrepareOptions) => Promise<number>;
 }
 
 /** A root's metrics. */
@@ -89,6 +90,31 @@ export interface PageAddress {
   readonly socket: string | null;
   /** The token that the page made; null where none is needed, or where a file has them. */
   readonly token: string | null;
+}
+
+/** What `orchd place prepare` tells the program that prepares a place. */
+export interface PrepareOptions extends Roots {
+  /** As orchd.yaml names it. */
+  readonly place: string;
+  /** Called with what was done. */
+  readonly done: (what: PreparedPlace) => void;
+  /** Tells a person something in a sentence, on stderr. */
+  readonly tell: (sentence: string) => void;
+}
+
+/** A place that can run steps: `orchd place prepare NAME --json`. */
+export interface PreparedPlace {
+  readonly place: string;
+  /** `orchd@gpu1.lan:2222`. */
+  readonly host: string;
+  /** `copied`; `replaced`: what was there was not whole; `there`: nothing was to do. */
+  readonly did: "copied" | "replaced" | "there";
+  /** The package's folder there. */
+  readonly folder: string;
+  readonly version: string;
+  readonly protocol: number;
+  readonly node: string;
+  readonly platform: string;
 }
 
 /** What `orchd notify` tells the program that tells people. */

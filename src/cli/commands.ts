@@ -385,6 +385,15 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/repair.ts"),
   },
   {
+    name: "place",
+    positionals: "<action> <name>",
+    describe: "prepare: put orchd on a machine that is reached by SSH, and check that it can run",
+    completes: "words",
+    words: ["prepare"],
+    options: {},
+    load: () => import("./commands/place.ts"),
+  },
+  {
     name: "init",
     positionals: "[folder]",
     describe: "Make a project root with a pipeline to begin with",

@@ -53,6 +53,7 @@ async function told(words: string, made = shared): Promise<[number, ...string[]]
     exportTraces: () => Promise.reject(new Error("no traces are exported here")),
     servePage: () => Promise.reject(new Error("no page is served here")),
     tellPeople: () => Promise.reject(new Error("no page is served here")),
+    preparePlace: () => Promise.reject(new Error("no place is prepared here")),
   };
   const { run } = await parsed.command.load();
   const status = await run(context).catch((error: unknown) => {

@@ -101,6 +101,7 @@ export async function command(
     exportTraces: () => Promise.reject(new Error("no traces are exported here")),
     servePage: () => Promise.reject(new Error("no page is served here")),
     tellPeople: () => Promise.reject(new Error("no page is served here")),
+    preparePlace: () => Promise.reject(new Error("no place is prepared here")),
   };
   try {
     return { terminal, status: await run(context), sentence: undefined };

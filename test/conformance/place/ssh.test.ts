@@ -1,0 +1,28 @@
+/** Another machine, over SSH: a real sshd in a network of its own. */
+import { afterAll, beforeAll, describe } from "vitest";
+import { SshRig } from "../../support/ssh-rig.ts";
+import { FarHost, readyNamespaces, SKIP_NAMESPACES } from "../../support/sshd.ts";
+import { describeShells } from "./shell-suite.ts";
+import { describePlace, ROOM } from "./suite.ts";
+
+describe.skipIf(SKIP_NAMESPACES)("another machine", () => {
+  let far: FarHost;
+  beforeAll(async () => {
+    readyNamespaces();
+    far = await FarHost.start();
+  });
+  afterAll(() => far.remove());
+
+  describePlace("over SSH", async () => {
+    const rig = await SshRig.open({ far, threads: ROOM });
+    return {
+      place: rig.place,
+      module: (name, text) => rig.module(name, text),
+      crash: () => rig.crashRunners(),
+    };
+  });
+
+  describeShells("over SSH", { lane: "shell", signalsAll: true, signalIsStatus: false }, async () => ({
+    place: (await SshRig.open({ far })).place,
+  }));
+});

@@ -1,0 +1,259 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { systemClock } from "../../../src/clock.ts";
+import { farPackage } from "../../../src/places/ssh/far-package.ts";
+import { FAR_PROTOCOL } from "../../../src/places/ssh/far-side.ts";
+import { prepareOnce } from "../../../src/places/ssh/prepare.ts";
+import { SshRig } from "../../support/ssh-rig.ts";
+import { FarHost, readyNamespaces, SKIP_NAMESPACES } from "../../support/sshd.ts";
+
+const until = async (holds: () => boolean): Promise<void> => {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 20));
+};
+
+/** A text that goes on until it is ended, and writes a sign of life into a file. */
+const pulse = (path: string): string => `echo begun; while :; do date > ${path}; sleep 0.05; done`;
+
+/** The pids of this place's clients, by a word of theirs. */
+function clients(far: FarHost, word: string): number[] {
+  return execFileSync("ps", ["-eo", "pid=,args="], { encoding: "utf8" })
+    .split("\n")
+    .filter((line) => line.includes(` ${far.host} `) && line.includes(word))
+    .map((line) => Number(line.trim().split(" ")[0]));
+}
+
+const LOST = { blameless: "lost", code: "ORCHD_PLACE" };
+
+describe.skipIf(SKIP_NAMESPACES)("a place over SSH", { timeout: 90_000 }, () => {
+  let far: FarHost;
+  beforeAll(async () => {
+    readyNamespaces();
+    far = await FarHost.start();
+  });
+  afterAll(() => far.remove());
+
+  it("says what it is, and leaves nothing there when it is closed", async () => {
+    const rig = await SshRig.open({ far, more: { labels: ["gpu"] } });
+    expect(rig.place.report()).toEqual({
+      place: "far",
+      engine: "ssh",
+      labels: ["far", "gpu"],
+      hosts: [
+        {
+          host: far.host,
+          labels: ["far", "gpu"],
+          threads: 2,
+          node: process.versions.node,
+          platform: `linux/${process.arch}`,
+          version: farPackage().version,
+          protocol: FAR_PROTOCOL,
+        },
+      ],
+    });
+    expect(rig.place.serves(["gpu", "far"])).toBe(true);
+    expect(rig.place.serves(["gpu", "red"])).toBe(false);
+    expect((await rig.shell("echo there").ended).lines).toEqual(["there"]);
+    const forever = rig.shell(pulse(join(rig.folder, "pulse")));
+    await forever.begun;
+    expect(rig.place.tasks).toBe(1);
+    await rig.place.close(false);
+    await until(() => far.processes().length === 0);
+    expect(clients(far, "ssh")).toEqual([]);
+  });
+
+  it("gives a step's secrets to nobody who lists processes, on either side", async () => {
+    const rig = await SshRig.open({ far });
+    const env = { TOKEN: "hush-hush-hush" };
+    const step = rig.shell("echo begun; sleep 1; echo $TOKEN", { env, secrets: [env.TOKEN] });
+    await step.begun;
+    const here = execFileSync("ps", ["-eo", "args="], { encoding: "utf8" });
+    expect(far.processes().join("\n") + here).not.toContain("hush-hush-hush");
+    expect((await step.ended).lines).toEqual(["begun", "***"]);
+  });
+
+  it("sends code and files by their hash, once", async () => {
+    const rig = await SshRig.open({ far });
+    rig.module("code", 'import { step } from "orchd"; export default () => typeof step;');
+    for (let round = 0; round < 2; round += 1)
+      expect((await rig.run("code").ended).result).toEqual({ ok: true, value: "function" });
+    const kept = join(far.folder, "files", farPackage().id, "bundles", "code.mjs");
+    const { ino } = statSync(kept);
+    await rig.place.close(true);
+    rig.reopen();
+    await rig.ready();
+    expect((await rig.run("code").ended).result).toEqual({ ok: true, value: "function" });
+    expect(statSync(kept).ino).toBe(ino);
+  });
+
+  it("blames no step whose client was killed, once nothing of it is left there", async () => {
+    const rig = await SshRig.open({ far });
+    const path = join(rig.folder, "pulse");
+    const step = rig.shell(pulse(path));
+    await step.begun;
+    const began = performance.now();
+    for (const pid of clients(far, " run ")) process.kill(pid, "SIGKILL");
+    const { death } = await step.ended;
+    expect(death).toMatchObject(LOST);
+    expect(far.processes()).toEqual([]);
+    expect(performance.now() - began).toBeLessThan(9_000);
+    expect((await rig.shell("echo again").ended).lines).toEqual(["again"]);
+  });
+
+  it("blames no step of a connection that was killed, and connects again", async () => {
+    const rig = await SshRig.open({ far });
+    const step = rig.shell(pulse(join(rig.folder, "pulse")));
+    await step.begun;
+    for (const pid of clients(far, "orchd-connected")) process.kill(pid, "SIGKILL");
+    expect((await step.ended).death).toMatchObject(LOST);
+    expect(far.processes()).toEqual([]);
+    await rig.ready();
+    expect((await rig.shell("echo again").ended).lines).toEqual(["again"]);
+  });
+
+  it("outlives a way that is cut for a moment", async () => {
+    const rig = await SshRig.open({ far });
+    const step = rig.shell("echo begun; sleep 2; echo still");
+    await step.begun;
+    far.cut();
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    far.mend();
+    expect(await step.ended).toMatchObject({ result: { ok: true }, lines: ["begun", "still"] });
+  });
+
+  it("gives a step up only when it has ended there, where the way is cut", async () => {
+    const rig = await SshRig.open({ far });
+    const path = join(rig.folder, "pulse");
+    const step = rig.shell(pulse(path));
+    await step.begun;
+    far.cut();
+    const { death } = await step.ended;
+    expect(death).toMatchObject(LOST);
+    expect(far.processes()).toEqual([]);
+    expect(Date.now() - statSync(path).mtimeMs).toBeGreaterThan(0);
+    expect(rig.place.whyNot()).toMatch(/^the connection to .* broke|cannot be reached/);
+    expect(rig.place.capacity()).toEqual({ module: 0, shell: 0 });
+    const late = rig.shell("echo never");
+    expect((await late.ended).death).toMatchObject({ blameless: "unbegun" });
+    far.mend();
+    await rig.ready();
+    expect((await rig.shell("echo again").ended).lines).toEqual(["again"]);
+  });
+
+  it("ends a step by force where the way is cut, when its lease is over", async () => {
+    const rig = await SshRig.open({ far });
+    const step = rig.shell(pulse(join(rig.folder, "pulse")));
+    await step.begun;
+    far.cut();
+    rig.place.stop("rig@1#1", "force", "enough");
+    expect((await step.ended).result).toMatchObject({ ok: false, outcome: "stopped" });
+    expect(far.processes()).toEqual([]);
+    far.mend();
+  });
+
+  it("takes steps again after the machine lost its power", async () => {
+    const own = await FarHost.start();
+    const rig = await SshRig.open({ far: own });
+    const step = rig.shell(pulse(join(rig.folder, "pulse")));
+    await step.begun;
+    await own.crash();
+    expect((await step.ended).death).toMatchObject(LOST);
+    await own.boot();
+    await rig.ready();
+    expect((await rig.shell("echo again").ended).lines).toEqual(["again"]);
+  });
+
+  it("runs more at once than the host allows in one connection", async () => {
+    const narrow = await FarHost.start({ config: ["MaxSessions 3"] });
+    const rig = await SshRig.open({ far: narrow, threads: 5 });
+    const steps = [1, 2, 3, 4, 5].map(() => rig.shell("echo begun; sleep 1", { alone: true }));
+    await Promise.all(steps.map(({ begun }) => begun));
+    for (const { ended } of steps) expect((await ended).result).toMatchObject({ ok: true });
+  });
+});
+
+describe.skipIf(SKIP_NAMESPACES)("the next daemon of a place over SSH", { timeout: 90_000 }, () => {
+  it("ends what the one before left, before anything starts", async () => {
+    const rig = await SshRig.open();
+    const path = join(rig.folder, "pulse");
+    const left = rig.shell(pulse(path));
+    await left.begun;
+    const { place: before } = rig;
+    rig.reopen();
+    expect(await rig.place.adopt(["rig@1#1"])).toEqual(new Set());
+    expect(rig.far.processes()).toEqual([]);
+    await rig.ready();
+    // Not even what the one before asks for now.
+    const late = rig.start(
+      { ...(await taskOf(rig)), text: "echo late" },
+      { alone: true },
+      before,
+    );
+    expect((await late.ended).death).toMatchObject({ blameless: "unbegun" });
+    expect((await rig.shell("echo mine").ended).lines).toEqual(["mine"]);
+  });
+
+  it("leaves other roots alone that use the same account and folder", async () => {
+    const far = await FarHost.start();
+    const [one, other] = [await SshRig.open({ far }), await SshRig.open({ far })];
+    const step = one.shell("echo begun; sleep 1; echo end");
+    await step.begun;
+    other.reopen();
+    await other.ready();
+    expect((await step.ended).lines).toEqual(["begun", "end"]);
+  });
+
+  it("waits until every lease is over where the machine does not answer", async () => {
+    const rig = await SshRig.open();
+    await rig.place.close(true);
+    rig.far.cut();
+    const began = performance.now();
+    rig.reopen();
+    expect(await rig.place.adopt(["rig@1#1"])).toEqual(new Set());
+    expect(performance.now() - began).toBeGreaterThan(14_500);
+  });
+});
+
+describe.skipIf(SKIP_NAMESPACES)("a place over SSH that takes no steps", { timeout: 90_000 }, () => {
+  it("says what is missing, and notices that it is there", async () => {
+    const rig = await SshRig.open();
+    rmSync(join(rig.far.folder, farPackage().id), { recursive: true });
+    rig.reopen();
+    await until(() => rig.place.whyNot()?.includes("prepare") === true);
+    expect(rig.place.whyNot()).toMatch(
+      /^orchd of this release is not on root@.*: run `orchd place prepare far`$/,
+    );
+    expect(rig.place.room("shell", ["far"])).toBe(0);
+    expect(rig.place.report().hosts[0]).toMatchObject({ because: rig.place.whyNot() });
+    await prepareOnce(systemClock, rig.settings, FAR_PROTOCOL);
+    await rig.ready();
+    expect(rig.place.room("shell", ["far"])).toBe(2);
+  });
+
+  it("says that its runner does not start, and starts none over and over", async () => {
+    const rig = await SshRig.open();
+    rmSync(join(rig.far.folder, farPackage().id, "node_modules/orchd/dist/daemon/runner.js"));
+    const step = rig.shell("echo never");
+    const { death } = await step.ended;
+    expect(death).toMatchObject({ blameless: "unbegun" });
+    expect(rig.place.whyNot()).toMatch(/^the runner on .* ended with status 1.*Cannot find module/s);
+    await until(() => rig.place.whyNot()?.includes("prepare") === true);
+  });
+});
+
+async function taskOf(rig: SshRig): Promise<Parameters<SshRig["start"]>[0] & { text: string }> {
+  void readFileSync(join(rig.far.keys, "known_hosts"));
+  return {
+    kind: "shell",
+    text: "",
+    shell: ["/bin/sh", "-eu"],
+    cwd: "",
+    params: {},
+    inputs: {},
+    run: { id: "rig@1", pipeline: "rig", attempt: 1 },
+    step: "it",
+    env: {},
+    gracePeriodMs: 300,
+  };
+}
