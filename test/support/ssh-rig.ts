@@ -121,9 +121,13 @@ export class SshRig {
   }
 
   /** Starts a shell text there. */
-  shell(text: string, more: Partial<ShellTask> & StartOptions = {}): FarStarted {
-    const { alone, ...task } = more;
-    return this.start({ ...COMMON, kind: "shell", shell: SHELL, cwd: "", text, ...task }, { alone });
+  shell(
+    text: string,
+    { alone, ...more }: Partial<ShellTask> & StartOptions = {},
+    place = this.place,
+  ): FarStarted {
+    const task: Task = { ...COMMON, kind: "shell", shell: SHELL, cwd: "", text, ...more };
+    return this.start(task, { alone }, place);
   }
 
   /** Starts a module's default export there. */

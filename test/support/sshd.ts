@@ -20,6 +20,8 @@ import { tempRoot } from "./temp-root.ts";
 export const SKIP_NAMESPACES = process.env["ORCHD_SKIP_NAMESPACES"] === "1";
 
 const SSHD = "/usr/sbin/sshd";
+/** What runs in a machine that no step runs in. */
+const OWN = /^\d+ (?:$|sshd|\/usr\/sbin\/sshd|unshare|sh -c mount|cat$|sleep 0\.05$|.*orchd-guard)/s;
 
 /**
  * Sees that machines can be made.
@@ -156,11 +158,14 @@ export class FarHost {
       if (child.exitCode !== null) throw new Error(`sshd did not start: ${said}`);
   }
 
-  /** Its processes but sshd's own and what it started for connections. */
+  /**
+   * Its processes but sshd's own, what it started for connections, and guards: these live a moment
+   * longer than what they end.
+   */
   processes(): string[] {
     return this.pids()
       .map((pid) => `${pid} ${commandOf(pid)}`)
-      .filter((line) => !/^\d+ (?:$|sshd|\/usr\/sbin\/sshd|unshare|sh -c mount|cat$)/.test(line));
+      .filter((line) => !OWN.test(line));
   }
 
   /** The pids of all its processes, as this machine counts them. */

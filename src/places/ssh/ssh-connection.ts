@@ -19,12 +19,11 @@
  * speaks SSH, since the client reads what a person set up for it: keys, agents, jumps, aliases.
  */
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock, Timer } from "../../clock.ts";
 import type { SshPlaceSettings } from "../../core/place-settings.ts";
-import { removeTrees } from "../../disk/remove-tree.ts";
 import { lastLine, sshSentence } from "./ssh-sentence.ts";
 import { CONNECT_S, hostText, sshWords } from "./ssh-words.ts";
 
@@ -176,7 +175,7 @@ export class SshConnection {
       await gone;
       timer.cancel();
     }
-    if (this.#folder !== undefined) await removeTrees([this.#folder]);
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
   }
 
   #words(role: "master" | "session", command: string): string[] {

@@ -361,9 +361,13 @@ export class SshPlace implements FarPlace {
   }
 
   #explain({ status, said }: CommandEnd): string | undefined {
-    if (status !== 255) return undefined;
-    const line = lastLine(said);
-    return `lost its connection${line === undefined ? "" : `: ${line}`}`;
+    if (status === 255) {
+      const line = lastLine(said);
+      return `lost its connection${line === undefined ? "" : `: ${line}`}`;
+    }
+    // Node ends with its version, some lines after the error.
+    const error = said.split("\n").findLast((line) => /^\w*Error\b.*: /.test(line));
+    return error === undefined ? undefined : `ended with status ${status}: ${lastLine(error)}`;
   }
 
   #tell(what: keyof Listeners): void {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync, rmSync, statSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
@@ -185,11 +185,7 @@ describe.skipIf(SKIP_NAMESPACES)("the next daemon of a place over SSH", { timeou
     expect(rig.far.processes()).toEqual([]);
     await rig.ready();
     // Not even what the one before asks for now.
-    const late = rig.start(
-      { ...(await taskOf(rig)), text: "echo late" },
-      { alone: true },
-      before,
-    );
+    const late = rig.shell("echo late", { alone: true }, before);
     expect((await late.ended).death).toMatchObject({ blameless: "unbegun" });
     expect((await rig.shell("echo mine").ended).lines).toEqual(["mine"]);
   });
@@ -241,19 +237,3 @@ describe.skipIf(SKIP_NAMESPACES)("a place over SSH that takes no steps", { timeo
     await until(() => rig.place.whyNot()?.includes("prepare") === true);
   });
 });
-
-async function taskOf(rig: SshRig): Promise<Parameters<SshRig["start"]>[0] & { text: string }> {
-  void readFileSync(join(rig.far.keys, "known_hosts"));
-  return {
-    kind: "shell",
-    text: "",
-    shell: ["/bin/sh", "-eu"],
-    cwd: "",
-    params: {},
-    inputs: {},
-    run: { id: "rig@1", pipeline: "rig", attempt: 1 },
-    step: "it",
-    env: {},
-    gracePeriodMs: 300,
-  };
-}
