@@ -3,7 +3,7 @@ import { systemClock } from "../src/clock.ts";
 import type { PrepareOptions } from "../src/cli/command.ts";
 import { didYouMean } from "../src/core/did-you-mean.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
-import { FAR_PROTOCOL } from "../src/places/ssh/far-side.ts";
+import { WIRE_PROTOCOL } from "../src/places/pool/wire.ts";
 import { prepareOnce } from "../src/places/ssh/prepare.ts";
 import { hostText } from "../src/places/ssh/ssh-words.ts";
 import { loadSettings } from "../src/schedules/load-settings.ts";
@@ -35,7 +35,7 @@ export async function preparePlace(options: PrepareOptions): Promise<number> {
     );
     return 2;
   }
-  const prepared = await prepareOnce(systemClock, settings, FAR_PROTOCOL);
+  const prepared = await prepareOnce(systemClock, settings, WIRE_PROTOCOL);
   if (!prepared.ok) {
     tell(`${prepared.because}.`);
     return 1;

@@ -7,7 +7,7 @@ import type { SshPlaceSettings } from "../../src/core/place-settings.ts";
 import type { ModuleTask, ShellTask, Task, TaskResult } from "../../src/core/task.ts";
 import { silentLog, type Log } from "../../src/log.ts";
 import type { DeathInfo, StartOptions } from "../../src/places/place.ts";
-import { FAR_PROTOCOL } from "../../src/places/ssh/far-side.ts";
+import { WIRE_PROTOCOL } from "../../src/places/pool/wire.ts";
 import { prepareOnce } from "../../src/places/ssh/prepare.ts";
 import { SshPlace } from "../../src/places/ssh/ssh-place.ts";
 import { FarHost, type FarHostOptions } from "./sshd.ts";
@@ -74,7 +74,7 @@ export class SshRig {
     const far = given.far ?? (await FarHost.start(options));
     const settings = far.settings({ threads, ...more });
     if (!ready.has(far)) {
-      const prepared = await prepareOnce(systemClock, settings, FAR_PROTOCOL);
+      const prepared = await prepareOnce(systemClock, settings, WIRE_PROTOCOL);
       if (!prepared.ok) throw new Error(prepared.because);
       ready.add(far);
     }

@@ -7,7 +7,14 @@
  * `ORCHD_SKIP_NAMESPACES=1` has them skipped.
  */
 import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { userInfo } from "node:os";
 import { join } from "node:path";
@@ -21,7 +28,8 @@ export const SKIP_NAMESPACES = process.env["ORCHD_SKIP_NAMESPACES"] === "1";
 
 const SSHD = "/usr/sbin/sshd";
 /** What runs in a machine that no step runs in. */
-const OWN = /^\d+ (?:$|sshd|\/usr\/sbin\/sshd|unshare|sh -c mount|cat$|sleep 0\.05$|.*orchd-guard)/s;
+const OWN =
+  /^\d+ (?:$|sshd|\/usr\/sbin\/sshd|unshare|sh -c mount|cat$|sleep 0\.05$|.*orchd-guard)/s;
 
 /**
  * Sees that machines can be made.

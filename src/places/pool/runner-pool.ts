@@ -19,7 +19,7 @@
 import { availableParallelism } from "node:os";
 import type { Clock, Timer } from "../../clock.ts";
 import type { Log } from "../../log.ts";
-import { clipError, FAILURE_CODES, toStepError } from "../../core/failure.ts";
+import { clipError, toStepError } from "../../core/failure.ts";
 import type { Lane, Room } from "../../core/lane.ts";
 import type { Json, SnapshotStep } from "../../core/snapshot.ts";
 import { iso } from "../../core/time.ts";
@@ -37,7 +37,8 @@ import {
   type RawResult,
   type RunnerSettings,
 } from "./protocol.ts";
-import type { LaunchRunner, RunnerExit, RunnerProcess } from "./runner-process.ts";
+import { deathOf, type LaunchRunner, type RunnerExit } from "./runner-process.ts";
+import type { RunnerProcess } from "./runner-process.ts";
 import { forLoads, mayRepeat, useOf, type Use } from "./runner-use.ts";
 import { strayOutput } from "./stray-output.ts";
 import { blameAmong } from "./suspects.ts";
@@ -461,8 +462,7 @@ export class RunnerPool implements Place, StepsAhead {
       this.#entries.set(entry.id, entry);
       this.#give(entry, this.#childFor(useOf(entry.task), true));
     } else {
-      const code = exit.outOfMemory ? FAILURE_CODES.memory : FAILURE_CODES.runnerDied;
-      handlers.died({ ...blame, alone: child.alone, because: `the runner ${exit.detail}`, code });
+      handlers.died({ ...blame, ...deathOf(exit), alone: child.alone });
     }
   }
 

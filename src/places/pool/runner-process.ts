@@ -2,6 +2,8 @@
  * A runner as the pool sees it, wherever its process is: started, sent messages in batches, and
  * dead only when nothing more can come from it. A place says how one is launched.
  */
+import { FAILURE_CODES } from "../../core/failure.ts";
+import type { DeathInfo } from "../place.ts";
 import type { FromRunner, RunnerSettings, ToRunner } from "./protocol.ts";
 import type { SentFrames } from "./sent-frames.ts";
 
@@ -10,6 +12,19 @@ export interface RunnerExit {
   /** For people: `was ended by SIGKILL`, `ran out of memory (…)`. */
   readonly detail: string;
   readonly outOfMemory: boolean;
+  /** No task is to blame ({@link DeathInfo}). */
+  readonly blameless?: DeathInfo["blameless"];
+}
+
+/** What its tasks are told of a runner's death, besides the blame. */
+export function deathOf({
+  detail,
+  outOfMemory,
+  blameless,
+}: RunnerExit): Pick<DeathInfo, "because" | "code" | "blameless"> {
+  const own = outOfMemory ? FAILURE_CODES.memory : FAILURE_CODES.runnerDied;
+  const code = blameless === undefined ? own : FAILURE_CODES.place;
+  return { because: `the runner ${detail}`, code, blameless };
 }
 
 /** Hears what a runner does. */

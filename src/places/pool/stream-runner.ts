@@ -235,7 +235,8 @@ export class StreamRunner implements RunnerProcess {
   #outOfPatience(): void {
     const seconds = (this.#state === "ready" ? wire.PATIENCE_MS : wire.HELLO_MS) / 1_000;
     const sentence = `${this.#place.where} was not heard for ${seconds} s`;
-    this.#verdict ??= { detail: sentence, outOfMemory: false };
+    const blameless = this.#state === "ready" ? "lost" : "unbegun";
+    this.#verdict ??= { detail: sentence, outOfMemory: false, blameless };
     this.#killCommand();
     // Its lease is over.
     this.#die(this.#verdict);
@@ -436,7 +437,8 @@ export class StreamRunner implements RunnerProcess {
     this.#command?.stdout.destroy();
     this.#command?.stderr.destroy();
     this.#patience?.cancel();
-    const exit = this.#verdict ?? this.#over ?? this.#exitOf(status, signal);
+    const known = this.#verdict ?? this.#over ?? this.#exitOf(status, signal);
+    const exit: RunnerExit = tookTasks ? known : { ...known, blameless: "unbegun" };
     if (!tookTasks || this.#over !== undefined || status === wire.OVER_STATUS) {
       this.#die(exit);
       return;
@@ -456,7 +458,9 @@ export class StreamRunner implements RunnerProcess {
     const how = signal === null ? `ended with status ${status}` : `was ended by ${signal}`;
     const told = this.#place.explain?.({ status, signal, said: this.#said.recent });
     const detail = told ?? (this.#isGreeted || said === "" ? how : `${how}: ${said.slice(0, 500)}`);
-    return { detail: `${this.#place.where} ${detail}`, outOfMemory: false };
+    // It said nothing of its end, so the way to it was lost, or its machine.
+    const blameless = status === wire.OVER_STATUS ? undefined : "lost";
+    return { detail: `${this.#place.where} ${detail}`, outOfMemory: false, blameless };
   }
 
   #die(exit: RunnerExit): void {

@@ -2,8 +2,8 @@
  * What the package does on another machine besides running steps (daemon/far-host.ts): it lets only
  * the newest daemon of a root start runners there, and ends what an earlier one left.
  *
- *     far-host.js hello                          answers with one line of JSON, and does nothing
- *     far-host.js take FOLDER TOKEN EPOCH END…   makes this daemon the newest, and ends what is told
+ *     far-host.js hello                          answers with one line of JSON
+ *     far-host.js take FOLDER TOKEN EPOCH END…   makes this daemon the newest; ends these tokens'
  *     far-host.js run FOLDER TOKEN EPOCH         becomes a runner behind its stdin and stdout
  *
  * `roots/TOKEN/epoch` has the epoch of the newest daemon of a root's place. `take` writes it before
@@ -18,10 +18,9 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VERSION } from "../../version.ts";
 import { killByToken } from "../pool/kill-by-token.ts";
+import { WIRE_PROTOCOL } from "../pool/wire.ts";
 import { ANSWER_MARK } from "./folder-program.ts";
 
-/** What a daemon and a runner there must both speak. */
-export const FAR_PROTOCOL = 1;
 /** How often what was ended is looked for again, and how long in between, in milliseconds. */
 const LOOKS = 100;
 const REST_MS = 50;
@@ -49,11 +48,8 @@ export interface FarRoot {
  *
  * @throws a Node error if the folder cannot be written
  */
-export async function takeHost(
-  root: FarRoot,
-  tokens: readonly string[],
-): Promise<HostAnswer> {
-  const known = { version: VERSION, protocol: FAR_PROTOCOL };
+export async function takeHost(root: FarRoot, tokens: readonly string[]): Promise<HostAnswer> {
+  const known = { version: VERSION, protocol: WIRE_PROTOCOL };
   const newest = epochOf(root);
   if (newest > root.epoch)
     return { ...known, ended: 0, because: "a later daemon of the same root uses it" };
@@ -109,7 +105,7 @@ export async function runFarSide(
   const root: FarRoot = { folder, token, epoch: Number(epoch) };
   switch (mode) {
     case "hello":
-      process.stdout.write(answerLine({ version: VERSION, protocol: FAR_PROTOCOL, ended: 0 }));
+      process.stdout.write(answerLine({ version: VERSION, protocol: WIRE_PROTOCOL, ended: 0 }));
       break;
     case "take":
       process.stdout.write(answerLine(await takeHost(root, ends)));

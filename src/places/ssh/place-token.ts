@@ -17,7 +17,9 @@ const FILE = "far-id";
  * @throws a Node error if it can be neither read nor made
  */
 export function placeToken(folder: string, name: string): string {
-  const hash = createHash("sha256").update(`${rootId(folder)}\n${name}`).digest("hex");
+  const hash = createHash("sha256")
+    .update(`${rootId(folder)}\n${name}`)
+    .digest("hex");
   return `orchd-far-${hash.slice(0, 16)}`;
 }
 

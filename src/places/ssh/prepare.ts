@@ -121,14 +121,9 @@ function packed({ files }: FarPackage): Buffer {
   return gzipSync(Buffer.concat([head, ...files.map(({ bytes }) => bytes)]));
 }
 
-function machineIn(
-  connection: SshConnection,
-  settings: SshPlaceSettings,
-  said: FarAnswer,
-): Looked {
+function machineIn(connection: SshConnection, settings: SshPlaceSettings, said: FarAnswer): Looked {
   const answer = answerIn(said.stdout);
-  if (answer === undefined)
-    return { ok: false, because: failure(connection, settings, said) };
+  if (answer === undefined) return { ok: false, because: failure(connection, settings, said) };
   const { node, platform, folder, state } = answer;
   const because = unfit(settings, answer);
   if (because !== undefined || folder === undefined || state === undefined)
@@ -148,8 +143,7 @@ function unfit(
       `the Node on ${name} is ${node}, and orchd needs ${OLDEST.join(".")} or newer: install one ` +
       "there, and name it under node if it is not the first on the PATH"
     );
-  if (!platform.startsWith("linux/"))
-    return `${name} is ${platform}, and steps run on Linux alone`;
+  if (!platform.startsWith("linux/")) return `${name} is ${platform}, and steps run on Linux alone`;
   switch (code) {
     case "ENOSPC":
     case "EDQUOT":
@@ -179,7 +173,8 @@ function failure(
       `there is no ${node} on ${name}: install Node ${OLDEST.join(".")} or newer there, or give ` +
       "its path under node (what a login shell adds to PATH does not count)"
     );
-  if (status === 126) return `${node} cannot be run on ${name}: ${lastLine(stderr) ?? "status 126"}`;
+  if (status === 126)
+    return `${node} cannot be run on ${name}: ${lastLine(stderr) ?? "status 126"}`;
   const said = lastLine(stderr) ?? lastLine(stdout);
   return `${name} gave no answer${said === undefined ? "" : `: ${said}`}`;
 }

@@ -159,7 +159,8 @@ export class SshPlace implements FarPlace {
       version: farPackage().version,
       protocol: WIRE_PROTOCOL,
     };
-    const hosts = [defined({ host, labels, threads, ...known, because })];
+    // The place's labels are its one machine's.
+    const hosts = [defined({ host, labels: [], threads, ...known, because })];
     return defined({ place: name, engine: "ssh", labels, hosts, because });
   }
 
@@ -275,7 +276,8 @@ export class SshPlace implements FarPlace {
     this.#machine = machine;
     if (machine.state !== "whole")
       return this.#lookLater(
-        `orchd of this release is not on ${hostText(settings)}: run \`orchd place prepare ${name}\``,
+        `orchd of this release is not on ${hostText(settings)}: ` +
+          `run \`orchd place prepare ${name}\``,
       );
     const taken = await this.#take(machine, this.#isTaken ? [] : [this.#token]);
     if (!taken.ok) return this.#lookLater(taken.because);
@@ -338,7 +340,9 @@ export class SshPlace implements FarPlace {
     return ["ssh", ...this.#connection.words(command)];
   }
 
-  #launch(...[settings, number, alone, listener]: Parameters<LaunchRunner>): ReturnType<LaunchRunner> {
+  #launch(
+    ...[settings, number, alone, listener]: Parameters<LaunchRunner>
+  ): ReturnType<LaunchRunner> {
     return this.#launchStream(settings, number, alone, {
       ...listener,
       exit: (exit) => {
@@ -355,7 +359,8 @@ export class SshPlace implements FarPlace {
     // A client that has ended may be the first sign that the link is dead.
     while (!this.#closed && clock.monotonic() < until) {
       await new Promise<void>((resolve) => void clock.after(SURE_REST_MS, resolve));
-      if (this.#readiness.ready && (await this.#take(this.#readiness.machine, [own])).ok) return true;
+      if (this.#readiness.ready && (await this.#take(this.#readiness.machine, [own])).ok)
+        return true;
     }
     return false;
   }

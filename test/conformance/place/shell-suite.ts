@@ -40,7 +40,7 @@ interface Heard {
 export function describeShells(
   name: string,
   { lane, signalsAll, signalIsStatus, files = true }: Declared,
-  open: () => ShellPlaceUnderTest,
+  open: () => ShellPlaceUnderTest | Promise<ShellPlaceUnderTest>,
 ): void {
   const output = files ? "$ORCHD_OUTPUT" : "/dev/null";
   const written = <T>(value: T): T | null => (files ? value : null);
@@ -98,7 +98,7 @@ export function describeShells(
         'echo "$ORCHD_PARAM_word $ORCHD_INPUT_n"; cat "$ORCHD_PARAMS"; echo\n' +
         'head -c 6 "$ORCHD_INPUTS"\n' +
         'echo; cat "$ORCHD_INPUT_long" | wc -c; echo "[1,null]" > "$ORCHD_OUTPUT"';
-      const heard = await run(open(), text, {
+      const heard = await run(await open(), text, {
         params: { word: "hello" },
         inputs: { n: 7, long: "x".repeat(100_000) },
       });
@@ -113,7 +113,7 @@ export function describeShells(
     });
 
     it("fail with their status and last words; a result that is no JSON is refused", async () => {
-      expect((await run(open(), "echo gone wrong >&2; exit 3")).result).toMatchObject({
+      expect((await run(await open(), "echo gone wrong >&2; exit 3")).result).toMatchObject({
         ok: false,
         outcome: "failed",
         error: {
@@ -124,20 +124,20 @@ export function describeShells(
         },
       });
       if (!files) return;
-      expect((await run(open(), "echo '{' > $ORCHD_OUTPUT")).result).toMatchObject({
+      expect((await run(await open(), "echo '{' > $ORCHD_OUTPUT")).result).toMatchObject({
         ok: false,
         error: { code: "ORCHD_BAD_OUTPUT" },
       });
     });
 
     it("tell a signal from a status, as far as can be", async () => {
-      expect((await run(open(), "kill -9 $$")).result).toMatchObject({
+      expect((await run(await open(), "kill -9 $$")).result).toMatchObject({
         error: { code: "ORCHD_SIGNAL" },
       });
-      expect((await run(open(), "exit 137")).result).toMatchObject({
+      expect((await run(await open(), "exit 137")).result).toMatchObject({
         error: { code: signalIsStatus ? "ORCHD_SIGNAL" : "ORCHD_EXIT_STATUS", exitStatus: 137 },
       });
-      expect((await run(open(), "exit 125")).result).toMatchObject({
+      expect((await run(await open(), "exit 125")).result).toMatchObject({
         error: { code: "ORCHD_EXIT_STATUS", exitStatus: 125 },
       });
     });
@@ -145,7 +145,10 @@ export function describeShells(
     it("have all their lines in order, and no secret among them", async () => {
       const text =
         'i=0; while [ $i -lt 2000 ]; do echo "line $i $WORD"; i=$((i+1)); done; echo "$WORD" >&2';
-      const heard = await run(open(), text, { env: { WORD: "hush-hush" }, secrets: ["hush-hush"] });
+      const heard = await run(await open(), text, {
+        env: { WORD: "hush-hush" },
+        secrets: ["hush-hush"],
+      });
       const lines = said(heard);
       expect(lines).toHaveLength(2000);
       expect(lines.every((line, index) => line.startsWith(`line ${index} `))).toBe(true);
@@ -155,33 +158,35 @@ export function describeShells(
     it("get each variable as it is, whatever is in it", async () => {
       const env = { A: "two\nlines", B: "", C: ` '"$x\\ `, PATH: "/bin:/usr/bin" };
       const whole = `${env.A}|${env.B}|${env.C}|${env.PATH}`;
-      const heard = await run(open(), `printf '%s' "$A|$B|$C|$PATH" | wc -c`, { env });
+      const heard = await run(await open(), `printf '%s' "$A|$B|$C|$PATH" | wc -c`, { env });
       expect(Number(said(heard)[0])).toBe(whole.length);
     });
 
     it("are given the trace of their attempt, but where their own `env` has one", async () => {
       const trace = "5eed".repeat(16);
       const text = 'echo "$TRACEPARENT"';
-      expect(said(await run(open(), text, { trace }))).toEqual([attemptTraceparent(trace, 2)]);
+      expect(said(await run(await open(), text, { trace }))).toEqual([
+        attemptTraceparent(trace, 2),
+      ]);
       const own = { trace, env: { TRACEPARENT: "mine" } };
-      expect(said(await run(open(), text, own))).toEqual(["mine"]);
+      expect(said(await run(await open(), text, own))).toEqual(["mine"]);
     });
 
     it("keep 8 MiB of their output, and go on", async () => {
       const text = `yes 0123456789 | head -c 30000000; echo '1' > ${output}`;
-      const heard = await run(open(), text);
+      const heard = await run(await open(), text);
       expect(heard.result).toEqual({ ok: true, value: written(1) });
       const last = said(heard, "orchd").at(-1);
       expect(last).toMatch(/^\[orchd: the output is longer than 8 MiB; \d+ bytes after that/);
     });
 
     it.runIf(files)("are given a text that is longer than an argument may be", async () => {
-      const heard = await run(open(), `# ${"x".repeat(150_000)}\necho whole`);
+      const heard = await run(await open(), `# ${"x".repeat(150_000)}\necho whole`);
       expect(said(heard)).toEqual(["whole"]);
     });
 
     it("end at their time limit", async () => {
-      const heard = await run(open(), "trap '' TERM; echo begun; sleep 60; sleep 60", {
+      const heard = await run(await open(), "trap '' TERM; echo begun; sleep 60; sleep 60", {
         timeoutMs: 400,
       });
       expect(heard.result).toMatchObject({
@@ -192,7 +197,7 @@ export function describeShells(
     });
 
     it("hear a graceful stop, and have their result if they end well", async () => {
-      const subject = open();
+      const subject = await open();
       const wait = signalsAll ? "sleep 60" : "sleep 60 & wait";
       const text = `trap 'echo heard; echo 5 > ${output}; exit 0' TERM; echo begun; ${wait}`;
       const task = begin(subject, "suite@1#2", text);
@@ -202,7 +207,7 @@ export function describeShells(
     });
 
     it("are ended by force, and leave the others alone", async () => {
-      const subject = open();
+      const subject = await open();
       const deaf = begin(subject, "suite@1#2", "trap '' TERM; echo begun; sleep 60; sleep 60");
       const other = begin(subject, "suite@1#3", `echo begun; sleep 3; echo '2' > ${output}`);
       await Promise.all([deaf.begun, other.begun]);
@@ -219,12 +224,12 @@ export function describeShells(
       const body = "head -c 100000 /dev/zero | tr '\\0' x";
       const text = `{ printf '"'; ${body}; printf '"'; } > $ORCHD_OUTPUT`;
       const artifacts = mkdtempSync(join(tmpdir(), "orchd-artifacts-"));
-      const { result } = await run(open(), text, { artifacts });
+      const { result } = await run(await open(), text, { artifacts });
       expect(result).toMatchObject({ ok: true, staged: { files: [expect.anything()] } });
     });
 
     it("are refused under an id that is in use, and take room while they run", async () => {
-      const subject = open();
+      const subject = await open();
       const before = subject.place.capacity()[lane]!;
       const task = begin(subject, "suite@1#2", "echo begun; sleep 60");
       await task.begun;

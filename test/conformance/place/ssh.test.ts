@@ -22,7 +22,11 @@ describe.skipIf(SKIP_NAMESPACES)("another machine", () => {
     };
   });
 
-  describeShells("over SSH", { lane: "shell", signalsAll: true, signalIsStatus: false }, async () => ({
-    place: (await SshRig.open({ far })).place,
-  }));
+  describeShells(
+    "over SSH",
+    { lane: "shell", signalsAll: true, signalIsStatus: false },
+    async () => ({
+      place: (await SshRig.open({ far })).place,
+    }),
+  );
 });

@@ -138,9 +138,12 @@ function start(
 }
 
 /** Holds a place to all of it. */
-export function describePlace(name: string, open: () => PlaceUnderTest): void {
+export function describePlace(
+  name: string,
+  open: () => PlaceUnderTest | Promise<PlaceUnderTest>,
+): void {
   const opened = async (): Promise<PlaceUnderTest> => {
-    const subject = open();
+    const subject = await open();
     await subject.module("code", CODE);
     return subject;
   };

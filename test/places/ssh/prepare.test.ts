@@ -5,13 +5,13 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
 import type { SshPlaceSettings } from "../../../src/core/place-settings.ts";
 import { farPackage, type FarPackage } from "../../../src/places/ssh/far-package.ts";
-import { FAR_PROTOCOL } from "../../../src/places/ssh/far-side.ts";
+import { WIRE_PROTOCOL } from "../../../src/places/pool/wire.ts";
 import { prepareOnce, type Prepared } from "../../../src/places/ssh/prepare.ts";
 import { FarHost, makeKey, readyNamespaces, SKIP_NAMESPACES } from "../../support/sshd.ts";
 import { tempRoot } from "../../support/temp-root.ts";
 
 const prepare = (settings: SshPlaceSettings, given?: FarPackage): Promise<Prepared> =>
-  prepareOnce(systemClock, settings, FAR_PROTOCOL, given);
+  prepareOnce(systemClock, settings, WIRE_PROTOCOL, given);
 
 const because = async (settings: SshPlaceSettings, given?: FarPackage): Promise<string> => {
   const prepared = await prepare(settings, given);
@@ -56,7 +56,7 @@ describe.skipIf(SKIP_NAMESPACES)("a machine that is prepared", () => {
       },
       id,
       version,
-      protocol: FAR_PROTOCOL,
+      protocol: WIRE_PROTOCOL,
       did: "copied",
     });
     const runner = join(far.folder, id, "node_modules/orchd/dist/daemon/runner.js");
@@ -131,7 +131,9 @@ describe.skipIf(SKIP_NAMESPACES)("a machine that cannot be prepared says why", (
 
   it("where it cannot be reached", async () => {
     const far = await FarHost.start();
-    expect(await because(far.settings({ port: 1 }))).toMatch(/cannot be reached: Connection refused$/);
+    expect(await because(far.settings({ port: 1 }))).toMatch(
+      /cannot be reached: Connection refused$/,
+    );
     expect(await because(far.settings({ host: "no-such-host.invalid" }))).toMatch(
       /no-such-host.invalid cannot be reached: /,
     );
@@ -184,10 +186,10 @@ describe.skipIf(SKIP_NAMESPACES)("a machine that cannot be prepared says why", (
 
   it("where orchd there speaks another protocol", async () => {
     const far = await FarHost.start();
-    const answer = JSON.stringify({ version: "9.9.9", protocol: FAR_PROTOCOL + 1, ended: 0 });
+    const answer = JSON.stringify({ version: "9.9.9", protocol: WIRE_PROTOCOL + 1, ended: 0 });
     const other = changed("far-host.js", `console.log('orchd-answer ${answer}');`);
     expect(await because(far.settings(), other)).toMatch(
-      new RegExp(`^orchd 9.9.9 on .* speaks protocol ${FAR_PROTOCOL + 1}, and this daemon`),
+      new RegExp(`^orchd 9.9.9 on .* speaks protocol ${WIRE_PROTOCOL + 1}, and this daemon`),
     );
   });
 

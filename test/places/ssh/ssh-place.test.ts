@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
 import { farPackage } from "../../../src/places/ssh/far-package.ts";
-import { FAR_PROTOCOL } from "../../../src/places/ssh/far-side.ts";
+import { WIRE_PROTOCOL } from "../../../src/places/pool/wire.ts";
 import { prepareOnce } from "../../../src/places/ssh/prepare.ts";
 import { SshRig } from "../../support/ssh-rig.ts";
 import { FarHost, readyNamespaces, SKIP_NAMESPACES } from "../../support/sshd.ts";
@@ -43,12 +43,12 @@ describe.skipIf(SKIP_NAMESPACES)("a place over SSH", { timeout: 90_000 }, () => 
       hosts: [
         {
           host: far.host,
-          labels: ["far", "gpu"],
+          labels: [],
           threads: 2,
           node: process.versions.node,
           platform: `linux/${process.arch}`,
           version: farPackage().version,
-          protocol: FAR_PROTOCOL,
+          protocol: WIRE_PROTOCOL,
         },
       ],
     });
@@ -211,29 +211,35 @@ describe.skipIf(SKIP_NAMESPACES)("the next daemon of a place over SSH", { timeou
   });
 });
 
-describe.skipIf(SKIP_NAMESPACES)("a place over SSH that takes no steps", { timeout: 90_000 }, () => {
-  it("says what is missing, and notices that it is there", async () => {
-    const rig = await SshRig.open();
-    rmSync(join(rig.far.folder, farPackage().id), { recursive: true });
-    rig.reopen();
-    await until(() => rig.place.whyNot()?.includes("prepare") === true);
-    expect(rig.place.whyNot()).toMatch(
-      /^orchd of this release is not on root@.*: run `orchd place prepare far`$/,
-    );
-    expect(rig.place.room("shell", ["far"])).toBe(0);
-    expect(rig.place.report().hosts[0]).toMatchObject({ because: rig.place.whyNot() });
-    await prepareOnce(systemClock, rig.settings, FAR_PROTOCOL);
-    await rig.ready();
-    expect(rig.place.room("shell", ["far"])).toBe(2);
-  });
+describe.skipIf(SKIP_NAMESPACES)(
+  "a place over SSH that takes no steps",
+  { timeout: 90_000 },
+  () => {
+    it("says what is missing, and notices that it is there", async () => {
+      const rig = await SshRig.open();
+      rmSync(join(rig.far.folder, farPackage().id), { recursive: true });
+      rig.reopen();
+      await until(() => rig.place.whyNot()?.includes("prepare") === true);
+      expect(rig.place.whyNot()).toMatch(
+        /^orchd of this release is not on root@.*: run `orchd place prepare far`$/,
+      );
+      expect(rig.place.room("shell", ["far"])).toBe(0);
+      expect(rig.place.report().hosts[0]).toMatchObject({ because: rig.place.whyNot() });
+      await prepareOnce(systemClock, rig.settings, WIRE_PROTOCOL);
+      await rig.ready();
+      expect(rig.place.room("shell", ["far"])).toBe(2);
+    });
 
-  it("says that its runner does not start, and starts none over and over", async () => {
-    const rig = await SshRig.open();
-    rmSync(join(rig.far.folder, farPackage().id, "node_modules/orchd/dist/daemon/runner.js"));
-    const step = rig.shell("echo never");
-    const { death } = await step.ended;
-    expect(death).toMatchObject({ blameless: "unbegun" });
-    expect(rig.place.whyNot()).toMatch(/^the runner on .* ended with status 1.*Cannot find module/s);
-    await until(() => rig.place.whyNot()?.includes("prepare") === true);
-  });
-});
+    it("says that its runner does not start, and starts none over and over", async () => {
+      const rig = await SshRig.open();
+      rmSync(join(rig.far.folder, farPackage().id, "node_modules/orchd/dist/daemon/runner.js"));
+      const step = rig.shell("echo never");
+      const { death } = await step.ended;
+      expect(death).toMatchObject({ blameless: "unbegun" });
+      expect(rig.place.whyNot()).toMatch(
+        /^the runner on .* ended with status 1.*Cannot find module/s,
+      );
+      await until(() => rig.place.whyNot()?.includes("prepare") === true);
+    });
+  },
+);
