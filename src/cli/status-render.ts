@@ -5,7 +5,7 @@ import { DAY_MS } from "../core/time.ts";
 import { countText } from "../views/counted.ts";
 import { timeText } from "../views/moment.ts";
 import type { PipelineView } from "../views/pipeline-view.ts";
-import type { RunView, StepView } from "../views/run-view.ts";
+import type { Placement, RunView, StepView } from "../views/run-view.ts";
 import type { DaemonView, StatusView } from "../views/status-view.ts";
 import { runHead, statusMark, statusSpan } from "./render.ts";
 import { printTable, tableWidth } from "./table.ts";
@@ -190,18 +190,33 @@ export function printRun(terminal: Terminal, view: RunView, now: number): void {
     );
   if (view.steps.length === 0) return;
   terminal.line("");
+  const isFar = view.steps.some(({ placed }) => placed !== undefined);
   printTable(
     terminal,
-    ["", "STEP", "STATUS", "ATTEMPTS", "TOOK", "BECAUSE"],
+    ["", "STEP", "STATUS", "ATTEMPTS", "TOOK", ...(isFar ? ["WHERE"] : []), "BECAUSE"],
     view.steps.map((step) => [
       statusMark(step.status),
       step.step,
       statusSpan(step.status),
       String(step.attempts),
       betweenText(step.startedAt, step.finishedAt ?? (step.status === "running" ? now : null)),
+      ...(isFar ? [whereOf(step)] : []),
       reasonOf(step),
     ]),
   );
+  for (const { step, placements = [] } of view.steps)
+    for (const { attempt, ...placed } of placements)
+      terminal.line(span("dim", `  ${step}, attempt ${attempt}: ${placeText(placed)}`));
+}
+
+/** Where its last attempt runs or ran; `-`: in a process of this machine, or nowhere yet. */
+function whereOf({ placed }: StepView): string {
+  return placed === undefined ? "-" : placeText(placed);
+}
+
+/** `podman CONTAINER`, or `PLACE HOST`. */
+function placeText({ place, host, ref }: Omit<Placement, "attempt">): string {
+  return `${place} ${place === "podman" || place === "docker" ? ref : host}`;
 }
 
 /** What triggered a run, and its times. */

@@ -15,12 +15,19 @@
  * Rejected: lines in `daemon.jsonl`. Older readers take each line there for the begin or the end of
  * a daemon.
  */
-import { appendFile, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { appendFile, statSync } from "node:fs";
 import type { Clock, Timer } from "../clock.ts";
 import type { PlaceReport } from "../core/place-report.ts";
 import { iso } from "../core/time.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
+import {
+  endsWhole,
+  newestOfPlaces,
+  placesPath,
+  readPlaceLines,
+  type PlaceChanged,
+  type PlaceLine,
+} from "./place-lines.ts";
 
 /** How long after a line a place waits before its next, at least and at most, in milliseconds. */
 export const SHORTEST_GAP_MS = 2_000;
@@ -29,24 +36,6 @@ export const LONGEST_GAP_MS = 60_000;
 export const MOST_BYTES = 1_048_576;
 /** How much of its newest lines stays then, in characters, beside the last of each place. */
 const KEPT_CHARACTERS = 262_144;
-
-/** A place as the daemon of this epoch knew it. */
-export interface PlaceChanged extends PlaceReport {
-  readonly at: string;
-  readonly type: "place.changed";
-  readonly epoch: number;
-}
-
-/** A place that orchd.yaml has no more. */
-export interface PlaceRemoved {
-  readonly at: string;
-  readonly type: "place.removed";
-  readonly epoch: number;
-  readonly place: string;
-}
-
-/** One line. */
-export type PlaceLine = PlaceChanged | PlaceRemoved;
 
 /** What was last written of one place, and when it may be written again. */
 interface Written {
@@ -80,15 +69,15 @@ export class PlaceHistory {
 
   constructor(options: PlaceHistoryOptions) {
     this.#options = options;
-    this.#path = historyPath(options.orchdDir);
+    this.#path = placesPath(options.orchdDir);
     // What an earlier daemon said is not said again where it still holds.
-    for (const line of newestLines(readLines(this.#path)).values())
+    for (const line of newestOfPlaces(readPlaceLines(this.#path)).values())
       this.#written.set(line.place, {
         text: line.type === "place.removed" ? undefined : textOf(line),
         at: Number.NEGATIVE_INFINITY,
         gapMs: 0,
       });
-    this.#torn = !isWhole(this.#path);
+    this.#torn = !endsWhole(this.#path);
   }
 
   /** The reports may have changed. What changed is written, now or a little later. */
@@ -169,7 +158,7 @@ export class PlaceHistory {
   async #shorten(): Promise<void> {
     try {
       if (statSync(this.#path).size <= MOST_BYTES) return;
-      await writeFileAtomically(this.#path, shortened(readLines(this.#path)), { mode: 0o640 });
+      await writeFileAtomically(this.#path, shortened(readPlaceLines(this.#path)), { mode: 0o640 });
     } catch {
       // It stays long until the next line.
     }
@@ -177,17 +166,6 @@ export class PlaceHistory {
 }
 
 const NEVER: Written = { text: undefined, at: Number.NEGATIVE_INFINITY, gapMs: SHORTEST_GAP_MS };
-
-/** The newest report of each place, by its name; none where no daemon wrote any. */
-export function readPlaces(orchdDir: string): readonly PlaceChanged[] {
-  return [...newestLines(readLines(historyPath(orchdDir))).values()].filter(
-    (line) => line.type === "place.changed",
-  );
-}
-
-function historyPath(orchdDir: string): string {
-  return join(orchdDir, "places.jsonl");
-}
 
 /** A report without the time and the daemon of its line. */
 function textOf({ at: _at, type: _type, epoch: _epoch, ...report }: PlaceChanged): string {
@@ -207,12 +185,8 @@ function shortened(lines: readonly PlaceLine[]): string {
   }
   const newest = lines.slice(from);
   const named = new Set(newest.map(({ place }) => place));
-  const older = [...newestLines(lines.slice(0, from)).values()];
+  const older = [...newestOfPlaces(lines.slice(0, from)).values()];
   return textOfLines([...older.filter(({ place }) => !named.has(place)), ...newest]);
-}
-
-function newestLines(lines: readonly PlaceLine[]): Map<string, PlaceLine> {
-  return new Map(lines.map((line) => [line.place, line]));
 }
 
 /** @returns whether it was */
@@ -220,41 +194,4 @@ function appended(path: string, text: string): Promise<boolean> {
   return new Promise((resolve) =>
     appendFile(path, text, { mode: 0o640 }, (error) => resolve(error === null)),
   );
-}
-
-/** Whether a file ends in a line's end, or is empty, or is not there. */
-function isWhole(path: string): boolean {
-  try {
-    const text = readFileSync(path, "utf8");
-    return text === "" || text.endsWith("\n");
-  } catch {
-    return true;
-  }
-}
-
-/** The lines that can be read, oldest first. One of another type is passed over. */
-function readLines(path: string): PlaceLine[] {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch {
-    return [];
-  }
-  return text.split("\n").flatMap((line) => {
-    try {
-      const value: unknown = JSON.parse(line);
-      return isPlaceLine(value) ? [value] : [];
-    } catch {
-      return [];
-    }
-  });
-}
-
-function isPlaceLine(value: unknown): value is PlaceLine {
-  if (typeof value !== "object" || value === null) return false;
-  const { type, place, at, labels, hosts, engine } = value as Record<string, unknown>;
-  if (typeof place !== "string" || typeof at !== "string") return false;
-  if (type === "place.removed") return true;
-  const isListed = Array.isArray(labels) && Array.isArray(hosts) && typeof engine === "string";
-  return type === "place.changed" && isListed;
 }

@@ -7,7 +7,7 @@ import type { RunState } from "../core/run-state.ts";
 import { iso } from "../core/time.ts";
 import { readDaemonPast } from "../ledger/daemon-history.ts";
 import { readDaemon } from "../ledger/daemon-info.ts";
-import { readPlaces, type PlaceChanged } from "../ledger/place-history.ts";
+import { readPlaces, type PlaceChanged } from "../ledger/place-lines.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { readPipeline } from "./pipeline-reading.ts";
 import type { PlaceHostView, PlacesView, PlaceView, WaitingSteps } from "./places.ts";

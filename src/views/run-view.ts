@@ -6,6 +6,7 @@ import type { PlacedAt, StepState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { NoView } from "./no-view.ts";
+import { placeWaits } from "./place-waits.ts";
 import { PresentRuns } from "./present-runs.ts";
 import { readRun, type RunReading } from "./run-reading.ts";
 
@@ -36,7 +37,14 @@ export interface StepView {
   readonly finishedAt: string | null;
   /** Where its last attempt runs or ran. Absent: in a process of the daemon's machine. */
   readonly placed?: PlacedAt;
+  /** Where each attempt ran; absent where the last one alone had a place, or none. */
+  readonly placements?: readonly Placement[];
   readonly error?: StepError;
+}
+
+/** Where one attempt runs or ran. */
+export interface Placement extends PlacedAt {
+  readonly attempt: number;
 }
 
 /** The view of a run that was read. */
@@ -68,14 +76,25 @@ export function viewRunNow(
 
 /** The view of a run that was read just now. */
 export function viewNow(store: RunStore, reading: RunReading): RunView {
-  const view = viewRun(reading);
+  const view = withWaits(viewRun(reading), placeWaits(store, reading.state));
   const { run, phase, stop } = reading.state;
   return phase !== "queued" || stop !== undefined
     ? view
     : { ...view, because: `it waits: ${new PresentRuns(store).waitsFor(run)}` };
 }
 
+/** A step that waits for a place says so. */
+function withWaits(view: RunView, waits: ReadonlyMap<string, string>): RunView {
+  if (waits.size === 0) return view;
+  const steps = view.steps.map((step) => {
+    const because = waits.get(step.step);
+    return because === undefined ? step : { ...step, because };
+  });
+  return { ...view, steps };
+}
+
 function viewStep(step: string, state: StepState): StepView {
+  const placed = state.attempts.at(-1)?.placed;
   return {
     step,
     status: state.status,
@@ -83,6 +102,13 @@ function viewStep(step: string, state: StepState): StepView {
     because: state.because ?? null,
     startedAt: state.startedAt ?? null,
     finishedAt: state.finishedAt ?? null,
-    ...defined({ placed: state.attempts.at(-1)?.placed, error: state.error }),
+    ...defined({ placed, placements: placementsOf(state), error: state.error }),
   };
+}
+
+function placementsOf({ attempts }: StepState): readonly Placement[] | undefined {
+  const placed = attempts.flatMap((one) =>
+    one.placed === undefined ? [] : [{ attempt: one.attempt, ...one.placed }],
+  );
+  return placed.length < 2 ? undefined : placed;
 }

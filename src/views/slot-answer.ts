@@ -8,6 +8,8 @@ import { daemonRuns } from "../ledger/ask.ts";
 import { endBefore } from "../ledger/daemon-history.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { unlessDamaged, type NoView } from "./no-view.ts";
+import { placeWaits } from "./place-waits.ts";
+import { stateOfRun } from "./run-reading.ts";
 import { slotDecisions } from "./slot-decisions.ts";
 import type { SlotOutcome } from "./slot-outcome.ts";
 import { undecidedSlot } from "./undecided-slot.ts";
@@ -100,6 +102,18 @@ function downSince(because: string, store: RunStore): string {
 
 function runText({ run, status }: SlotOutcome, store: RunStore): string {
   if (run === null) return "";
+  if (status === "running") return `${run}, which is running${waitsText(run, store)}`;
   if (status !== null) return `${run}, which is ${status}`;
   return store.exists(run) ? run : `${run}, whose ledger retention has removed`;
+}
+
+/** The first step that waits for a place, and how many more do. */
+function waitsText(run: string, store: RunStore): string {
+  const state = stateOfRun(store, run);
+  const waits = state === undefined ? [] : [...placeWaits(store, state)];
+  const [first] = waits;
+  if (first === undefined) return "";
+  const [step, because] = first;
+  const more = waits.length - 1;
+  return `; its step ${step} has not begun: ${because}${more > 0 ? ` (and ${more} more)` : ""}`;
 }

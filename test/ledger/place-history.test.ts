@@ -15,9 +15,9 @@ import {
   LONGEST_GAP_MS,
   MOST_BYTES,
   PlaceHistory,
-  readPlaces,
   SHORTEST_GAP_MS,
 } from "../../src/ledger/place-history.ts";
+import { readPlaces } from "../../src/ledger/place-lines.ts";
 import { daemonsSeen } from "../../src/ledger/daemon-history.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";

@@ -78,6 +78,7 @@ describe("each answer of a root", () => {
     "/diff": [`?a=${run}&b=${idOf("etl", 3)}`],
     "/requests": ["", "?limit=1"],
     "/alerts": [""],
+    "/places": [""],
     "/requests/{id}": ["q1"],
     "/schema/{what}": ["pipeline", "ledger", "request", "settings"],
     "/search": ["?q=etl"],

@@ -1,119 +1,23 @@
 /** Where steps run and what waits for a place, by ledgers written by hand. */
-import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, it } from "vitest";
 import { whyUnserved, type PlaceReport } from "../../src/core/place-report.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import type { PlacesView } from "../../src/views/places.ts";
 import { readPlacesView } from "../../src/views/places-reading.ts";
 import { orchd } from "../support/daemon.ts";
-import { header, loaded, writePipeline, writeRun, type HandEvent } from "../support/hand-ledger.ts";
+import {
+  farmReport as farm,
+  localReport as local,
+  PLACES_AT as AT,
+  PLACES_NOW as NOW,
+  PLACES_RUN as RUN,
+  rootWithPlaces,
+  silentReport as gpu1,
+} from "../support/made-up-places.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
-const NOW = Date.parse("2026-11-23T03:00:00.000Z");
-const AT = "2026-11-23T02:00:00.000Z";
-
-const local: PlaceReport = {
-  place: "local",
-  engine: "local",
-  labels: ["local"],
-  hosts: [{ host: "here", labels: [], threads: 8, node: "20.20.0", platform: "linux/x64" }],
-};
-const farm: PlaceReport = {
-  place: "farm",
-  engine: "nats",
-  engineVersion: "2.9.10",
-  labels: ["farm"],
-  hosts: [
-    { host: "w1", labels: ["gpu"], threads: 4, node: "22.1.0", version: "0.9.0", protocol: 1 },
-    { host: "w2", labels: ["linux"], threads: 2, because: "it speaks protocol 2, not 1" },
-  ],
-};
-const gpu1: PlaceReport = {
-  place: "gpu1",
-  engine: "ssh",
-  labels: ["gpu1", "big"],
-  hosts: [],
-  because: "gpu1.lan does not answer: No route to host",
-};
-
-const RUN = "p@20261123T020000Z";
-const started = (step: string, more: object = {}): HandEvent => ({
-  type: "step.started",
-  step,
-  attempt: 1,
-  because: "it needs nothing",
-  ...more,
-});
-const placed = (step: string, place: string, host: string): HandEvent => ({
-  type: "step.placed",
-  step,
-  attempt: 1,
-  place,
-  host,
-  ref: "thread",
-});
-
-/** A header whose steps want these labels; none: they want none. */
-function wanting(run: string, on: Readonly<Record<string, readonly string[]>>): HandEvent {
-  const made = header(run, Object.fromEntries(Object.keys(on).map((id) => [id, []])));
-  const snapshot = made["snapshot"] as { readonly steps: readonly { readonly id: string }[] };
-  const steps = snapshot.steps.map((step) =>
-    on[step.id]!.length === 0 ? step : { ...step, on: on[step.id] },
-  );
-  return { ...made, snapshot: { ...snapshot, steps } };
-}
-
-function rooted(): { readonly root: string; readonly runs: string } {
-  const { root, runs } = tempRoot();
-  const orchdDir = join(runs, ".orchd");
-  mkdirSync(orchdDir, { recursive: true });
-  const lines = [local, farm, gpu1].map((report) =>
-    JSON.stringify({ at: AT, type: "place.changed", epoch: 1, ...report }),
-  );
-  writeFileSync(join(orchdDir, "places.jsonl"), `${lines.join("\n")}\n`);
-  const began = { at: AT, type: "daemon.began", pid: 1, epoch: 1, version: "1.0.0" };
-  writeFileSync(join(orchdDir, "daemon.jsonl"), `${JSON.stringify(began)}\n`);
-  utimesSync(join(orchdDir, "daemon.jsonl"), NOW / 1_000 - 600, NOW / 1_000 - 600);
-  const queued = "p@20261123T020500Z";
-  const ended = "p@20261123T015000Z";
-  writePipeline(runs, "p", [
-    loaded("* * * * *"),
-    { type: "slot.fired", slot: "2026-11-23T01:50:00.000Z", run: ended },
-    { type: "run.started", run: ended },
-    { type: "run.finished", run: ended, status: "completed", durationMs: 1 },
-    { type: "slot.fired", slot: AT, run: RUN },
-    { type: "run.started", run: RUN },
-    { type: "slot.fired", slot: "2026-11-23T02:05:00.000Z", run: queued },
-    { type: "run.queued", run: queued, because: "x" },
-  ]);
-  writeRun(runs, RUN, [
-    wanting(RUN, {
-      here: [],
-      contained: [],
-      far: ["farm"],
-      going: ["gpu"],
-      big: ["big"],
-      big2: ["big"],
-      none: ["arm", "gpu"],
-      other: [],
-    }),
-    { type: "run.started", because: "the slot is due" },
-    started("here"),
-    started("contained"),
-    placed("contained", "podman", "here"),
-    started("far"),
-    placed("far", "farm", "w1"),
-    started("going"),
-    started("other", { elsewhere: true }),
-  ]);
-  // A run that waits for its turn makes no step wait for a place.
-  writeRun(runs, queued, [wanting(queued, { a: ["gpu"] }), { type: "run.queued", because: "x" }]);
-  return { root, runs };
-}
-
 it("says what runs where, why a place takes no work, and what waits for which labels", () => {
-  const { runs } = rooted();
+  const { runs } = rootWithPlaces();
   const view = readPlacesView(new RunStore(runs), NOW);
   expect(view).toMatchObject({
     at: "2026-11-23T03:00:00.000Z",
@@ -166,7 +70,7 @@ it("says what runs where, why a place takes no work, and what waits for which la
 });
 
 it("`orchd places` prints it, with the daemon down", async () => {
-  const { root } = rooted();
+  const { root } = rootWithPlaces();
   const { status, stdout } = await orchd(root, "places");
   expect(status).toBe(0);
   expect(stdout).toContain("daemon down");
@@ -200,4 +104,25 @@ it.each<[labels: readonly string[], reports: readonly PlaceReport[], because: st
   [["gpu"], [{ ...farm, because: "the broker does not answer" }], "the broker does not answer"],
 ])("why steps that want %j wait: %#", (labels, reports, because) => {
   expect(whyUnserved(labels, reports)).toBe(because);
+});
+
+it("`orchd status RUN` says where each step runs, and what one waits for", async () => {
+  const { root } = rootWithPlaces();
+  const { stdout } = await orchd(root, "status", RUN);
+  expect(stdout).toMatch(/STEP +STATUS +ATTEMPTS +TOOK +WHERE +BECAUSE/);
+  expect(stdout).toMatch(/here +running +1 +\d+d \S+ +- +it needs nothing/);
+  expect(stdout).toMatch(/contained +running +1 +\d+d \S+ +podman box-7 +it needs/);
+  expect(stdout).toMatch(/far +running +2 +\d+d \S+ +farm w1 +Error: it was not the day/);
+  expect(stdout).toMatch(/big +initializing +0 .*it waits: gpu1\.lan does not answer/);
+  expect(stdout).toContain("  far, attempt 1: farm w2");
+  expect(stdout).toContain("  far, attempt 2: farm w1");
+});
+
+it("`orchd why` says what a step of a running run waits for", async () => {
+  const { root } = rootWithPlaces();
+  const { stdout } = await orchd(root, "why", "p", AT);
+  expect(stdout).toContain(
+    `${RUN}, which is running; its step big has not begun: it waits: gpu1.lan does not answer: ` +
+      "No route to host (and 2 more)",
+  );
 });

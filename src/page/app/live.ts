@@ -18,7 +18,7 @@ export interface Scope {
   readonly run?: string;
   /** Only what the daemon itself records: no line of a pipeline or a run. */
   readonly none?: true;
-  /** Also that notify.jsonl has changed, which is a line without a text. */
+  /** Also that notify.jsonl or places.jsonl has changed, which is a line without a text. */
   readonly alerts?: true;
 }
 

@@ -16,7 +16,15 @@ interface Route {
   readonly target: string;
 }
 
-export const SECTIONS = ["Overview", "Slots", "Runs", "Backfill", "Requests", "Alerts"] as const;
+export const SECTIONS = [
+  "Overview",
+  "Slots",
+  "Runs",
+  "Backfill",
+  "Requests",
+  "Places",
+  "Alerts",
+] as const;
 export type Section = (typeof SECTIONS)[number];
 
 /** The path of a section's own page. */
@@ -58,6 +66,8 @@ export function routeOf(path: string): Route | undefined {
       return route("Backfill", first, async () => (await import("./pages/backfill.tsx")).Backfill);
     case "requests":
       return route("Requests", first, async () => (await import("./pages/requests.tsx")).Requests);
+    case "places":
+      return route("Places", first, async () => (await import("./pages/places.tsx")).Places);
     case "alerts":
       return route("Alerts", first, async () => (await import("./pages/alerts.tsx")).Alerts);
     default:

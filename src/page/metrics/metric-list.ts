@@ -83,6 +83,18 @@ export const METRICS = {
     labels: [],
     help: "Slots that are due and have no decision yet; counted up to 1,000.",
   },
+  placeUp: {
+    name: "orchd_place_up",
+    type: "gauge",
+    labels: ["place"],
+    help: "1 while the place takes work, else 0. No series before it was first used or named.",
+  },
+  placeHosts: {
+    name: "orchd_place_hosts",
+    type: "gauge",
+    labels: ["place"],
+    help: "Machines of the place that take work.",
+  },
   valid: {
     name: "orchd_pipeline_valid",
     type: "gauge",

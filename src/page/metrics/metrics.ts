@@ -8,6 +8,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { PIPELINE_NAME } from "../../core/run-id.ts";
 import type { Tally } from "../../core/tally.ts";
 import { readDaemon, type DaemonInfo } from "../../ledger/daemon-info.ts";
+import { readPlaces, type PlaceChanged } from "../../ledger/place-lines.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { readSetAside } from "../../ledger/set-aside-file.ts";
 import { VERSION } from "../../version.ts";
@@ -24,6 +25,8 @@ const MOST_PIPELINES = 500;
 const OTHER = "_other";
 /** How many requests are looked at for the oldest one, besides the one with the first id. */
 const MOST_REQUESTS = 1_000;
+/** How many places have series of their own. */
+const MOST_PLACES = 100;
 /** The most slots that are counted as undecided. */
 const MOST_UNDECIDED = 1_000;
 /** How many pipelines are read in one turn of the event loop. */
@@ -93,6 +96,7 @@ export class Metrics {
     const all = read.map(([, numbers]) => numbers);
     addDaemon(root, daemon);
     addNotifications(root, this.#notifications.read());
+    addPlaces(root, daemon === null ? [] : readPlaces(orchdDir));
     root.add("undecided", {}, sum(all, "undecided"));
     root.add("ledgerBytes", {}, sum(all, "bytes"));
     root.add("oldestRequest", {}, seconds(oldestRequest(requests, now)));
@@ -124,6 +128,15 @@ export class Metrics {
     if (pipeline === undefined)
       this.#pipelines.set(name, (pipeline = new PipelineMetrics(this.#store, name)));
     return pipeline;
+  }
+}
+
+/** Places that this daemon told of: without one, nobody knows how they are. */
+function addPlaces(out: Samples, places: readonly PlaceChanged[]): void {
+  for (const { place, because, hosts } of places.slice(0, MOST_PLACES)) {
+    const able = because === undefined ? hosts.filter((host) => host.because === undefined) : [];
+    out.add("placeUp", { place }, able.length > 0 ? 1 : 0);
+    out.add("placeHosts", { place }, able.length);
   }
 }
 

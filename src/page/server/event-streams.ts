@@ -7,14 +7,15 @@
  * long is dropped: with the id of its last event it goes on where it was. There is one feed hub for
  * all, and it is opened with the first stream.
  *
- * A stream with short ids is also told, by an event `notify`, that notify.jsonl has changed: the
- * app then reads its alerts again.
+ * A stream with short ids is also told, by an event `notify`, that notify.jsonl or places.jsonl has
+ * changed: the app then reads its alerts and its places again.
  */
 import type { ServerResponse } from "node:http";
 import { FeedHub } from "../../feed/feed-hub.ts";
 import type { Feed } from "../../feed/feed-line.ts";
+import { placesPath } from "../../ledger/place-lines.ts";
 import type { RunStore } from "../../ledger/run-store.ts";
-import { NotifyWatch } from "./notify-watch.ts";
+import { FileWatch } from "./file-watch.ts";
 import { refusal } from "./problem.ts";
 
 /** The most streams at once. */
@@ -45,14 +46,15 @@ export class EventStreams {
   readonly #store: RunStore;
   readonly #most: number;
   readonly #open = new Set<Stream>();
-  readonly #notify: NotifyWatch;
+  readonly #files: FileWatch;
   #hub: FeedHub | undefined;
   #pings: NodeJS.Timeout | undefined;
 
   constructor(store: RunStore, most = MOST_STREAMS) {
     this.#store = store;
     this.#most = most;
-    this.#notify = new NotifyWatch(store.notifyLedger, () => this.#tellOfNotify());
+    const paths = [store.notifyLedger, placesPath(store.orchdDir)];
+    this.#files = new FileWatch(paths, () => this.#tellOfFiles());
   }
 
   /** How many are open. */
@@ -78,12 +80,12 @@ export class EventStreams {
       );
     const stream = { outgoing, short: query.short, feed: this.#subscribe(query) };
     this.#open.add(stream);
-    this.#lookAtNotify();
+    this.#lookAtFiles();
     this.#pings ??= setInterval(() => this.#ping(), PING_MS).unref();
     const leave = (): void => {
       stream.feed.close();
       this.#open.delete(stream);
-      this.#lookAtNotify();
+      this.#lookAtFiles();
     };
     outgoing.on("close", leave).on("error", leave);
     outgoing.writeHead(200, {
@@ -103,7 +105,7 @@ export class EventStreams {
   close(): void {
     clearInterval(this.#pings);
     this.#pings = undefined;
-    this.#notify.on = false;
+    this.#files.on = false;
     for (const { outgoing, feed } of this.#open) {
       feed.close();
       outgoing.end();
@@ -139,12 +141,12 @@ export class EventStreams {
     }
   }
 
-  #lookAtNotify(): void {
-    this.#notify.on = [...this.#open].some(({ short }) => short);
+  #lookAtFiles(): void {
+    this.#files.on = [...this.#open].some(({ short }) => short);
   }
 
   /** An event with a name and without an id: no client resumes at it, and most do not see it. */
-  #tellOfNotify(): void {
+  #tellOfFiles(): void {
     for (const { outgoing, short } of this.#open)
       if (short && !outgoing.writableNeedDrain)
         outgoing.write("event: notify\ndata: notify.jsonl\n\n");

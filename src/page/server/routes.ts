@@ -12,6 +12,7 @@ import { knownPipeline } from "../../views/known-pipeline.ts";
 import { priceByLedgers } from "../../views/ledger-price.ts";
 import { newestSlot } from "../../views/near-slots.ts";
 import { readPipelineFile } from "../../views/pipeline-file.ts";
+import { readPlacesView } from "../../views/places-reading.ts";
 import { readPipelinePage } from "../../views/pipeline-page-reading.ts";
 import { readOverview, readStrips } from "../../views/overview-reading.ts";
 import { plannedByLedger } from "../../views/planned.ts";
@@ -28,6 +29,7 @@ import { slotDecisions } from "../../views/slot-decisions.ts";
 import { readSlotGrid } from "../../views/slot-grid-reading.ts";
 import { readStatus } from "../../views/status-view.ts";
 import { alertsShape } from "./alert-shapes.ts";
+import { placesShape } from "./place-shapes.ts";
 import { findRunNear, readRunNear } from "./near-run.ts";
 import { refusal, shown } from "./problem.ts";
 import { count, moment, Raw, route, text, timeOf, type PageSource, type Route } from "./route.ts";
@@ -411,6 +413,16 @@ const alerts = route({
   },
 });
 
+const places = route({
+  path: "/places",
+  id: "getPlaces",
+  summary: "Where steps run, why a place takes no work, and what waits: `orchd places --json`",
+  params: z.strictObject({}),
+  answer: placesShape,
+  isShared: true,
+  read: ({ store, now }) => readPlacesView(store, now()),
+});
+
 /** All of them. A path that stands for another one's begin comes after it. */
 export const ROUTES: readonly Route[] = [
   status,
@@ -433,5 +445,6 @@ export const ROUTES: readonly Route[] = [
   requests,
   oneRequest,
   alerts,
+  places,
   schema,
 ];

@@ -31,7 +31,7 @@ const lastRun = z.strictObject({
   because: because.optional(),
 });
 
-const daemon = z
+export const daemon = z
   .strictObject({ pid: z.int(), since: time, version: z.string(), tz: z.string() })
   .meta({ description: "the daemon that is up" });
 
@@ -328,6 +328,9 @@ export const searchShape = z
   })
   .meta({ id: "Search" });
 
+const placedMembers = { place: z.string(), host: z.string(), ref: z.string() };
+const placed = z.strictObject(placedMembers);
+
 /** One run. */
 export const runPageShape = z
   .strictObject({
@@ -350,8 +353,11 @@ export const runPageShape = z
             status: z.string(),
             because: orNull(because),
             endedBecause: orNull(because),
+            placed: placed.optional(),
           }),
         ),
+        placed: placed.optional().meta({ description: "where its last attempt runs or ran" }),
+        placements: z.array(z.strictObject({ attempt: z.int(), ...placedMembers })).optional(),
         source: orNull(z.strictObject({ run: z.string(), step: z.string() })),
         inputs: values,
         outputs: any,

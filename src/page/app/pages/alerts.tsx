@@ -6,6 +6,7 @@ import type { AlertsView, ChannelView, FiringAlert, MessageView } from "../../..
 import { now } from "../clock.ts";
 import { mayOperate } from "../here.ts";
 import { hrefOf } from "../location.ts";
+import { DataTable } from "../data-table.tsx";
 import { Status } from "../marks.tsx";
 import { endSilenceIntent, silenceIntent } from "../pipeline-requests.tsx";
 import { ProblemBox, Waiting } from "../problem-box.tsx";
@@ -116,7 +117,7 @@ function Firing({
   const heads = ["Kind", "About", "Since", "Times", "Told", "Because"];
   return (
     <Card title="Firing" none="Nothing fires." length={firing.length} count={count}>
-      <Table label="What fires, newest first" heads={mayOperate.value ? [...heads, ""] : heads}>
+      <DataTable label="What fires, newest first" heads={mayOperate.value ? [...heads, ""] : heads}>
         {firing.map((one) => (
           <tr
             key={`${one.kind} ${one.pipeline} ${one.since} ${one.because}`}
@@ -141,7 +142,7 @@ function Firing({
             )}
           </tr>
         ))}
-      </Table>
+      </DataTable>
     </Card>
   );
 }
@@ -166,7 +167,7 @@ function Messages({
   const heads = ["Channel", "What", "About", "Due", "Tries", last, hasFault ? "Fault" : "Because"];
   return (
     <Card title={title} note={note} none={none} length={messages.length} count={count}>
-      <Table label={`${title}, newest first`} heads={heads}>
+      <DataTable label={`${title}, newest first`} heads={heads}>
         {messages.map((one) => (
           <tr key={one.key} data-row={one.key}>
             <td>
@@ -188,7 +189,7 @@ function Messages({
             <td class="because">{sentence(hasFault ? one.fault : one.because)}</td>
           </tr>
         ))}
-      </Table>
+      </DataTable>
     </Card>
   );
 }
@@ -206,7 +207,7 @@ function Silences({ view }: { readonly view: AlertsView }): JSX.Element | null {
   if (silences.length === 0) return null;
   return (
     <Card title="Silent" none="" length={silences.length}>
-      <Table label="Silent pipelines" heads={["Pipeline", "Until", "By", "Because", ""]}>
+      <DataTable label="Silent pipelines" heads={["Pipeline", "Until", "By", "Because", ""]}>
         {silences.map(({ pipeline, until, by, because }) => (
           <tr key={pipeline} data-row={pipeline}>
             <td>
@@ -222,7 +223,7 @@ function Silences({ view }: { readonly view: AlertsView }): JSX.Element | null {
             </td>
           </tr>
         ))}
-      </Table>
+      </DataTable>
     </Card>
   );
 }
@@ -241,7 +242,7 @@ function Channels({ channels }: { readonly channels: readonly ChannelView[] }): 
   ];
   return (
     <Card title="Channels" none="" length={channels.length}>
-      <Table label="Channels" heads={heads}>
+      <DataTable label="Channels" heads={heads}>
         {channels.map((one) => (
           <tr key={one.name}>
             <td>
@@ -258,7 +259,7 @@ function Channels({ channels }: { readonly channels: readonly ChannelView[] }): 
             <td class="because">{sentence(one.fault)}</td>
           </tr>
         ))}
-      </Table>
+      </DataTable>
     </Card>
   );
 }
@@ -309,32 +310,5 @@ function Card({
       {length > 0 && note !== undefined && <p class="none">{note}</p>}
       {count > length && <p class="none">The newest {length} are shown.</p>}
     </section>
-  );
-}
-
-function Table({
-  label,
-  heads,
-  children,
-}: {
-  readonly label: string;
-  readonly heads: readonly string[];
-  readonly children: ComponentChildren;
-}): JSX.Element {
-  return (
-    <div class="scrolls" tabIndex={0} role="group" aria-label={label}>
-      <table class="data stacked">
-        <thead>
-          <tr>
-            {heads.map((head) => (
-              <th key={head} scope="col">
-                {head === "" ? <span class="unseen">Action</span> : head}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>{children}</tbody>
-      </table>
-    </div>
   );
 }

@@ -85,10 +85,30 @@ function Row({
         )}
       </div>
       <div class="g-w" title={sentence(why)}>
-        {sentence(why)}
+        <Where step={step} /> {sentence(why)}
       </div>
     </div>
   );
+}
+
+/** Where its attempts ran, if not all in processes of the daemon's machine. */
+export function Where({ step }: { readonly step: StepPage }): JSX.Element | null {
+  const places = step.timeline.flatMap(({ placed }) =>
+    placed === undefined ? [] : [placeText(placed)],
+  );
+  if (places.length === 0) return null;
+  const told = [...new Set(places)].join(", then ");
+  const refs = step.timeline.flatMap(({ placed }) => (placed === undefined ? [] : [placed.ref]));
+  return (
+    <small class="where" title={safeText(refs.join(", "))}>
+      {safeText(told)}
+    </small>
+  );
+}
+
+/** `on farm at w1`. */
+function placeText({ place, host }: NonNullable<Attempt["placed"]>): string {
+  return `on ${place} at ${host}`;
 }
 
 /** Until when the wait after an attempt lasts; null where there is none. */
@@ -127,6 +147,7 @@ function Bar({
   const width = Math.max(LEAST_BAR, (tookMs / axis.length) * 100);
   const told =
     `attempt ${attempt.attempt}: ${attempt.status}, ${durationText(tookMs)}` +
+    (attempt.placed === undefined ? "" : `, ${placeText(attempt.placed)}`) +
     (attempt.because === null ? "" : `: ${attempt.because}`);
   return (
     <span

@@ -9,6 +9,7 @@ import { sentence } from "../sentence.ts";
 import { Segments } from "../segments.tsx";
 import { countText, durationText } from "../words.ts";
 import { MOST_DRAWN } from "./graph-layout.ts";
+import { Where } from "./attempts.tsx";
 import { GraphDrawing, type GraphLabel } from "./graph.tsx";
 import { VirtualList } from "./virtual-list.tsx";
 
@@ -176,7 +177,7 @@ function StepRow({
         {took === undefined || step.attempts === 0 ? "" : durationText(took)}
       </span>
       <span class="g-w" title={sentence(because)}>
-        {sentence(because)}
+        <Where step={step} /> {sentence(because)}
       </span>
     </div>
   );

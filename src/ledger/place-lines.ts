@@ -1,0 +1,76 @@
+/** Lines of `runs/.orchd/places.jsonl`, as a reader finds them: place-history.ts writes them. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { PlaceReport } from "../core/place-report.ts";
+
+/** A place as the daemon of this epoch knew it. */
+export interface PlaceChanged extends PlaceReport {
+  readonly at: string;
+  readonly type: "place.changed";
+  readonly epoch: number;
+}
+
+/** A place that orchd.yaml has no more. */
+export interface PlaceRemoved {
+  readonly at: string;
+  readonly type: "place.removed";
+  readonly epoch: number;
+  readonly place: string;
+}
+
+/** One line. */
+export type PlaceLine = PlaceChanged | PlaceRemoved;
+
+/** The newest report of each place, by its name; none where no daemon wrote any. */
+export function readPlaces(orchdDir: string): readonly PlaceChanged[] {
+  return [...newestOfPlaces(readPlaceLines(placesPath(orchdDir))).values()].filter(
+    (line) => line.type === "place.changed",
+  );
+}
+
+/** Where they are. */
+export function placesPath(orchdDir: string): string {
+  return join(orchdDir, "places.jsonl");
+}
+
+/** The newest line of each place. */
+export function newestOfPlaces(lines: readonly PlaceLine[]): Map<string, PlaceLine> {
+  return new Map(lines.map((line) => [line.place, line]));
+}
+
+/** Whether a file ends in a line's end, or is empty, or is not there. */
+export function endsWhole(path: string): boolean {
+  try {
+    const text = readFileSync(path, "utf8");
+    return text === "" || text.endsWith("\n");
+  } catch {
+    return true;
+  }
+}
+
+/** The lines that can be read, oldest first. One of another type is passed over. */
+export function readPlaceLines(path: string): PlaceLine[] {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    return [];
+  }
+  return text.split("\n").flatMap((line) => {
+    try {
+      const value: unknown = JSON.parse(line);
+      return isPlaceLine(value) ? [value] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function isPlaceLine(value: unknown): value is PlaceLine {
+  if (typeof value !== "object" || value === null) return false;
+  const { type, place, at, labels, hosts, engine } = value as Record<string, unknown>;
+  if (typeof place !== "string" || typeof at !== "string") return false;
+  if (type === "place.removed") return true;
+  const isListed = Array.isArray(labels) && Array.isArray(hosts) && typeof engine === "string";
+  return type === "place.changed" && isListed;
+}
