@@ -22,7 +22,7 @@ async function serve(settings: RunnerSettings): Promise<void> {
   };
   const lease =
     settings.leaseMs === undefined ? undefined : new ForkLease(settings.leaseMs, () => end());
-  let say = tellParent;
+  let say: (batch: FromRunner[]) => boolean | void = tellParent;
   let mayLive = (): boolean => true;
   const host = new RunnerHost(settings, new URL("./worker.js", import.meta.url), (batch) =>
     say(batch),
@@ -44,6 +44,7 @@ async function serve(settings: RunnerSettings): Promise<void> {
     descriptor: WIRE_DESCRIPTOR,
     folder: new FarFolder(settings.wire.folder),
     receive: (batch) => host.receive(batch),
+    drained: () => host.release(),
     over: end,
   });
   say = (batch) => link.send(batch);

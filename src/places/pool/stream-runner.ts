@@ -29,6 +29,7 @@
  * rules of the wire is ended.
  */
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import type { Readable } from "node:stream";
 import type { Timer } from "../../clock.ts";
 import { FAILURE_CODES } from "../../core/failure.ts";
 import { Masker } from "../../core/mask.ts";
@@ -92,7 +93,6 @@ export class StreamRunner implements RunnerProcess {
   #verdict: RunnerExit | undefined;
   /** What the far side said of its end. */
   #over: RunnerExit | undefined;
-  #readBytes = 0;
 
   constructor(
     place: StreamPlace,
@@ -203,8 +203,11 @@ export class StreamRunner implements RunnerProcess {
       if (command.pid === undefined) this.#ended(null, null);
     });
     command.stdin.on("error", () => {});
-    command.stdout.on("data", (chunk: Buffer) => this.#read(chunk)).on("error", () => {});
-    command.stderr.on("data", (chunk: Buffer) => this.#said.add(chunk)).on("error", () => {});
+    const { stdout, stderr } = command;
+    this.#rests(stdout, (chunk) => this.#lines.add(chunk));
+    this.#rests(stderr, (chunk) => this.#said.add(chunk));
+    // A command that ends closes its output too, and its end says more.
+    stdout.on("end", () => setTimeout(() => this.#condemn("closed its output"), LAST_WORDS_MS));
     command.on("exit", (status, signal) => {
       const end = (): void => {
         clearTimeout(timer);
@@ -242,14 +245,18 @@ export class StreamRunner implements RunnerProcess {
     this.#die(this.#verdict);
   }
 
-  #read(chunk: Buffer): void {
-    this.#lines.add(chunk);
-    this.#readBytes += chunk.length;
-    if (this.#readBytes < READ_BYTES) return;
-    this.#readBytes = 0;
-    const { stdout } = this.#command!;
-    stdout.pause();
-    setTimeout(() => stdout.resume(), REST_MS).unref();
+  /** Reads an output, and rests in between: others have their turn, and what is said is taken. */
+  #rests(output: Readable, take: (chunk: Buffer) => void): void {
+    let bytes = 0;
+    output.on("error", () => {});
+    output.on("data", (chunk: Buffer) => {
+      take(chunk);
+      bytes += chunk.length;
+      if (bytes < READ_BYTES) return;
+      bytes = 0;
+      output.pause();
+      setTimeout(() => output.resume(), REST_MS).unref();
+    });
   }
 
   #hear(line: string): void {
@@ -421,7 +428,7 @@ export class StreamRunner implements RunnerProcess {
 
   /** Ends it for what it did. @param what after "the runner WHERE" */
   #condemn(what: string): void {
-    if (this.#state === "dead" || this.#verdict !== undefined) return;
+    if (this.#state === "gone" || this.#state === "dead" || this.#verdict !== undefined) return;
     this.#verdict = { detail: `${this.#place.where} ${what}`, outOfMemory: false };
     this.#lines.end();
     this.kill();

@@ -5,6 +5,7 @@
  */
 import { clipError, FAILURE_CODES, toStepError, type StepError } from "../../core/failure.ts";
 import { outOfMemory } from "../../steps/memory-watch.ts";
+import type { FromThread } from "../../steps/thread-protocol.ts";
 import type { RawResult, TaskHead } from "../pool/protocol.ts";
 import type { OutsideLook } from "./outside-look.ts";
 import type { ShellStep } from "./shell-step.ts";
@@ -22,6 +23,18 @@ export interface Piece extends Placed {
   /** Why it is ended though another may be to blame: it must start again, alone. */
   aside?: string;
   look?: OutsideLook;
+}
+
+/** The result that a thread gave. */
+export function resultOfThread({
+  json,
+  staged,
+  error,
+}: Extract<FromThread, { type: "done" }>): RawResult {
+  if (staged !== undefined) return { ok: true, staged };
+  if (json !== undefined) return { ok: true, json };
+  const silent = { name: "Error", message: "the step failed and gave no reason" };
+  return { ok: false, outcome: "failed", error: error ?? silent };
 }
 
 /** The result of a piece that was told to end, or that was ended for its own fault. */

@@ -8,8 +8,6 @@
  * orchestrator) has a thread of its own, which is used once.
  *
  * When the channel to the daemon closes, all that was started is ended, and the process with it.
- *
- * All ways in which a piece ends meet here, and each must be the only one, so it stays one file.
  */
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -18,10 +16,9 @@ import { FAILURE_CODES } from "../../core/failure.ts";
 import type { FromThread } from "../../steps/thread-protocol.ts";
 import { inheritedEnvironment } from "../../core/inherited-environment.ts";
 import { killByToken } from "../pool/kill-by-token.ts";
-import type { OutputLine, ShellTask } from "../../core/task.ts";
+import type { ShellTask } from "../../core/task.ts";
 import {
   dropResult,
-  type FromRunner,
   type RawResult,
   type RunnerSettings,
   type ToRunner,
@@ -31,8 +28,9 @@ import { BundlePackages } from "./bundle-packages.ts";
 import { Guard } from "./guard.ts";
 import { watchMemoryLimits } from "./memory-limits.ts";
 import { codeOf } from "./warm-threads.ts";
-import { endResult, describeTask, threadDeath, type Piece } from "./piece.ts";
+import { describeTask, endResult, resultOfThread, threadDeath, type Piece } from "./piece.ts";
 import { LeftBehind } from "./left-behind.ts";
+import { RunnerOutbox, type OutboxPorts } from "./runner-outbox.ts";
 import { RunnerFrames, type GivenPiece } from "./runner-frames.ts";
 import { Scratch, attemptPrefix } from "./scratch.ts";
 import { ShellStep } from "./shell-step.ts";
@@ -54,16 +52,11 @@ const PENDING_MS = 1_000;
 /** A shell step can end the spawner a little after its own end, in milliseconds. */
 const LATE_DEATH_MS = 1_000;
 
-/** How long the calls of one batch are at most, but its last: UTF-16 code units of JSON. */
-const BATCH_LENGTH = 262_144;
-/** How many lines of output the daemon gets in one message: short lines may be very many. */
-const LINES_AT_ONCE = 2_000;
-
 /** Runs the tasks of one runner. */
 export class RunnerHost {
   readonly #settings: RunnerSettings;
   readonly #packages: BundlePackages;
-  readonly #send: (batch: FromRunner[]) => void;
+  readonly #outbox: RunnerOutbox;
   readonly #program: URL;
   readonly #guard: Guard;
   readonly #scratch: Scratch;
@@ -78,22 +71,24 @@ export class RunnerHost {
   readonly #cores = availableParallelism();
   /** What is left in a file as the channel closes, and in which. */
   #claims: { readonly path: string; readonly book: ClaimBook } | undefined;
-  /** The ids that the daemon was told last, in a text. */
-  #begun = "";
   #shells = 0;
   /** The shell step that ended last. */
   #lastShell: { readonly id: string; readonly at: number } | undefined;
-  #outbox: FromRunner[] = [];
-  /** How long the calls in it are, in UTF-16 code units of JSON. */
-  #callLength = 0;
   #wantsSpares = false;
 
-  /** @param program the built entry of a worker thread */
-  constructor(settings: RunnerSettings, program: URL, send: (batch: FromRunner[]) => void) {
+  /**
+   * @param program the built entry of a worker thread
+   * @param send returns false where the daemon takes no more for now ({@link release})
+   */
+  constructor(settings: RunnerSettings, program: URL, send: OutboxPorts["send"]) {
     this.#settings = settings;
     this.#packages = new BundlePackages(settings.bundles);
     this.#program = program;
-    this.#send = send;
+    this.#outbox = new RunnerOutbox({
+      send,
+      firsts: () => this.#warm.firsts(),
+      readShells: (isRead) => this.#readShells(isRead),
+    });
     this.#guard = new Guard(settings.token, join(settings.scratch, attemptPrefix(process.pid)));
     if (settings.wire?.isTemporary === true) this.#guard.keeps(settings.wire.folder);
     this.#scratch = new Scratch(settings.scratch, this.#guard);
@@ -153,6 +148,11 @@ export class RunnerHost {
       }
     }
     this.#pump();
+  }
+
+  /** The daemon takes more again. */
+  release(): void {
+    this.#outbox.release();
   }
 
   /** Leaves who had begun, and ends all that was started. */
@@ -242,7 +242,8 @@ export class RunnerHost {
       leftBehind: this.#leftBehind,
       baseEnv: inheritedEnvironment(process.env),
       start: (command, listener) => this.#spawner.start(command, listener),
-      output: (stream, lines) => this.#output(piece, new Date().toISOString(), stream, lines),
+      output: (stream, lines) =>
+        this.#outbox.output(piece.id, new Date().toISOString(), stream, lines),
       ended: (result, durationMs, startedAt) => {
         this.#shells -= 1;
         this.#lastShell = { id: piece.id, at: performance.now() };
@@ -333,7 +334,7 @@ export class RunnerHost {
     const unstarted = waiting.map(({ id }) => id);
     for (const id of [...unstarted, piece.id]) this.#pieces.delete(id);
     this.#claims?.book.settle(unstarted);
-    this.#say({
+    this.#outbox.say({
       type: "stuck",
       id: piece.id,
       result: endResult(piece),
@@ -361,19 +362,21 @@ export class RunnerHost {
         break;
       case "call":
         if (piece !== undefined)
-          this.#say({
-            type: "call",
-            id: piece.id,
-            call: message.call,
-            method: message.method,
-            argument: message.argument,
-          });
-        // The daemon takes in a batch at once.
-        if ((this.#callLength += message.length) > BATCH_LENGTH) this.#flush();
+          this.#outbox.call(
+            {
+              type: "call",
+              id: piece.id,
+              call: message.call,
+              method: message.method,
+              argument: message.argument,
+            },
+            message.length,
+          );
         break;
       case "output":
-        if (piece !== undefined) this.#output(piece, message.at, message.stream, message.lines);
-        thread.heard();
+        if (piece !== undefined)
+          this.#outbox.output(piece.id, message.at, message.stream, message.lines);
+        this.#outbox.printed(thread);
         break;
       case "done": {
         thread.answered(message.seq);
@@ -381,20 +384,7 @@ export class RunnerHost {
         if (piece !== undefined) {
           this.#warm.ended(thread, piece, message.durationMs);
           if (message.spawned) killByToken(`${this.#settings.token}/${piece.id}`);
-          const result: RawResult =
-            message.staged !== undefined
-              ? { ok: true, staged: message.staged }
-              : message.json === undefined
-                ? {
-                    ok: false,
-                    outcome: "failed",
-                    error: message.error ?? {
-                      name: "Error",
-                      message: "the step failed and gave no reason",
-                    },
-                  }
-                : { ok: true, json: message.json };
-          this.#finish(piece, result, message.durationMs, message.startedAt);
+          this.#finish(piece, resultOfThread(message), message.durationMs, message.startedAt);
         }
         if (this.#single.has(thread) || message.retire !== undefined)
           this.#retire(thread, message.pending === true ? PENDING_MS : 0);
@@ -471,20 +461,12 @@ export class RunnerHost {
     this.#pieces.delete(piece.id);
     for (const timer of piece.timers) clearTimeout(timer);
     const beside = suspects.filter((id) => id !== piece.id);
-    this.#say({ type: "aside", id: piece.id, beside, because, code });
+    this.#outbox.say({ type: "aside", id: piece.id, beside, because, code });
   }
 
-  #output(piece: Piece, at: string, stream: OutputLine["stream"], lines: readonly string[]): void {
-    for (let from = 0; from < lines.length; from += LINES_AT_ONCE) {
-      this.#say({
-        type: "output",
-        id: piece.id,
-        at,
-        stream,
-        lines: lines.length <= LINES_AT_ONCE ? lines : lines.slice(from, from + LINES_AT_ONCE),
-      });
-      if (lines.length > LINES_AT_ONCE) this.#flush();
-    }
+  #readShells(isRead: boolean): void {
+    this.#spawner.read(isRead);
+    for (const { shell } of this.#pieces.values()) shell?.read(isRead);
   }
 
   #finish(piece: Piece, result: RawResult, durationMs: number, startedAt: number): void {
@@ -495,7 +477,7 @@ export class RunnerHost {
     // late, whatever it answers.
     const told = asked !== undefined && (asked.outcome === "timeout" || !result.ok);
     if (told || piece.fault !== undefined) dropResult(result);
-    this.#say({
+    this.#outbox.say({
       type: "done",
       id: piece.id,
       result: told || piece.fault !== undefined ? endResult(piece) : result,
@@ -503,21 +485,5 @@ export class RunnerHost {
       startedAt,
     });
     this.#refillSpares();
-  }
-
-  #say(message: FromRunner): void {
-    if (this.#outbox.push(message) > 1) return;
-    setImmediate(() => this.#flush());
-  }
-
-  #flush(): void {
-    if (this.#outbox.length === 0) return;
-    const batch = this.#outbox;
-    this.#outbox = [];
-    this.#callLength = 0;
-    const ids = this.#warm.firsts();
-    if (ids.length > 0 && ids.join() !== this.#begun) batch.push({ type: "begun", ids });
-    this.#begun = ids.join();
-    this.#send(batch);
   }
 }

@@ -35,6 +35,8 @@ export interface ShellListener {
 export interface ShellProcess {
   /** Reads no more of its output. */
   mute(): void;
+  /** Whether its output is read now. */
+  read(isRead: boolean): void;
   /** It was sent SIGKILL, so its end must be told soon. */
   expectEnd(): void;
 }
@@ -52,7 +54,7 @@ export function startShell(command: ShellCommand, listener: ShellListener): Shel
     });
   } catch (error) {
     listener.failed(error as Error);
-    return { mute: () => {}, expectEnd: () => {} };
+    return { mute: () => {}, read: () => {}, expectEnd: () => {} };
   }
   const { pid, stdout, stderr } = child;
   child.on("error", (error) => listener.failed(error));
@@ -70,6 +72,11 @@ export function startShell(command: ShellCommand, listener: ShellListener): Shel
     mute() {
       stdout?.destroy();
       stderr?.destroy();
+    },
+    read(isRead) {
+      for (const stream of [stdout, stderr])
+        if (isRead) stream?.resume();
+        else stream?.pause();
     },
     expectEnd() {},
   };

@@ -190,6 +190,11 @@ export class ShellStep implements ShellListener {
     if (!killQuietly(-pid, signal)) setTimeout(() => this.signal(signal), AGAIN_MS).unref();
   }
 
+  /** Whether its output is read now. */
+  read(isRead: boolean): void {
+    this.#shell?.read(isRead);
+  }
+
   /** Ends the group, and all else that carries the attempt's token. */
   kill(): void {
     this.signal("SIGKILL");

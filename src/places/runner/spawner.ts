@@ -79,6 +79,7 @@ export class Spawner {
   /** What a shell printed, whose end has not come: it may be long, and nobody waits for it. */
   #printing = { id: 0, stream: "stdout" as "stdout" | "stderr", left: 0 };
   #unanswered = 0;
+  #isRead = true;
   #verdict: string | undefined;
 
   /**
@@ -105,13 +106,25 @@ export class Spawner {
     this.#request("s", `${id}\0${parts.join("\0")}`);
     return {
       mute: () => this.#request("m", String(id)),
-      expectEnd: () => {
-        setTimeout(() => {
-          if (this.#shells.get(id)?.hasEnded === false)
-            this.#condemn("did not tell the end of a shell");
-        }, END_MS).unref();
-      },
+      // All of them have one pipe: see {@link read}.
+      read: () => {},
+      expectEnd: () => this.#expectEnd(id),
     };
+  }
+
+  /** Whether what its shells say and print is read now. */
+  read(isRead: boolean): void {
+    this.#isRead = isRead;
+    if (isRead) this.#process?.stdout?.resume();
+    else this.#process?.stdout?.pause();
+  }
+
+  #expectEnd(id: number): void {
+    setTimeout(() => {
+      if (this.#shells.get(id)?.hasEnded !== false) return;
+      if (this.#isRead) this.#condemn("did not tell the end of a shell");
+      else this.#expectEnd(id);
+    }, END_MS).unref();
   }
 
   #begin(): void {
@@ -138,6 +151,7 @@ export class Spawner {
     child.on("error", () => this.#bury(child, "could not be started"));
     child.stdin?.on("error", () => {});
     child.stdout?.on("data", (chunk: Buffer) => this.#take(chunk)).on("error", () => {});
+    if (!this.#isRead) child.stdout?.pause();
     child.on("exit", (status, signal) => {
       // A child that is no shell yet holds the pipe of the answers.
       killByToken(this.#spawnerToken);
@@ -183,7 +197,7 @@ export class Spawner {
   }
 
   #ask(): void {
-    if (!this.#isReady || this.#shells.size === 0) this.#unanswered = 0;
+    if (!this.#isReady || !this.#isRead || this.#shells.size === 0) this.#unanswered = 0;
     else if (this.#unanswered >= UNANSWERED)
       this.#condemn(`did not answer for ${(UNANSWERED * ASK_MS) / 1_000} s`);
     else {

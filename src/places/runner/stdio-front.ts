@@ -22,6 +22,8 @@ import { FarFolder } from "./far-folder.ts";
 
 /** How long the settings may be, in bytes. */
 const SETTINGS_BYTES = 64 * 1024;
+/** Any time will do. */
+const KEPT_ALIVE_MS = 60_000;
 /** When a descriptor that has nothing yet is read again, in milliseconds. */
 const AGAIN_MS = 20;
 /** The most stray output that waits to be taken, in bytes. What comes then is dropped. */
@@ -97,6 +99,8 @@ function run({ fork, linkPackage }: FrontPorts, settings: FarSettings): void {
       },
     },
   );
+  // The runner's last files are removed by a process that keeps nobody alive.
+  setInterval(() => {}, KEPT_ALIVE_MS);
   // A container is stopped by TERM, and the end of a session is HUP.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(signal, () => runner.kill());

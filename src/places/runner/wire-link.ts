@@ -18,6 +18,9 @@ import type { FarFolder } from "./far-folder.ts";
 /** How often it is looked whether the lease is over, in milliseconds. */
 const LOOK_MS = 500;
 
+/** How much may wait for the daemon before outputs are held back, in bytes. */
+const MOST_WAITING = 1024 * 1024;
+
 type Done = Extract<FromRunner, { type: "done" }>;
 
 /** What is needed of the runner. */
@@ -26,6 +29,8 @@ export interface WirePorts {
   readonly descriptor: number;
   readonly folder: FarFolder;
   receive(batch: readonly ToRunner[]): void;
+  /** The daemon takes more again. */
+  drained(): void;
   /** The daemon is gone, or the lease is over. */
   over(): void;
 }
@@ -51,7 +56,7 @@ export class WireLink {
     input.on("data", (chunk: Buffer) => lines.add(chunk));
     for (const event of ["end", "error", "close"]) input.on(event, () => ports.over());
     this.#output = new Socket({ fd: ports.descriptor + 1, readable: false, writable: true });
-    this.#output.on("error", () => ports.over());
+    this.#output.on("error", () => ports.over()).on("drain", () => ports.drained());
     this.#write({ type: "ready", folder: ports.folder.folder });
     this.#ask();
     setInterval(() => this.#ask(), BEAT_MS);
@@ -65,12 +70,13 @@ export class WireLink {
     return performance.now() < this.#leaseEnd;
   }
 
-  /** Takes what the host says. */
-  send(batch: readonly FromRunner[]): void {
+  /** Takes what the host says. @returns false: no more for now */
+  send(batch: readonly FromRunner[]): boolean {
     const now = batch.filter((message) => !isStaged(message));
     if (now.length > 0) this.#write(now);
     for (const message of batch)
       if (isStaged(message)) this.#uploads = this.#uploads.then(() => this.#upload(message));
+    return this.#output.writableLength < MOST_WAITING;
   }
 
   #ask(): void {

@@ -1,0 +1,90 @@
+/**
+ * What a runner says to the daemon, in batches: all of one turn of the event loop together.
+ *
+ * Where the daemon takes nothing for a while, what is said piles up, and most of it is output. Then
+ * the brake is on: threads that print wait, and nothing is read of what shells print. So what piles
+ * up stays small, however long the daemon is away.
+ */
+import type { OutputLine } from "../../core/task.ts";
+import type { FromRunner } from "../pool/protocol.ts";
+
+/** How long the calls of one batch are at most, but its last: UTF-16 code units of JSON. */
+const BATCH_LENGTH = 262_144;
+/** How many lines of output the daemon gets in one message: short lines may be very many. */
+const LINES_AT_ONCE = 2_000;
+
+/** What is needed of the runner. */
+export interface OutboxPorts {
+  /** Sends a batch. @returns false: no more for now, until {@link RunnerOutbox.release} */
+  send(batch: FromRunner[]): boolean | void;
+  /** The ids of the tasks that the threads work on, where others wait behind them. */
+  firsts(): readonly string[];
+  /** What shells print is read, or not. */
+  readShells(isRead: boolean): void;
+}
+
+/** Collects what a runner says. */
+export class RunnerOutbox {
+  readonly #ports: OutboxPorts;
+  #batch: FromRunner[] = [];
+  /** How long the calls in it are, in UTF-16 code units of JSON. */
+  #callLength = 0;
+  /** The ids that the daemon was told last, in a text. */
+  #begun = "";
+  #isBraked = false;
+  /** Threads that printed meanwhile: they wait to hear that it was taken. */
+  readonly #printers: { heard(): void }[] = [];
+
+  constructor(ports: OutboxPorts) {
+    this.#ports = ports;
+  }
+
+  /** Says it in this turn. */
+  say(message: FromRunner): void {
+    if (this.#batch.push(message) > 1) return;
+    setImmediate(() => this.#flush());
+  }
+
+  /** Says a call. @param length of its argument's JSON */
+  call(message: FromRunner, length: number): void {
+    this.say(message);
+    // The daemon takes in a batch at once.
+    if ((this.#callLength += length) > BATCH_LENGTH) this.#flush();
+  }
+
+  /** Says what a task printed. */
+  output(id: string, at: string, stream: OutputLine["stream"], lines: readonly string[]): void {
+    for (let from = 0; from < lines.length; from += LINES_AT_ONCE) {
+      const some = lines.length <= LINES_AT_ONCE ? lines : lines.slice(from, from + LINES_AT_ONCE);
+      this.say({ type: "output", id, at, stream, lines: some });
+      if (lines.length > LINES_AT_ONCE) this.#flush();
+    }
+  }
+
+  /** A thread has printed: it may print more, now or later. */
+  printed(thread: { heard(): void }): void {
+    if (this.#isBraked) this.#printers.push(thread);
+    else thread.heard();
+  }
+
+  /** The daemon takes more. */
+  release(): void {
+    if (!this.#isBraked) return;
+    this.#isBraked = false;
+    this.#ports.readShells(true);
+    for (const thread of this.#printers.splice(0)) thread.heard();
+  }
+
+  #flush(): void {
+    if (this.#batch.length === 0) return;
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#callLength = 0;
+    const ids = this.#ports.firsts();
+    if (ids.length > 0 && ids.join() !== this.#begun) batch.push({ type: "begun", ids });
+    this.#begun = ids.join();
+    if (this.#ports.send(batch) !== false || this.#isBraked) return;
+    this.#isBraked = true;
+    this.#ports.readShells(false);
+  }
+}

@@ -1,0 +1,167 @@
+/** Files by hash, both ways: what does not arrive whole is not taken, whoever sends it. */
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { farBundleFault } from "../../src/places/pool/far-bundle.ts";
+import { ReceivedFiles } from "../../src/places/pool/received-files.ts";
+import { SentFiles } from "../../src/places/pool/sent-files.ts";
+import { PIECE_BYTES, type FromFar, type ToFar } from "../../src/places/pool/wire.ts";
+import { FarFolder } from "../../src/places/runner/far-folder.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+const sha = (bytes: string | Buffer): string => createHash("sha256").update(bytes).digest("hex");
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+
+/** Both ends of a wire, in one process. */
+function bothEnds(spoil: (message: ToFar) => ToFar = (message) => message): {
+  readonly sent: SentFiles;
+  readonly said: ToFar[];
+  readonly folder: string;
+} {
+  const { root } = tempRoot();
+  const far = new FarFolder(join(root, "far"));
+  const said: ToFar[] = [];
+  const sent: SentFiles = new SentFiles({
+    write: (message) => {
+      said.push(message);
+      const given = spoil(message);
+      if (given.type === "beat") return;
+      const answer = given.type === "need" ? far.need(given) : far.put(given);
+      if (answer !== undefined && "name" in answer) queueMicrotask(() => sent.hear(answer));
+    },
+    drained: () => Promise.resolve(),
+  });
+  return { sent, said, folder: far.folder };
+}
+
+describe("files on their way to a far runner", () => {
+  it("are sent in pieces, once, and not at all where they are there", async () => {
+    const { root } = tempRoot();
+    const path = join(root, "code.mjs");
+    writeFileSync(path, "x".repeat(3 * PIECE_BYTES + 1));
+    const { sent, said, folder } = bothEnds();
+    const file = { name: "bundles/code.mjs", path };
+    await Promise.all([sent.ensure([file]), sent.ensure([file])]);
+    expect(sent.ensure([file])).toBeUndefined();
+    expect(said.map(({ type }) => type)).toEqual(["need", "put", "put", "put", "put"]);
+    expect(readFileSync(join(folder, file.name))).toEqual(readFileSync(path));
+    expect(readdirSync(join(folder, "bundles"))).toEqual(["code.mjs"]);
+  });
+
+  it("that do not arrive whole are refused, with a sentence, and tried again", async () => {
+    const { root } = tempRoot();
+    const path = join(root, "code.mjs");
+    writeFileSync(path, "export default 1;");
+    let isSpoilt = true;
+    const { sent, folder } = bothEnds((message) =>
+      message.type === "put" && isSpoilt ? { ...message, data: base64("other") } : message,
+    );
+    const file = { name: "bundles/code.mjs", path };
+    await expect(sent.ensure([file])).rejects.toThrow("bundles/code.mjs did not arrive whole");
+    expect(readdirSync(join(folder, "bundles"))).toEqual([]);
+    isSpoilt = false;
+    await sent.ensure([file]);
+    expect(readdirSync(join(folder, "bundles"))).toEqual(["code.mjs"]);
+  });
+
+  it("that are gone here are left to the runner to miss", async () => {
+    const { sent, said } = bothEnds();
+    await sent.ensure([{ name: "bundles/code.mjs", path: "/nowhere/code.mjs" }]);
+    expect(said).toEqual([]);
+  });
+
+  it("may have no name outside their folders", () => {
+    const { root } = tempRoot();
+    const far = new FarFolder(root);
+    for (const name of [
+      "../x.mjs",
+      "bundles/../../x.mjs",
+      "/etc/passwd",
+      "scratch/x",
+      "artifacts/x",
+    ]) {
+      const hash = sha("x");
+      expect(far.need({ type: "need", name, hash }).type).toBe("cannot");
+      expect(far.put({ type: "put", name, hash, data: base64("x"), last: true })?.type).toBe(
+        "cannot",
+      );
+    }
+  });
+
+  it("that cannot be written are refused, with the reason", () => {
+    const { root } = tempRoot();
+    const far = new FarFolder(root);
+    const hash = sha("x");
+    const name = `artifacts/${hash}`;
+    mkdirSync(join(root, name));
+    const answer = far.put({ type: "put", name, hash, data: base64("x"), last: true });
+    expect(answer).toMatchObject({ type: "cannot" });
+    expect((answer as Extract<FromFar, { type: "cannot" }>).because).toMatch(
+      /^its files cannot be written over there: EISDIR/,
+    );
+  });
+});
+
+describe("the files of a far result", () => {
+  const piece = (file: number, text: string, last = true) =>
+    ({ type: "piece", id: "a", file, data: base64(text), last }) as const;
+  const staged = (...texts: string[]) => ({
+    value: null,
+    files: texts.map((text) => ({ ref: { $artifact: sha(text), bytes: text.length }, file: "/x" })),
+  });
+
+  it("are taken where they are what the result says, under names of this machine", () => {
+    const root = join(tempRoot().root, "artifacts");
+    const received = new ReceivedFiles();
+    for (const each of [piece(0, "on", false), piece(0, "e"), piece(1, "two")])
+      expect(received.take(each, root)).toBeUndefined();
+    const { files } = received.adopt("a", staged("one", "two"));
+    expect(files.map(({ file }) => readFileSync(file, "utf8"))).toEqual(["one", "two"]);
+  });
+
+  it("are removed where they are not, where more came, and where the runner dies", () => {
+    const root = join(tempRoot().root, "artifacts");
+    const received = new ReceivedFiles();
+    for (const other of [staged("two"), staged("one", "two"), staged()]) {
+      received.take(piece(0, "one"), root);
+      expect(() => received.adopt("a", other)).toThrow("did not arrive whole");
+      expect(readdirSync(root)).toEqual([]);
+    }
+    received.take(piece(0, "on", false), root);
+    received.end();
+    expect(readdirSync(root)).toEqual([]);
+  });
+
+  it("come in their order, or the runner is ended", () => {
+    const root = join(tempRoot().root, "artifacts");
+    const received = new ReceivedFiles();
+    expect(received.take(piece(1, "x"), root)).toBe("sent the files of a result in no order");
+    received.take(piece(0, "x"), root);
+    expect(received.take(piece(0, "x"), root)).toBe("sent more of a file that had ended");
+  });
+
+  it("that cannot be written here fail the step with the reason", () => {
+    const received = new ReceivedFiles();
+    expect(received.take(piece(0, "x"), "/proc/nowhere")).toBeUndefined();
+    expect(() => received.adopt("a", staged("x"))).toThrow("its result could not be written here");
+  });
+});
+
+describe("a bundle that other machines cannot run", () => {
+  it.each([
+    ['import x from "file:///home/me/node_modules/left-pad/index.js";', "the package left-pad"],
+    ['const x = await import("file:///w/node_modules/@a/b/c.js");', "the package @a/b"],
+    ['__require("/home/me/data.cjs")', "/home/me/data.cjs"],
+    ['const require = createRequire("file:///home/me/a.ts");', "file:///home/me/a.ts"],
+  ])("%s", (text, named) => {
+    expect(farBundleFault(text)).toContain(
+      `its code needs ${named}, which is on this machine only`,
+    );
+  });
+
+  it("is none that imports Node's modules and orchd's", () => {
+    const text = 'import { x } from "node:fs"; import y from "orchd"; const s = "file:///x";';
+    expect(farBundleFault(text)).toBeUndefined();
+  });
+});

@@ -1,0 +1,217 @@
+/**
+ * A runner behind stdin and stdout, beside far sides that break every rule: they are shell texts,
+ * so each says exactly what it is told to.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { systemClock, type Clock } from "../../src/clock.ts";
+import type { FromRunner } from "../../src/places/pool/protocol.ts";
+import type { RunnerExit } from "../../src/places/pool/runner-process.ts";
+import type { StreamPlace } from "../../src/places/pool/stream-place.ts";
+import { StreamRunner } from "../../src/places/pool/stream-runner.ts";
+import { LONGEST_LINE, PATIENCE_MS } from "../../src/places/pool/wire.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+const say = (value: object): string => `echo '${JSON.stringify(value)}'\n`;
+const hello = (protocol = 1): string =>
+  say({ type: "hello", protocol, version: "9.9.9", node: "20.1.0", platform: "linux/x64" });
+const GREETING = hello() + say({ type: "ready", folder: "/nowhere" });
+const TASK = {
+  kind: "shell",
+  run: "a@1",
+  pipeline: "a",
+  step: "it",
+  attempt: 1,
+  isolated: false,
+  gracePeriodMs: 100,
+} as const;
+
+const doneWith = (result: object): object => ({ type: "done", id: "a@1#2", result, durationMs: 1 });
+
+interface Far {
+  readonly runner: StreamRunner;
+  readonly exited: Promise<RunnerExit>;
+  readonly heard: FromRunner[];
+  readonly stray: { lines: number };
+}
+
+/** Starts a far side that is this shell text. */
+function far(text: string, more: Partial<StreamPlace> = {}, clock: Clock = systemClock): Far {
+  const heard: FromRunner[] = [];
+  const stray = { lines: 0 };
+  let exit!: (exit: RunnerExit) => void;
+  const exited = new Promise<RunnerExit>((resolve) => (exit = resolve));
+  const place: StreamPlace = {
+    clock,
+    where: "on gpu1",
+    command: () => ({ words: ["/bin/sh", "-c", text] }),
+    end: () => Promise.resolve(true),
+    ...more,
+  };
+  const settings = { threads: 1, bundles: tempRoot().root, scratch: "", token: "stream-test" };
+  const runner = new StreamRunner(place, settings, 1, false, {
+    messages: (batch) => heard.push(...batch),
+    stray: (_stream, lines) => void (stray.lines += lines.length),
+    exit,
+  });
+  onTestFinished(() => runner.kill());
+  return { runner, exited, heard, stray };
+}
+
+/** Gives it a shell task. It need not begin it. */
+function give({ runner }: Far, id: string): void {
+  runner.send({ type: "start", id, head: TASK, body: JSON.stringify({ artifacts: "/nowhere" }) });
+}
+
+describe("a runner behind stdin and stdout ends a far side that", () => {
+  const cases: readonly (readonly [what: string, text: string, sentence: RegExp])[] = [
+    [
+      "sends what is no message",
+      `${GREETING}echo 'what is this'; sleep 30`,
+      /^on gpu1 sent what is no message: what is this$/,
+    ],
+    [
+      "sends a result of no shape",
+      `${GREETING}${say([doneWith({ ok: true })])}sleep 30`,
+      /sent what is no message/,
+    ],
+    [
+      "sends a result whose text is no JSON",
+      `${GREETING}${say([doneWith({ ok: true, json: "{" })])}sleep 30`,
+      /sent what is no message/,
+    ],
+    [
+      "ends in the middle of a line",
+      `${GREETING}printf '{"type":"be'; exit 3`,
+      /^on gpu1 ended with status 3$/,
+    ],
+    [
+      "speaks another protocol",
+      `${hello(2)}sleep 30`,
+      /^on gpu1 speaks protocol 2 of orchd 9\.9\.9, and this daemon speaks 1: install the same/,
+    ],
+    [
+      "says much before its hello",
+      "yes 'welcome to this machine' | head -c 1000000; sleep 30",
+      /^on gpu1 says much, and not that it is one of orchd$/,
+    ],
+    ["closes its output", `${GREETING}exec >&-; sleep 30`, /^on gpu1 closed its output$/],
+    [
+      "cannot be reached",
+      "echo 'ssh: no such host' >&2; exit 255",
+      /^on gpu1 ended with status 255: ssh: no such host$/,
+    ],
+    ["was ended", `${GREETING}kill -9 $$`, /^on gpu1 was ended by SIGKILL$/],
+  ];
+  for (const [what, text, sentence] of cases)
+    it(`${what}, with a sentence`, async () => {
+      const subject = far(text);
+      expect((await subject.exited).detail).toMatch(sentence);
+      expect(subject.heard).toEqual([]);
+    });
+
+  it("cannot be started, with a sentence", async () => {
+    const words = ["/no/such/program"] as const;
+    const { exited } = far("", { command: () => ({ words }) });
+    expect((await exited).detail).toMatch(/^on gpu1 could not be started: .*ENOENT/);
+  });
+
+  it("sends a line of a gigabyte, and keeps no more of it than a line may be", async () => {
+    const before = process.memoryUsage().arrayBuffers;
+    let most = 0;
+    const look = setInterval(() => {
+      most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+    }, 5);
+    const { exited } = far(`${GREETING}head -c 1000000000 /dev/zero`);
+    expect((await exited).detail).toBe("on gpu1 sent a line of more than 72 MiB");
+    clearInterval(look);
+    expect(most).toBeLessThan(2 * LONGEST_LINE);
+  });
+});
+
+describe("a runner behind stdin and stdout", () => {
+  it("hears an `over` after half a line, and what it says", async () => {
+    const over = say({ type: "over", detail: "ran out of memory", outOfMemory: true });
+    const { exited } = far(`${GREETING}printf '{"type":"be\\n'; ${over}exit 86`);
+    expect(await exited).toEqual({ detail: "ran out of memory", outOfMemory: true });
+  });
+
+  it("takes a banner before the hello, and stderr, for stray output", async () => {
+    const { exited, stray } = far(`echo welcome; echo careful >&2; ${GREETING}exit 86`);
+    await exited;
+    expect(stray.lines).toBe(2);
+  });
+
+  it("takes nothing of tasks that it does not have", async () => {
+    const done = { type: "done", id: "b@1#2", result: { ok: true, json: "1" }, durationMs: 1 };
+    const piece = { type: "piece", id: "b@1#2", file: 0, data: "AAAA", last: true };
+    const subject = far(`${GREETING}${say([done])}${say(piece)}exit 86`);
+    await subject.exited;
+    expect(subject.heard).toEqual([]);
+  });
+
+  it("takes one end of a task, and no word after it", async () => {
+    const done = { type: "done", id: "a@1#2", result: { ok: true, json: "1" }, durationMs: 1 };
+    const output = { type: "output", id: "a@1#2", at: "", stream: "stdout", lines: ["late"] };
+    const answers = `${say([done])}${say([done])}${say([output])}`;
+    const subject = far(`read settings; ${GREETING}read task; ${answers}exit 86`);
+    give(subject, "a@1#2");
+    await subject.exited;
+    expect(subject.heard).toMatchObject([{ type: "done", id: "a@1#2" }]);
+  });
+
+  it("refuses a result whose files are not what it says", async () => {
+    const ref = { $artifact: "0".repeat(64), bytes: 3 };
+    const staged = { value: ref, files: [{ ref, file: "/etc/passwd" }] };
+    const done = { type: "done", id: "a@1#2", result: { ok: true, staged }, durationMs: 1 };
+    const piece = { type: "piece", id: "a@1#2", file: 0, data: "AAAA", last: true };
+    const answers = `${say(piece)}${say([done])}`;
+    const subject = far(`read settings; ${GREETING}read task; ${answers}exit 86`);
+    const body = JSON.stringify({ artifacts: tempRoot().root });
+    subject.runner.send({ type: "start", id: "a@1#2", head: TASK, body });
+    await subject.exited;
+    const message = "its result did not arrive whole: run the step again";
+    expect(subject.heard).toMatchObject([
+      { type: "done", result: { ok: false, error: { message, code: "ORCHD_PLACE" } } },
+    ]);
+  });
+
+  it("reads a flood on stderr in rests, and lives on", async () => {
+    const subject = far(`${GREETING}yes flood | head -c 60000000 >&2; exit 86`);
+    expect((await subject.exited).detail).toBe("on gpu1 ended with status 86");
+    expect(subject.stray.lines).toBeGreaterThan(1_000_000);
+  });
+
+  it("is given up once its lease is over for sure, and not before", async () => {
+    const clock = new VirtualClock();
+    const subject = far(`${GREETING}exit 1`, { end: () => Promise.resolve(false) }, clock);
+    let exit: RunnerExit | undefined;
+    void subject.exited.then((given) => (exit = given));
+    while (subject.runner.open) await new Promise((resolve) => setTimeout(resolve, 10));
+    await clock.advance(PATIENCE_MS - 1);
+    expect(exit).toBeUndefined();
+    await clock.advance(1);
+    expect((await subject.exited).detail).toBe("on gpu1 ended with status 1");
+  });
+
+  it("is given up where it says nothing, though its command goes on", async () => {
+    const clock = new VirtualClock();
+    const answered = join(tempRoot().root, "answered");
+    const beat = say({ type: "beat", number: 1 });
+    const text = `read settings; ${GREETING}${beat}read beat; echo "$beat" > ${answered}; sleep 60`;
+    const subject = far(text, {}, clock);
+    await vi.waitFor(() => expect(readFileSync(answered, "utf8")).toBe(beat.slice(6, -2) + "\n"), {
+      timeout: 20_000,
+    });
+    await clock.advance(PATIENCE_MS);
+    expect((await subject.exited).detail).toBe("on gpu1 was not heard for 15 s");
+  });
+
+  it("that never took a task needs no lease to be over", async () => {
+    const clock = new VirtualClock();
+    const { exited } = far(`${hello()}exit 1`, { end: () => Promise.resolve(false) }, clock);
+    expect((await exited).detail).toBe("on gpu1 ended with status 1");
+  });
+});
