@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { silentLog } from "../../src/log.ts";
+import { silentLog, type Log } from "../../src/log.ts";
 import { Heartbeat, whySilent, type DaemonSigns } from "../../src/notify/heartbeat.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -49,5 +49,42 @@ describe("the heartbeat", () => {
     heartbeat.close();
     await clock.settle();
     expect(clock.timers).toBe(0);
+  });
+
+  it("tells why it is not sent once, however the figures change, and that it is again", async () => {
+    const clock = new VirtualClock({ start: NOW });
+    const told: string[] = [];
+    const say = (_fields: object, sentence: string): void => void told.push(sentence);
+    let answer: { ok: true } | { ok: false; because: string } = { ok: true };
+    let seenAt: number | undefined;
+    const heartbeat = new Heartbeat({
+      clock,
+      log: { debug: say, info: say, warn: say, error: say } satisfies Log,
+      everyMs: 60_000,
+      timeoutMs: 10_000,
+      signs: async (now) => {
+        if (seenAt === -1) throw new Error("EACCES: 1");
+        return { isHeld: true, seenAt: seenAt ?? now, undecided: undefined };
+      },
+      ask: async () => answer,
+    });
+    await clock.advance(60_000);
+    expect(told.splice(0)).toEqual([]);
+    seenAt = clock.now();
+    await clock.advance(600_000);
+    expect(told.splice(0)).toEqual([
+      "the heartbeat is not sent: the daemon gave its last sign of life 2m ago",
+    ]);
+    seenAt = undefined;
+    answer = { ok: false, because: "it answers 500" };
+    await clock.advance(180_000);
+    expect(told.splice(0)).toEqual(["the heartbeat was not taken: it answers 500"]);
+    answer = { ok: true };
+    await clock.advance(120_000);
+    expect(told.splice(0)).toEqual(["the heartbeat is sent"]);
+    seenAt = -1;
+    await clock.advance(120_000);
+    expect(told.splice(0)).toEqual(["the heartbeat is not sent: EACCES: 1"]);
+    heartbeat.close();
   });
 });

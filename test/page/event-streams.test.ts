@@ -1,6 +1,8 @@
 /** What an event stream writes to a client that takes nothing. */
 import { EventEmitter } from "node:events";
-import { afterEach, expect, it, vi } from "vitest";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { EventStreams } from "../../src/page/server/event-streams.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -41,4 +43,22 @@ it("hears every 15 s that the stream lives, but not while it takes nothing", () 
   expect(clients[1].written.at(-1)).toBe(": ping\n\n");
   streams.close();
   expect(streams.size).toBe(0);
+});
+
+it("only streams with short ids hear that notify.jsonl has changed", async () => {
+  const { runs } = tempRoot();
+  mkdirSync(join(runs, ".orchd"), { recursive: true });
+  const store = new RunStore(runs);
+  const streams = new EventStreams(store);
+  onTestFinished(() => streams.close());
+  const [short, whole, full] = [new FakeClient(), new FakeClient(), new FakeClient()];
+  const query = { pipeline: undefined, run: undefined, from: undefined };
+  streams.serve(short as never, { ...query, short: true });
+  streams.serve(whole as never, { ...query, short: false });
+  streams.serve(full as never, { ...query, short: true });
+  full.writableNeedDrain = true;
+  const event = "event: notify\ndata: notify.jsonl\n\n";
+  writeFileSync(store.notifyLedger, "{}\n");
+  await vi.waitFor(() => expect(short.written).toContain(event), 15_000);
+  expect([whole, full].map(({ written }) => written.includes(event))).toEqual([false, false]);
 });

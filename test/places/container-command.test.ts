@@ -6,6 +6,7 @@ import {
   pullWords,
   runWords,
 } from "../../src/places/container/container-command.ts";
+import { NotGivable } from "../../src/places/shell-environment.ts";
 import { endError } from "../../src/places/container/container-end.ts";
 import { containerName } from "../../src/places/container/container-name.ts";
 import { sentenceOf } from "../../src/places/container/engine.ts";
@@ -102,8 +103,41 @@ describe("a variable", () => {
   });
 });
 
+describe("a value under a name of the engine's own", () => {
+  const given = (value: string) => givenVariables({ HOME: value });
+  it("may have 32 KiB, and no line break", () => {
+    expect(given("x".repeat(32_768)).file).toHaveLength("HOME=\n".length + 32_768);
+    expect(() => given("x".repeat(32_769))).toThrow(NotGivable);
+    for (const value of ["\n", "a\rb"]) expect(() => given(value)).toThrow(NotGivable);
+    expect(givenVariables({ OWN: "x".repeat(32_769) }).words).toEqual(["--env", "OWN"]);
+  });
+});
+
+it.each([
+  [undefined, []],
+  ["linux/arm64", ["--platform=linux/arm64"]],
+])("an image of the platform %s is pulled with %j", (platform, more) => {
+  const container = { ...CONTAINER, ...(platform === undefined ? {} : { platform }) };
+  expect(pullWords(container)).toEqual(["pull", ...more, "tool:1"]);
+});
+
 describe("the end of a container", () => {
   const fine = { outOfMemory: false };
+
+  it.each([
+    [137, "SIGKILL"],
+    [139, "SIGSEGV"],
+    [143, "SIGTERM"],
+  ])("with %i was by %s, and only SIGKILL is perhaps a lack of memory", (status, signal) => {
+    const own = endError(status, fine, { step: "a", memoryMb: 64 }, "");
+    const perhaps = "; perhaps it wanted more than its 64 MiB of memory";
+    expect(own).toMatchObject({
+      message:
+        `the command was ended by ${signal} (status ${status})` +
+        (signal === "SIGKILL" ? perhaps : ""),
+      exitStatus: status,
+    });
+  });
 
   it("is a status, a signal, or memory, as far as the engine says", () => {
     expect(endError(3, fine, { step: "a" }, "last words")).toEqual({

@@ -69,6 +69,15 @@ it("ends what a step leaves that has none for a while", async () => {
   expect(await over).toEqual([null, "SIGKILL"]);
 });
 
+it("ends what has none for a while beside one that never gets any", async () => {
+  const token = word();
+  const [own, other] = [carrier(token), carrier(word())];
+  hidden.set(own.child.pid!, 20).set(other.child.pid!, 10_000);
+  killByToken(token);
+  expect(await own.over).toEqual([null, "SIGKILL"]);
+  expect(other.child.signalCode).toBeNull();
+});
+
 it("leaves alone what turns out to be another's", async () => {
   const [token, neighbour] = [word(), word()];
   const [own, other] = [carrier(token), carrier(neighbour)];

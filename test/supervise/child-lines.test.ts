@@ -95,3 +95,20 @@ it("counts lines anew after ten seconds to the millisecond", async () => {
   add(1);
   expect(given.slice(50)).toEqual(["11 more lines were left out", "x"]);
 });
+
+it.each([
+  [50, []],
+  [51, ["1 more lines were left out"]],
+  [52, ["2 more lines were left out"]],
+])("of %i lines it tells of those that were left out: %j", (count, told) => {
+  const { given, add, lines } = rig();
+  add("x\n".repeat(count));
+  lines.end();
+  expect(given.slice(50)).toEqual(told);
+});
+
+it("a secret without a character hides nothing", () => {
+  const { given, add } = rig(["", SECRET]);
+  add(`plain ${SECRET}\n`);
+  expect(given).toEqual(["plain ***"]);
+});

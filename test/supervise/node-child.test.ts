@@ -64,6 +64,18 @@ describe("a program beside the daemon", () => {
     expect(heard).toEqual({ answer: "", serves: 0, said: ["why"], gone: ["ended with status 3"] });
   });
 
+  it.each([
+    [16_384, 1],
+    [16_385, 0],
+  ])("whose first line has %i characters answers %i times", async (length, serves) => {
+    const { heard, until } = start(
+      `process.stdout.write("x".repeat(${length}), () =>
+         setTimeout(() => process.stdout.write("\\nmore\\n", () => process.exit(0)), 100));`,
+    );
+    await until(() => heard.gone.length > 0);
+    expect([heard.serves, heard.answer.length]).toEqual([serves, serves * length]);
+  });
+
   it("is told of although another process holds its stderr", async () => {
     const { heard, until } = start(
       `import { spawn } from "node:child_process";

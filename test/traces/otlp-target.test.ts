@@ -72,3 +72,17 @@ it("names the service by orchd.yaml, else by the environment, else orchd", () =>
   });
   expect(resourceOf(own, "ours", env)["service.name"]).toBe("ours");
 });
+
+it.each([
+  ["1", 1],
+  ["600000", 600_000],
+  ["600001", 600_000],
+  ["1e12", 600_000],
+  ["0", 10_000],
+  ["-1", 10_000],
+  ["soon", 10_000],
+  ["Infinity", 10_000],
+  [" ", 10_000],
+])("a time limit of %j is %i ms", (given, ms) => {
+  expect(target({}, { OTEL_EXPORTER_OTLP_TIMEOUT: given }).timeoutMs).toBe(ms);
+});

@@ -203,6 +203,58 @@ describe("a collector", () => {
   });
 });
 
+describe("a collector that is away", () => {
+  const AWAY: Sent = { kind: "later", because: "away" };
+
+  it("is tried after 1, 2, 4 … seconds, and each minute at the latest", async () => {
+    const at: number[] = [];
+    const { clock, work, header, skipped, ends } = rig(() => {
+      at.push(clock.monotonic());
+      return AWAY;
+    });
+    const over = work.run();
+    header();
+    skipped("a");
+    await clock.advance(600_000);
+    const waits = at.slice(1).map((time, index) => (time - at[index]!) / 1_000);
+    expect(waits.slice(0, 9)).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    ends.abort();
+    await over;
+  });
+
+  it.each([1, 2, 3, 5])(
+    "refuses one of %i spans: the others are sent, each once",
+    async (count) => {
+      const { clock, work, sent, told, header, skipped, ends } = rig((spans) =>
+        spans.some(({ name }) => name === "bad") ? { kind: "never", because: "bad" } : TAKEN,
+      );
+      const over = work.run();
+      header();
+      for (let n = 1; n < count; n += 1) skipped(`s${n}`);
+      skipped("bad");
+      await clock.advance(2_000);
+      ends.abort();
+      expect(await over).toEqual({ spans: count - 1, refused: 1 });
+      const alone = sent.filter((names) => !names.includes("bad")).flat();
+      expect(alone).toEqual(Array.from({ length: count - 1 }, (_, index) => `s${index + 1}`));
+      expect(told).toEqual(["a span is left out, because the collector refuses them: bad"]);
+    },
+  );
+
+  it("takes a part: those that it refused do not count as sent", async () => {
+    const { clock, work, header, skipped, ends } = rig(() => ({
+      kind: "taken",
+      refused: { count: 2, because: "too old" },
+    }));
+    const over = work.run();
+    header();
+    for (const step of ["a", "b", "c"]) skipped(step);
+    await clock.advance(2_000);
+    ends.abort();
+    expect(await over).toEqual({ spans: 1, refused: 2 });
+  });
+});
+
 describe("an export", () => {
   it("of what there is ends when the feed is quiet", async () => {
     const { clock, sent, kept, work, header, skipped, feed } = rig(() => TAKEN, { once: true });

@@ -72,3 +72,14 @@ it("pile-ups come with the most slots first, and equal ones by their time", () =
   ]);
   expect(pileUps.find(({ count }) => count === 2)!.second).toBe("2026-11-23T00:20:00.000Z");
 });
+
+it("a pipeline whose schedules meet counts with each slot, and is named once", () => {
+  const { runs } = tempRoot();
+  writePipeline(runs, "p", [loaded("* * * * *")]);
+  const schedules = ["a", "b", "c"].map((name) =>
+    scheduleOf({ cron: "0 2 * * *", name, params: { name } }),
+  );
+  const planned = [{ pipeline: "p", table: timetable("p", schedules), paused: false }];
+  const { pileUps } = rehearse(new RunStore(runs), planned, { from: FROM, days: 1, most: 2 });
+  expect(pileUps).toEqual([{ second: "2026-11-23T02:00:00.000Z", count: 3, pipelines: ["p"] }]);
+});

@@ -1,0 +1,231 @@
+/** What a pool is made of, part by part: both sides of each bound, and the second time of each. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, writeFileSync } from "node:fs";
+import { totalmem } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { TaskFrame } from "../../src/core/task-frame.ts";
+import { FramedTask } from "../../src/core/task-frame.ts";
+import type { Task } from "../../src/core/task.ts";
+import { ClaimsFolder, leaveClaims } from "../../src/places/pool/claims.ts";
+import { descendantsOf } from "../../src/places/pool/descendants.ts";
+import { killByToken } from "../../src/places/pool/kill-by-token.ts";
+import { Paces } from "../../src/places/pool/paces.ts";
+import type { RunnerSettings, ToRunner } from "../../src/places/pool/protocol.ts";
+import { RunnerPool } from "../../src/places/pool/runner-pool.ts";
+import type { RunnerListener, RunnerProcess } from "../../src/places/pool/runner-process.ts";
+import { forLoads, mayRepeat, useOf } from "../../src/places/pool/runner-use.ts";
+import { SentFrames } from "../../src/places/pool/sent-frames.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+const SETTINGS: RunnerSettings = { threads: 2, bundles: "/b", scratch: "/s", token: "t" };
+const word = (): string => `token-${Math.random().toString().slice(2)}`;
+
+function began(words: readonly string[], token?: string): ChildProcess {
+  const env = token === undefined ? process.env : { ...process.env, ORCHD_RUNNER_TOKEN: token };
+  const child = spawn(words[0]!, words.slice(1), { env, stdio: ["ignore", "pipe", "ignore"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  return child;
+}
+
+describe("a token", () => {
+  it("is that of a runner or an attempt as a whole, and not of one that begins so", async () => {
+    const token = word();
+    const [own, ofAttempt, other] = ["", ".1/a", "0"].map((more) =>
+      began(["sleep", "60"], `${token}${more}`),
+    );
+    const over = [own!, ofAttempt!].map((child) => once(child, "exit"));
+    expect(killByToken(token)).toBe(2);
+    expect(await Promise.all(over)).toEqual([
+      [null, "SIGKILL"],
+      [null, "SIGKILL"],
+    ]);
+    expect([other!.exitCode, other!.signalCode]).toEqual([null, null]);
+  });
+});
+
+it("the descendants of processes are told once, and none of those asked about", async () => {
+  const parent = began(["sh", "-c", "sleep 60 & echo $!; wait"]);
+  const [line] = (await once(parent.stdout!, "data")) as [Buffer];
+  const child = Number(line.toString());
+  onTestFinished(() => void process.kill(child, "SIGKILL"));
+  expect(descendantsOf([parent.pid!]).map(({ pid }) => pid)).toEqual([child]);
+  expect(descendantsOf([parent.pid!, child])).toEqual([]);
+  expect(descendantsOf([])).toEqual([]);
+});
+
+describe("a pace", () => {
+  it("is that of what ended, at most ten times of before at once, by file and part", () => {
+    const paces = new Paces();
+    expect(paces.isBrief("f")).toBe(false);
+    paces.ended("f", 0.5);
+    expect(paces.isBrief("f")).toBe(true);
+    expect(paces.isBrief("f", "other")).toBe(false);
+    paces.set("g", 0.1);
+    // One that takes long is 0.28, and a second one 0.78: too long.
+    paces.ended("g", 60_000);
+    expect(paces.isBrief("g")).toBe(true);
+    paces.ended("g", 60_000);
+    expect(paces.isBrief("g")).toBe(false);
+  });
+
+  it("is forgotten of the oldest of a thousand files", () => {
+    const paces = new Paces();
+    for (let file = 0; file <= 1_000; file += 1) paces.ended(String(file), 0.1);
+    expect([paces.isBrief("0"), paces.isBrief("1")]).toEqual([false, true]);
+  });
+});
+
+it.each([
+  [1, 1],
+  [1, 10],
+  [12, 345],
+])("the claims of epoch %i and runner %i are believed by the next daemon", (epoch, runner) => {
+  const folder = join(tempRoot().root, "claims");
+  const path = new ClaimsFolder(folder, epoch).begin(runner)!;
+  leaveClaims(path, { runs: ["p@1"], claimed: ["p@1#2"] });
+  const next = new ClaimsFolder(folder, epoch + 1);
+  expect([next.mayHaveBegun("p@1", "p@1#2"), next.mayHaveBegun("p@1", "p@1#3")]).toEqual([
+    true,
+    false,
+  ]);
+});
+
+describe("what a runner is for", () => {
+  const flavor = (method: string): object => ({ kind: "flavor", method });
+  const hook = (name: string): object => ({ kind: "hook", hook: name });
+  it.each([
+    [{ kind: "load" }, "loads", true],
+    [{ kind: "cacheFunction" }, "steps", true],
+    [flavor("describe"), "loads", true],
+    [flavor("fetchStatus"), "steps", true],
+    [flavor("submitPipeline"), "steps", false],
+    [flavor("stopRun"), "steps", false],
+    [hook("onMissed"), "steps", true],
+    [hook("onFailure"), "steps", false],
+    [hook("init"), "steps", false],
+    [{ kind: "module" }, "steps", false],
+    [{ kind: "shell" }, "steps", false],
+    [{ kind: "dynamic" }, "steps", false],
+  ])("%j goes to the runner of %s, and a second time: %s", (task, use, again) => {
+    expect([useOf(task as Task), mayRepeat(task as Task)]).toEqual([use, again]);
+  });
+
+  it("one of loads may hold a quarter of the machine, 512 MiB at least", () => {
+    const part = Math.max(512, Math.floor(totalmem() / 4 / 1024 / 1024));
+    expect(forLoads(SETTINGS).memoryMb).toBe(part);
+    expect(forLoads({ ...SETTINGS, memoryMb: 100 }).memoryMb).toBe(100);
+    expect(forLoads({ ...SETTINGS, memoryMb: part + 1 }).memoryMb).toBe(part);
+  });
+});
+
+it("what a runner forgets is told once, and a frame that comes again has a new number", () => {
+  const sent: ToRunner[] = [];
+  const frames = new SentFrames((message) => void sent.push(message));
+  const frame: TaskFrame = {
+    code: { bundle: "b", pick: "x", source: "./s.ts" },
+    isolated: false,
+    run: { id: "p@1", pipeline: "p" },
+    env: {},
+    gracePeriodMs: 1,
+    artifacts: "/nowhere",
+  };
+  const task = new FramedTask(frame, "s", 1, { params: {}, inputs: {} });
+  frames.start("a", task);
+  frames.forget(frame);
+  frames.forget(frame);
+  expect([frames.takeForgotten(), frames.takeForgotten()]).toEqual([[1], []]);
+  frames.start("b", task);
+  frames.forget(frame);
+  expect(frames.takeForgotten()).toEqual([2]);
+  expect(sent.map(({ type }) => type)).toEqual(["frame", "step", "frame", "step"]);
+});
+
+describe("a pool", () => {
+  interface Played {
+    readonly sent: ToRunner[];
+    readonly listener: RunnerListener;
+    pid: number | undefined;
+    open: boolean;
+  }
+  function rig(claims?: ClaimsFolder): {
+    readonly clock: VirtualClock;
+    readonly pool: RunnerPool;
+    readonly runners: Played[];
+    readonly heard: unknown[][];
+    start(id: string, more: object): void;
+  } {
+    const clock = new VirtualClock();
+    const runners: Played[] = [];
+    const heard: unknown[][] = [];
+    const pool = new RunnerPool({
+      clock,
+      claims,
+      settings: SETTINGS,
+      launch: (_settings, number, alone, listener) => {
+        const sent: ToRunner[] = [];
+        const played = { sent, listener, alone, pid: number as number | undefined, open: true };
+        runners.push(played);
+        const ends = { kill: () => undefined, retire: () => undefined, settle: () => undefined };
+        const rest = { secrets: new Set(), send: (one: ToRunner) => void sent.push(one) };
+        const over = { close: () => Promise.resolve(), exited: Promise.resolve() };
+        return Object.assign(played, ends, rest, over) as unknown as RunnerProcess;
+      },
+    });
+    const start = (id: string, more: object): void => {
+      const run = { id: "p@1", pipeline: "p", attempt: 1 };
+      const code = { bundle: "b", pick: "x", source: "./s.ts" };
+      const task = { kind: "module", run, step: "s", code, gracePeriodMs: 1_000, ...more };
+      pool.start(id, task as unknown as Task, {
+        done: (result, durationMs) => void heard.push([id, "done", result.ok, durationMs]),
+        output: () => undefined,
+        died: ({ inFlight }) => void heard.push([id, "died", inFlight]),
+      });
+    };
+    return { clock, pool, runners, heard, start };
+  }
+  const die = (runner: Played): void => {
+    runner.open = false;
+    runner.pid = undefined;
+    runner.listener.exit({ detail: "was ended", outOfMemory: false });
+  };
+
+  it("counts a load that is repeated from its second beginning", async () => {
+    const { clock, pool, runners, heard, start } = rig();
+    start("load", { kind: "load" });
+    await clock.advance(10_000);
+    die(runners[0]!);
+    await clock.advance(500);
+    pool.stop("load", "force", "asked");
+    die(runners[1]!);
+    expect(heard).toEqual([["load", "done", false, 500]]);
+  });
+
+  it.each([
+    ["module", ["a"]],
+    ["shell", ["a"]],
+    ["load", []],
+  ])("tells the next runner that a %s task may have begun: %j", (kind, claimed) => {
+    const { runners, start } = rig(new ClaimsFolder(join(tempRoot().root, "claims"), 1));
+    start("a", { kind });
+    for (const runner of [...runners]) die(runner);
+    const before = runners.length;
+    start("b", {});
+    const leave = runners.slice(before).flatMap(({ sent }) => sent);
+    expect(leave.find(({ type }) => type === "leave")).toMatchObject({ claimed });
+  });
+
+  it("removes the files of an answer that nobody waits for", () => {
+    const { runners, start } = rig();
+    const file = join(tempRoot().root, "staged");
+    writeFileSync(file, "1");
+    start("a", {});
+    const ref = { $artifact: "0".repeat(64), bytes: 1 };
+    const result = { ok: true, staged: { value: ref, files: [{ ref, file }] } } as const;
+    const done = { type: "done", id: "gone", result, durationMs: 1, startedAt: 0 } as const;
+    runners[0]!.listener.messages([done]);
+    expect(existsSync(file)).toBe(false);
+  });
+});

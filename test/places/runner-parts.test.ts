@@ -1,0 +1,75 @@
+/** What a runner is made of, part by part: both sides of each bound, and the second time of each. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { packagesLine } from "../../src/core/bundle-text.ts";
+import { BundlePackages, LoadedPackages } from "../../src/places/runner/bundle-packages.ts";
+import { LeftBehind } from "../../src/places/runner/left-behind.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+describe("the packages of a thread", () => {
+  it("suit a bundle whose packages are the loaded ones, or have not been loaded", () => {
+    const loaded = new LoadedPackages();
+    expect(loaded.suit({ "/a": "1" })).toBe(true);
+    loaded.add({ "/a": "1", "/b": "1" });
+    expect(loaded.suit({})).toBe(true);
+    expect(loaded.suit({ "/a": "1" })).toBe(true);
+    expect(loaded.suit({ "/a": "1", "/c": "9" })).toBe(true);
+    expect(loaded.suit({ "/a": "1", "/b": "2" })).toBe(false);
+    expect(loaded.suit({ "/b": "2" })).toBe(false);
+    loaded.add({ "/b": "2" });
+    expect([loaded.suit({ "/b": "2" }), loaded.suit({ "/b": "1" })]).toEqual([true, false]);
+  });
+
+  it.each([
+    ["short", "export default 1;\n", 1],
+    ["longer than what is read at first", `export default "${"x".repeat(70_000)}";\n`, 1],
+    ["with a last line that is longer than that", "export default 1;\n", 5_000],
+  ])("are read from a bundle's last line, where it is %s", (_, code, count) => {
+    const { root } = tempRoot();
+    const packages = Object.fromEntries(
+      Array.from({ length: count }, (_one, index) => [`/node_modules/package-${index}`, "1"]),
+    );
+    writeFileSync(join(root, "b.mjs"), code + packagesLine(packages));
+    const bundles = new BundlePackages(root);
+    expect(bundles.of("b")).toEqual(packages);
+    // Each is read once: a bundle never changes.
+    writeFileSync(join(root, "b.mjs"), code);
+    expect(bundles.of("b")).toEqual(packages);
+    expect(new BundlePackages(root).of("b")).toEqual({});
+    expect(bundles.of("none")).toEqual({});
+  });
+});
+
+describe("what a step left behind", () => {
+  const PAST_ANY = 4_194_303;
+  /** Ends a step of this age whose shell had this pid. @returns whether a process was ended */
+  async function isEnded(ageMs: number, pidOf: (left: number) => number): Promise<boolean> {
+    const token = `left-${Math.random().toString().slice(2)}`;
+    const child = spawn("sleep", ["60"], { env: { ORCHD_RUNNER_TOKEN: token, PATH: "/bin" } });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const over = once(child, "exit");
+    await new Promise((resolve) => child.once("spawn", resolve));
+    const left = new LeftBehind();
+    left.began(spawn("true").pid!);
+    const mark = { pid: pidOf(child.pid!), at: performance.now() - ageMs, forks: undefined };
+    left.end(mark, token);
+    const later = new Promise((resolve) => setTimeout(resolve, 300, "later"));
+    return (await Promise.race([over, later])) !== "later";
+  }
+
+  it("is looked for behind the pid of its shell, where the step was brief", async () => {
+    expect(await isEnded(0, (pid) => pid - 1)).toBe(true);
+    expect(await isEnded(0, (pid) => pid)).toBe(false);
+  });
+
+  it("is looked for from the first pid on, where pids began again meanwhile", async () => {
+    expect(await isEnded(0, () => PAST_ANY)).toBe(true);
+  });
+
+  it("is looked for everywhere, where the step took a second or more", async () => {
+    expect(await isEnded(1_000, (pid) => pid)).toBe(true);
+  });
+});
