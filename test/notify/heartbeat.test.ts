@@ -51,7 +51,7 @@ describe("the heartbeat", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("tells why it is not sent once, however the figures change, and that it is again", async () => {
+  it("tells once why it is not sent, whatever the figures, and that it is again", async () => {
     const clock = new VirtualClock({ start: NOW });
     const told: string[] = [];
     const say = (_fields: object, sentence: string): void => void told.push(sentence);

@@ -1,4 +1,4 @@
-/** What a runner is made of, part by part: both sides of each bound, and the second time of each. */
+/** The parts of a runner: both sides of each bound, and the second time of each. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
