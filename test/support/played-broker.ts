@@ -39,6 +39,8 @@ export class PlayedEngine {
   readonly connections = new Set<PlayedBroker>();
   /** Every message that was sent, for who looks for texts in them. */
   readonly seen: Uint8Array[] = [];
+  /** Every object that was put. */
+  readonly put: Uint8Array[] = [];
   messageLimit = 1024 * 1024;
 
   constructor(clock: Clock) {
@@ -118,6 +120,7 @@ export class PlayedBroker implements Broker {
   readonly #watchers = new Set<(state: BrokerState) => void>();
   /** What came while its process stood still. */
   #frozen: (() => void)[] | undefined;
+  #closed = false;
 
   constructor(engine: PlayedEngine) {
     this.#engine = engine;
@@ -147,10 +150,11 @@ export class PlayedBroker implements Broker {
   thaw(): void {
     const waiting = this.#frozen ?? [];
     this.#frozen = undefined;
-    for (const go of waiting) go();
+    for (const go of waiting) this.whenThawed(go);
   }
 
   whenThawed(go: () => void): void {
+    if (this.#closed) return;
     if (this.#frozen === undefined) go();
     else this.#frozen.push(go);
   }
@@ -188,6 +192,7 @@ export class PlayedBroker implements Broker {
 
   async put(name: string, content: Uint8Array): Promise<void> {
     await this.#way();
+    this.#engine.put.push(content);
     if (!this.#engine.objects.has(name)) this.#engine.objects.set(name, content);
   }
 
@@ -202,6 +207,7 @@ export class PlayedBroker implements Broker {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#engine.connections.delete(this);
     for (const listener of this.#engine.listeners)
       if (listener.connection === this) this.#engine.listeners.delete(listener);

@@ -165,6 +165,8 @@ export type ToWorker =
        * from objects; the daemon puts those that it asks for (`lack`).
        */
       readonly files: readonly string[];
+      /** Which of the files is the source map of its bundle. Undefined: none is. */
+      readonly map?: string | undefined;
       readonly alone: boolean;
     }
   | {

@@ -1,0 +1,543 @@
+/**
+ * The **place** for steps at workers that a broker connects with this daemon. messages.ts has the
+ * theory of both sides; this is the daemon's.
+ *
+ * There is no queue. A task goes to the worker with the most room of those that have all its labels
+ * (`#give`). It may be given again while nobody has claimed it. A claim is answered yes once, to
+ * the worker that it is given to at that moment (`#claim`); from then on it stays there.
+ *
+ * - The worker dies, or the link to it: it is given up after its patience, and its tasks are lost,
+ *   by no fault of theirs. A new incarnation of it, or a list without the task, says so at once.
+ * - The broker dies: no lane has room, and says why. Tasks that were claimed go on for as long as
+ *   leases last. A result waits at its worker.
+ * - The daemon dies: the next one adopts what workers list (earlier-tasks.ts).
+ * - A worker lies: what it says is checked (worker-says.ts, result-files.ts), and fails its own
+ *   task at most.
+ */
+import { createHash } from "node:crypto";
+import { hostname } from "node:os";
+import type { Clock } from "../../clock.ts";
+import { clipError } from "../../core/failure.ts";
+import { wantedBy, type Lane, type Room } from "../../core/lane.ts";
+import type { PlaceReport } from "../../core/place-report.ts";
+import type { PlacedAt } from "../../core/run-state.ts";
+import type { Task, TaskResult } from "../../core/task.ts";
+import { removeStaged } from "../../steps/staged-result.ts";
+import type { Log } from "../../log.ts";
+import type { FarPlace } from "../far-place.ts";
+import type { EarlierAttempt, StartOptions, TaskHandlers } from "../place.ts";
+import { BrokerSilence } from "./broker.ts";
+import { EarlierTasks } from "./earlier-tasks.ts";
+import { EndedTasks } from "./ended-tasks.ts";
+import type { FarWorker } from "./far-worker.ts";
+import { GivenTask, placeError } from "./given-task.ts";
+import type { FromWorker, ToWorkerAnswer, WorkerSays } from "./messages.ts";
+import { fetchResult, NotWhole } from "./result-files.ts";
+import type { SealedBroker } from "./sealed-broker.ts";
+import { TaskFiles, type BundleFault } from "./task-files.ts";
+import { ToldWorkers } from "./told-workers.ts";
+import { readHello, readSays } from "./worker-says.ts";
+import { Workers } from "./workers.ts";
+import { fileObject } from "./worker-line.ts";
+
+/** How often a fault of a kind is logged, in milliseconds. */
+const FAULT_MS = 60_000;
+
+type Said<T extends FromWorker["type"]> = Extract<FromWorker, { readonly type: T }>;
+type End = Said<"end">["end"];
+
+/** What the place needs. */
+export interface BrokerPlaceOptions {
+  readonly name: string;
+  /** Labels of each worker, besides its own and the place's name. */
+  readonly labels: readonly string[];
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Speaks to the broker. @param onFault hears of each message that is not what it should be */
+  readonly connect: (onFault: (sentence: string) => void) => SealedBroker;
+  /** The runs folder, as its real path. */
+  readonly root: string;
+  /** The folder of bundles. */
+  readonly bundles: string;
+  /** When leases of earlier daemons began to count, in monotonic milliseconds. */
+  readonly since: number;
+  readonly bundleFault: BundleFault;
+}
+
+/** Runs steps at workers. */
+export class BrokerPlace implements FarPlace {
+  readonly name: string;
+  readonly #labels: readonly string[];
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #broker: SealedBroker;
+  readonly #workers: Workers;
+  readonly #files: TaskFiles;
+  readonly #earlier: EarlierTasks;
+  readonly #tasks = new Map<string, GivenTask>();
+  readonly #ended: EndedTasks;
+  readonly #told: ToldWorkers;
+  /** Tasks that the next daemon may adopt. */
+  readonly #left = new Set<string>();
+  readonly #promised = { module: 0, shell: 0 };
+  readonly #roomListeners = new Set<() => void>();
+  readonly #reportListeners = new Set<() => void>();
+  readonly #off: (() => void)[] = [];
+  readonly #faults = new Map<string, number>();
+  #closed = false;
+
+  constructor(options: BrokerPlaceOptions) {
+    const { name, labels, clock, log, connect, bundles, since, bundleFault } = options;
+    this.name = name;
+    this.#labels = [name, ...labels.filter((label) => label !== name)];
+    this.#clock = clock;
+    this.#log = log;
+    this.#broker = connect((sentence) => this.#fault(sentence));
+    this.#ended = new EndedTasks(clock);
+    this.#told = new ToldWorkers(this.#broker, clock);
+    const root = rootId(options.root);
+    this.#files = new TaskFiles(this.#broker, clock, bundles, bundleFault);
+    this.#workers = new Workers({
+      place: name,
+      clock,
+      log,
+      root,
+      gone: (worker, because) => this.#gone(worker, because),
+      silent: (worker) => this.#regive(worker),
+      renewed: (worker) => this.#renumber(worker),
+      changed: () => this.#tellReport(),
+    });
+    this.#earlier = new EarlierTasks({
+      clock,
+      since,
+      here: () => this.#workers.here,
+      ask: (...told) => this.#told.adopt(...told),
+      adopted: (...given) => this.#adopted(...given),
+    });
+    this.#off.push(
+      this.#broker.listen("hello", (message) => this.#workers.hello(readHello(message))),
+      this.#broker.listen(`daemon.${root}`, (message) => this.#hear(readSays(message))),
+      this.#broker.broker.onState(() => this.#tellReport()),
+    );
+  }
+
+  /** Whether it has a worker with all these labels, however that worker is. */
+  serves(labels: readonly string[]): boolean {
+    if (labels.every((label) => this.#labels.includes(label))) return true;
+    for (const worker of this.#workers.all()) if (worker.has(labels, this.#labels)) return true;
+    return false;
+  }
+
+  /** How many more steps may start at workers with these labels. What was promised is taken off. */
+  room(kind: "module" | "shell", labels: readonly string[]): number {
+    if (this.#closed || !this.#broker.broker.state.up) return -this.#promised[kind];
+    let room = 0;
+    for (const worker of this.#open(labels)) room += Math.max(0, this.#roomAt(worker, kind));
+    return room - this.#promised[kind];
+  }
+
+  /** Its lanes are known by who asks: see {@link room}. */
+  capacity(): Room {
+    return {};
+  }
+
+  promise(lane: Lane, share = 1): void {
+    this.#promised[wantedBy(lane)?.kind ?? "module"] += share;
+  }
+
+  redeem(lane: Lane, share = 1): void {
+    this.#promised[wantedBy(lane)?.kind ?? "module"] -= share;
+  }
+
+  /** Calls back when {@link room} may have grown. @returns a function that ends the calls */
+  onCapacity(callback: () => void): () => void {
+    this.#roomListeners.add(callback);
+    return () => void this.#roomListeners.delete(callback);
+  }
+
+  /** What it says of itself. */
+  report(): PlaceReport {
+    const { engine, state } = this.#broker.broker;
+    const hosts = this.#workers.hosts(this.#labels);
+    const because = state.up
+      ? hosts.length === 0
+        ? `no worker has come yet: start one with \`orchd worker --place ${this.name}\``
+        : undefined
+      : state.because;
+    const report = { place: this.name, engine, labels: this.#labels, hosts };
+    return because === undefined ? report : { ...report, because };
+  }
+
+  reports(): readonly PlaceReport[] {
+    return [this.report()];
+  }
+
+  /** Calls back when {@link report} may have changed. @returns a function that ends the calls */
+  onReport(callback: () => void): () => void {
+    this.#reportListeners.add(callback);
+    return () => void this.#reportListeners.delete(callback);
+  }
+
+  /** How many tasks it has, with those of an earlier daemon that it looks for. */
+  get tasks(): number {
+    return this.#tasks.size + this.#earlier.size;
+  }
+
+  has(id: string): boolean {
+    return this.#tasks.has(id);
+  }
+
+  start(id: string, task: Task, handlers: TaskHandlers, { alone = false }: StartOptions = {}): void {
+    if (this.#closed) throw new Error(`"${id}" cannot be started: the place is closed`);
+    if (this.#tasks.has(id)) throw new Error(`"${id}" was started already and has not ended`);
+    if (task.kind !== "module" && task.kind !== "shell")
+      throw new Error(`"${id}" is no step, and runs on this machine only`);
+    const fault = this.#files.faultOf(task);
+    if (fault !== undefined) throw Object.assign(new Error(fault), { name: "PlaceError" });
+    const files = this.#files.of(task);
+    const given = new GivenTask({ id, task, handlers, files, alone });
+    this.#tasks.set(id, given);
+    this.#give(given);
+  }
+
+  /** It keeps nothing of a frame. */
+  forget(): void {}
+
+  stop(id: string, mode: "graceful" | "force", because: string): void {
+    const task = this.#tasks.get(id);
+    if (task === undefined || task.state.at === "over") return;
+    if (task.state.at !== "claimed") {
+      this.#over(task);
+      task.stopped(because, this.#clock.now());
+      return;
+    }
+    task.told = { mode, because };
+    void this.#told.stop(task);
+  }
+
+  async adopt(
+    ids: readonly string[],
+    handlersOf: (id: string) => TaskHandlers,
+    attemptOf?: (id: string) => EarlierAttempt | undefined,
+    laneOf?: (id: string) => { readonly placed?: PlacedAt | undefined },
+  ): Promise<ReadonlySet<string>> {
+    const lives = await Promise.all(
+      ids.map((id) =>
+        this.#earlier.ask(id, () => handlersOf(id), attemptOf?.(id), laneOf?.(id).placed),
+      ),
+    );
+    return new Set(ids.filter((_, index) => lives[index]));
+  }
+
+  /** Whether a task of an earlier daemon may have begun. Undefined: it was not asked for. */
+  mayHaveBegun(id: string): boolean | undefined {
+    return this.#earlier.mayHaveBegun(id);
+  }
+
+  outlives(id: string): boolean {
+    return this.#tasks.get(id)?.state.at === "claimed";
+  }
+
+  leave(ids: readonly string[]): void {
+    for (const id of ids) {
+      if (!this.outlives(id)) continue;
+      this.#tasks.delete(id);
+      this.#left.add(id);
+    }
+  }
+
+  /** The ends of these tasks are durable: their workers need not keep them. */
+  settle(ids: readonly string[]): void {
+    this.#ended.settle(ids);
+  }
+
+  /** Ends it. No handler is called any more. What runs at workers may be adopted for a while. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const off of this.#off) off();
+    this.#workers.close();
+    this.#earlier.close();
+    this.#ended.close();
+    for (const task of this.#tasks.values()) task.told = undefined;
+    this.#tasks.clear();
+    if (this.#broker.broker.state.up) await this.#files.close();
+    await this.#broker.broker.close();
+  }
+
+  /** Gives a task to the worker with the most room, or says that nobody takes it. */
+  #give(task: GivenTask): void {
+    task.state = { at: "nowhere" };
+    const { kind, labels } = task;
+    let best: FarWorker | undefined;
+    let most = 0;
+    for (const worker of this.#open(labels)) {
+      const room = this.#roomAt(worker, kind);
+      if (room > most) [most, best] = [room, worker];
+    }
+    if (best !== undefined && this.#broker.broker.state.up) return void this.#giveTo(best, task);
+    this.#over(task);
+    const { state } = this.#broker.broker;
+    task.lose(state.up ? "no worker takes it now" : state.because, "unbegun");
+  }
+
+  async #giveTo(worker: FarWorker, task: GivenTask): Promise<void> {
+    const state: GivenTask["state"] = { at: "given", worker };
+    task.state = state;
+    const map = this.#files.mapOf(task.task)?.hash;
+    const number = await this.#told.give(worker, task, map).catch((error: unknown) => {
+      if (!(error instanceof BrokerSilence))
+        this.#fault(`a task could not be given: ${(error as Error).message}`);
+      return undefined;
+    });
+    // It was claimed, stopped, or given to another meanwhile.
+    if (task.state !== state) return;
+    if (number !== undefined) {
+      state.number = number;
+      return;
+    }
+    worker.refused(this.#clock.monotonic());
+    this.#give(task);
+  }
+
+  /** What a worker says. Undefined: it is not answered. */
+  #hear(says: WorkerSays): ToWorkerAnswer | Promise<ToWorkerAnswer | undefined> | undefined {
+    const worker = this.#workers.speaker(says);
+    if (worker === undefined) return { type: "again" };
+    const { message, number } = says;
+    switch (message.type) {
+      case "beat":
+        return this.#beat(worker, message, number);
+      case "claim":
+        return this.#claim(worker, message.id, number);
+      case "output":
+        return this.#output(worker, message, number);
+      case "end":
+        return this.#end(worker, message, number);
+      case "lack":
+        return this.#lack(worker, message.hash);
+      case "bye":
+        this.#workers.bye(worker);
+        return { type: "yes" };
+    }
+  }
+
+  #beat(worker: FarWorker, beat: Said<"beat">, number: number): ToWorkerAnswer | undefined {
+    if (!this.#workers.beats(worker, beat, number)) return undefined;
+    for (const task of [...this.#tasks.values()]) {
+      if (!task.isAt(worker) || worker.tasks.has(task.id)) continue;
+      const { state } = task;
+      if (state.at !== "given" && state.at !== "claimed") continue;
+      if (state.number === undefined || state.number >= number) continue;
+      if (state.at === "given") this.#give(task);
+      else if (task.ending === undefined)
+        this.#lose(task, `the worker ${worker.name} does not have it any more`);
+    }
+    this.#earlier.beat(worker);
+    this.#tellRoom();
+    return { type: "beat", unwanted: beat.tasks.filter((id) => !this.#isWanted(worker, id)) };
+  }
+
+  /** Whether a worker should have a task. */
+  #isWanted(worker: FarWorker, id: string): boolean {
+    const task = this.#tasks.get(id);
+    if (task !== undefined) return task.isAt(worker);
+    return this.#ended.has(id) || this.#left.has(id) || this.#earlier.mayBeWanted(id);
+  }
+
+  #claim(worker: FarWorker, id: string, number: number): ToWorkerAnswer {
+    const task = this.#tasks.get(id);
+    if (task === undefined) this.#earlier.unbegun(id);
+    if (task === undefined || !task.isAt(worker))
+      return { type: "no", because: "it was given to another, or is not wanted any more" };
+    if (!task.isClaimedBy(worker)) task.claim(worker, number, this.name);
+    return { type: "yes" };
+  }
+
+  #output(
+    worker: FarWorker,
+    { id, number: batch, lines }: Said<"output">,
+    number: number,
+  ): ToWorkerAnswer | undefined {
+    const task = this.#tasks.get(id);
+    if (task?.isClaimedBy(worker) !== true) return this.#unclaimed(id);
+    if (isOlder(task, number)) return undefined;
+    if (task.output(batch, lines)) return { type: "yes" };
+    return { type: "no", because: "output before it is missing" };
+  }
+
+  #end(
+    worker: FarWorker,
+    { id, end }: Said<"end">,
+    number: number,
+  ): ToWorkerAnswer | Promise<ToWorkerAnswer | undefined> | undefined {
+    const durable = this.#ended.durable(id);
+    if (durable !== undefined) return durable.then(() => ({ type: "yes" }));
+    const task = this.#tasks.get(id);
+    if (task?.isClaimedBy(worker) !== true) {
+      this.#ended.late(id, end);
+      return this.#unclaimed(id);
+    }
+    if (isOlder(task, number)) return undefined;
+    task.ending ??= this.#take(task, end).finally(() => (task.ending = undefined));
+    return task.ending.then((isTaken) => {
+      if (!isTaken) return undefined;
+      return this.#ended.durable(id)?.then(() => ({ type: "yes" })) ?? { type: "yes" };
+    });
+  }
+
+  /** What is said of a task that the worker does not have. Undefined: that is not known yet. */
+  #unclaimed(id: string): ToWorkerAnswer | undefined {
+    if (this.#ended.has(id)) return { type: "yes" };
+    if (!this.#tasks.has(id) && (this.#left.has(id) || this.#earlier.mayBeWanted(id)))
+      return undefined;
+    return { type: "no", because: "it is not this worker's any more" };
+  }
+
+  /** Takes an end. False: the broker is down, and the worker says it again. */
+  async #take(task: GivenTask, end: End): Promise<boolean> {
+    if (end.kind === "died") {
+      const { inFlight, alone, because, code } = end;
+      this.#heard(task);
+      task.died({ inFlight, alone, because, code });
+      return true;
+    }
+    let result: TaskResult = end.result.ok
+      ? end.result
+      : { ...end.result, error: clipError(end.result.error) };
+    if ("staged" in result) {
+      const { staged } = result;
+      try {
+        const fetched = await fetchResult(this.#broker, staged, task.task.artifacts);
+        task.objects.push(...staged.files.map(({ file }) => fileObject(file)));
+        result = { ok: true, staged: fetched };
+      } catch (error) {
+        if (!(error instanceof NotWhole)) return false;
+        const message = `its result did not come whole from its worker: ${error.message}`;
+        this.#log.warn({ place: this.name, task: task.id }, message);
+        result = { ok: false, outcome: "failed", error: placeError(message) };
+      }
+    }
+    // Given up, left or closed while the files came.
+    if (this.#tasks.get(task.id) !== task || task.state.at === "over") {
+      if ("staged" in result) removeStaged(result.staged.files);
+      return false;
+    }
+    this.#heard(task);
+    task.done(result, end.durationMs, this.#clock.now());
+    return true;
+  }
+
+  /** The end of a task is heard. Its worker keeps it until it is durable. */
+  #heard(task: GivenTask): void {
+    this.#tasks.delete(task.id);
+    this.#ended.hear(task, () => this.#removeObjects(task));
+    this.#tellRoom();
+  }
+
+  async #lack(worker: FarWorker, hash: string): Promise<ToWorkerAnswer | undefined> {
+    for (const task of this.#tasks.values()) {
+      const file = task.isAt(worker) ? task.files.find((one) => one.hash === hash) : undefined;
+      if (file === undefined) continue;
+      try {
+        await this.#files.put(file);
+        return { type: "yes" };
+      } catch (error) {
+        if (error instanceof BrokerSilence) return undefined;
+        this.#fault(`a file of a task cannot be read: ${(error as Error).message}`);
+        return { type: "no", because: "the daemon cannot read it" };
+      }
+    }
+    return { type: "no", because: "no task of this worker needs it" };
+  }
+
+  #adopted(
+    worker: FarWorker,
+    number: number,
+    id: string,
+    { task }: EarlierAttempt,
+    handlers: TaskHandlers,
+  ): void {
+    const given = new GivenTask({ id, task, handlers, files: [], alone: false });
+    given.adopt(worker, number);
+    this.#tasks.set(id, given);
+  }
+
+  #gone(worker: FarWorker, because: string): void {
+    for (const task of [...this.#tasks.values()]) {
+      if (!task.isAt(worker)) continue;
+      if (task.state.at === "claimed") this.#lose(task, because);
+      else this.#give(task);
+    }
+    this.#earlier.gone();
+  }
+
+  /** What a worker did not claim goes to another. */
+  #regive(worker: FarWorker): void {
+    for (const task of [...this.#tasks.values()])
+      if (task.state.at === "given" && task.state.worker === worker) this.#give(task);
+  }
+
+  #renumber(worker: FarWorker): void {
+    this.#regive(worker);
+    for (const { state } of this.#tasks.values())
+      if (state.at === "claimed" && state.worker === worker) state.number = 0;
+  }
+
+  #lose(task: GivenTask, because: string): void {
+    this.#over(task);
+    this.#ended.giveUp(task);
+    task.lose(because, "lost");
+  }
+
+  /** A task is none of the place's any more. */
+  #over(task: GivenTask): void {
+    this.#tasks.delete(task.id);
+    task.state = { at: "over" };
+    this.#removeObjects(task);
+    this.#tellRoom();
+  }
+
+  #removeObjects({ objects }: GivenTask): void {
+    if (objects.length > 0) void this.#broker.remove(objects.splice(0)).catch(() => undefined);
+  }
+
+  *#open(labels: readonly string[]): Iterable<FarWorker> {
+    const now = this.#clock.monotonic();
+    for (const worker of this.#workers.all())
+      if (worker.isOpen(now) && worker.has(labels, this.#labels)) yield worker;
+  }
+
+  #roomAt(worker: FarWorker, kind: "module" | "shell"): number {
+    let taken = 0;
+    for (const task of this.#tasks.values())
+      if (task.kind === kind && task.isAt(worker)) taken += 1;
+    return worker.threads - taken;
+  }
+
+  #tellRoom(): void {
+    for (const callback of this.#roomListeners) callback();
+  }
+
+  #tellReport(): void {
+    for (const callback of this.#reportListeners) callback();
+    this.#tellRoom();
+  }
+
+  #fault(sentence: string): void {
+    const now = this.#clock.monotonic();
+    if (now - (this.#faults.get(sentence) ?? Number.NEGATIVE_INFINITY) < FAULT_MS) return;
+    if (this.#faults.size >= 100) this.#faults.clear();
+    this.#faults.set(sentence, now);
+    this.#log.warn({ place: this.name }, sentence);
+  }
+}
+
+/** Whether a worker said something before it claimed the task, or before it was adopted. */
+function isOlder({ state }: GivenTask, number: number): boolean {
+  return state.at === "claimed" && number <= state.number;
+}
+
+/** Which daemon's worker one is: two roots of one path on two machines are two. */
+function rootId(root: string): string {
+  return createHash("sha256").update(`${hostname()}\n${root}`).digest("hex").slice(0, 16);
+}

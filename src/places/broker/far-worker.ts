@@ -1,0 +1,158 @@
+/**
+ * One worker as the daemon knows it.
+ *
+ * States: **offered** (it said hello, and nothing in the session yet) -> **here** (it beats) ->
+ * **silent** (beats are missing: it gets no new tasks) -> **gone** (patience is over, it said bye,
+ * or a new incarnation took its place). A worker that is gone comes back by a hello.
+ */
+import { randomBytes } from "node:crypto";
+import type { PlaceHost } from "../../core/place-report.ts";
+import { defined } from "../../core/defined.ts";
+import { BEAT_MS, PATIENCE_MS, type FromWorker, type Hello } from "./messages.ts";
+
+/** How long a worker may be silent and still get tasks, in milliseconds. */
+const SILENT_MS = 2 * BEAT_MS + 500;
+/** How long one that refused a task, or did not answer, gets no other, in milliseconds. */
+const REFUSED_MS = 1_000;
+/** The most hellos of one name that wait for their first beat. */
+const MOST_OFFERS = 8;
+
+type Beat = Extract<FromWorker, { readonly type: "beat" }>;
+
+/** A session that a worker was offered. */
+interface Offer {
+  readonly incarnation: string;
+  readonly home: string;
+}
+
+/** A worker that is here, or was. */
+export class FarWorker {
+  readonly name: string;
+  readonly #offers = new Map<string, Offer>();
+  /** Undefined: it is gone. */
+  session: string | undefined;
+  incarnation = "";
+  home = "";
+  /** The number of its last beat. */
+  number = 0;
+  heardAt = 0;
+  /** Its last beat. Undefined: there was none yet. */
+  beat: Beat | undefined;
+  /** The ids that its last beat lists. */
+  tasks: ReadonlySet<string> = new Set();
+  /** Why it is gone, or gets no tasks. */
+  because: string | undefined;
+  #refusedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** Offers a session. It counts once the worker says something in it. */
+  offer({ incarnation, home }: Hello): string {
+    const session = randomBytes(12).toString("base64url");
+    if (this.#offers.size >= MOST_OFFERS) this.#offers.delete(this.#offers.keys().next().value!);
+    this.#offers.set(session, { incarnation, home });
+    return session;
+  }
+
+  /** What a session was offered to. */
+  offered(session: string): Offer | undefined {
+    return this.#offers.get(session);
+  }
+
+  /** The worker takes an offer up. All other offers are over. */
+  enter(session: string, { incarnation, home }: Offer): void {
+    this.#offers.clear();
+    if (incarnation !== this.incarnation) {
+      this.beat = undefined;
+      this.tasks = new Set();
+    }
+    this.session = session;
+    this.incarnation = incarnation;
+    this.home = home;
+    this.number = 0;
+    this.because = undefined;
+    this.#refusedAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** It beats. False: the beat is older than the last one. */
+  hear(beat: Beat, number: number, now: number): boolean {
+    if (number <= this.number) return false;
+    this.number = number;
+    this.heardAt = now;
+    this.beat = beat;
+    this.tasks = new Set(beat.tasks);
+    return true;
+  }
+
+  /** It is gone. @param because a sentence, for people */
+  leave(because: string): void {
+    this.session = undefined;
+    this.tasks = new Set();
+    this.because = because;
+  }
+
+  /** It did not take a task. */
+  refused(now: number): void {
+    this.#refusedAt = now;
+  }
+
+  isSilent(now: number): boolean {
+    return now - this.heardAt >= SILENT_MS;
+  }
+
+  isGone(now: number): boolean {
+    return now - this.heardAt >= PATIENCE_MS;
+  }
+
+  /** How long until it is silent, or gone, in milliseconds. */
+  untilWorse(now: number): number {
+    const since = now - this.heardAt;
+    return (since < SILENT_MS ? SILENT_MS : PATIENCE_MS) - since;
+  }
+
+  /** Whether it takes tasks. */
+  isOpen(now: number): boolean {
+    return (
+      this.session !== undefined &&
+      this.beat !== undefined &&
+      !this.beat.leaving &&
+      !this.isSilent(now) &&
+      now - this.#refusedAt >= REFUSED_MS
+    );
+  }
+
+  /** How many tasks of a kind it may have. */
+  get threads(): number {
+    return this.beat?.threads ?? 0;
+  }
+
+  has(labels: readonly string[], places: readonly string[]): boolean {
+    const own = this.beat?.labels ?? [];
+    return labels.every((label) => own.includes(label) || places.includes(label));
+  }
+
+  /** @param places the labels of the place, which are each worker's too */
+  report(now: number, places: readonly string[]): PlaceHost {
+    const { beat } = this;
+    return {
+      host: this.name,
+      labels: [...new Set([...places, ...(beat?.labels ?? [])])],
+      threads: this.threads,
+      ...defined({
+        node: beat?.node,
+        version: beat?.version,
+        protocol: beat?.protocol,
+        platform: beat?.platform,
+        because: this.#whyNot(now),
+      }),
+    };
+  }
+
+  #whyNot(now: number): string | undefined {
+    if (this.session === undefined) return this.because ?? "it has not come yet";
+    if (this.beat?.leaving === true) return "it was told to end, and finishes what it has";
+    return this.isSilent(now) ? "it is silent" : undefined;
+  }
+}

@@ -1,0 +1,88 @@
+/** What the daemon tells workers of tasks: to take one, to stop it, to go on with it. */
+import type { Clock } from "../../clock.ts";
+import { wholeTask } from "../../core/task-frame.ts";
+import type { EarlierAttempt } from "../place.ts";
+import { BrokerSilence } from "./broker.ts";
+import type { AdoptionAnswer } from "./earlier-tasks.ts";
+import type { FarWorker } from "./far-worker.ts";
+import type { GivenTask } from "./given-task.ts";
+import type { ToWorker } from "./messages.ts";
+import type { SealedBroker } from "./sealed-broker.ts";
+import { readAnswer } from "./worker-says.ts";
+
+/** How long a worker may take to answer, in milliseconds. */
+const ANSWER_MS = 2_000;
+/** After which pause it is told again to stop a task, in milliseconds. */
+const STOP_AGAIN_MS = 500;
+
+/** What a worker answers, with the number of what it said before. */
+type Answer = ReturnType<typeof readAnswer>;
+
+/** Tells workers. */
+export class ToldWorkers {
+  readonly #broker: SealedBroker;
+  readonly #clock: Clock;
+
+  constructor(broker: SealedBroker, clock: Clock) {
+    this.#broker = broker;
+    this.#clock = clock;
+  }
+
+  /**
+   * Gives a worker a task. @param map the sha256 of its bundle's source map
+   *
+   * @returns the number of what the worker said last, if it took the task
+   * @throws BrokerSilence if it does not answer
+   */
+  async give(
+    worker: FarWorker,
+    { id, alone, files, objects, task }: GivenTask,
+    map: string | undefined,
+  ): Promise<number | undefined> {
+    const text = JSON.stringify(wholeTask(task));
+    const object = `task ${id}`;
+    if (!this.#broker.fits(Buffer.byteLength(text)) && objects.push(object) === 1)
+      await this.#broker.put(object, Buffer.from(text));
+    const told = await this.#tell(worker, {
+      type: "give",
+      id,
+      body: objects.length > 0 ? { object } : text,
+      files: files.map(({ hash }) => hash),
+      ...(map === undefined ? {} : { map }),
+      alone,
+    });
+    return told?.answer.type === "taken" ? told.number : undefined;
+  }
+
+  /** Tells a task's worker to stop it, until it answers, or is told otherwise. Never rejects. */
+  async stop(task: GivenTask): Promise<void> {
+    const { told } = task;
+    while (told !== undefined && task.told === told && task.state.at === "claimed") {
+      const stop: ToWorker = { type: "stop", id: task.id, ...told };
+      const answer = await this.#tell(task.state.worker, stop).catch(() => undefined);
+      if (answer !== undefined) return;
+      await new Promise<void>((resolve) => this.#clock.after(STOP_AGAIN_MS, resolve));
+    }
+  }
+
+  /** Tells a worker that an earlier daemon's task goes on. Never rejects. */
+  async adopt(worker: FarWorker, id: string, { heard }: EarlierAttempt): Promise<AdoptionAnswer> {
+    try {
+      const told = await this.#tell(worker, { type: "adopt", id, heard });
+      if (told === undefined) return { kind: "silent" };
+      const { answer, number } = told;
+      return answer.type === "taken" ? { kind: "taken", number } : { kind: "refused" };
+    } catch {
+      return { kind: "silent" };
+    }
+  }
+
+  /** Undefined: what it answers is nothing, or its session is over. @throws BrokerSilence */
+  async #tell(worker: FarWorker, message: ToWorker): Promise<Answer> {
+    const { session } = worker;
+    if (session === undefined) throw new BrokerSilence(`the worker ${worker.name} is gone`);
+    const said = await this.#broker.ask(`worker.${worker.name}`, { session, message }, ANSWER_MS);
+    const answer = readAnswer(said, session);
+    return worker.session === session ? answer : undefined;
+  }
+}

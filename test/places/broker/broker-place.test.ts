@@ -1,0 +1,278 @@
+/** The daemon's side of a farm, with the workers' own code, on an engine in memory. */
+import { describe, expect, it } from "vitest";
+import { PATIENCE_MS } from "../../../src/places/broker/messages.ts";
+import { FarmWorld } from "./farm-world.ts";
+
+function farm(workers = 1): FarmWorld {
+  const world = new FarmWorld();
+  world.beginDaemon();
+  for (let at = 0; at < workers; at += 1) world.worker(`w${at}`);
+  return world;
+}
+
+/** Until something runs. @returns how long that took, in milliseconds */
+async function untilRunning(world: FarmWorld): Promise<number> {
+  const from = world.clock.monotonic();
+  await world.clock.until(() => world.running.size > 0);
+  return world.clock.monotonic() - from;
+}
+
+describe("a place on a broker", () => {
+  it("runs steps at its workers, each once, with their output", async () => {
+    const world = farm(2);
+    for (let at = 0; at < 10; at += 1) world.step({ ms: 50, lines: 3 });
+    await world.clock.until(() => world.isDone);
+    expect(world.steps.map(({ attempts }) => attempts)).toEqual(Array(10).fill(1));
+    expect(world.wrongs).toEqual([]);
+    await world.clock.advance(20_000);
+    for (const { worker } of world.workers) expect(worker!.tasks).toEqual([]);
+  });
+
+  it("gives a step to a worker with all its labels, and tells the room of these", async () => {
+    const world = farm(0);
+    const [plain, gpu] = [world.worker("plain"), world.worker("gpu", ["gpu", "linux"])];
+    await world.clock.until(() => world.place.room("shell", ["gpu"]) === 2);
+    expect(world.place.room("shell", [])).toBe(4);
+    expect(world.place.room("module", ["farm", "gpu", "linux"])).toBe(2);
+    expect(world.place.room("shell", ["arm"])).toBe(0);
+    expect([world.place.serves(["gpu"]), world.place.serves(["arm"])]).toEqual([true, false]);
+    world.step({ ms: 10_000, lines: 0 }, ["gpu"]);
+    world.place.promise("shell@gpu");
+    await untilRunning(world);
+    expect([...world.running.values()]).toEqual([gpu]);
+    expect(world.place.room("shell", ["gpu"])).toBe(0);
+    world.place.redeem("shell@gpu");
+    expect(world.place.room("shell", ["gpu"])).toBe(1);
+    expect(plain.running.size).toBe(0);
+  });
+
+  it("says where an attempt began, once, before it begins", async () => {
+    const world = farm(1);
+    world.step({ ms: 100, lines: 0 });
+    await untilRunning(world);
+    expect(world.placed).toEqual([
+      { id: "s0#1", place: "farm", host: "w0", ref: "home of w0 1" },
+    ]);
+    await world.clock.until(() => world.isDone);
+    expect(world.placed.length).toBe(1);
+  });
+
+  it("runs a worker's steps elsewhere once its patience is over, and not before", async () => {
+    const world = farm(1);
+    const step = world.step({ ms: 60_000, lines: 0 });
+    await untilRunning(world);
+    world.workers[0]!.kill();
+    world.worker("other");
+    const waited = await untilRunning(world);
+    expect(waited).toBeGreaterThan(PATIENCE_MS - 2_000);
+    expect(waited).toBeLessThan(PATIENCE_MS + 2_000);
+    expect(step.attempts).toBe(2);
+    expect(world.wrongs).toEqual([]);
+    expect(world.place.report().hosts[1]).toMatchObject({
+      host: "w0",
+      because: "it was silent for 15 s",
+    });
+  });
+
+  it("runs them again at once when the worker itself is back, or says that it ended", async () => {
+    const world = farm(1);
+    const [first] = world.workers as [(typeof world.workers)[0]];
+    world.step({ ms: 60_000, lines: 0 });
+    await untilRunning(world);
+    first.kill();
+    first.begin();
+    expect(await untilRunning(world)).toBeLessThan(2_500);
+    world.worker("other");
+    await world.clock.advance(2_000);
+    void first.worker!.close();
+    await world.clock.advance(100);
+    expect([...world.running.values()].map(({ name }) => name)).toEqual(["other"]);
+    expect(world.wrongs).toEqual([]);
+  });
+
+  it("gives a second worker of one name nothing while the first is there", async () => {
+    const world = farm(1);
+    world.step({ ms: 4_000, lines: 0 });
+    await untilRunning(world);
+    const second = world.worker("w0", [], "another home");
+    await world.clock.until(() => world.isDone);
+    expect(world.steps[0]!.attempts).toBe(1);
+    world.workers[0]!.kill();
+    await world.clock.advance(PATIENCE_MS + 3_000);
+    world.step({ ms: 10, lines: 0 });
+    expect(world.running.get("s1#1") ?? second).toBe(second);
+    await world.clock.until(() => world.isDone);
+    expect(world.wrongs).toEqual([]);
+  });
+
+  it("gives a worker of another protocol nothing, and says so", async () => {
+    const world = farm(0);
+    const answer = world.ask("hello", {
+      type: "hello",
+      protocol: 7,
+      version: "9.0.0",
+      worker: "new",
+      incarnation: "i",
+      home: "h",
+      platform: "what another release says besides",
+    });
+    await world.clock.advance(10);
+    const because =
+      "it speaks protocol 7 (orchd 9.0.0), and the daemon speaks 1: " +
+      "install the same release on both";
+    expect(await answer).toEqual({ type: "no", because });
+    expect(world.place.report().hosts).toEqual([
+      { host: "new", labels: ["farm"], threads: 0, version: "9.0.0", protocol: 7, because },
+    ]);
+    expect(world.place.room("shell", [])).toBe(0);
+  });
+
+  it("has no room while the broker is down, says why, and takes what waited there", async () => {
+    const world = farm(1);
+    expect(world.place.report().because).toBe(
+      "no worker has come yet: start one with `orchd worker --place farm`",
+    );
+    world.step({ ms: 3_000, lines: 2 });
+    await untilRunning(world);
+    world.engine.setDown("the broker at nats://x does not answer");
+    expect(world.place.room("shell", [])).toBeLessThanOrEqual(0);
+    expect(world.place.report().because).toBe("the broker at nats://x does not answer");
+    await world.clock.advance(4_500);
+    world.engine.setDown(undefined);
+    await world.clock.until(() => world.isDone);
+    expect(world.steps[0]!.attempts).toBe(1);
+    expect(world.place.report().because).toBeUndefined();
+    expect(world.wrongs).toEqual([]);
+  });
+
+  it("refuses a result that comes after the step was given up", async () => {
+    const world = farm(1);
+    const [worker] = world.workers as [(typeof world.workers)[0]];
+    world.step({ ms: 1_000, lines: 0 });
+    await untilRunning(world);
+    worker.connection.setDown("cut");
+    world.worker("other");
+    await world.clock.until(() => world.isDone, { limitMilliseconds: 40_000 });
+    worker.connection.setDown(undefined);
+    await world.clock.advance(10_000);
+    expect(world.refused).toEqual(["s0#1"]);
+    expect(world.steps[0]).toMatchObject({ attempts: 2, ends: 1, how: "s0#2" });
+    expect(worker.worker!.tasks).toEqual([]);
+    expect(world.wrongs).toEqual([]);
+  });
+
+  it("lets a new daemon go on with what runs, and with what has ended meanwhile", async () => {
+    const world = farm(1);
+    world.step({ ms: 4_000, lines: 40 });
+    world.step({ ms: 1_000, lines: 10 });
+    await untilRunning(world);
+    await world.clock.advance(900);
+    world.killDaemon();
+    await world.clock.advance(1_500);
+    world.beginDaemon();
+    await world.clock.until(() => world.isDone);
+    expect(world.steps.map(({ attempts }) => attempts)).toEqual([1, 1]);
+    expect(world.wrongs).toEqual([]);
+  });
+
+  it("keeps an end until it is durable: a daemon that dies before that gets it again", async () => {
+    const world = farm(1);
+    world.step({ ms: 500, lines: 1 });
+    await untilRunning(world);
+    await world.clock.until(() => world.dones > 0);
+    expect(world.isDone).toBe(false);
+    world.killDaemon();
+    world.beginDaemon();
+    await world.clock.until(() => world.isDone);
+    expect(world.steps[0]).toMatchObject({ attempts: 1, ends: 1 });
+    expect(world.wrongs).toEqual([]);
+  });
+
+  it("waits for workers that do not answer a new daemon until no lease can hold", async () => {
+    const world = farm(1);
+    world.step({ ms: 60_000, lines: 0 });
+    await untilRunning(world);
+    world.workers[0]!.connection.setDown("cut");
+    world.killDaemon();
+    world.beginDaemon();
+    world.worker("other");
+    await world.clock.advance(PATIENCE_MS - 500);
+    expect(world.steps[0]!.attempts).toBe(1);
+    await world.clock.advance(1_000);
+    expect(world.steps[0]!.attempts).toBe(2);
+    expect(world.wrongs).toEqual([]);
+  });
+
+  it("ends what a new daemon does not want", async () => {
+    const world = farm(1);
+    world.step({ ms: 60_000, lines: 0 });
+    await untilRunning(world);
+    world.killDaemon();
+    world.forget();
+    world.beginDaemon();
+    await world.clock.advance(PATIENCE_MS + 3_000);
+    expect(world.running.size).toBe(0);
+    expect(world.workers[0]!.worker!.tasks).toEqual([]);
+  });
+
+  it("stops a step before its worker has claimed it, and after", async () => {
+    const world = farm(1);
+    await world.clock.advance(2_000);
+    world.step({ ms: 60_000, lines: 0 });
+    world.place.stop("s0#1", "graceful", "told to");
+    await world.clock.until(() => world.isDone);
+    expect(world.steps[0]!.how).toBe("stopped");
+    await world.clock.advance(5_000);
+    expect(world.begun.size).toBe(0);
+    world.step({ ms: 60_000, lines: 0 });
+    await untilRunning(world);
+    world.workers[0]!.connection.setDown("for a moment");
+    world.place.stop("s1#1", "force", "told to");
+    await world.clock.advance(2_500);
+    world.workers[0]!.connection.setDown(undefined);
+    await world.clock.until(() => world.isDone);
+    expect(world.steps[1]).toMatchObject({ how: "stopped", attempts: 1 });
+  });
+
+  it("leaves steps for the next daemon when told to, and answers nothing of them", async () => {
+    const world = farm(1);
+    world.step({ ms: 3_000, lines: 3 });
+    await untilRunning(world);
+    expect(world.place.outlives("s0#1")).toBe(true);
+    world.place.leave(["s0#1"]);
+    await world.clock.advance(4_000);
+    expect(world.workers[0]!.worker!.tasks).toEqual(["s0#1"]);
+    world.killDaemon();
+    world.beginDaemon();
+    await world.clock.until(() => world.isDone);
+    expect(world.steps[0]!.attempts).toBe(1);
+    expect(world.wrongs).toEqual([]);
+  });
+
+  it("does not meet another daemon's workers on the same broker", async () => {
+    const world = farm(1);
+    const other = new FarmWorld(2, world);
+    await world.clock.advance(2_000);
+    other.beginDaemon("/another");
+    other.worker("own");
+    await world.clock.advance(3_000);
+    const hosts = [world, other].map(({ place }) => place.report().hosts.map(({ host }) => host));
+    expect(hosts.flat().toSorted()).toEqual(["own", "w0"]);
+    expect(hosts[0]).toContain("w0");
+  });
+
+  it("shows the engine no text of a step", async () => {
+    const world = farm(1);
+    world.engine.messageLimit = 20_000;
+    world.step({ ms: 50, lines: 2 }, ["farm"], "HIDDEN");
+    world.step({ ms: 50, lines: 2 }, ["farm"], "HIDDEN".repeat(5_000));
+    await world.clock.until(() => world.isDone);
+    expect(world.steps.map(({ attempts }) => attempts)).toEqual([1, 1]);
+    expect(world.engine.seen.length).toBeGreaterThan(10);
+    for (const seen of [...world.engine.seen, ...world.put])
+      expect(Buffer.from(seen).includes("HIDDEN")).toBe(false);
+    await world.clock.advance(10);
+    expect(world.put.length).toBe(1);
+    expect(world.engine.objects.size).toBe(0);
+  });
+});
