@@ -68,6 +68,8 @@ export interface EarlierLane {
 export interface HeardLines {
   readonly stdout: number;
   readonly stderr: number;
+  /** Of those of `context.log`. Default: 0. */
+  readonly log?: number | undefined;
 }
 
 /** A task that an earlier daemon started. */

@@ -1,0 +1,332 @@
+/**
+ * One task that a worker holds: from when the daemon gives it until the daemon has its end.
+ *
+ * States: preparing (its files come) -> claiming -> running -> ended (its result is kept until the
+ * daemon takes it) -> over. A task that is not wanted any more is dropped from any of these. What
+ * then still runs is ended by force, and it is over once nothing of it runs.
+ *
+ * - It starts only after the daemon said yes to its claim, and only while the worker's lease holds:
+ *   a worker that was frozen may read an old yes.
+ * - Output and end go to the daemon one message at a time, in order, and each again until it is
+ *   answered. A new daemon that takes the task over begins with the output that it lacks.
+ */
+import { readFile } from "node:fs/promises";
+import type { Clock } from "../clock.ts";
+import { clipError, FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
+import type { OutputLine, Task, TaskResult } from "../core/task.ts";
+import { removeStaged } from "../steps/staged-result.ts";
+import { isExhausted, whatRanOut } from "../disk/disk-error.ts";
+import type { Log } from "../log.ts";
+import type {
+  FromWorker,
+  FromWorkerAnswer,
+  ToWorker,
+  ToWorkerAnswer,
+} from "../places/broker/messages.ts";
+import { BrokerSilence } from "../places/broker/broker.ts";
+import type { DeathInfo, HeardLines, StartOptions, TaskHandlers } from "../places/place.ts";
+import type { DaemonLine } from "./daemon-line.ts";
+import { FileMissing, type FileCache, type FileKind } from "./file-cache.ts";
+import { KeptOutput } from "./kept-output.ts";
+
+/** How long an answer may take, in milliseconds. */
+const ANSWER_MS = 3_000;
+/** How long to wait before the same is said again, in milliseconds. */
+const AGAIN_MS = 250;
+
+type Give = Extract<ToWorker, { readonly type: "give" }>;
+type End = Extract<FromWorker, { readonly type: "end" }>["end"];
+
+type TaskState = "preparing" | "claiming" | "running" | "ended" | "over";
+
+/** What a task needs of its worker. */
+export interface TaskHost {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly line: DaemonLine;
+  readonly cache: FileCache;
+  /** The worker's name. */
+  readonly worker: string;
+  readonly incarnation: string;
+  /** Whether the daemon is sure to count on this worker still. */
+  leaseHolds(): boolean;
+  /** The task as it runs here. */
+  localTask(task: Task): Task;
+  /** Starts it. @throws an Error if it cannot be started */
+  start(id: string, task: Task, handlers: TaskHandlers, options: StartOptions): void;
+  stop(id: string, mode: "graceful" | "force", because: string): void;
+  /** Nothing of the task is left here, and the daemon has its end or does not want it. */
+  over(id: string): void;
+}
+
+/** One task. */
+export class HeldTask {
+  readonly id: string;
+  readonly #host: TaskHost;
+  readonly #alone: boolean;
+  readonly #output = new KeptOutput();
+  readonly #files: { readonly kind: FileKind; readonly hash: string }[] = [];
+  #state: TaskState = "preparing";
+  #end: End | undefined;
+  /** Nobody wants it: nothing of it is said any more. */
+  #dropped = false;
+  /** Counts the daemons that it reported to. */
+  #daemons = 0;
+  #reports = false;
+
+  constructor({ id, alone }: Give, host: TaskHost) {
+    this.id = id;
+    this.#host = host;
+    this.#alone = alone;
+  }
+
+  get isRunning(): boolean {
+    return this.#state === "running";
+  }
+
+  /** It has not begun, and may begin. */
+  get isPending(): boolean {
+    return this.#state === "preparing" || this.#state === "claiming";
+  }
+
+  /** Prepares, claims and starts it. Never rejects. */
+  async begin(give: Give): Promise<void> {
+    try {
+      const task = await this.#prepared(give);
+      if (task === undefined || !(await this.#claimed())) return this.#releaseFiles();
+      this.#run(task);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** The daemon wants it to end. */
+  stop(mode: "graceful" | "force", because: string): void {
+    if (this.isRunning) this.#host.stop(this.id, mode, because);
+    else if (this.isPending) {
+      const error = { name: "Stopped", message: because };
+      this.#ends({ ok: false, outcome: "stopped", error }, 0);
+    }
+  }
+
+  /** A new daemon takes it over. */
+  adopt(heard: HeardLines): FromWorkerAnswer {
+    if (this.#dropped || this.isPending)
+      return { type: "refused", because: "the task has not begun" };
+    this.#output.restart(heard);
+    this.#daemons += 1;
+    this.#reports = false;
+    this.#report();
+    return { type: "taken" };
+  }
+
+  /** Nobody wants it any more. What runs of it is ended. */
+  drop(because: string): void {
+    if (this.#dropped || this.#state === "over") return;
+    this.#dropped = true;
+    this.#host.log.warn({ task: this.id }, `a task is not wanted any more: ${because}`);
+    if (this.isRunning) this.#host.stop(this.id, "force", because);
+    else this.#leave();
+  }
+
+  /** The runner was ended, and this with it. A result that is there stays. */
+  lose(): void {
+    if (this.isRunning || this.isPending) this.#leave();
+  }
+
+  /** Its files are here. Undefined: it has ended meanwhile. */
+  async #prepared({ body, files }: Give): Promise<Task | undefined> {
+    const text =
+      typeof body === "string"
+        ? body
+        : await this.#persist("preparing", () => this.#host.line.body(body.object));
+    if (text === undefined || this.#state !== "preparing") return undefined;
+    const task = JSON.parse(text) as Task;
+    const bundle = task.kind === "shell" ? undefined : task.code.bundle;
+    for (const hash of files) {
+      const kind = hash === bundle ? "bundle" : "artifact";
+      const { cache, line } = this.#host;
+      const use = async () => {
+        await cache.use(kind, hash, () => line.getFile(hash));
+        return true;
+      };
+      const isHere = await this.#persist("preparing", use);
+      if (isHere === undefined) return undefined;
+      this.#files.push({ kind, hash });
+      if (this.#state !== "preparing") return undefined;
+    }
+    return this.#host.localTask(task);
+  }
+
+  /** Whether it may start. */
+  async #claimed(): Promise<boolean> {
+    const { worker, incarnation, line } = this.#host;
+    this.#state = "claiming";
+    const claim = { type: "claim", worker, incarnation, id: this.id } as const;
+    const answer = await this.#persist("claiming", () => line.ask(claim, ANSWER_MS));
+    if (answer === undefined || this.#state !== "claiming") return false;
+    if (answer.type === "yes" && this.#host.leaseHolds()) return true;
+    this.drop(answer.type === "no" ? answer.because : "it was claimed too late");
+    return false;
+  }
+
+  #run(task: Task): void {
+    this.#state = "running";
+    this.#host.start(
+      this.id,
+      task,
+      {
+        output: (lines) => this.#printed(lines),
+        done: (result, durationMs) => void this.#done(result, durationMs),
+        died: (death) => this.#died(death),
+      },
+      { alone: this.#alone },
+    );
+  }
+
+  #printed(lines: readonly OutputLine[]): void {
+    if (this.#dropped || this.#state === "over") return;
+    this.#output.add(lines);
+    this.#report();
+  }
+
+  async #done(result: TaskResult, durationMs: number): Promise<void> {
+    if (!this.isRunning) return;
+    if (this.#dropped) {
+      if ("staged" in result) removeStaged(result.staged.files);
+      return this.#leave();
+    }
+    this.#state = "ended";
+    try {
+      const sent = await this.#sent(result);
+      if (sent !== undefined) this.#ends(sent, durationMs);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #died({ inFlight, alone, because, code }: DeathInfo): void {
+    if (this.#dropped) this.#leave();
+    else this.#say({ kind: "died", inFlight, alone, because, code });
+  }
+
+  /** The result, once its files are at the broker. Undefined: nobody wants it any more. */
+  async #sent(result: TaskResult): Promise<TaskResult | undefined> {
+    if (!("staged" in result)) return result;
+    const { value, files } = result.staged;
+    try {
+      for (const { ref, file } of files) {
+        const content = await readFile(file);
+        const put = async (): Promise<true> => {
+          await this.#host.line.putFile(ref.$artifact, content);
+          return true;
+        };
+        if ((await this.#persist("ended", put)) === undefined) return undefined;
+      }
+    } finally {
+      removeStaged(files);
+    }
+    const sent = files.map(({ ref }) => ({ ref, file: ref.$artifact }));
+    return { ok: true, staged: { value, files: sent } };
+  }
+
+  #fail(error: unknown): void {
+    if (this.#dropped) this.#leave();
+    else this.#ends({ ok: false, outcome: "failed", error: clipError(errorOf(error)) }, 0);
+  }
+
+  #ends(result: TaskResult, durationMs: number): void {
+    this.#say({ kind: "result", result, durationMs });
+  }
+
+  #say(end: End): void {
+    if (this.#state === "over" || this.#end !== undefined) return;
+    this.#state = "ended";
+    this.#end = end;
+    this.#releaseFiles();
+    this.#report();
+  }
+
+  /** Sends what there is to send, if that is not under way. */
+  #report(): void {
+    if (this.#reports) return;
+    this.#reports = true;
+    void this.#sendAll(this.#daemons);
+  }
+
+  async #sendAll(daemon: number): Promise<void> {
+    const isCurrent = (): boolean =>
+      this.#daemons === daemon && !this.#dropped && this.#state !== "over";
+    while (isCurrent()) {
+      const message = this.#message();
+      if (message === undefined) {
+        this.#reports = false;
+        return;
+      }
+      const answer = await this.#answer(message);
+      if (!isCurrent()) return;
+      if (answer === undefined) await this.#pause();
+      else if (answer.type === "no") this.drop(answer.because);
+      else if (message.type === "output") this.#output.answered();
+      else this.#leave();
+    }
+  }
+
+  #message(): Extract<FromWorker, { readonly type: "output" | "end" }> | undefined {
+    const { worker } = this.#host;
+    const batch = this.#output.batch();
+    if (batch !== undefined) return { type: "output", worker, id: this.id, ...batch };
+    const { batches } = this.#output;
+    if (this.#end === undefined) return undefined;
+    return { type: "end", worker, id: this.id, batches, end: this.#end };
+  }
+
+  /** Undefined: nobody answers. */
+  async #answer(message: FromWorker): Promise<ToWorkerAnswer | undefined> {
+    try {
+      return await this.#host.line.ask(message, ANSWER_MS);
+    } catch (error) {
+      if (!(error instanceof BrokerSilence))
+        this.#host.log.warn({ task: this.id, err: error }, "the daemon could not be told");
+      return undefined;
+    }
+  }
+
+  /** Tries again while the broker or the daemon is silent. Undefined: it is not needed any more. */
+  async #persist<T>(state: TaskState, attempt: () => Promise<T>): Promise<T | undefined> {
+    while (this.#state === state && !this.#dropped) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!(error instanceof BrokerSilence)) throw error;
+        await this.#pause();
+      }
+    }
+    return undefined;
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.#host.clock.after(AGAIN_MS, resolve));
+  }
+
+  #leave(): void {
+    if (this.#state === "over") return;
+    this.#state = "over";
+    this.#releaseFiles();
+    this.#host.over(this.id);
+  }
+
+  #releaseFiles(): void {
+    for (const { kind, hash } of this.#files.splice(0)) this.#host.cache.release(kind, hash);
+  }
+}
+
+function errorOf(error: unknown): StepError {
+  if (error instanceof FileMissing)
+    return { name: "PlaceError", message: error.message, code: FAILURE_CODES.place };
+  if (isExhausted(error)) {
+    const message = `The worker has no room for what the step needs: ${whatRanOut(error)}.`;
+    return { name: "PlaceError", message, code: FAILURE_CODES.place };
+  }
+  return toStepError(error);
+}

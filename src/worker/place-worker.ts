@@ -1,0 +1,278 @@
+/**
+ * A worker: it takes tasks of one place from the daemon, over a broker, and runs them in a pool of
+ * runners. src/places/broker/messages.ts has the theory of both sides.
+ *
+ * - It beats. The daemon's answers are its lease. Where the lease is over, it ends all its runners
+ *   at once, and begins with new ones. Results that are there stay until the daemon takes them.
+ * - While it leaves, it takes no more tasks, and ends once it holds none.
+ *
+ * It holds nothing that outlives it: its next incarnation ends what is left, before its first beat.
+ */
+import type { Clock, Timer } from "../clock.ts";
+import type { Task } from "../core/task.ts";
+import type { Log } from "../log.ts";
+import { BrokerSilence } from "../places/broker/broker.ts";
+import {
+  BEAT_MS,
+  BROKER_PROTOCOL,
+  WORKER_LEASE_MS,
+  type FromWorker,
+  type FromWorkerAnswer,
+  type ToWorker,
+} from "../places/broker/messages.ts";
+import type { StartOptions, TaskHandlers } from "../places/place.ts";
+import type { DaemonLine } from "./daemon-line.ts";
+import type { FileCache } from "./file-cache.ts";
+import { HeldTask, type TaskHost } from "./held-task.ts";
+import { Lease } from "./lease.ts";
+
+/** How long the answer to a beat may take, in milliseconds. */
+const ANSWER_MS = 4_000;
+/** How often a worker that ends says so, where nobody answers. */
+const BYES = 3;
+/** How long each of them may take, in milliseconds. */
+const BYE_MS = 1_000;
+
+/** What a worker says of itself. */
+export interface WorkerAbout {
+  /** Its name, unique in its place. */
+  readonly worker: string;
+  readonly labels: readonly string[];
+  readonly threads: number;
+  /** The release of orchd. */
+  readonly version: string;
+  readonly node: string;
+  readonly platform: string;
+}
+
+/** What runs the tasks. */
+export interface WorkerPool {
+  start(id: string, task: Task, handlers: TaskHandlers, options: StartOptions): void;
+  stop(id: string, mode: "graceful" | "force", because: string): void;
+  /** Resolves when nothing of its tasks is left. No handler is called any more. */
+  close(options: { readonly force: boolean }): Promise<void>;
+}
+
+/** What a worker is made of. */
+export interface PlaceWorkerOptions {
+  readonly clock: Clock;
+  /** Milliseconds since the machine's start, with those in which it slept. */
+  readonly sinceBoot: () => number;
+  readonly log: Log;
+  readonly line: DaemonLine;
+  readonly cache: FileCache;
+  readonly about: WorkerAbout;
+  /** A chance text, new at each start. */
+  readonly incarnation: string;
+  /** Makes a pool. Called again after the lease was over. */
+  readonly openPool: () => WorkerPool;
+  /** The task as it runs here. */
+  readonly localTask: (task: Task) => Task;
+}
+
+/** Serves a place until it is told to leave. */
+export class PlaceWorker {
+  readonly #options: PlaceWorkerOptions;
+  readonly #lease: Lease;
+  readonly #tasks = new Map<string, HeldTask>();
+  readonly #host: TaskHost;
+  #pool: WorkerPool;
+  /** Pools that are being ended. */
+  readonly #ending = new Set<Promise<void>>();
+  #endHearing: () => void = () => undefined;
+  #nextBeat: Timer | undefined;
+  #leaseEnd: Timer | undefined;
+  #startedAt = 0;
+  #leaving = false;
+  #closed = false;
+  /** Whether the daemon answered the last time. Undefined: it was not asked yet. */
+  #answered: boolean | undefined;
+  /** Why the daemon does not want this worker. */
+  #refusal: string | undefined;
+  /** Called when it holds no task. */
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: PlaceWorkerOptions) {
+    const { clock, log, line, cache, about, incarnation, openPool, localTask } = options;
+    this.#options = options;
+    this.#lease = new Lease(clock, WORKER_LEASE_MS, options.sinceBoot);
+    this.#pool = openPool();
+    this.#host = {
+      clock,
+      log,
+      line,
+      cache,
+      localTask,
+      worker: about.worker,
+      incarnation,
+      leaseHolds: () => this.#lease.holds,
+      start: (...given) => this.#pool.start(...given),
+      stop: (...given) => this.#pool.stop(...given),
+      over: (id) => this.#over(id),
+    };
+  }
+
+  /** The tasks that it holds. */
+  get tasks(): readonly string[] {
+    return [...this.#tasks.keys()];
+  }
+
+  /** Begins to serve. */
+  start(): void {
+    this.#startedAt = this.#options.clock.monotonic();
+    this.#endHearing = this.#options.line.hear((message) => this.#hear(message));
+    this.#beat();
+  }
+
+  /** Takes no more tasks. Resolves when all that it holds have ended and the daemon knows it. */
+  async leave(): Promise<void> {
+    this.#leaving = true;
+    this.#beatNow();
+    if (this.#tasks.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+    if (!this.#closed) await this.close();
+  }
+
+  /** Ends its tasks at once, says that nothing is left, and serves no more. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#leaving = true;
+    this.#nextBeat?.cancel();
+    this.#leaseEnd?.cancel();
+    this.#endHearing();
+    await Promise.all([this.#pool.close({ force: this.#tasks.size > 0 }), ...this.#ending]);
+    await this.#bye();
+    this.#onEmpty?.();
+  }
+
+  #hear(message: ToWorker): FromWorkerAnswer {
+    const held = this.#tasks.get(message.id);
+    switch (message.type) {
+      case "give": {
+        if (held !== undefined) return { type: "taken" };
+        if (this.#leaving) return { type: "refused", because: "the worker ends" };
+        const task = new HeldTask(message, this.#host);
+        this.#tasks.set(message.id, task);
+        void task.begin(message);
+        return { type: "taken" };
+      }
+      case "stop":
+        if (held === undefined) return { type: "refused", because: "the worker has no such task" };
+        held.stop(message.mode, message.because);
+        return { type: "taken" };
+      case "adopt":
+        return (
+          held?.adopt(message.heard) ?? { type: "refused", because: "the worker has no such task" }
+        );
+    }
+  }
+
+  /** Beats, and again after a while. */
+  #beat(): void {
+    if (this.#closed) return;
+    this.#nextBeat = this.#options.clock.after(BEAT_MS, () => this.#beat());
+    void this.#askForLease();
+  }
+
+  #beatNow(): void {
+    this.#nextBeat?.cancel();
+    this.#beat();
+  }
+
+  async #askForLease(): Promise<void> {
+    const { line, about, incarnation, log } = this.#options;
+    const beat: FromWorker = {
+      type: "beat",
+      incarnation,
+      protocol: BROKER_PROTOCOL,
+      tasks: this.tasks,
+      leaving: this.#leaving,
+      ...about,
+    };
+    const sent = this.#lease.now();
+    try {
+      const answer = await line.ask(beat, ANSWER_MS);
+      if (this.#closed) return;
+      if (answer.type === "no") return this.#refused(answer.because);
+      this.#lease.extend(sent);
+      this.#watchLease();
+      this.#heardDaemon();
+      if (answer.type === "beat")
+        for (const id of answer.unwanted)
+          this.#tasks.get(id)?.drop("the daemon does not know it, or has given it to another");
+    } catch (error) {
+      if (!(error instanceof BrokerSilence)) log.warn({ err: error }, "a beat could not be sent");
+      if (!this.#closed) this.#missed();
+    }
+  }
+
+  #heardDaemon(): void {
+    this.#refusal = undefined;
+    if (this.#answered === true) return;
+    this.#answered = true;
+    this.#options.log.info({}, "the daemon answers");
+  }
+
+  #missed(): void {
+    const isEarly = this.#options.clock.monotonic() - this.#startedAt < WORKER_LEASE_MS;
+    if (this.#answered === false || this.#lease.holds || isEarly) return;
+    this.#answered = false;
+    this.#options.log.warn(
+      {},
+      "no daemon answers: it or the broker is down, it has no such place, or its key is another",
+    );
+  }
+
+  #refused(because: string): void {
+    if (this.#refusal === because) return;
+    this.#refusal = because;
+    this.#options.log.error({}, `the daemon gives this worker no tasks: ${because}`);
+  }
+
+  #watchLease(): void {
+    this.#leaseEnd?.cancel();
+    this.#leaseEnd = this.#options.clock.after(this.#lease.left, () => this.#leaseMayBeOver());
+  }
+
+  #leaseMayBeOver(): void {
+    if (this.#closed) return;
+    if (this.#lease.holds) return this.#watchLease();
+    const held = [...this.#tasks.values()];
+    for (const task of held) if (task.isPending) task.lose();
+    const running = held.filter((task) => task.isRunning);
+    if (running.length > 0) void this.#endRunners(running);
+  }
+
+  /** They stay among its tasks until nothing of them is left. */
+  async #endRunners(running: readonly HeldTask[]): Promise<void> {
+    this.#options.log.error(
+      { tasks: running.map(({ id }) => id) },
+      `the daemon has not answered for ${WORKER_LEASE_MS / 1_000} s: what runs here is ended`,
+    );
+    const ended = this.#pool.close({ force: true });
+    this.#pool = this.#options.openPool();
+    this.#ending.add(ended);
+    await ended;
+    this.#ending.delete(ended);
+    for (const task of running) task.lose();
+  }
+
+  #over(id: string): void {
+    this.#tasks.delete(id);
+    if (this.#tasks.size > 0 || !this.#leaving) return;
+    this.#onEmpty?.();
+  }
+
+  async #bye(): Promise<void> {
+    const { line, about, incarnation } = this.#options;
+    const bye = { type: "bye", worker: about.worker, incarnation } as const;
+    for (let said = 0; said < BYES; said += 1) {
+      try {
+        await line.ask(bye, BYE_MS);
+        return;
+      } catch {
+        // The daemon's patience ends it too.
+      }
+    }
+  }
+}

@@ -1,0 +1,306 @@
+/** What a worker does with its tasks, its lease and its end, beside a played daemon. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { ToWorkerAnswer } from "../../src/places/broker/messages.ts";
+import { FIVE, hashOf, printed, shellTask, WorkerWorld } from "./worker-world.ts";
+
+const started = async (): Promise<WorkerWorld> => {
+  const world = new WorkerWorld();
+  world.worker.start();
+  await world.clock.settle();
+  return world;
+};
+
+describe("a worker", () => {
+  it("beats with what it is and holds, and says bye once it holds nothing", async () => {
+    const world = await started();
+    expect(world.of("beat")[0]).toMatchObject({
+      worker: "w1",
+      incarnation: "first",
+      protocol: 1,
+      labels: ["gpu"],
+      threads: 2,
+      tasks: [],
+      leaving: false,
+    });
+    const { handlers } = await world.running("etl@1#2");
+    await world.clock.advance(1_500);
+    expect(world.of("beat").at(-1)).toMatchObject({ tasks: ["etl@1#2"] });
+    const left = world.worker.leave();
+    await world.clock.settle();
+    expect(world.of("beat").at(-1)).toMatchObject({ tasks: ["etl@1#2"], leaving: true });
+    expect(world.give("etl@1#3")).toEqual({ type: "refused", because: "the worker ends" });
+    handlers.done(FIVE, 12, 0);
+    await left;
+    expect(world.said.slice(-2).map(({ type }) => type)).toEqual(["end", "bye"]);
+    expect(world.clock.timers).toBe(0);
+  });
+
+  it("claims a task before it starts, once, and starts none that it may not", async () => {
+    const world = await started();
+    world.answer = ({ type }) => (type === "claim" ? { type: "no", because: "old" } : undefined);
+    expect(world.give("etl@1#2")).toEqual({ type: "taken" });
+    expect(world.give("etl@1#2")).toEqual({ type: "taken" });
+    await world.clock.settle();
+    expect(world.of("claim")).toHaveLength(1);
+    expect(world.pool.running.size).toBe(0);
+    expect(world.worker.tasks).toEqual([]);
+    world.answer = () => undefined;
+    await world.running("etl@1#3");
+    expect([...world.pool.running.keys()]).toEqual(["etl@1#3"]);
+  });
+
+  it("that was frozen does not start by an old yes", async () => {
+    const world = await started();
+    let yes!: (answer: ToWorkerAnswer) => void;
+    world.answer = ({ type }) =>
+      type === "claim" ? new Promise((resolve) => (yes = resolve)) : undefined;
+    world.give("etl@1#2");
+    await world.clock.settle();
+    world.cut = true;
+    await world.clock.advance(6_000);
+    world.cut = false;
+    yes({ type: "yes" });
+    await world.clock.settle();
+    expect(world.pools.some(({ running }) => running.size > 0)).toBe(false);
+    expect(world.worker.tasks).toEqual([]);
+  });
+
+  it("counts its lease from the beat that was answered, not from the answer", async () => {
+    const world = await started();
+    await world.running("etl@1#2");
+    let late!: (answer: ToWorkerAnswer) => void;
+    world.answer = ({ type }) =>
+      type === "beat" ? new Promise((resolve) => (late = resolve)) : undefined;
+    await world.clock.advance(1_500);
+    const answerLate = late;
+    world.answer = ({ type }) => (type === "beat" ? new Promise(() => undefined) : undefined);
+    await world.clock.advance(4_499);
+    answerLate({ type: "beat", unwanted: [] });
+    await world.clock.advance(1_499);
+    expect(world.pools).toHaveLength(1);
+    await world.clock.advance(2);
+    expect(world.pools.map(({ closed }) => closed)).toEqual([true, false]);
+  });
+
+  it("whose lease is over ends what runs, and keeps results", async () => {
+    const world = await started();
+    const { handlers } = await world.running("etl@1#2");
+    await world.running("etl@1#3");
+    world.cut = true;
+    handlers.done(FIVE, 12, 0);
+    let closed!: () => void;
+    world.pool.untilClosed = new Promise((resolve) => (closed = resolve));
+    await world.clock.advance(6_000);
+    expect(world.pools).toHaveLength(2);
+    expect(world.worker.tasks).toEqual(["etl@1#2", "etl@1#3"]);
+    closed();
+    await world.clock.settle();
+    expect(world.worker.tasks).toEqual(["etl@1#2"]);
+    world.cut = false;
+    await world.clock.advance(1_500);
+    expect(world.of("end").at(-1)).toMatchObject({ id: "etl@1#2", end: { result: FIVE } });
+    expect(world.worker.tasks).toEqual([]);
+    await world.running("etl@1#4");
+    expect([...world.pool.running.keys()]).toEqual(["etl@1#4"]);
+  });
+
+  it("ends what the daemon does not want, and holds it until nothing of it runs", async () => {
+    const world = await started();
+    const { handlers } = await world.running("etl@1#2");
+    world.answer = ({ type }) =>
+      type === "beat" ? { type: "beat", unwanted: ["etl@1#2", "etl@1#9"] } : undefined;
+    await world.clock.advance(1_500);
+    expect(world.pool.stops).toEqual([
+      expect.stringMatching(/^force etl@1#2: the daemon does not/),
+    ]);
+    expect(world.worker.tasks).toEqual(["etl@1#2"]);
+    handlers.output([printed("late")]);
+    handlers.done(FIVE, 12, 0);
+    await world.clock.settle();
+    expect(world.worker.tasks).toEqual([]);
+    expect(world.of("output").length + world.of("end").length).toBe(0);
+  });
+
+  it("says why the daemon does not want it, once", async () => {
+    const world = new WorkerWorld();
+    world.answer = () => ({ type: "no", because: "it speaks protocol 1, and this daemon 2" });
+    world.worker.start();
+    await world.clock.advance(10_000);
+    expect(world.warnings).toEqual([
+      "the daemon gives this worker no tasks: it speaks protocol 1, and this daemon 2",
+    ]);
+  });
+
+  it("that is told to end at once ends all, and says bye last", async () => {
+    const world = await started();
+    await world.running("etl@1#2");
+    const left = world.worker.leave();
+    await world.worker.close();
+    await left;
+    expect(world.pool.closed).toBe(true);
+    expect(world.said.at(-1)).toMatchObject({ type: "bye", incarnation: "first" });
+    expect(world.clock.timers).toBe(0);
+  });
+});
+
+describe("a worker's task", () => {
+  it("says its lines in order and its end last, each again until it is answered", async () => {
+    const world = await started();
+    const { handlers } = await world.running("etl@1#2");
+    handlers.output([printed("one"), printed("two")]);
+    await world.clock.settle();
+    world.cut = true;
+    handlers.output([printed("three")]);
+    handlers.output([printed("four", "log")]);
+    handlers.done(FIVE, 12, 0);
+    await world.clock.advance(2_000);
+    world.cut = false;
+    await world.clock.advance(250);
+    const batches = world.of("output");
+    expect(batches.map(({ number, lines }) => [number, lines.map(({ line }) => line)])).toEqual([
+      [0, ["one", "two"]],
+      [1, ["three"]],
+      [2, ["four"]],
+    ]);
+    expect(world.of("end")).toMatchObject([{ batches: 3, end: { result: FIVE, durationMs: 12 } }]);
+    expect(world.said.at(-1)!.type).toBe("end");
+  });
+
+  it("sends much output in batches that pass, one at a time", async () => {
+    const world = await started();
+    const { handlers } = await world.running("etl@1#2");
+    const answers: (() => void)[] = [];
+    world.answer = ({ type }) =>
+      type === "output"
+        ? new Promise((resolve) => answers.push(() => resolve({ type: "yes" })))
+        : undefined;
+    for (let line = 0; line < 4_000; line += 1) handlers.output([printed(`${line} \u0001`)]);
+    await world.clock.settle();
+    expect(answers).toHaveLength(1);
+    for (let next = answers.shift(); next !== undefined; next = answers.shift()) {
+      next();
+      await world.clock.settle();
+    }
+    const lines = world.of("output").flatMap(({ lines: some }) => some);
+    expect(lines.map(({ line }) => Number.parseInt(line, 10))).toEqual(
+      Array.from({ length: 4_000 }, (_, line) => line),
+    );
+    const longest = Math.max(...world.of("output").map((one) => JSON.stringify(one).length));
+    expect(longest).toBeLessThan(600_000);
+  });
+
+  it("gives a new daemon the lines that it lacks, though the old one took them", async () => {
+    const world = await started();
+    const { handlers } = await world.running("etl@1#2");
+    handlers.output([printed("one"), printed("a", "stderr"), printed("two"), printed("b", "log")]);
+    await world.clock.settle();
+    expect(world.of("output")).toHaveLength(1);
+    const adopt = {
+      type: "adopt",
+      id: "etl@1#2",
+      heard: { stdout: 1, stderr: 1, log: 0 },
+    } as const;
+    expect(world.tell(adopt)).toEqual({ type: "taken" });
+    handlers.output([printed("three")]);
+    handlers.done(FIVE, 12, 0);
+    await world.clock.settle();
+    const since = world.of("output").slice(1);
+    expect(since[0]!.number).toBe(0);
+    expect(since.flatMap(({ lines }) => lines.map(({ line }) => line))).toEqual([
+      "two",
+      "b",
+      "three",
+    ]);
+    expect(world.of("end")).toHaveLength(1);
+    expect(world.tell(adopt)).toMatchObject({ type: "refused" });
+  });
+
+  it("gets its files once, checked, and those that came damaged fail it", async () => {
+    const world = await started();
+    const code = { pick: "export:default", source: "./it.ts" };
+    const bundle = world.keep("export default () => 1;");
+    const artifact = world.keep('"long"');
+    const body = JSON.stringify({ ...shellTask(), kind: "module", code: { ...code, bundle } });
+    world.give("etl@1#2", { body, files: [bundle, artifact] });
+    world.give("etl@1#3", { body, files: [bundle] });
+    await world.clock.until(() => world.pool.running.size === 2);
+    const path = join(world.cache.bundles, `${bundle}.mjs`);
+    expect(readFileSync(path, "utf8")).toBe("export default () => 1;");
+    expect(readFileSync(join(world.cache.artifacts, artifact), "utf8")).toBe('"long"');
+
+    const damaged = hashOf("whole");
+    world.files.set(damaged, Buffer.from("damaged"));
+    world.give("etl@1#4", { files: [damaged] });
+    world.give("etl@1#5", { files: [hashOf("gone")] });
+    await world.clock.until(() => world.of("end").length === 2);
+    expect(world.of("end").map(({ end }) => end)).toMatchObject([
+      { result: { error: { name: "PlaceError", code: "ORCHD_PLACE" } } },
+      { result: { error: { name: "PlaceError", code: "ORCHD_PLACE" } } },
+    ]);
+    const claimed = world.of("claim").map(({ id }) => id);
+    expect(claimed.toSorted()).toEqual(["etl@1#2", "etl@1#3"]);
+  });
+
+  it("waits for its files where the broker is down, and its body may be an object", async () => {
+    const world = await started();
+    const hash = world.keep("1");
+    world.bodies.set("body", JSON.stringify(shellTask()));
+    world.cut = true;
+    world.give("etl@1#2", { body: { object: "body" }, files: [hash] });
+    await world.clock.advance(1_000);
+    world.cut = false;
+    await world.clock.until(() => world.pool.running.has("etl@1#2"));
+    expect(world.of("claim")).toHaveLength(1);
+  });
+
+  it("gives a large result as files at the broker, also while that is down for long", async () => {
+    const world = await started();
+    const { handlers } = await world.running("etl@1#2");
+    const file = join(world.cache.artifacts, ".staged-1");
+    writeFileSync(file, '"long"');
+    const ref = { $artifact: hashOf('"long"'), bytes: 6 };
+    world.cut = true;
+    handlers.done({ ok: true, staged: { value: { ...ref }, files: [{ ref, file }] } }, 12, 0);
+    await world.clock.advance(20_000);
+    world.cut = false;
+    await world.clock.until(() => world.of("end").length === 1);
+    expect(world.of("end")[0]!.end).toMatchObject({
+      result: { staged: { value: ref, files: [{ ref, file: ref.$artifact }] } },
+    });
+    expect(Buffer.from(world.files.get(ref.$artifact)!).toString()).toBe('"long"');
+    expect(() => readFileSync(file)).toThrow("ENOENT");
+  });
+
+  it("that is stopped before it began never begins", async () => {
+    const world = await started();
+    world.cut = true;
+    world.give("etl@1#2", { files: [hashOf("1")] });
+    expect(
+      world.tell({ type: "stop", id: "etl@1#2", mode: "graceful", because: "a person asked" }),
+    ).toEqual({ type: "taken" });
+    world.cut = false;
+    world.keep("1");
+    await world.clock.advance(1_000);
+    expect(world.of("claim")).toEqual([]);
+    expect(world.of("end")).toMatchObject([
+      { end: { result: { ok: false, outcome: "stopped", error: { message: "a person asked" } } } },
+    ]);
+    expect(world.worker.tasks).toEqual([]);
+  });
+
+  it("whose runner died says so", async () => {
+    const world = await started();
+    const { handlers } = await world.running("etl@1#2");
+    handlers.died({ inFlight: ["etl@1#2"], alone: true, because: "it died", code: "CODE" });
+    await world.clock.settle();
+    expect(world.of("end")[0]!.end).toEqual({
+      kind: "died",
+      inFlight: ["etl@1#2"],
+      alone: true,
+      because: "it died",
+      code: "CODE",
+    });
+  });
+});
