@@ -21,6 +21,7 @@ const shared = {
   external: [
     "@nats-io/*",
     "@opentelemetry/otlp-transformer",
+    "@redis/client",
     "esbuild",
     "fs-native-extensions",
     "pino",

@@ -20,12 +20,12 @@ const PROGRAM_PATH = `${process.env["PATH"] ?? ""}:/usr/sbin`;
 /** A server that can be stopped, started again at the same port, and made to stand still. */
 export class NatsServer {
   readonly port: number;
-  readonly #folder: string;
+  readonly folder: string;
   #process: ChildProcess | undefined;
 
   private constructor(port: number, folder: string) {
     this.port = port;
-    this.#folder = folder;
+    this.folder = folder;
   }
 
   /**
@@ -38,7 +38,7 @@ export class NatsServer {
     const found = spawnSync("nats-server", ["--version"], { env: { PATH: PROGRAM_PATH } });
     if (found.status !== 0)
       throw new Error("nats-server is not installed: install it, or set ORCHD_SKIP_NATS=1");
-    const folder = mkdtempSync(join(tmpdir(), "orchd-nats-"));
+    const folder = mkdtempSync(join(process.env["ORCHD_TEST_SESSION"] ?? tmpdir(), "nats-"));
     const server = new NatsServer(await freePort(), folder);
     const store = more.includes("jetstream") ? "" : `jetstream { store_dir: "${folder}/js" }\n`;
     writeFileSync(
@@ -88,11 +88,11 @@ export class NatsServer {
 
   async remove(): Promise<void> {
     await this.kill();
-    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   get #config(): string {
-    return join(this.#folder, "nats.conf");
+    return join(this.folder, "nats.conf");
   }
 
   #answers(): Promise<boolean> {
