@@ -31,7 +31,7 @@ const ARROWS: Record<string, readonly string[]> = {
   "places/local": [...A_PLACE, "places/pool"],
   "places/container": [...A_PLACE, "places/pool"],
   "places/ssh": [...A_PLACE, "version", "places/pool"],
-  "places/broker": A_PLACE,
+  "places/broker": [...A_PLACE, "places/pool"],
   worker: [...A_PLACE, "version", "places/pool", "places/local", "places/broker"],
   orchestrators: ["core", "places"],
   run: ["core", "clock", "log", "disk", "ledger", "orchestrators", "places"],

@@ -15,6 +15,7 @@ import type { OrchdSettings } from "../core/settings.ts";
 import type { Log } from "../log.ts";
 import type { FarPlace, FarPlaceOptions, MakeFarPlace } from "../places/far-place.ts";
 import type { FarPlaces } from "../places/place-by-lane.ts";
+import { openBrokerPlace } from "../places/broker/open-broker-place.ts";
 import { openSshPlace } from "../places/ssh/ssh-place.ts";
 
 /** How a place of each engine is made. */
@@ -25,7 +26,11 @@ export interface FarPlaceMakers {
 }
 
 /** The makers of this release. */
-const MAKERS: FarPlaceMakers = { ssh: openSshPlace };
+const MAKERS: FarPlaceMakers = {
+  ssh: openSshPlace,
+  nats: openBrokerPlace,
+  redis: openBrokerPlace,
+};
 
 /**
  * How long after this daemon's start something that an earlier one started may still run on a

@@ -13,6 +13,8 @@
  * - The daemon dies: the next one adopts what workers list (earlier-tasks.ts).
  * - A worker lies: what it says is checked (worker-says.ts, result-files.ts), and fails its own
  *   task at most.
+ *
+ * What workers say and what runs ask for meet in each task's state, so it stays one file.
  */
 import { createHash } from "node:crypto";
 import { hostname } from "node:os";
@@ -187,7 +189,12 @@ export class BrokerPlace implements FarPlace {
     return this.#tasks.has(id);
   }
 
-  start(id: string, task: Task, handlers: TaskHandlers, { alone = false }: StartOptions = {}): void {
+  start(
+    id: string,
+    task: Task,
+    handlers: TaskHandlers,
+    { alone = false }: StartOptions = {},
+  ): void {
     if (this.#closed) throw new Error(`"${id}" cannot be started: the place is closed`);
     if (this.#tasks.has(id)) throw new Error(`"${id}" was started already and has not ended`);
     if (task.kind !== "module" && task.kind !== "shell")
@@ -323,8 +330,8 @@ export class BrokerPlace implements FarPlace {
 
   #beat(worker: FarWorker, beat: Said<"beat">, number: number): ToWorkerAnswer | undefined {
     if (!this.#workers.beats(worker, beat, number)) return undefined;
-    for (const task of [...this.#tasks.values()]) {
-      if (!task.isAt(worker) || worker.tasks.has(task.id)) continue;
+    for (const task of this.#tasksAt(worker)) {
+      if (worker.tasks.has(task.id)) continue;
       const { state } = task;
       if (state.at !== "given" && state.at !== "claimed") continue;
       if (state.number === undefined || state.number >= number) continue;
@@ -463,8 +470,7 @@ export class BrokerPlace implements FarPlace {
   }
 
   #gone(worker: FarWorker, because: string): void {
-    for (const task of [...this.#tasks.values()]) {
-      if (!task.isAt(worker)) continue;
+    for (const task of this.#tasksAt(worker)) {
       if (task.state.at === "claimed") this.#lose(task, because);
       else this.#give(task);
     }
@@ -473,14 +479,18 @@ export class BrokerPlace implements FarPlace {
 
   /** What a worker did not claim goes to another. */
   #regive(worker: FarWorker): void {
-    for (const task of [...this.#tasks.values()])
-      if (task.state.at === "given" && task.state.worker === worker) this.#give(task);
+    for (const task of this.#tasksAt(worker)) if (task.state.at === "given") this.#give(task);
   }
 
   #renumber(worker: FarWorker): void {
     this.#regive(worker);
     for (const { state } of this.#tasks.values())
       if (state.at === "claimed" && state.worker === worker) state.number = 0;
+  }
+
+  /** Its tasks as they are now: what hears of one may start others. */
+  #tasksAt(worker: FarWorker): readonly GivenTask[] {
+    return Array.from(this.#tasks.values()).filter((task) => task.isAt(worker));
   }
 
   #lose(task: GivenTask, because: string): void {

@@ -168,7 +168,8 @@ export class EarlierTasks {
   /** All leases are over: what no worker lists is gone. */
   #over(): void {
     const here = this.#ports.here();
-    for (const asked of [...this.#asked.values()]) {
+    // To remove one of a map while it is read is fine.
+    for (const asked of this.#asked.values()) {
       const isListed = here.some(({ tasks }) => tasks.has(asked.id));
       if (!isListed && asked.telling === undefined) this.#gone(asked);
     }

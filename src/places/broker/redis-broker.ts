@@ -1,11 +1,11 @@
 /**
  * Redis as a broker: plain messages by its publish and subscribe, questions by a subject for the
- * answers, and keys that end by themselves for what is long. Its package is loaded when a connection
- * is made, and not before.
+ * answers, and keys that end by themselves for what is long. Its package is loaded when a
+ * connection is made, and not before.
  *
  * Redis knows no questions. A question carries the subject that its answer goes to, which is this
- * connection's alone, and a number. Publishing says how many hear: where nobody does, the silence is
- * known at once.
+ * connection's alone, and a number. Publishing says how many hear: where nobody does, the silence
+ * is known at once.
  *
  * There are two connections, since one that subscribes asks nothing else. When one of them ends or
  * does not answer, both are replaced. What is sent in between is lost, and the sender knows: the

@@ -6,12 +6,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import {
-  RESULT_LIMIT,
-  STAGED_PREFIX,
-  type StagedFile,
-  type StagedValue,
-} from "../../core/task.ts";
+import { RESULT_LIMIT, STAGED_PREFIX, type StagedFile, type StagedValue } from "../../core/task.ts";
 import { makeFolder } from "../../disk/make-folder.ts";
 import { removeStaged } from "../../steps/staged-result.ts";
 import { BrokerSilence } from "./broker.ts";

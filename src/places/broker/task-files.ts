@@ -154,5 +154,5 @@ function addOutputs(outputs: Json, folder: string, add: Add): void {
     members = JSON.parse(text) as Json;
   }
   if (members === null || typeof members !== "object") return;
-  for (const member of Object.values(members)) addRefs(member as Json, folder, add);
+  for (const member of Object.values(members)) addRefs(member, folder, add);
 }

@@ -45,7 +45,9 @@ export class WorkerLine {
   #session: string | undefined;
   #hello: Promise<ToWorkerAnswer | undefined> | undefined;
   #number = 0;
-  /** Tasks of this session that the daemon let begin. A give that comes late is not for a second. */
+  /**
+   * Tasks of this session that the daemon let begin. A give that comes late is not for a second.
+   */
   readonly #begun = new Set<string>();
 
   constructor(broker: SealedBroker, clock: Clock, name: WorkerName) {

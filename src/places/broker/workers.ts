@@ -88,8 +88,10 @@ export class Workers {
     if (offer === undefined) return undefined;
     if (worker.session !== undefined && worker.incarnation === offer.incarnation)
       this.#ports.renewed(worker);
-    else if (worker.session !== undefined)
+    else if (worker.session !== undefined) {
+      worker.leave("it started again");
       this.#ports.gone(worker, `the worker ${name} started again`);
+    }
     worker.enter(session, offer);
     worker.heardAt = this.#ports.clock.monotonic();
     this.#refused.delete(name);

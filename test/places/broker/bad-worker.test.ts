@@ -6,7 +6,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { ModuleTask, OutputLine, TaskResult } from "../../../src/core/task.ts";
 import type { DeathInfo } from "../../../src/places/place.ts";
-import { PATIENCE_MS, type FromWorker, type ToWorker } from "../../../src/places/broker/messages.ts";
+import {
+  PATIENCE_MS,
+  type FromWorker,
+  type ToWorker,
+} from "../../../src/places/broker/messages.ts";
 import { tempRoot } from "../../support/temp-root.ts";
 import { FarmWorld } from "./farm-world.ts";
 
@@ -42,21 +46,40 @@ async function lied() {
   const say = (message: FromWorker, timeoutMs = 500) => settled(line.ask(message, timeoutMs));
   const beat = (tasks: readonly string[] = []) =>
     say({
-      type: "beat", ...ME, protocol: 1, version: "1", node: "20", platform: "linux/x64",
-      labels: [], threads: 4, tasks, leaving: false,
+      type: "beat",
+      ...ME,
+      protocol: 1,
+      version: "1",
+      node: "20",
+      platform: "linux/x64",
+      labels: [],
+      threads: 4,
+      tasks,
+      leaving: false,
     });
   // From now on the daemon knows what it does not want.
   await world.clock.advance(PATIENCE_MS);
   await beat();
   const heard = {
-    done: [] as TaskResult[], died: [] as DeathInfo[], output: [] as OutputLine[], placed: 0,
+    done: [] as TaskResult[],
+    died: [] as DeathInfo[],
+    output: [] as OutputLine[],
+    placed: 0,
   };
   const start = async (id: string): Promise<void> => {
     const ref = { $artifact: sha('"an input"'), bytes: 10 };
     const task: ModuleTask = {
-      kind: "module", isolated: false, code: { bundle: sha(BUNDLE), pick: "run", source: "x.ts" },
-      run: { id: "r", pipeline: "p", attempt: 2 }, step: "a", env: {}, gracePeriodMs: 1,
-      params: {}, inputs: {}, on: ["farm"], artifacts,
+      kind: "module",
+      isolated: false,
+      code: { bundle: sha(BUNDLE), pick: "run", source: "x.ts" },
+      run: { id: "r", pipeline: "p", attempt: 2 },
+      step: "a",
+      env: {},
+      gracePeriodMs: 1,
+      params: {},
+      inputs: {},
+      on: ["farm"],
+      artifacts,
       stored: [{ step: "b", outputs: { x: ref }, inputs: { x: "x" } }],
     };
     world.place.start(id, task, {
@@ -74,7 +97,13 @@ async function lied() {
   const end = (id: string, result: TaskResult, batches = 0) =>
     settled(
       line.ask(
-        { type: "end", worker: "liar", id, batches, end: { kind: "result", result, durationMs: 1 } },
+        {
+          type: "end",
+          worker: "liar",
+          id,
+          batches,
+          end: { kind: "result", result, durationMs: 1 },
+        },
         5_000,
       ),
     );
@@ -83,7 +112,7 @@ async function lied() {
 
 describe("a worker that is broken or lies", () => {
   it("gets no yes for a task that is not its own, is over, or never was", async () => {
-    const { start, claim, end, beat, heard, world } = await lied();
+    const { start, claim, end, beat, heard } = await lied();
     expect(await claim("never")).toMatchObject({ type: "no" });
     expect(await end("never", { ok: true, value: 1 })).toMatchObject({ type: "no" });
     await start("r#1");
@@ -100,7 +129,13 @@ describe("a worker that is broken or lies", () => {
     const { start, claim, say, heard } = await lied();
     await start("r#1");
     await claim("r#1");
-    const line = { at: "x", step: "other", attempt: 9, stream: "stdout", line: "z".repeat(500_000) };
+    const line = {
+      at: "x",
+      step: "other",
+      attempt: 9,
+      stream: "stdout",
+      line: "z".repeat(500_000),
+    };
     const lines = [line] as OutputLine[];
     for (let number = 0; number < 30; number += 1)
       await say({ type: "output", worker: "liar", id: "r#1", number, lines });
@@ -116,7 +151,7 @@ describe("a worker that is broken or lies", () => {
   });
 
   it("fails its own task with a result whose files are not what they should be", async () => {
-    const { world, start, claim, end, heard, line, artifacts, settled } = await lied();
+    const { start, claim, end, heard, line, artifacts, settled } = await lied();
     const hash = sha("what it says");
     const ref = { $artifact: hash, bytes: 12 };
     const big = { $artifact: hash, bytes: 100_000_000 };
@@ -204,7 +239,9 @@ describe("a worker that is broken or lies", () => {
     await beat(["r#1"]);
     expect(heard).toMatchObject({ done: [], died: [], output: [] });
     expect(world.faults.join("\n")).toContain("is not sealed as orchd seals");
-    expect(world.faults.join("\n")).toContain("it is not what a worker says: message.type is wrong");
+    expect(world.faults.join("\n")).toContain(
+      "it is not what a worker says: message.type is wrong",
+    );
     expect(world.faults.join("\n")).toContain("it is not a hello: the whole is wrong");
   });
 

@@ -50,9 +50,7 @@ describe("a place on a broker", () => {
     const world = farm(1);
     world.step({ ms: 100, lines: 0 });
     await untilRunning(world);
-    expect(world.placed).toEqual([
-      { id: "s0#1", place: "farm", host: "w0", ref: "home of w0 1" },
-    ]);
+    expect(world.placed).toEqual([{ id: "s0#1", place: "farm", host: "w0", ref: "home of w0 1" }]);
     await world.clock.until(() => world.isDone);
     expect(world.placed.length).toBe(1);
   });

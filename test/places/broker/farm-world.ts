@@ -3,8 +3,8 @@
  * clock. Each process can be frozen, cut off, killed and started again. What a worker's runners do
  * is played: a task runs for a while, prints lines, and ends.
  *
- * It watches what nobody in it knows: which attempts run where ({@link FarmWorld.running}), and says
- * so where two of one step do.
+ * It watches what nobody in it knows: which attempts run where ({@link FarmWorld.running}), and
+ * says so where two of one step do.
  */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -156,7 +156,7 @@ export class FarmWorker {
     this.worker = undefined;
     this.clock.end();
     void this.connection.close();
-    for (const one of [...this.running]) this.#end(one);
+    for (const one of this.running) this.#end(one);
   }
 
   /** Stands still. Its runners go on until their own lease is over. */
@@ -166,7 +166,7 @@ export class FarmWorker {
     this.connection.freeze();
     const frozen = (this.#frozen += 1);
     this.world.clock.after(RUNNER_LEASE_MS, () => {
-      if (this.#frozen === frozen) for (const one of [...this.running]) this.#die(one);
+      if (this.#frozen === frozen) for (const one of this.running) this.#die(one);
     });
   }
 
@@ -186,7 +186,7 @@ export class FarmWorker {
         this.#run(one, task);
       },
       stop: (id, mode) => {
-        for (const one of [...mine])
+        for (const one of mine)
           if (one.id === id && this.running.has(one) && mode === "force") {
             this.#end(one);
             const error = { name: "Stopped", message: "stopped" };
@@ -206,12 +206,18 @@ export class FarmWorker {
     const { clock } = this.world;
     const say = (go: () => void): (() => void) => {
       // What a runner says waits while its worker stands still.
-      return () => void this.connection.whenThawed(() => this.isUp && go());
+      return () => this.connection.whenThawed(() => this.isUp && go());
     };
     for (let line = 0; line < lines; line += 1) {
       const print = say(() =>
         one.handlers.output([
-          { at: "2026-01-01T00:00:00.000Z", step: "x", attempt: 1, stream: "stdout", line: `${line}` },
+          {
+            at: "2026-01-01T00:00:00.000Z",
+            step: "x",
+            attempt: 1,
+            stream: "stdout",
+            line: `${line}`,
+          },
         ]),
       );
       one.timers.push(clock.after((ms * line) / lines, print));
@@ -352,7 +358,12 @@ export class FarmWorld {
   /** A worker's line, for a test that is the worker. */
   line(worker: string): WorkerLine {
     const broker = new SealedBroker(this.engine.connect(), new Seal(SECRET), PREFIX, this.onFault);
-    return new WorkerLine(broker, this.clock, { worker, incarnation: "i", home: "h", version: "1" });
+    return new WorkerLine(broker, this.clock, {
+      worker,
+      incarnation: "i",
+      home: "h",
+      version: "1",
+    });
   }
 
   /** The daemon's name in subjects. */
@@ -385,7 +396,14 @@ export class FarmWorld {
     };
     const { lines } = played;
     const step: Step = {
-      name, task, lines, current: undefined, attempts: 0, heard: [], ends: 0, how: "",
+      name,
+      task,
+      lines,
+      current: undefined,
+      attempts: 0,
+      heard: [],
+      ends: 0,
+      how: "",
     };
     this.steps.push(step);
     this.#fill();
