@@ -12,6 +12,7 @@ export function runCommands(words: readonly string[]): Promise<number> {
     exportTraces: async (options) => (await import("./otlp.ts")).exportTraces(options),
     servePage: async (options) => (await import("./page.ts")).runPage(options),
     preparePlace: async (options) => (await import("./prepare-place.ts")).preparePlace(options),
+    serveWorker: async (options) => (await import("./place-worker.ts")).runWorker(options),
     tellPeople: async (options) => (await import("./notify.ts")).runNotify(options),
   });
 }

@@ -25,6 +25,7 @@ export interface Programs {
   readonly tellPeople: (options: NotifyOptions) => Promise<number>;
   readonly exportTraces: (options: ExportOptions) => Promise<number>;
   readonly preparePlace: (options: PrepareOptions) => Promise<number>;
+  readonly serveWorker: (options: WorkerOptions) => Promise<number>;
 }
 
 /** A root's metrics. */
@@ -133,6 +134,33 @@ export interface NotifyOptions extends Roots {
   readonly trial: (messages: readonly TriedMessage[], untold?: string) => void;
   /** Tells a person something in a sentence, on stderr. */
   readonly tell: (sentence: string) => void;
+}
+
+/** What `orchd worker` tells the worker. */
+export interface WorkerOptions extends Roots {
+  /** A person looks at the log. */
+  readonly isTerminal: boolean;
+  /** The place of orchd.yaml that it serves. */
+  readonly place: string;
+  /** Its name; undefined: the host's. */
+  readonly name: string | undefined;
+  readonly labels: readonly string[];
+  /** How many modules, and how many shell texts, run at once; undefined: as orchd.yaml says. */
+  readonly threads: number | undefined;
+  /** Called once the broker is reached and tasks are taken. */
+  readonly serves: (what: WorkerAnswer) => void;
+  /** Tells a person something in a sentence, on stderr. */
+  readonly tell: (sentence: string) => void;
+}
+
+/** What a worker serves: `orchd worker --json`. */
+export interface WorkerAnswer {
+  readonly place: string;
+  readonly worker: string;
+  readonly labels: readonly string[];
+  readonly threads: number;
+  /** Where the broker is. */
+  readonly urls: readonly string[];
 }
 
 /** What `orchd notify` works by: `orchd notify --json`. */

@@ -78,6 +78,33 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/notify.ts"),
   },
   {
+    name: "worker",
+    positionals: "",
+    describe: "Take steps of a broker's place from the daemon, and run them on this machine",
+    options: {
+      place: {
+        type: "string",
+        describe: "the place of orchd.yaml that it serves; an orchd.yaml with this place is enough",
+      },
+      labels: {
+        type: "string",
+        array: true,
+        describe: "words by which steps choose this worker (`on`), with commas between them",
+      },
+      threads: {
+        type: "number",
+        describe:
+          "how many modules, and how many shell texts, run at once " +
+          "(default: orchd.yaml's runner.threads)",
+      },
+      name: {
+        type: "string",
+        describe: "its name, which no other worker of the place has (default: the host's)",
+      },
+    },
+    load: () => import("./commands/worker.ts"),
+  },
+  {
     name: "metrics",
     positionals: "",
     describe: "Print the metrics for Prometheus, or write them where node_exporter reads them",

@@ -100,6 +100,7 @@ export async function command(
     readMetrics: () => Promise.reject(new Error("no metrics are read here")),
     exportTraces: () => Promise.reject(new Error("no traces are exported here")),
     servePage: () => Promise.reject(new Error("no page is served here")),
+    serveWorker: () => Promise.reject(new Error("no worker is started here")),
     tellPeople: () => Promise.reject(new Error("no page is served here")),
     preparePlace: () => Promise.reject(new Error("no place is prepared here")),
   };

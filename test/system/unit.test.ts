@@ -143,6 +143,40 @@ describe("orchd-notify.service", () => {
   });
 });
 
+describe("orchd-worker.service", () => {
+  const worker = settingsOf("orchd-worker.service");
+
+  it("has a user of its own, which may write its cache folder alone", () => {
+    expect(worker).toEqual(
+      expect.arrayContaining(["User=orchd-worker", "Group=orchd-worker", "UMask=0077"]),
+    );
+    const users = text("orchd.sysusers").split("\n");
+    expect(users.some((line) => line.startsWith("u orchd-worker "))).toBe(true);
+    expect(worker).toContain("ProtectSystem=strict");
+    expect(worker.filter((line) => /^(?:ReadWritePaths|State|Logs|Cache)/.test(line))).toEqual([
+      "CacheDirectory=orchd-worker",
+      "CacheDirectoryMode=0700",
+    ]);
+  });
+
+  it("has each wall of orchd.service", () => {
+    const wall = /^(?:Private|Protect|Restrict|SystemCall|NoNew|Capab|Ambient|Lock|Remove|Keyring)/;
+    expect(settings.filter((line) => wall.test(line) && !worker.includes(line))).toEqual([]);
+  });
+
+  it("waits for its steps, and leaves none behind", () => {
+    expect(worker).toEqual(
+      expect.arrayContaining([
+        "Restart=always",
+        "KillMode=mixed",
+        "TimeoutStopSec=10min",
+        "OOMPolicy=continue",
+        "StartLimitIntervalSec=0",
+      ]),
+    );
+  });
+});
+
 /** What systemd-analyze says of a unit, beside its drop-ins. */
 function verify(name: string, ...dropIns: readonly string[]): object {
   const { root } = tempRoot();
@@ -160,6 +194,7 @@ describe.runIf(exists("systemd-analyze"))("systemd-analyze", () => {
     ["orchd.service", "orchd-shell.conf"],
     ["orchd-page.service"],
     ["orchd-notify.service"],
+    ["orchd-worker.service"],
     ["orchd-page.service", "orchd-page-loopback.conf"],
   ])("finds no fault in %s %s", (name, ...dropIns) => {
     expect(verify(name, ...dropIns.filter((one) => typeof one === "string"))).toEqual({
@@ -168,7 +203,8 @@ describe.runIf(exists("systemd-analyze"))("systemd-analyze", () => {
     });
   });
 
-  it.each(["orchd.service", "orchd-page.service", "orchd-notify.service"])(
+  const UNITS = ["orchd", "orchd-page", "orchd-notify", "orchd-worker"];
+  it.each(UNITS.map((name) => `${name}.service`))(
     "rates the exposure of %s at 1.5 or lower",
     (name) => {
       const unitPath = join(projectRoot, "systemd", name);

@@ -205,7 +205,7 @@ export class RedisBroker implements Broker {
       });
       // Heard by who waits for it, or by the end.
       client.on("error", () => undefined);
-      return client as unknown as RedisClientType;
+      return client;
     };
     const pair: Pair = { asks: make(), hears: make() };
     try {
