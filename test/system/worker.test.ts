@@ -90,8 +90,10 @@ steps:
     env: { WORD: { secret: word } }
     run: 'echo "the word is $WORD"; pwd; printf "%s" "$WORD" | wc -c > "$ORCHD_OUTPUT"'
 `,
-        "schedules/steps/big.mjs":
-          `export default ({ log }) => { log.info("making"); ` + `return "x".repeat(3e6); };`,
+        "schedules/steps/big.mjs": `export default ({ log }) => {
+          log.info("making");
+          return "x".repeat(3e6);
+        };`,
         "schedules/steps/size.mjs": `export default ({ inputs }) => inputs.text.length;`,
       },
       { secrets: { word: canary } },
