@@ -112,11 +112,13 @@ export class SshRig {
   ready(): Promise<void> {
     const { place } = this;
     return new Promise((resolve) => {
-      const off = place.onCapacity(() => {
+      const look = (): void => {
+        if (place.whyNot() !== undefined) return;
         off();
         resolve();
-      });
-      if (place.whyNot() === undefined) resolve();
+      };
+      const off = place.onCapacity(look);
+      look();
     });
   }
 

@@ -93,6 +93,8 @@ export class StreamRunner implements RunnerProcess {
   #verdict: RunnerExit | undefined;
   /** What the far side said of its end. */
   #over: RunnerExit | undefined;
+  /** The runner said that it had no lease any more. */
+  #lost: string | undefined;
 
   constructor(
     place: StreamPlace,
@@ -207,7 +209,9 @@ export class StreamRunner implements RunnerProcess {
     this.#rests(stdout, (chunk) => this.#lines.add(chunk));
     this.#rests(stderr, (chunk) => this.#said.add(chunk));
     // A command that ends closes its output too, and its end says more.
-    stdout.on("end", () => setTimeout(() => this.#condemn("closed its output"), LAST_WORDS_MS));
+    stdout.on("end", () =>
+      setTimeout(() => this.#condemn("closed its output", "lost"), LAST_WORDS_MS),
+    );
     command.on("exit", (status, signal) => {
       const end = (): void => {
         clearTimeout(timer);
@@ -322,7 +326,9 @@ export class StreamRunner implements RunnerProcess {
         return;
       }
       case "over":
-        this.#over = { detail: message.detail, outOfMemory: message.outOfMemory };
+        // That nothing is left of it, the process in front says.
+        if (message.isLost === true) this.#lost = message.detail;
+        else this.#over = { detail: message.detail, outOfMemory: message.outOfMemory };
         return;
       case "hello":
     }
@@ -427,9 +433,9 @@ export class StreamRunner implements RunnerProcess {
   }
 
   /** Ends it for what it did. @param what after "the runner WHERE" */
-  #condemn(what: string): void {
+  #condemn(what: string, blameless?: RunnerExit["blameless"]): void {
     if (this.#state === "gone" || this.#state === "dead" || this.#verdict !== undefined) return;
-    this.#verdict = { detail: `${this.#place.where} ${what}`, outOfMemory: false };
+    this.#verdict = { detail: `${this.#place.where} ${what}`, outOfMemory: false, blameless };
     this.#lines.end();
     this.kill();
   }
@@ -444,7 +450,7 @@ export class StreamRunner implements RunnerProcess {
     this.#command?.stdout.destroy();
     this.#command?.stderr.destroy();
     this.#patience?.cancel();
-    const known = this.#verdict ?? this.#over ?? this.#exitOf(status, signal);
+    const known = this.#verdict ?? this.#noLease() ?? this.#over ?? this.#exitOf(status, signal);
     const exit: RunnerExit = tookTasks ? known : { ...known, blameless: "unbegun" };
     if (!tookTasks || this.#over !== undefined || status === wire.OVER_STATUS) {
       this.#die(exit);
@@ -458,6 +464,12 @@ export class StreamRunner implements RunnerProcess {
       },
       () => undefined,
     );
+  }
+
+  #noLease(): RunnerExit | undefined {
+    if (this.#lost === undefined) return undefined;
+    const detail = `${this.#place.where} ${this.#lost}`;
+    return { detail, outOfMemory: false, blameless: "lost" };
   }
 
   #exitOf(status: number | null, signal: NodeJS.Signals | null): RunnerExit {

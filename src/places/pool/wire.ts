@@ -101,8 +101,16 @@ export type FromFar =
       readonly data: string;
       readonly last: boolean;
     }
-  /** The last line: how the runner ended. Nothing of it is left. */
-  | { readonly type: "over"; readonly detail: string; readonly outOfMemory: boolean };
+  /**
+   * The last line: how the runner ended. Nothing of it is left. `isLost`: it had no lease any more,
+   * which the runner says itself; a line of the process in front follows.
+   */
+  | {
+      readonly type: "over";
+      readonly detail: string;
+      readonly outOfMemory: boolean;
+      readonly isLost?: boolean;
+    };
 
 /** What a line says. Undefined: it is no message. */
 export function parseLine(line: string): unknown {

@@ -5,6 +5,7 @@
  * A large result is in files. They go out piece by piece, as fast as they are taken, and their
  * `done` follows. Everything else passes them meanwhile.
  */
+import { writeSync } from "node:fs";
 import { open, rm } from "node:fs/promises";
 import { Socket } from "node:net";
 import type { StagedFile } from "../../core/task.ts";
@@ -61,7 +62,9 @@ export class WireLink {
     this.#ask();
     setInterval(() => this.#ask(), BEAT_MS);
     setInterval(() => {
-      if (!this.hasLease) ports.over();
+      if (this.hasLease) return;
+      this.#tellLost();
+      ports.over();
     }, LOOK_MS);
   }
 
@@ -137,6 +140,17 @@ export class WireLink {
       }
     } finally {
       await file.close();
+    }
+  }
+
+  /** Says why it ends, if that can be said at once: the process in front only sees a kill. */
+  #tellLost(): void {
+    const detail = `had no answer of the daemon for ${LEASE_MS / 1_000} s`;
+    const over: FromFar = { type: "over", detail, outOfMemory: false, isLost: true };
+    try {
+      writeSync(this.#ports.descriptor + 1, `\n${JSON.stringify(over)}\n`);
+    } catch {
+      // Nobody reads: then nobody blames a step.
     }
   }
 

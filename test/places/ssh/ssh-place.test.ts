@@ -141,6 +141,19 @@ describe.skipIf(SKIP_NAMESPACES)("a place over SSH", { timeout: 90_000 }, () => 
     expect((await rig.shell("echo again").ended).lines).toEqual(["again"]);
   });
 
+  it("blames no step whose lease was over while this side was frozen", async () => {
+    const rig = await SshRig.open({ far });
+    const step = rig.shell(pulse(join(rig.folder, "pulse")));
+    await step.begun;
+    const frozen = clients(far, "ssh");
+    for (const pid of frozen) process.kill(pid, "SIGSTOP");
+    await until(() => far.processes().length === 0);
+    for (const pid of frozen) process.kill(pid, "SIGCONT");
+    const { death } = await step.ended;
+    expect(death).toMatchObject(LOST);
+    expect(death!.because).toMatch(/had no answer of the daemon for 9 s$/);
+  });
+
   it("ends a step by force where the way is cut, when its lease is over", async () => {
     const rig = await SshRig.open({ far });
     const step = rig.shell(pulse(join(rig.folder, "pulse")));
