@@ -84,14 +84,16 @@ export class FileCache {
    * Has a file ready for a task, and keeps it until {@link release}.
    *
    * @param get gives the content, where the cache lacks it. Undefined: nobody has it
+   * @param mapOf the bundle whose source map it is: it is kept beside it. Undefined: it is no map
    * @throws FileMissing, a Node error, what `get` throws
    */
   async use(
     kind: FileKind,
     hash: string,
     get: () => Promise<Uint8Array | undefined>,
+    mapOf?: string,
   ): Promise<void> {
-    const path = this.#path(kind, hash);
+    const path = this.#path(kind, hash, mapOf);
     for (;;) {
       const file = this.#files.get(path);
       if (file?.checked === true) {
@@ -112,8 +114,8 @@ export class FileCache {
   }
 
   /** A task needs a file no more. */
-  release(kind: FileKind, hash: string): void {
-    const file = this.#files.get(this.#path(kind, hash));
+  release(kind: FileKind, hash: string, mapOf?: string): void {
+    const file = this.#files.get(this.#path(kind, hash, mapOf));
     if (file === undefined) return;
     file.users -= 1;
     this.#shrink();
@@ -148,8 +150,10 @@ export class FileCache {
     this.#add({ path, bytes: content.length, checked: true, users: 0 });
   }
 
-  #path(kind: FileKind, hash: string): string {
-    if (!HASH.test(hash)) throw new FileMissing(`${JSON.stringify(hash)} is no hash of a file.`);
+  #path(kind: FileKind, hash: string, mapOf?: string): string {
+    for (const one of mapOf === undefined ? [hash] : [hash, mapOf])
+      if (!HASH.test(one)) throw new FileMissing(`${JSON.stringify(one)} is no hash of a file.`);
+    if (mapOf !== undefined) return join(this.bundles, `${mapOf}.mjs.map`);
     return kind === "bundle" ? join(this.bundles, `${hash}.mjs`) : join(this.artifacts, hash);
   }
 

@@ -12,6 +12,7 @@
  */
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../clock.ts";
+import { defined } from "../core/defined.ts";
 import { clipError, FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
 import type { OutputLine, Task, TaskResult } from "../core/task.ts";
 import { removeStaged } from "../steps/staged-result.ts";
@@ -65,7 +66,8 @@ export class HeldTask {
   readonly #host: TaskHost;
   readonly #alone: boolean;
   readonly #output = new KeptOutput();
-  readonly #files: { readonly kind: FileKind; readonly hash: string }[] = [];
+  readonly #files: { readonly kind: FileKind; readonly hash: string; readonly mapOf?: string }[] =
+    [];
   #state: TaskState = "preparing";
   #end: End | undefined;
   /** Nobody wants it: nothing of it is said any more. */
@@ -135,7 +137,7 @@ export class HeldTask {
   }
 
   /** Its files are here. Undefined: it has ended meanwhile. */
-  async #prepared({ body, files }: Give): Promise<Task | undefined> {
+  async #prepared({ body, files, map }: Give): Promise<Task | undefined> {
     const text =
       typeof body === "string"
         ? body
@@ -145,14 +147,15 @@ export class HeldTask {
     const bundle = task.kind === "shell" ? undefined : task.code.bundle;
     for (const hash of files) {
       const kind = hash === bundle ? "bundle" : "artifact";
+      const mapOf = hash === map ? bundle : undefined;
       const { cache, line } = this.#host;
       const use = async () => {
-        await cache.use(kind, hash, () => line.getFile(hash));
+        await cache.use(kind, hash, () => line.getFile(hash), mapOf);
         return true;
       };
       const isHere = await this.#persist("preparing", use);
       if (isHere === undefined) return undefined;
-      this.#files.push({ kind, hash });
+      this.#files.push({ kind, hash, ...defined({ mapOf }) });
       if (this.#state !== "preparing") return undefined;
     }
     return this.#host.localTask(task);
@@ -317,7 +320,8 @@ export class HeldTask {
   }
 
   #releaseFiles(): void {
-    for (const { kind, hash } of this.#files.splice(0)) this.#host.cache.release(kind, hash);
+    for (const { kind, hash, mapOf } of this.#files.splice(0))
+      this.#host.cache.release(kind, hash, mapOf);
   }
 }
 

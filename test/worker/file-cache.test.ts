@@ -1,5 +1,5 @@
 /** The files that a worker keeps: checked, bounded, and shared by its tasks. */
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { FileCache } from "../../src/worker/file-cache.ts";
@@ -57,4 +57,15 @@ it("removes what an earlier process left unfinished", () => {
   expect(existsSync(join(again.artifacts, ".part-1"))).toBe(false);
   expect(existsSync(join(again.artifacts, ".staged-1"))).toBe(false);
   expect(again.bytes).toBe(0);
+});
+
+it("keeps a bundle's source map beside it, and checks both", async () => {
+  const { root } = tempRoot();
+  const cache = new FileCache(root);
+  const [bundle, map] = [hashOf(text("b")), hashOf(text("m"))];
+  await cache.use("bundle", bundle, given("b"));
+  await cache.use("artifact", map, given("m"), bundle);
+  expect(readFileSync(join(cache.bundles, `${bundle}.mjs.map`), "utf8")).toBe(text("m"));
+  await expect(cache.use("artifact", map, given("m"), "../x")).rejects.toThrow("is no hash");
+  cache.release("artifact", map, bundle);
 });

@@ -139,6 +139,37 @@ describe.skipIf(SKIP_NATS)("NATS as a broker", () => {
     );
   });
 
+  it("needs no more rights than docs/places.md says", async () => {
+    const allowed = [
+      "orchd.farm.>",
+      "_INBOX.>",
+      "$JS.API.INFO",
+      "$JS.API.STREAM.*.OBJ_orchd-test",
+      "$JS.API.STREAM.*.*.OBJ_orchd-test",
+      "$JS.API.DIRECT.GET.OBJ_orchd-test.>",
+      "$JS.API.CONSUMER.*.OBJ_orchd-test",
+      "$JS.API.CONSUMER.*.OBJ_orchd-test.>",
+      "$JS.FC.>",
+      "$O.orchd-test.>",
+    ];
+    const server = await served(
+      `authorization { users: [{ user: a, password: b, permissions: { ` +
+        `publish: { allow: ${JSON.stringify(allowed)} }, ` +
+        `subscribe: { allow: ["orchd.farm.>", "_INBOX.>"] } } }] }\n` +
+        `jetstream { store_dir: "FOLDER/js" }`,
+    );
+    const one = connected([server.url], { credentials: "a:b" });
+    await until(one, true);
+    one.listen("orchd.farm.x.hello", (message) => message);
+    await sleep(50);
+    expect((await one.ask("orchd.farm.x.hello", bytes("hi"), 1_000)).length).toBe(2);
+    await expect(one.ask("orchd.other.x", bytes("hi"), 1_000)).rejects.toThrow("Permissions");
+    await one.put("a", Buffer.alloc(300_000));
+    expect((await one.get("a"))?.length).toBe(300_000);
+    await one.remove(["a"]);
+    expect(await one.get("a")).toBeUndefined();
+  });
+
   it("says that JetStream is missing", async () => {
     const server = await served("# without jetstream");
     expect(because(await until(connected([server.url]), false))).toMatch(
