@@ -5,8 +5,8 @@
  *
  * A lane of other machines (`module@gpu+linux`) is served by each place that has all its labels. A
  * step goes to the one of them with the most room, as it stands when the step starts. Its room is
- * kept at the one with the most room when that was decided. Where all of them are gone in between,
- * the step had not begun, and says so.
+ * kept at the one with the most room when that was decided. Where all room is gone in between, the
+ * step had not begun, and says so.
  *
  * Lanes may share machines: `module@gpu` and `module@gpu+linux`. So the room of one lane can be
  * gone by what starts in another, and the run-loop looks again before it decides each start.
@@ -265,12 +265,12 @@ export class PlaceByLane implements Place {
     return room;
   }
 
-  /** The place with the most room of those that have a machine with these labels. */
+  /** The place with the most room for a step with these labels. Undefined: none has any. */
   #roomiest({ kind, labels }: Pick<WantedLane, "kind" | "labels">): FarPlace | undefined {
-    let most = Number.NEGATIVE_INFINITY;
+    let most = 0;
     let best: FarPlace | undefined;
     for (const place of this.#far.open) {
-      const room = place.serves(labels) ? place.room(kind, labels) : Number.NEGATIVE_INFINITY;
+      const room = place.room(kind, labels);
       if (room > most) [most, best] = [room, place];
     }
     return best;
@@ -286,7 +286,8 @@ export class PlaceByLane implements Place {
     const kind = task.kind === "shell" ? "shell" : "module";
     const place = this.#roomiest({ kind, labels });
     if (place !== undefined) return place.start(id, task, handlers, options);
-    const because = whyUnserved(labels, this.#far.reports()) ?? "its place is gone";
+    const because =
+      whyUnserved(labels, this.#far.reports()) ?? "the room that was kept for it is gone";
     queueMicrotask(() =>
       handlers.died({
         inFlight: [id],

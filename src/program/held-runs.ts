@@ -157,6 +157,13 @@ export class HeldRuns implements RootRuns {
   ): Promise<Chosen> {
     if (orchestrator instanceof NamedOrchestrator) {
       const { ref } = orchestrator;
+      const own = state.snapshot.orchestrator;
+      // Where its steps run is compiled into them.
+      if (ref.place === true && (own.place !== true || own.flavor !== ref.flavor))
+        throw new Error(
+          `pipeline ${state.pipeline} does not run on ${ref.flavor}: ` +
+            `write orchestrator: ${ref.flavor} into it.`,
+        );
       return { ref, flavor: await this.flavor(ref) };
     }
     const isLocal =

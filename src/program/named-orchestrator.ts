@@ -5,8 +5,8 @@ import type { OrchestratorRef } from "../core/snapshot.ts";
 
 /**
  * An orchestrator that orchd.yaml names, as a program has it: its class is loaded in a runner, and
- * this stands for it. It says what the class declares. What it is called with goes through the
- * root, which calls the class.
+ * this stands for it. It also stands for a place of orchd.yaml, which has no class. It says what
+ * the class declares. What it is called with goes through the root, which calls the class.
  */
 export class NamedOrchestrator extends BaseOrchestrator {
   /** What orchd.yaml says of it. */
@@ -17,6 +17,11 @@ export class NamedOrchestrator extends BaseOrchestrator {
     super(ref.config, name);
     this.ref = ref;
     this.#flavor = flavor;
+  }
+
+  /** A place on other machines is; else what its config says. */
+  override get isRemote(): boolean {
+    return this.ref.place === true || super.isRemote;
   }
 
   override get capabilities(): Capabilities {

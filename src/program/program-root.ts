@@ -291,9 +291,17 @@ async function runsOf(roots: Roots): Promise<RootRuns> {
   }
 }
 
-/** The orchestrators of orchd.yaml; for one that cannot be used, why. */
+/** The orchestrators and places of orchd.yaml; for one that cannot be used, why. */
 async function orchestratorsOf(runs: RootRuns): Promise<Record<string, Named | Error>> {
-  const each = Object.entries(runs.settings.orchestrators).map(async ([name, ref]) => {
+  const { orchestrators, places } = runs.settings;
+  const refs: [name: string, ref: OrchestratorRef][] = [
+    ...Object.entries(orchestrators),
+    ...Object.keys(places).map((name): [string, OrchestratorRef] => [
+      name,
+      { flavor: name, place: true, config: {} },
+    ]),
+  ];
+  const each = refs.map(async ([name, ref]) => {
     const found = await runs.flavor(ref).then(
       (flavor) => ({ ref, flavor }),
       (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
