@@ -5,15 +5,18 @@
  * `ORCHD_SKIP_CONTAINERS=1` has them skipped.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 /** Whether the tests with containers are to be left out. */
 export const SKIP_CONTAINERS = process.env["ORCHD_SKIP_CONTAINERS"] === "1";
 
 /** An image with a shell and the usual small programs. */
 export const TEST_IMAGE = "localhost/orchd-test:1";
+
+/** An image that has this process's Node too. */
+export const NODE_IMAGE = `localhost/orchd-test-node:${process.versions.node}`;
 
 /** What a sandbox needs that gives no process more rights: the limits of the daemon's own user. */
 const CONFINED = `[containers]
@@ -41,6 +44,20 @@ export function readyContainers(): void {
   if (because !== undefined) throw new Error(sentence(because));
 }
 
+/** Makes {@link NODE_IMAGE} where it is missing. Call {@link readyContainers} first. */
+export function readyNodeImage(): void {
+  if (podman("image", "exists", NODE_IMAGE).status === 0) return;
+  const root = makeRoot();
+  const place = (file: string, to: string): void => {
+    mkdirSync(dirname(join(root, to)), { recursive: true });
+    copyFileSync(file, join(root, to));
+  };
+  place(process.execPath, "bin/node");
+  const libraries = execFileSync("ldd", [process.execPath], { encoding: "utf8" });
+  for (const [, file] of libraries.matchAll(/(\/\S+) \(0x/g)) place(realpathSync(file!), file!);
+  packImage(root, NODE_IMAGE);
+}
+
 /** Runs podman. @returns how it ended, and what it printed */
 export function podman(...words: readonly string[]): { status: number | null; stdout: string } {
   return spawnSync("podman", words, { encoding: "utf8" });
@@ -60,6 +77,11 @@ function tried(): string | undefined {
 }
 
 function makeImage(): void {
+  packImage(makeRoot(), TEST_IMAGE);
+}
+
+/** A folder with busybox in it. */
+function makeRoot(): string {
   const root = mkdtempSync(join(tmpdir(), "orchd-image-"));
   for (const folder of ["bin", "etc", "tmp"]) mkdirSync(join(root, folder));
   const found = execFileSync("sh", ["-c", "command -v busybox"], { encoding: "utf8" }).trim();
@@ -67,8 +89,13 @@ function makeImage(): void {
   const links = "for name in $(./busybox --list); do ln -sf busybox $name; done";
   execFileSync("sh", ["-c", links], { cwd: join(root, "bin") });
   writeFileSync(join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
+  return root;
+}
+
+function packImage(root: string, image: string): void {
   const pack = `tar -C "$1" -c . | podman import - "$2"`;
-  execFileSync("sh", ["-c", pack, "sh", root, TEST_IMAGE], { stdio: "ignore" });
+  execFileSync("sh", ["-c", pack, "sh", root, image], { stdio: "ignore" });
+  rmSync(root, { recursive: true });
 }
 
 function sentence(because: string): string {
