@@ -25,7 +25,7 @@ export interface CacheKeyParts {
   readonly project: string;
   /**
    * A module step: the hash of its bundle, lockfile included; null under `includeStepCode: false`.
-   * A shell step: its text, shell and folder, and its container with the id of its image.
+   * A shell step: its text, shell and folder. In a container also that, with its image's id.
    */
   readonly code: Json;
   /**
@@ -83,7 +83,8 @@ export function cacheKeyParts(step: SnapshotStep, facts: CacheKeyFacts): CacheKe
   return {
     format: CACHE_KEY_FORMAT,
     project: facts.project,
-    code: code === undefined ? shellParts(step, facts.image) : withCode ? code.bundle : null,
+    code:
+      code === undefined ? shellParts(step, facts.image) : codeParts(step, withCode, facts.image),
     export: code === undefined ? null : withCode ? code.pick : [code.source, code.pick],
     params: facts.params,
     inputs:
@@ -103,6 +104,15 @@ export function cacheKeyParts(step: SnapshotStep, facts: CacheKeyFacts): CacheKe
 function shellParts({ run, shell, cwd, container }: SnapshotStep, image: string | undefined): Json {
   const parts = { run: run ?? "", shell: shell ?? null, cwd: cwd ?? null };
   return container === undefined ? parts : { ...parts, container: containerKey(container, image) };
+}
+
+function codeParts(
+  { code, container }: SnapshotStep,
+  withCode: boolean,
+  image: string | undefined,
+): Json {
+  const bundle = withCode ? code!.bundle : null;
+  return container === undefined ? bundle : { bundle, container: containerKey(container, image) };
 }
 
 /** The id of the image that a key was made with. */

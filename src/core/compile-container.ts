@@ -55,18 +55,16 @@ export function containerOf(
           `takes the pipeline's container, whose ${["container", ...at].join(".")} ${message}`,
         )
       : fault([...own, ...at], message, atKey);
-  if (written.uses !== undefined) {
-    complain(
-      [],
-      "is for shell steps (run): a module (uses) runs on this machine; write container: false " +
-        "for it",
-    );
-    return undefined;
-  }
   if (written.cwd !== undefined)
     fault(["cwd"], "is a folder of this machine: write container.workdir", true);
   const spec = compiled(container, written.resources ?? {}, context, complain);
-  if (spec.exec !== undefined) checkExec(written, fault);
+  if (spec.exec !== undefined && written.uses !== undefined)
+    complain(
+      ["exec"],
+      "is for shell steps (run): a module (uses) wants an image with Node; to have it on this " +
+        "machine, write container: false",
+    );
+  else if (spec.exec !== undefined) checkExec(written, fault);
   return spec;
 }
 

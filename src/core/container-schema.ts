@@ -91,7 +91,7 @@ const blockSchema = z.strictObject({
 /** `container` as written: an image, or a block. */
 export const containerSchema = z
   .union([image, blockSchema])
-  .describe("the container that a shell step runs in; default: none");
+  .describe("the container that a step runs in; default: none");
 
 /** `container` of a step as written: `false` where the pipeline's is not for it. */
 export const stepContainerSchema = z
@@ -101,7 +101,7 @@ export const stepContainerSchema = z
     blockSchema,
   ])
   .describe(
-    "the container that a shell step runs in: an image, a block, or false for none; " +
+    "the container that a step runs in: an image, a block, or false for none; " +
       "default: the pipeline's",
   );
 

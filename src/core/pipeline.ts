@@ -386,7 +386,7 @@ export const pipelineSchema = z
     hooks: hooksSchema.optional(),
     container: containerSchema
       .optional()
-      .describe("the container of each shell step that has none of its own; default: none"),
+      .describe("the container of each step that has none of its own; default: none"),
     retention: retentionSchema
       .optional()
       .describe("how long its ended runs are kept; default: orchd.yaml's"),

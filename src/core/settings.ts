@@ -157,7 +157,7 @@ export const orchdSettingsSchema = z
           .describe("how many steps run in containers at once; default: 8"),
       })
       .optional()
-      .describe("the containers that shell steps run in; default: the engine that answers"),
+      .describe("the containers that steps run in; default: the engine that answers"),
     places: placesSchema
       .optional()
       .describe(

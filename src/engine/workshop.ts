@@ -185,6 +185,11 @@ function openPlaces(options: WorkshopOptions, store: RunStore, secrets: SecretFi
     settings: settings.containers,
     root,
     folder: store.containers,
+    runner: {
+      memoryMb: settings.runner.memoryMb,
+      bundles: store.bundles,
+      token: `${tokenOf(options.runs)}.${options.epoch}`,
+    },
   });
   const far = new NamedFarPlaces({
     clock,

@@ -21,7 +21,7 @@ import { FAILURE_CODES } from "../core/failure.ts";
 import { wantedBy, type Lane, type Room } from "../core/lane.ts";
 import { whyUnserved, type PlaceReport } from "../core/place-report.ts";
 import type { TaskFrame } from "../core/task-frame.ts";
-import type { Task } from "../core/task.ts";
+import type { ModuleTask, Task } from "../core/task.ts";
 import type { FarPlace } from "./far-place.ts";
 import type {
   EarlierAttempt,
@@ -34,6 +34,8 @@ import type {
 
 /** The lane of steps in containers. */
 const CONTAINER: Lane = "container";
+/** What a task has that is no step. */
+const NOWHERE: Pick<ModuleTask, "on" | "container"> = {};
 
 /** The place that says when it has more room. */
 interface RoomyPlace extends Place {
@@ -171,10 +173,9 @@ export class PlaceByLane implements Place {
   }
 
   start(id: string, task: Task, handlers: TaskHandlers, options?: StartOptions): void {
-    const on = task.kind === "module" || task.kind === "shell" ? task.on : undefined;
+    const { on, container } = task.kind === "module" || task.kind === "shell" ? task : NOWHERE;
     if (on !== undefined) return this.#startFar(id, task, on, handlers, options);
-    const isContained = task.kind === "shell" && task.container !== undefined;
-    (isContained ? this.#containers : this.#local).start(id, task, handlers, options);
+    (container !== undefined ? this.#containers : this.#local).start(id, task, handlers, options);
   }
 
   forget(frame: TaskFrame): void {

@@ -1,8 +1,8 @@
-/** What a shell step's task has more, or less, where it runs in a container. */
+/** What a step's task has more, or less, where it runs in a container. */
 import type { ContainerSpec } from "../core/container.ts";
 import { defined } from "../core/defined.ts";
 import type { SecretSource } from "../core/secret-source.ts";
-import type { ShellTask } from "../core/task.ts";
+import type { ModuleTask, ShellTask } from "../core/task.ts";
 import type { Layer } from "./environment.ts";
 
 /** What the daemon's environment says of this machine alone. */
@@ -31,13 +31,13 @@ export function withoutThisMachine(
  * @param found the values of its secrets; gets one more
  * @throws Error, a sentence, if a secret is not there
  */
-export function containerTask(
-  task: ShellTask,
+export function containerTask<T extends ModuleTask | ShellTask>(
+  task: T,
   container: ContainerSpec,
   set: Layer,
   secrets: SecretSource,
   found: string[],
-): ShellTask {
+): T {
   const auth = registryAuth(container, secrets, found);
   const env = withoutThisMachine(task.env, set);
   const more = defined({ registryAuth: auth, secrets: found.length === 0 ? undefined : found });

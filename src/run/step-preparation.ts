@@ -433,9 +433,9 @@ class StepPreparation {
    * own.
    */
   #framedTask(): FramedTask | undefined {
-    const { code, env: own, timeoutMs, memoryMb, id, on } = this.#spec;
+    const { code, env: own, timeoutMs, memoryMb, id, on, container } = this.#spec;
     if (code === undefined || timeoutMs !== undefined || memoryMb !== undefined) return undefined;
-    if (on !== undefined) return undefined;
+    if (on !== undefined || container !== undefined) return undefined;
     const { environment, frames, secrets } = this.#context;
     const env = Object.keys(own).length === 0 ? environment.common() : undefined;
     const frame = env && frames.of(code, this.#spec, env);
@@ -465,10 +465,13 @@ class StepPreparation {
     const { environment, secrets: source } = this.#context;
     const { hookState } = this.#state;
     const state = hookState === undefined ? {} : { state: hookState };
+    const { container } = spec;
     if (spec.code !== undefined) {
       const task = { kind: "module" as const, code: spec.code, isolated: spec.isolated };
       const whole = { ...task, ...state, ...shared };
-      return on === undefined ? whole : farTask(whole, on, environment.setFor(spec.env));
+      if (on !== undefined) return farTask(whole, on, environment.setFor(spec.env));
+      if (container === undefined) return whole;
+      return containerTask(whole, container, environment.setFor(spec.env), source, secrets);
     }
     const task = {
       kind: "shell" as const,
@@ -479,7 +482,6 @@ class StepPreparation {
     };
     if (on !== undefined)
       return farTask({ ...task, cwd: spec.cwd ?? "" }, on, environment.setFor(spec.env));
-    const { container } = spec;
     if (container === undefined) return task;
     return containerTask(task, container, environment.setFor(spec.env), source, secrets);
   }

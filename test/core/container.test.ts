@@ -89,7 +89,7 @@ describe("a container", () => {
     expect(step.memoryMb).toBe(64);
   });
 
-  it("of the pipeline is each shell step's that has none of its own", () => {
+  it("of the pipeline is each step's that has none of its own", () => {
     const pipeline = { container: { image: "all:1", env: { A: "1" } } };
     expect(stepOf({ run: "true" }, pipeline)).toMatchObject({
       container: { image: "all:1" },
@@ -104,6 +104,9 @@ describe("a container", () => {
     expect(laneOf(none)).toBe("shell");
     const module = stepOf({ uses: "./a.ts", container: false }, pipeline);
     expect(laneOf(module)).toBe("module");
+    const inside = stepOf({ uses: "./a.ts" }, pipeline);
+    expect(inside).toMatchObject({ container: { image: "all:1" }, env: { A: "1" } });
+    expect(laneOf(inside)).toBe("container");
   });
 });
 
@@ -115,7 +118,7 @@ it("a container that runs already is a name, and who runs it where", () => {
 
 describe("what is refused, each with a sentence", () => {
   it.each<[unknown, RegExp]>([
-    [{ uses: "./a.ts", container: "x:1" }, /^steps\.s\.container is for shell steps \(run\)/],
+    [{ uses: "./a.ts", container: { exec: "db" } }, /^steps\.s\.container\.exec is for shell step/],
     [{ run: "x", container: {} }, /needs either image or exec/],
     [{ run: "x", container: "two words" }, /must be the name of an image/],
     [{ run: "x", container: { image: "-v" } }, /must be the name of an image/],
@@ -146,10 +149,10 @@ describe("what is refused, each with a sentence", () => {
     expect(faultsOf(step)).toEqual([expect.stringMatching(message)]);
   });
 
-  it("a module beside the pipeline's container, at the step", () => {
-    expect(faultsOf({ uses: "./a.ts" }, { container: "x:1" })).toEqual([
+  it("a module beside the pipeline's container that runs already, at the step", () => {
+    expect(faultsOf({ uses: "./a.ts" }, { container: { exec: "db" } })).toEqual([
       expect.stringMatching(
-        /^steps\.s takes the pipeline's container, whose container is for shell .+container: false/,
+        /^steps\.s takes the pipeline's container, whose container\.exec is for shell .+: false$/,
       ),
     ]);
   });

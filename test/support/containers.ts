@@ -5,7 +5,15 @@
  * `ORCHD_SKIP_CONTAINERS=1` has them skipped.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -84,6 +92,7 @@ function makeImage(): void {
 function makeRoot(): string {
   const root = mkdtempSync(join(tmpdir(), "orchd-image-"));
   for (const folder of ["bin", "etc", "tmp"]) mkdirSync(join(root, folder));
+  chmodSync(join(root, "tmp"), 0o1777);
   const found = execFileSync("sh", ["-c", "command -v busybox"], { encoding: "utf8" }).trim();
   copyFileSync(found, join(root, "bin/busybox"));
   const links = "for name in $(./busybox --list); do ln -sf busybox $name; done";

@@ -50,38 +50,110 @@ export function givenVariables(env: Readonly<Record<string, string>>): GivenVari
   return { words, env: own, file };
 }
 
-/** What is decided of a container besides its step. */
-export interface ContainerFacts {
+/** What is decided of any container besides its step. */
+interface CommonFacts {
   readonly engine: EngineName;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** This machine has SELinux. */
+  readonly relabels: boolean;
+}
+
+/** What is decided of the container of a shell step. */
+export interface ContainerFacts extends CommonFacts {
   /** The folder that is mounted for the step's files. */
   readonly files: string;
   readonly variables: GivenVariables;
   /** The file of {@link GivenVariables.file}. */
   readonly envFile?: string | undefined;
-  /** Volumes get the label of the container: this machine has SELinux. */
-  readonly relabels: boolean;
+}
+
+/** What is decided of the container of a runner. */
+export interface RunnerFacts extends CommonFacts {
+  /** The id of the image. */
+  readonly image: string;
+  /** The folder of this machine that is mounted at {@link PACKAGE_FOLDER}. */
+  readonly package: string;
+  /** The runner's program below it. */
+  readonly program: string;
 }
 
 /** The shell and its text, as the last words. */
 export type Script = readonly [program: string, ...words: string[]];
 
-/** The words of `run`. The image is never pulled by it. */
+type Flag = readonly [name: string, value: string | undefined];
+
+/** Where orchd's own package is in the container of a runner. */
+export const PACKAGE_FOLDER = "/orchd-package";
+
+/** The words of `run` for a shell step. The image is never pulled by it. */
 export function runWords(
   container: ImageContainer,
   { memoryMb }: Pick<ShellTask, "memoryMb">,
   script: Script,
   facts: ContainerFacts,
 ): string[] {
-  const { cpus, gpus, network, user, workdir, platform, entrypoint, volumes, options } = container;
-  const { engine, name, labels, files, variables, envFile, relabels } = facts;
-  const [program, ...rest] = [...(entrypoint ?? []), ...script];
-  const flags: (readonly [string, string | undefined])[] = [
-    ["name", name],
-    ...Object.entries(labels).map(([label, value]) => ["label", `${label}=${value}`] as const),
-    ["volume", `${files}:${CONTAINER_FILES}${relabels ? ":Z" : ""}`],
-    ...volumes.map((volume) => ["volume", volume] as const),
+  const { files, variables, envFile, relabels } = facts;
+  const [program, ...rest] = [...(container.entrypoint ?? []), ...script];
+  return [
+    ...begin(facts, ["--log-driver=json-file", "--log-opt=max-size=64m"]),
+    ...words([
+      // Volumes get the label of the container.
+      ["volume", `${files}:${CONTAINER_FILES}${relabels ? ":Z" : ""}`],
+      ...settingsOf(container, facts, memoryMb),
+      ["env-file", envFile],
+      ["entrypoint", program],
+    ]),
+    ...variables.words,
+    ...container.options,
+    container.image,
+    ...rest,
+  ];
+}
+
+/**
+ * The words of `run` for a runner of module steps. All that it is told comes by its stdin, and no
+ * engine keeps what it says: that is full of values.
+ */
+export function runnerWords(container: ImageContainer, facts: RunnerFacts): string[] {
+  const { image, relabels } = facts;
+  const [program, ...rest] = [...(container.entrypoint ?? []), "node"];
+  return [
+    ...begin(facts, ["--interactive", "--log-driver=none"]),
+    // The package is not labelled again: it is this machine's own.
+    ...(relabels ? ["--security-opt=label=disable"] : []),
+    ...words([
+      ["volume", `${facts.package}:${PACKAGE_FOLDER}:ro`],
+      ...settingsOf(container, facts),
+      ["entrypoint", program],
+    ]),
+    ...container.options,
+    image,
+    ...rest,
+    `${PACKAGE_FOLDER}/${facts.program}`,
+    "--stdio",
+  ];
+}
+
+function begin({ engine, name, labels }: CommonFacts, own: readonly string[]): string[] {
+  return [
+    "run",
+    // A program that is process 1 hears no signal: the engine's small init is, and passes them on.
+    "--init",
+    "--pull=never",
+    "--sig-proxy=false",
+    ...own,
+    // It puts the proxies of the daemon's environment into containers.
+    ...(engine === "podman" ? ["--http-proxy=false"] : []),
+    `--name=${name}`,
+    ...Object.entries(labels).map(([label, value]) => `--label=${label}=${value}`),
+  ];
+}
+
+function settingsOf(container: ImageContainer, { engine }: CommonFacts, memoryMb?: number): Flag[] {
+  const { cpus, gpus, network, user, workdir, platform, volumes } = container;
+  return [
+    ...volumes.map((volume): Flag => ["volume", volume]),
     ["network", network],
     ["user", user],
     ["workdir", workdir],
@@ -89,31 +161,14 @@ export function runWords(
     ["memory", memoryMb === undefined ? undefined : `${memoryMb}m`],
     ["cpus", cpus === undefined ? undefined : String(cpus)],
     ...gpuFlags(engine, gpus),
-    ["env-file", envFile],
-    ["entrypoint", program],
-  ];
-  return [
-    "run",
-    // A shell that is process 1 hears no signal: the engine's small init is, and passes them on.
-    "--init",
-    "--pull=never",
-    "--sig-proxy=false",
-    "--log-driver=json-file",
-    "--log-opt=max-size=64m",
-    // It puts the proxies of the daemon's environment into containers.
-    ...(engine === "podman" ? ["--http-proxy=false"] : []),
-    ...flags.flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag}=${value}`])),
-    ...variables.words,
-    ...options,
-    container.image,
-    ...rest,
   ];
 }
 
-function gpuFlags(
-  engine: EngineName,
-  gpus: number | undefined,
-): (readonly [string, string | undefined])[] {
+function words(flags: readonly Flag[]): string[] {
+  return flags.flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag}=${value}`]));
+}
+
+function gpuFlags(engine: EngineName, gpus: number | undefined): Flag[] {
   if (gpus === undefined) return [];
   // Podman takes --gpus and does nothing.
   return engine === "docker"

@@ -16,3 +16,15 @@ export function containerName(root: string, id: string): string {
   const readable = id.replaceAll(/[^A-Za-z0-9_.-]/g, "-").slice(0, 100);
   return `orchd-${readable}-${idOf(`${root}\n${id}`)}`;
 }
+
+const KEPT = "-kept";
+
+/** The name of a runner's container that stays. @param name its own before that */
+export function keptName(name: string): string {
+  return `${name}${KEPT}`;
+}
+
+/** Whether this is the name of a runner's container that stays. */
+export function isKeptName(name: string): boolean {
+  return name.endsWith(KEPT);
+}

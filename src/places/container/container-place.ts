@@ -1,5 +1,5 @@
 /**
- * The **place** for shell steps in containers, by podman or docker.
+ * The **place** for steps in containers, by podman or docker.
  *
  * The daemon dies: its containers go on. The next daemon finds them by their labels: `orchd.root`
  * is this root, `orchd.token` the attempt's token. It adopts those whose steps still run, and ends
@@ -17,25 +17,29 @@
  */
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
-import type { Clock, Timer } from "../../clock.ts";
+import type { Clock } from "../../clock.ts";
 import type { ContainerSpec, ImageContainer, RunningContainer } from "../../core/container.ts";
 import type { Lane, Room } from "../../core/lane.ts";
 import type { PlaceReport } from "../../core/place-report.ts";
 import type { ContainerSettings } from "../../core/settings.ts";
-import type { ShellTask, Task } from "../../core/task.ts";
+import type { ModuleTask, ShellTask, Task } from "../../core/task.ts";
 import type { Log } from "../../log.ts";
-import type { EarlierAttempt, Place, TaskHandlers } from "../place.ts";
+import type { EarlierAttempt, Place, StartOptions, TaskHandlers } from "../place.ts";
+import type { RunnerSettings } from "../pool/protocol.ts";
 import { ContainerAttempt, type AttemptHost } from "./container-attempt.ts";
 import { ContainersFolder, type ContainerFiles } from "./container-files.ts";
 import { containerName, execToken, idOf } from "./container-name.ts";
+import { isKept, runnersAmong } from "./containers-left.ts";
 import { EngineError, findEngine, type ContainerState, type Engine } from "./engine.ts";
+import { EndedContainers } from "./ended-containers.ts";
 import { ExecAttempt } from "./exec-attempt.ts";
 import type { ExecMark } from "./exec-command.ts";
 import { LeftExecs } from "./exec-left.ts";
-import { imageIdOf, pull } from "./image.ts";
+import { KnownImages } from "./image.ts";
+import { ModuleAttempt, type ModuleHost } from "./module-attempt.ts";
+import { ModulePools } from "./module-pools.ts";
 
-/** How long containers that ended wait for others, to be removed together, in milliseconds. */
-const TOGETHER_MS = 100;
+const RELABELS = existsSync("/sys/fs/selinux/enforce");
 
 /** What the place needs. */
 export interface ContainerPlaceOptions {
@@ -46,6 +50,8 @@ export interface ContainerPlaceOptions {
   readonly root: string;
   /** Where the files of attempts are. The place fills and empties it. */
   readonly folder: string;
+  /** Of the runners of module steps: `threads` and `scratch` are the container's own. */
+  readonly runner: Omit<RunnerSettings, "threads" | "scratch">;
 }
 
 /** A step that runs. */
@@ -57,7 +63,7 @@ interface Attempt {
   leave(): void | Promise<void>;
 }
 
-/** Runs shell steps in containers. */
+/** Runs steps in containers. */
 export class ContainerPlace implements Place {
   readonly #clock: Clock;
   readonly #log: Log;
@@ -73,28 +79,44 @@ export class ContainerPlace implements Place {
   #ready: Promise<void> | undefined;
   /** What an earlier daemon left, when this one first asked. */
   #left: Promise<ReadonlyMap<string, ContainerState>> | undefined;
+  /** The runners of an earlier daemon are gone. Undefined: nobody has looked yet. */
+  #runnersGone: Promise<void> | undefined;
   /** Tasks of an earlier daemon that were asked for, and whether they may have begun. */
   readonly #asked = new Map<string, boolean>();
-  /** The files of tasks whose ends are not known to be durable. */
-  readonly #ended = new Map<string, { readonly files: ContainerFiles; readonly name?: string }>();
+  readonly #ended: EndedContainers;
   readonly #execs: LeftExecs;
+  readonly #modules: ModulePools;
+  readonly #images: KnownImages;
   /** Containers of which the engine did not say that they ended: they go before the next begins. */
   readonly #doubtful = new Set<string>();
-  readonly #toRemove = new Map<string, ContainerFiles>();
-  #removal: Timer | undefined;
-  readonly #removing = new Set<Promise<void>>();
   readonly #reportListeners = new Set<() => void>();
   /** What is known of the engine. Undefined: nobody has asked for it. */
   #found: Engine | EngineError | undefined;
   #closed = false;
 
-  constructor({ clock, log, settings, root, folder }: ContainerPlaceOptions) {
+  constructor({ clock, log, settings, root, folder, runner }: ContainerPlaceOptions) {
     this.#clock = clock;
     this.#log = log;
     this.#settings = settings;
     this.#root = root;
     this.#folder = new ContainersFolder(folder, idOf(root));
     this.#execs = new LeftExecs(this.#folder);
+    this.#images = new KnownImages(clock);
+    this.#ended = new EndedContainers({
+      clock,
+      log,
+      folder: this.#folder,
+      engine: () => this.#find(),
+    });
+    this.#modules = new ModulePools({
+      clock,
+      log,
+      root,
+      relabels: RELABELS,
+      settings: runner,
+      atOnce: () => this.#settings.atOnce,
+      doubtful: (name) => this.#doubtful.add(name),
+    });
   }
 
   /** Takes the settings of an orchd.yaml that was read again. */
@@ -130,25 +152,30 @@ export class ContainerPlace implements Place {
   }
 
   /**
-   * Starts a shell step in a container.
+   * Starts a step in a container.
    *
    * @throws Error where it cannot be started: the place is closed, `id` is in use, or the task is
    *   for no container
    */
-  start(id: string, task: Task, handlers: TaskHandlers): void {
+  start(
+    id: string,
+    task: Task,
+    handlers: TaskHandlers,
+    { alone = false }: StartOptions = {},
+  ): void {
     if (this.#closed) throw new Error(`"${id}" cannot be started: the containers are closed`);
     if (this.#attempts.has(id)) throw new Error(`"${id}" was started already and has not ended`);
-    if (task.kind !== "shell" || task.container === undefined)
-      throw new Error(`"${id}" is no shell step in a container`);
-    const { container } = task;
+    const container = task.kind === "shell" || task.kind === "module" ? task.container : undefined;
+    if (task.kind === "module" && container?.image !== undefined)
+      return this.#startModule(id, task, container, handlers, alone);
+    if (task.kind !== "shell" || container === undefined)
+      throw new Error(`"${id}" is no step in a container`);
     if (container.exec === undefined) void this.#attempt(id, task, container, handlers).run();
     else void this.#execAttempt(id, task, container, handlers).run();
   }
 
-  /** It keeps nothing of a frame. */
   forget(): void {}
 
-  /** Whether it has a task of this id. */
   has(id: string): boolean {
     return this.#attempts.has(id);
   }
@@ -160,23 +187,16 @@ export class ContainerPlace implements Place {
   async imageId(container: ContainerSpec, auth: string | undefined): Promise<string> {
     if (container.image === undefined) throw new Error("a container that runs has no image");
     const engine = await this.#prepared();
-    const known =
-      container.pull === "always" ? undefined : await imageIdOf(engine, container.image);
-    if (known !== undefined) return known;
-    if (container.pull === "never")
-      throw new EngineError(
-        `the image ${container.image} is not there, and container.pull is never`,
-      );
-    const files = this.#folder.begin(true);
+    let files: ContainerFiles | undefined;
     try {
-      await pull(engine, container, files, auth, () => undefined).done;
+      return await this.#images.idOf(engine, container, {
+        files: () => (files = this.#folder.begin(true)),
+        auth,
+        tell: () => undefined,
+      });
     } finally {
-      this.#folder.end(files);
+      if (files !== undefined) this.#folder.end(files);
     }
-    const id = await imageIdOf(engine, container.image);
-    if (id === undefined)
-      throw new EngineError(`the image ${container.image} was pulled, and is not there`);
-    return id;
   }
 
   /**
@@ -210,7 +230,11 @@ export class ContainerPlace implements Place {
     const unwanted: string[] = [];
     for (const id of ids) {
       const state = left.get(id);
-      if (state === undefined) continue;
+      if (state === undefined) {
+        // What a runner had begun, it alone knew.
+        if (attemptOf?.(id)?.task.kind === "module") this.#asked.set(id, true);
+        continue;
+      }
       this.#asked.set(id, state.startedAt !== undefined);
       const known = state.startedAt === undefined ? undefined : attemptOf?.(id);
       const { task, heard } = known ?? {};
@@ -222,6 +246,7 @@ export class ContainerPlace implements Place {
       void this.#attempt(id, task, task.container, handlersOf(id)).adopt(engine, state, heard);
     }
     await this.#removed(engine, unwanted);
+    await (this.#runnersGone ??= this.#removed(engine, runnersAmong(left)));
     const because = await this.#execs.end(engine, ({ token }) => tokens.has(token));
     if (because !== undefined) this.#log.warn({}, because);
     return adopted;
@@ -250,19 +275,7 @@ export class ContainerPlace implements Place {
 
   /** The ends of these tasks are durable: their containers go. */
   settle(ids: readonly string[]): void {
-    if (this.#ended.size === 0) return;
-    for (const id of ids) {
-      const ended = this.#ended.get(id);
-      if (ended === undefined) continue;
-      this.#ended.delete(id);
-      const { name, files } = ended;
-      if (name === undefined) {
-        this.#folder.end(files);
-        continue;
-      }
-      this.#toRemove.set(name, files);
-      this.#removal ??= this.#clock.after(TOGETHER_MS, () => this.#flushRemovals());
-    }
+    this.#ended.settle(ids);
   }
 
   /**
@@ -284,9 +297,7 @@ export class ContainerPlace implements Place {
     this.#closed = true;
     const left = [...this.#attempts.values()].map((attempt) => attempt.leave());
     this.#attempts.clear();
-    this.#removal?.cancel();
-    this.#flushRemovals();
-    await Promise.all([...left, ...this.#removing]);
+    await Promise.all([...left, this.#ended.close(), this.#modules.close()]);
   }
 
   /** One report, once a step has asked for a container. */
@@ -326,7 +337,7 @@ export class ContainerPlace implements Place {
       ended: (files, is) => {
         this.#attempts.delete(id);
         if (is === "doubtful") this.#doubtful.add(name);
-        if (is !== "kept" && files !== undefined) this.#ended.set(id, { files, name });
+        if (is !== "kept" && files !== undefined) this.#ended.add(id, { files, name });
         this.#tellCapacity();
       },
     });
@@ -354,12 +365,36 @@ export class ContainerPlace implements Place {
         this.#attempts.delete(id);
         if (files !== undefined && is === "doubtful") this.#execs.add(files);
         // Its note says that it had begun, for as long as its end is not durable.
-        else if (files !== undefined) this.#ended.set(id, { files });
+        else if (files !== undefined) this.#ended.add(id, { files });
         this.#tellCapacity();
       },
     });
     this.#attempts.set(id, attempt);
     return attempt;
+  }
+
+  #startModule(
+    id: string,
+    task: ModuleTask,
+    container: ImageContainer,
+    handlers: TaskHandlers,
+    alone: boolean,
+  ): void {
+    const host: ModuleHost = {
+      clock: this.#clock,
+      folder: this.#folder,
+      id,
+      ready: () => this.#prepared(),
+      image: (engine, of, request) => this.#images.idOf(engine, of, request),
+      poolOf: (engine, of, image) => this.#modules.of(engine, of, image),
+      ended: () => {
+        this.#attempts.delete(id);
+        this.#tellCapacity();
+      },
+    };
+    const attempt = new ModuleAttempt(task, container, handlers, host, alone);
+    this.#attempts.set(id, attempt);
+    void attempt.run();
   }
 
   #hostOf(
@@ -371,7 +406,7 @@ export class ContainerPlace implements Place {
       folder: this.#folder,
       id,
       name,
-      relabels: existsSync("/sys/fs/selinux/enforce"),
+      relabels: RELABELS,
     };
   }
 
@@ -454,25 +489,6 @@ export class ContainerPlace implements Place {
       throw new EngineError(`a container of an earlier attempt cannot be removed: ${because}`);
   }
 
-  #flushRemovals(): void {
-    this.#removal = undefined;
-    const given = new Map(this.#toRemove);
-    this.#toRemove.clear();
-    if (given.size === 0) return;
-    const work = this.#remove(given).catch((error: unknown) =>
-      this.#log.warn({ err: error }, "containers that ended could not be removed"),
-    );
-    this.#removing.add(work);
-    void work.then(() => this.#removing.delete(work));
-  }
-
-  async #remove(given: ReadonlyMap<string, ContainerFiles>): Promise<void> {
-    const engine = await this.#find();
-    const because = await engine.remove([...given.keys()]);
-    if (because !== undefined) throw new EngineError(because);
-    for (const files of given.values()) this.#folder.end(files);
-  }
-
   #tellReport(): void {
     for (const callback of this.#reportListeners) callback();
   }
@@ -480,11 +496,4 @@ export class ContainerPlace implements Place {
   #tellCapacity(): void {
     for (const callback of this.#listeners) callback();
   }
-}
-
-/** Whether the container of a failed attempt stays, as its step asked. */
-function isKept({ labels, running, startedAt, exitCode }: ContainerState): boolean {
-  return (
-    labels["orchd.keep"] === "on-failure" && !running && startedAt !== undefined && exitCode !== 0
-  );
 }

@@ -1,6 +1,7 @@
 /** Images: pulled, with the credentials of their registry, and what their names mean. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import type { Clock } from "../../clock.ts";
 import type { ImageContainer } from "../../core/container.ts";
 import { pullWords } from "./container-command.ts";
 import type { ContainerFiles } from "./container-files.ts";
@@ -51,6 +52,69 @@ export async function imageIdOf(engine: Engine, image: string): Promise<string |
   if (answer.status === null)
     throw new EngineError(`${engine.name} does not answer: ${sentenceOf(answer)}`);
   return undefined;
+}
+
+/** What {@link presentImage} needs besides the image. */
+export interface ImageRequest {
+  /** A folder for the credentials. */
+  readonly files: () => ContainerFiles;
+  readonly auth: string | undefined;
+  /** Gets the lines of a pull's progress. */
+  tell(lines: readonly string[]): void;
+  /** Gets a pull that begins. */
+  pulling?(pull: Pull): void;
+}
+
+/**
+ * The id of an image, which is pulled if need be: what its name means now.
+ *
+ * @throws EngineError, a sentence, if it is not there and cannot be pulled
+ */
+export async function presentImage(
+  engine: Engine,
+  container: ImageContainer,
+  { files, auth, tell, pulling }: ImageRequest,
+): Promise<string> {
+  const { image, pull: policy } = container;
+  const known = policy === "always" ? undefined : await imageIdOf(engine, image);
+  if (known !== undefined) return known;
+  if (policy === "never")
+    throw new EngineError(`the image ${image} is not there, and container.pull is never`);
+  tell([`[orchd: ${engine.name} pulls the image ${image}]`]);
+  const work = pull(engine, container, files(), auth, (lines) =>
+    tell(lines.map((line) => `[${engine.name}: ${line.slice(0, 500)}]`)),
+  );
+  pulling?.(work);
+  await work.done;
+  const id = await imageIdOf(engine, image);
+  if (id === undefined) throw new EngineError(`the image ${image} was pulled, and is not there`);
+  return id;
+}
+
+/** How long an answer about an image counts, in milliseconds. */
+const KNOWN_MS = 5_000;
+
+/** The ids of images, for steps that follow each other fast: asking costs more than they do. */
+export class KnownImages {
+  readonly #clock: Clock;
+  readonly #known = new Map<string, { readonly id: string; readonly at: number }>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** {@link presentImage}. An image that was there a moment ago is not asked for again. */
+  async idOf(engine: Engine, container: ImageContainer, request: ImageRequest): Promise<string> {
+    const key = JSON.stringify([engine.name, container.image, container.platform]);
+    const known = this.#known.get(key);
+    const now = this.#clock.monotonic();
+    if (container.pull !== "always" && known !== undefined && now - known.at < KNOWN_MS)
+      return known.id;
+    const id = await presentImage(engine, container, request);
+    if (this.#known.size > 1_000) this.#known.clear();
+    this.#known.set(key, { id, at: this.#clock.monotonic() });
+    return id;
+  }
 }
 
 let count = 0;

@@ -25,6 +25,8 @@ export interface StreamPlace {
   readonly where: string;
   /** The folder over there that keeps bundles and artifacts. Undefined: one that goes with it. */
   readonly folder?: string | undefined;
+  /** The folder in which steps run. Undefined: the one that files are kept in. */
+  readonly workdir?: string | undefined;
   /** What starts a runner. @param token of this runner: all that it starts over there carries it */
   command(token: string, number: number): StreamCommand;
   /**

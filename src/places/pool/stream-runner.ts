@@ -228,6 +228,7 @@ export class StreamRunner implements RunnerProcess {
       memoryMb,
       token: this.token,
       folder: this.#place.folder,
+      workdir: this.#place.workdir,
     };
     command.stdin.write(`${JSON.stringify(settings)}\n`);
     this.#wait(wire.HELLO_MS);

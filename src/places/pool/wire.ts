@@ -57,6 +57,8 @@ export interface FarSettings {
    * The folder that bundles and artifacts are kept in. Undefined: one that goes with the runner.
    */
   readonly folder?: string | undefined;
+  /** The folder in which steps run. Undefined: the one that files are kept in. */
+  readonly workdir?: string | undefined;
 }
 
 /** The runner's first line. Every protocol has these. */

@@ -69,7 +69,7 @@ function run({ fork, linkPackage }: FrontPorts, settings: FarSettings): void {
   kept.tidy();
   const bundles = join(folder, FAR_FOLDERS.bundles);
   linkPackage(bundles);
-  process.chdir(folder);
+  process.chdir(settings.workdir ?? folder);
   const stderr = new Socket({ fd: 2, readable: false, writable: true });
   stderr.on("error", () => {});
   const runner = fork(

@@ -20,6 +20,7 @@ function openedAt(root: string): ContainerPlace {
     settings: { engine: "podman", atOnce: 2 },
     root,
     folder: join(root, "containers"),
+    runner: { bundles: join(root, "bundles"), token: "test" },
   });
 }
 

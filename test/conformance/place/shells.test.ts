@@ -40,6 +40,7 @@ function opened(): ShellPlaceUnderTest & { readonly root: string } {
     settings: { engine: "podman", atOnce: 2 },
     root,
     folder: join(root, "containers"),
+    runner: { bundles: join(root, "bundles"), token: "test" },
   });
   onTestFinished(async () => {
     await place.close();

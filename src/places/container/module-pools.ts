@@ -1,0 +1,323 @@
+/**
+ * The runners of module steps in containers: one warm runner for each image (by its id) and
+ * settings of the container, behind the stdin and stdout of the engine's `run`.
+ *
+ * - A runner is a **stream runner** (pool/stream-runner.ts): the package is mounted, and all else
+ *   goes over the wire. A pool (pool/runner-pool.ts) has it, gives it tasks, and starts another
+ *   when it dies, or for a task that must run alone.
+ * - A runner has died when its container is removed. So a task that runs again meets no survivor,
+ *   be the container frozen, the engine's command killed, or the wire cut. Where the engine does
+ *   not remove it, the lease of the wire is over, and the place removes it before it starts more.
+ * - A pool without tasks ends after a while, and its runner and container with it.
+ * - The daemon dies: its runners read the end of their stdin, or lose their lease, and end. The
+ *   next daemon removes their containers before a step begins in one.
+ * - A runner that never says hello took no task: there is no Node in the image, or the engine
+ *   refuses. Its tasks fail with that sentence, and no task is to blame.
+ */
+import { dirname, basename, join, relative } from "node:path";
+import { hostname } from "node:os";
+import type { Clock, Timer } from "../../clock.ts";
+import type { ImageContainer } from "../../core/container.ts";
+import type { PlacedAt } from "../../core/run-state.ts";
+import { builtProgram } from "../../disk/built-program.ts";
+import type { Log } from "../../log.ts";
+import type { RunnerSettings, ToRunner } from "../pool/protocol.ts";
+import { RunnerPool } from "../pool/runner-pool.ts";
+import type { RunnerExit, RunnerListener } from "../pool/runner-process.ts";
+import type { CommandEnd } from "../pool/stream-place.ts";
+import { StreamRunner } from "../pool/stream-runner.ts";
+import type { Hello } from "../pool/wire.ts";
+import { runnerWords } from "./container-command.ts";
+import { containerName, keptName } from "./container-name.ts";
+import { sentenceOf, type Engine } from "./engine.ts";
+
+/** How long a pool without tasks waits for the next one, in milliseconds. */
+const IDLE_MS = 60_000;
+/** The oldest Node that runs orchd's runner. */
+const LEAST_NODE = 20;
+
+/** What the runners need of their place. */
+export interface RunnersHost {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly root: string;
+  readonly relabels: boolean;
+  /** Of the runners: `threads` is not used. */
+  readonly settings: Omit<RunnerSettings, "threads" | "scratch">;
+  /** How many steps run at once. */
+  atOnce(): number;
+  /** A container could not be removed. */
+  doubtful(name: string): void;
+}
+
+/** One runner, as its tasks see it. */
+interface Place {
+  readonly name: string;
+  /** It said hello, and may run tasks. */
+  isGreeted: boolean;
+  /** Why it runs none. */
+  fault?: string;
+  /** Its container stays. */
+  isKept: boolean;
+}
+
+/** Who hears where a task begins. */
+type Placed = (at: PlacedAt) => void;
+
+/** The runners for one image and the same settings. */
+export class ModulePool {
+  readonly pool: RunnerPool;
+  readonly engine: Engine;
+  readonly #host: RunnersHost;
+  readonly #container: ImageContainer;
+  readonly #image: string;
+  readonly #tasks = new Set<string>();
+  /** Where each task is, or was last. */
+  readonly #places = new Map<string, Place>();
+  readonly #placed = new Map<string, Placed>();
+  readonly #burials = new Set<Promise<void>>();
+  #idle: Timer | undefined;
+  readonly #onIdle: () => void;
+
+  /** @param image its id. @param onIdle called when it had no task for a while */
+  constructor(
+    host: RunnersHost,
+    engine: Engine,
+    container: ImageContainer,
+    image: string,
+    token: string,
+    onIdle: () => void,
+  ) {
+    this.#host = host;
+    this.engine = engine;
+    this.#container = container;
+    this.#image = image;
+    this.#onIdle = onIdle;
+    const { clock, log, settings } = host;
+    this.pool = new RunnerPool({
+      clock,
+      log,
+      settings: { ...settings, token, threads: host.atOnce(), scratch: "" },
+      launch: (own, number, alone, listener) => this.#launch(own, number, alone, listener),
+    });
+  }
+
+  /** A task will be started under this id. */
+  begin(id: string, placed: Placed | undefined): void {
+    this.#idle?.cancel();
+    this.#tasks.add(id);
+    if (placed !== undefined) this.#placed.set(id, placed);
+  }
+
+  /** A task has ended. */
+  end(id: string): void {
+    this.#places.delete(id);
+    this.#placed.delete(id);
+    this.#tasks.delete(id);
+    if (this.#tasks.size === 0) this.#idle = this.#host.clock.after(IDLE_MS, this.#onIdle);
+  }
+
+  /** Why the runner of a task ran none. Undefined: it did. */
+  faultOf(id: string): string | undefined {
+    return this.#places.get(id)?.fault;
+  }
+
+  /** The container of a task that was alone in it stays. @returns its name from then on */
+  keep(id: string): string | undefined {
+    const place = this.#places.get(id);
+    if (place === undefined) return undefined;
+    place.isKept = true;
+    return keptName(place.name);
+  }
+
+  /** Ends its runners. */
+  async close(): Promise<void> {
+    this.#idle?.cancel();
+    await this.pool.close();
+    await Promise.all(this.#burials);
+  }
+
+  #launch(
+    settings: RunnerSettings,
+    number: number,
+    alone: boolean,
+    listener: RunnerListener,
+  ): ContainerRunner {
+    const { clock, root } = this.#host;
+    const place: Place = {
+      name: containerName(root, `${settings.token}.${number}`),
+      isGreeted: false,
+      isKept: false,
+    };
+    const waiting: string[] = [];
+    const runner = new ContainerRunner(
+      {
+        clock,
+        where: `in the container ${place.name}`,
+        workdir: this.#container.workdir,
+        command: (token) => ({ words: this.#words(place.name, token) }),
+        end: async () => (await this.engine.remove([place.name])) === undefined,
+        heard: (hello) => {
+          place.isGreeted = true;
+          const fault = nodeFault(hello, this.#container.image);
+          if (fault !== undefined) place.fault = fault;
+          for (const id of waiting.splice(0)) this.#tell(id, place);
+          if (fault !== undefined) runner.kill();
+        },
+        explain: (end) => {
+          if (!place.isGreeted) place.fault ??= startFault(end, this.#container);
+          return place.fault;
+        },
+      },
+      settings,
+      number,
+      alone,
+      {
+        ...listener,
+        messages: (batch) => listener.messages(batch),
+        stray: (stream, lines) => {
+          // Before the hello it is the engine that speaks.
+          if (place.isGreeted) listener.stray(stream, lines);
+        },
+        exit: (exit) => {
+          const burial = this.#buried(place, exit).then((known) => listener.exit(known));
+          this.#burials.add(burial);
+          void burial.then(() => this.#burials.delete(burial));
+        },
+      },
+      (id) => {
+        this.#places.set(id, place);
+        if (place.isGreeted) this.#tell(id, place);
+        else waiting.push(id);
+      },
+    );
+    return runner;
+  }
+
+  #words(name: string, token: string): [string, ...string[]] {
+    const program = builtProgram("runner");
+    // The packages that this one needs may lie beside it.
+    const own = dirname(dirname(dirname(program)));
+    const folder = basename(dirname(own)) === "node_modules" ? dirname(own) : own;
+    const words = runnerWords(this.#container, {
+      engine: this.engine.name,
+      name,
+      labels: { "orchd.root": this.#host.root, "orchd.runner": token },
+      relabels: this.#host.relabels,
+      image: this.#image,
+      package: folder,
+      program: join(folder === own ? "" : "node_modules", relative(folder, program)),
+    });
+    return [this.engine.name, ...words];
+  }
+
+  #tell(id: string, { name, fault }: Place): void {
+    const placed = this.#placed.get(id);
+    this.#placed.delete(id);
+    if (fault === undefined) placed?.({ place: this.engine.name, host: hostname(), ref: name });
+  }
+
+  /** Removes the container of a runner that has died. */
+  async #buried(place: Place, exit: RunnerExit): Promise<RunnerExit> {
+    const { engine } = this;
+    const { name, isKept, isGreeted } = place;
+    if (!isGreeted || exit.detail.startsWith("could not be started"))
+      place.fault ??= `the runner for the image ${this.#container.image} ${exit.detail}`;
+    const where = `in the container ${name}`;
+    let known = exit.detail.startsWith("in the")
+      ? exit
+      : { ...exit, detail: `${where} ${exit.detail}` };
+    if (/SIGKILL|status 137/.test(exit.detail)) {
+      const [state] = await engine.inspect([name]).catch(() => []);
+      if (state?.outOfMemory === true)
+        known = { detail: `${where} ran out of memory`, outOfMemory: true };
+    }
+    if (isKept && (await engine.ask(["rename", name, keptName(name)])).status === 0) return known;
+    const because = await engine.remove([name]);
+    if (because === undefined) return known;
+    this.#host.log.warn({}, `the container ${name} could not be removed: ${because}`);
+    this.#host.doubtful(name);
+    return known;
+  }
+}
+
+/** A runner that says which tasks it is given. */
+class ContainerRunner extends StreamRunner {
+  readonly #given: (id: string) => void;
+
+  constructor(
+    ...args: [...ConstructorParameters<typeof StreamRunner>, given: (id: string) => void]
+  ) {
+    const [place, settings, number, alone, listener, given] = args;
+    super(place, settings, number, alone, listener);
+    this.#given = given;
+  }
+
+  override send(message: ToRunner): void {
+    if (message.type === "start" || message.type === "step") this.#given(message.id);
+    super.send(message);
+  }
+}
+
+function nodeFault({ node }: Hello, image: string): string | undefined {
+  if (Number.parseInt(node, 10) >= LEAST_NODE) return undefined;
+  return `the image ${image} has Node ${node}, and a module needs Node ${LEAST_NODE} or later`;
+}
+
+/** What engines, runtimes and their small inits say where there is no such program. */
+const NO_PROGRAM =
+  /exec(?:ing|utable file)?\b.*(?:not found|no such file)|failed to exec pid1: No such file/i;
+
+/** Why a container never had a runner. */
+function startFault({ status, said }: CommandEnd, { image, entrypoint }: ImageContainer): string {
+  if (entrypoint === undefined && NO_PROGRAM.test(said))
+    return `the image ${image} has no Node: a module needs Node ${LEAST_NODE} or later in it`;
+  const sentence = sentenceOf({ status, stdout: "", stderr: said });
+  return `the container of ${image} could not be started: ${sentence}`;
+}
+
+/** All of them. */
+export class ModulePools {
+  readonly #host: RunnersHost;
+  readonly #pools = new Map<string, ModulePool>();
+  readonly #closing = new Set<Promise<void>>();
+  #made = 0;
+
+  constructor(host: RunnersHost) {
+    this.#host = host;
+  }
+
+  /** The pool for an image and these settings. @param image its id */
+  of(engine: Engine, container: ImageContainer, image: string): ModulePool {
+    const key = keyOf(engine, container, image);
+    const known = this.#pools.get(key);
+    if (known !== undefined) return known;
+    this.#made += 1;
+    const token = `${this.#host.settings.token}.c${this.#made}`;
+    const pool = new ModulePool(this.#host, engine, container, image, token, () =>
+      this.#end(key, pool),
+    );
+    this.#pools.set(key, pool);
+    return pool;
+  }
+
+  /** Ends all runners. */
+  async close(): Promise<void> {
+    for (const [key, pool] of this.#pools) this.#end(key, pool);
+    await Promise.all(this.#closing);
+  }
+
+  #end(key: string, pool: ModulePool): void {
+    if (this.#pools.get(key) === pool) this.#pools.delete(key);
+    const work = pool.close();
+    this.#closing.add(work);
+    void work.then(() => this.#closing.delete(work));
+  }
+}
+
+/** What two steps must have in common to have one runner. What an environment holds need not be. */
+function keyOf({ name }: Engine, container: ImageContainer, image: string): string {
+  const { volumes, network, user, entrypoint, workdir, platform, options, cpus, gpus } = container;
+  const limits = [platform, options, cpus, gpus];
+  return JSON.stringify([name, image, volumes, network, user, entrypoint, workdir, ...limits]);
+}
