@@ -19,6 +19,7 @@ import type { OrchdSettings } from "../src/core/settings.ts";
 import { makeFolder } from "../src/disk/make-folder.ts";
 import { removeTrees } from "../src/disk/remove-tree.ts";
 import { SecretFiles } from "../src/disk/secret-files.ts";
+import { endProcess } from "../src/engine/end-process.ts";
 import { onStopSignals } from "../src/engine/stop-signals.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
 import type { Log } from "../src/log.ts";
@@ -43,6 +44,8 @@ import { PlaceWorker, type WorkerAbout } from "../src/worker/place-worker.ts";
 const clock = systemClock;
 /** A worker's name is a word of the broker's subjects. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
+/** How long what is left of connections may take to end, in milliseconds. */
+const LEFT_MS = 1_000;
 /** How often to look for what an earlier worker left, and how long to wait in between. */
 const LOOKS = 50;
 const LOOK_MS = 100;
@@ -138,6 +141,8 @@ async function serve(ground: Ground, { seal, credentials }: Secrets): Promise<vo
   });
   worker.start();
   await untilEnded(worker, log);
+  // A connection over a link that is dead may take minutes to end.
+  setTimeout(() => endProcess(0), LEFT_MS).unref();
   await broker.close();
 }
 

@@ -1,7 +1,9 @@
 /** A real `orchd worker` over a real nats-server, beside a played daemon. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { CutLink } from "../support/cut-link.ts";
 import { NatsServer, SKIP_NATS } from "../support/nats-server.ts";
 import { PlayedDaemon } from "../support/played-daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -100,6 +102,24 @@ describe.skipIf(SKIP_NATS)("a worker's process", () => {
     await daemon.heard("beat", ({ incarnation }) => incarnation !== first!.incarnation);
     expect(daemon.hellos.map(({ home }) => home)).toEqual([first!.home, first!.home]);
     expect(next.processes()).toEqual([]);
+  });
+
+  it("that was cut off from its broker ends on SIGTERM all the same", FAR, async () => {
+    const nats = await NatsServer.start();
+    onTestFinished(() => nats.remove());
+    const link = await CutLink.to(nats.port);
+    onTestFinished(() => link.close());
+    const daemon = new PlayedDaemon(nats.url);
+    const place = natsPlace(`nats://127.0.0.1:${link.port}`);
+    const worker = await new WorkerProcess({ place }).serves();
+    await daemon.heard("beat");
+    link.cut();
+    await expect.poll(() => worker.stderr, { timeout: 20_000 }).toContain("does not answer: t");
+    link.mend();
+    await expect.poll(() => worker.stderr, { timeout: 20_000 }).toContain("answers again");
+    worker.signal("SIGTERM");
+    const ended = await Promise.race([worker.ended, sleep(8_000).then(() => "it goes on")]);
+    expect(ended).toBe(0);
   });
 
   it("ends at once on the second signal", FAR, async () => {
