@@ -231,3 +231,14 @@ describe("hostile texts", () => {
     expect(text).toMatch(/\n {2}orchd logs \S+\n$/);
   });
 });
+
+it.each([
+  ["etl", "etl"],
+  ["a.b@c:d-e_1", "a.b@c:d-e_1"],
+  ["two words", "'two words'"],
+  ["it's", "'it'\\''s'"],
+  ["$(rm)", "'$(rm)'"],
+  ["a;b", "'a;b'"],
+])("a command names %j as %s", (name, shown) => {
+  expect(commandsOf(item(name, { kind: "late" }))).toEqual([`orchd why ${shown}`]);
+});

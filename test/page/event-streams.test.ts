@@ -62,3 +62,17 @@ it("only streams with short ids hear that notify.jsonl has changed", async () =>
   await vi.waitFor(() => expect(short.written).toContain(event), 15_000);
   expect([whole, full].map(({ written }) => written.includes(event))).toEqual([false, false]);
 });
+
+it("serves as many streams as it may, and one again where one has left", () => {
+  const streams = new EventStreams(new RunStore(tempRoot().runs), 2);
+  onTestFinished(() => streams.close());
+  const query = { pipeline: undefined, run: undefined, from: undefined, short: false };
+  const [first, ...more] = [new FakeClient(), new FakeClient(), new FakeClient()];
+  streams.serve(first as never, query);
+  streams.serve(more[0] as never, query);
+  expect(() => streams.serve(more[1] as never, query)).toThrow("2 event streams are open");
+  expect(streams.size).toBe(2);
+  first!.end();
+  streams.serve(more[1] as never, query);
+  expect(streams.size).toBe(2);
+});

@@ -37,6 +37,14 @@ describe("answers that are shared", () => {
     }
   });
 
+  it("rest between where one reader asks again and again", async () => {
+    const { ask, readings } = counted(20);
+    const from = performance.now();
+    while (performance.now() - from < 600) await ask();
+    expect(readings()).toBeGreaterThan(2);
+    expect(readings() * 20).toBeLessThan(0.6 * (performance.now() - from));
+  });
+
   it("take a third of the time at most, however many ask", async () => {
     const { ask, readings } = counted(20);
     const from = performance.now();

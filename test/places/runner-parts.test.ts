@@ -1,11 +1,13 @@
 /** The parts of a runner: both sides of each bound, and the second time of each. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { packagesLine } from "../../src/core/bundle-text.ts";
 import { BundlePackages, LoadedPackages } from "../../src/places/runner/bundle-packages.ts";
+import type { Guard } from "../../src/places/runner/guard.ts";
+import { Scratch } from "../../src/places/runner/scratch.ts";
 import { LeftBehind } from "../../src/places/runner/left-behind.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -71,5 +73,29 @@ describe("what a step left behind", () => {
 
   it("is looked for everywhere, where the step took a second or more", async () => {
     expect(await isEnded(1_000, (pid) => pid)).toBe(true);
+  });
+});
+
+describe("a scratch folder", () => {
+  const guard = { keeps: () => undefined } as unknown as Guard;
+  it.each<[string, boolean, (folder: string) => void]>([
+    ["that is as it was", true, () => undefined],
+    ["that was opened to others", false, (folder) => chmodSync(folder, 0o755)],
+    ["that has the sticky bit", false, (folder) => chmodSync(folder, 0o1700)],
+    ["with a file in it", false, (folder) => writeFileSync(join(folder, "left"), "")],
+    [
+      "that was replaced",
+      false,
+      (folder) => {
+        renameSync(folder, `${folder}-away`);
+        mkdirSync(folder, { mode: 0o700 });
+      },
+    ],
+  ])("%s is given to the next step: %s", (_, isGiven, change) => {
+    const scratch = new Scratch(join(tempRoot().root, "scratch"), guard);
+    const first = scratch.begin({}, false);
+    change(first.folder);
+    scratch.end(first);
+    expect(scratch.begin({}, false).folder === first.folder).toBe(isGiven);
   });
 });

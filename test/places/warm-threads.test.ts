@@ -154,6 +154,16 @@ describe("threads that steps share", () => {
     expect(threads).toHaveLength(CORES);
   });
 
+  it("name the first of their pieces where others wait behind it, and no other", () => {
+    brisk();
+    const many = ["a", "b", "c"].map((id) => piece(id));
+    place(many[0]!, many[1]!);
+    expect(warm.firsts()).toEqual([]);
+    place(many[2]!);
+    const [one] = threads.filter(({ given }) => given.length === 2);
+    expect(warm.firsts()).toEqual([one!.given[0]]);
+  });
+
   it("get brief pieces ahead, on as many threads as there are cores", () => {
     brisk();
     const many = Array.from({ length: 68 }, (_, index) => piece(`s${index}`));

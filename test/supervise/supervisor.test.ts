@@ -111,6 +111,24 @@ describe("the supervisor", () => {
     }
   });
 
+  it("tells a failure that lasts once an hour", async () => {
+    const { log, supervisor, clock, made, die } = rig();
+    supervisor.want("a");
+    const warnings = (): number => log.filter(([level]) => level === "warn").length;
+    const until = async (hours: number): Promise<number> => {
+      while (clock.monotonic() < hours * 3_600_000) {
+        if (made.at(-1)!.alive) die();
+        await clock.advance(10_000);
+      }
+      return warnings();
+    };
+    const begun = warnings();
+    expect([await until(0.9), await until(1.9), await until(2.9)].map((n) => n - begun)).toEqual([
+      1, 2, 3,
+    ]);
+    await supervisor.close();
+  });
+
   it("lets the next one start only when the process before is gone", async () => {
     const { made, supervisor, clock } = rig({ obeys: false });
     supervisor.want("a");
