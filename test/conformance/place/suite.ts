@@ -137,10 +137,15 @@ function start(
   return { begun, heard };
 }
 
-/** Holds a place to all of it. */
+/**
+ * Holds a place to all of it.
+ *
+ * @param calls whether its tasks may call the daemon. A place of steps alone refuses all others
+ */
 export function describePlace(
   name: string,
   open: () => PlaceUnderTest | Promise<PlaceUnderTest>,
+  { calls = true }: { readonly calls?: boolean } = {},
 ): void {
   const opened = async (): Promise<PlaceUnderTest> => {
     const subject = await open();
@@ -199,7 +204,13 @@ export function describePlace(
     });
   });
 
-  describe(`the place ${name}: calls`, () => {
+  it.runIf(!calls)(`the place ${name} refuses what is no step`, async () => {
+    const { place } = await opened();
+    const { heard } = start(place, "ask", asking(null));
+    await expect(heard).rejects.toThrow('"ask" is no step');
+  });
+
+  describe.runIf(calls)(`the place ${name}: calls`, () => {
     it("go to the daemon, and the reply comes back", async () => {
       const { place } = await opened();
       const heard: unknown[] = [];
