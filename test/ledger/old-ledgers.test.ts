@@ -20,6 +20,7 @@ import { fold, type RunState } from "../../src/core/run-state.ts";
 import { runStatus } from "../../src/core/run-status.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";
 import { readLedger } from "../../src/ledger/ledger-reader.ts";
+import { readPlaces } from "../../src/ledger/place-lines.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { restoreEvent } from "../../src/ledger/spill-event.ts";
 import { outputOf } from "../support/outputs.ts";
@@ -225,5 +226,40 @@ describe("runs that an orchestrator had elsewhere, or that a program submitted",
       orchestrator: { flavor: "live" },
       stackEnv: { REGION: "us" },
     });
+  });
+});
+
+describe("a run whose steps were in containers, and that outlived its daemon", () => {
+  const root = new RunStore(join(projectRoot, "test/fixtures/ledgers/v1-places/runs"));
+  const run = "boxed@20261128T210412.961Z-m";
+  const { lines } = readLedger<RunLine>(root.runLedger(run));
+
+  it("is whole, holds only known events, and says where each attempt ran", async () => {
+    expect(await verifyRoot(root.runsDir)).toEqual({ checked: 2, faults: [] });
+    for (const line of lines)
+      expect(runEventSchema.safeParse(line).error?.message, line.type).toBeUndefined();
+    const state = fold(lines)!;
+    expect(runStatus(state)).toEqual({ status: "completed", inProgress: false });
+    expect(state.recoveries).toBe(1);
+    const placed = [...state.steps].map(([id, { attempts }]) => [
+      id,
+      attempts.map((one) => one.placed?.ref.replace(/-[0-9a-f]{12}$/, "")),
+    ]);
+    expect(Object.fromEntries(placed)).toEqual({
+      flaky: ["orchd-boxed-20261128T210412.961Z-m-3", "orchd-boxed-20261128T210412.961Z-m-8"],
+      here: [undefined],
+      long: ["orchd-boxed-20261128T210412.961Z-m-4"],
+    });
+    expect(state.steps.get("long")!.attempts[0]!.placed).toMatchObject({
+      place: "podman",
+      host: "host1",
+    });
+  });
+
+  it("is said of the places as they were", () => {
+    expect(readPlaces(root.orchdDir)).toMatchObject([
+      { place: "local", labels: ["local"], hosts: [{ host: "host1", threads: 8 }] },
+      { place: "podman", engine: "podman", engineVersion: "4.3.1" },
+    ]);
   });
 });
