@@ -210,7 +210,7 @@ describe("a pool", () => {
   ])("tells the next runner that a %s task may have begun: %j", (kind, claimed) => {
     const { runners, start } = rig(new ClaimsFolder(join(tempRoot().root, "claims"), 1));
     start("a", { kind });
-    for (const runner of [...runners]) die(runner);
+    for (const runner of runners.slice()) die(runner);
     const before = runners.length;
     start("b", {});
     const leave = runners.slice(before).flatMap(({ sent }) => sent);

@@ -103,10 +103,7 @@ it("sends the body with its headers, packed where that is asked for", async () =
     await send();
   }
   const head = ["POST", "/v1/traces", "k", "application/json"];
-  expect(seen).toEqual([
-    ...[head, [undefined, true], "spans 0"],
-    ...[head, ["gzip", true], "spans 0"],
-  ]);
+  expect(seen).toEqual([head, [undefined, true], "spans 0", head, ["gzip", true], "spans 0"]);
 });
 
 it("a collector that does not answer, hangs up or is not there is tried later", async () => {
