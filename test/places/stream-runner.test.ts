@@ -2,7 +2,7 @@
  * A runner behind stdin and stdout, beside far sides that break every rule: they are shell texts,
  * so each says exactly what it is told to.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemClock, type Clock } from "../../src/clock.ts";
@@ -176,6 +176,24 @@ describe("a runner behind stdin and stdout", () => {
     expect(subject.heard).toMatchObject([
       { type: "done", result: { ok: false, error: { message, code: "ORCHD_PLACE" } } },
     ]);
+  });
+
+  it("takes no more output of a task than an attempt may have, and short errors", async () => {
+    const error = { name: "Error", message: "x".repeat(20_000) };
+    const failed = doneWith({ ok: false, outcome: "failed", error });
+    const subject = far(`read settings; ${GREETING}read task; ${say([failed])}sleep 30`);
+    give(subject, "a@1#2");
+    await vi.waitFor(() => expect(subject.heard).toHaveLength(1), { timeout: 20_000 });
+    const [heard] = subject.heard as { result: { error: { message: string } } }[];
+    expect(heard!.result.error.message).toHaveLength(8_192);
+    const lines = ["y".repeat(1024 * 1024)];
+    const output = say([{ type: "output", id: "a@1#2", at: "", stream: "stdout", lines }]);
+    const script = join(tempRoot().root, "flood.sh");
+    writeFileSync(script, `read settings; ${GREETING}read task; while :; do ${output} done`);
+    const flooding = far(`exec /bin/sh ${script}`);
+    give(flooding, "a@1#2");
+    expect((await flooding.exited).detail).toBe("on gpu1 printed more than an attempt may");
+    expect(flooding.heard.length).toBeLessThan(17);
   });
 
   it("reads a flood on stderr in rests, and lives on", async () => {

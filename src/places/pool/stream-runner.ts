@@ -31,14 +31,14 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import type { Readable } from "node:stream";
 import type { Timer } from "../../clock.ts";
-import { FAILURE_CODES } from "../../core/failure.ts";
+import { withoutControls } from "../../core/failure.ts";
 import { Masker } from "../../core/mask.ts";
 import { hasDescriptors } from "../../disk/descriptors.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
+import { FarAnswers } from "./far-answers.ts";
 import { FarTasks } from "./far-tasks.ts";
 import { killQuietly } from "./kill-by-token.ts";
 import type { FromRunner, RunnerSettings, ToRunner } from "./protocol.ts";
-import { ReceivedFiles } from "./received-files.ts";
 import type { LaunchRunner, RunnerExit, RunnerListener, RunnerProcess } from "./runner-process.ts";
 import { SentFiles } from "./sent-files.ts";
 import { SentFrames } from "./sent-frames.ts";
@@ -56,6 +56,8 @@ const READ_BYTES = 1024 * 1024;
 const REST_MS = 2;
 /** How much may be said before the hello, in bytes. */
 const BANNER_BYTES = 256 * 1024;
+/** How much is quoted of what the far side says, in characters. */
+const SAID_CHARACTERS = 500;
 
 /** Starts runners by commands. */
 export function streamRunner(place: StreamPlace): LaunchRunner {
@@ -83,8 +85,8 @@ export class StreamRunner implements RunnerProcess {
   #banner = 0;
   /** Undefined until it is ready. */
   #tasks: FarTasks | undefined;
+  #answers: FarAnswers | undefined;
   readonly #sent: SentFiles;
-  readonly #received = new ReceivedFiles();
   readonly #lines: WireLines;
   readonly #said: StrayLines;
   /** Monotonic: when it asked for its lease last. */
@@ -321,16 +323,17 @@ export class StreamRunner implements RunnerProcess {
         this.#sent.hear(message);
         return;
       case "piece": {
-        const folder = this.#tasks?.artifactsOf(message.id);
-        const fault = folder === undefined ? undefined : this.#received.take(message, folder);
+        const fault = this.#answers?.piece(message);
         if (fault !== undefined) this.#condemn(fault);
         return;
       }
-      case "over":
+      case "over": {
+        const said = withoutControls(message.detail).slice(0, SAID_CHARACTERS);
         // That nothing is left of it, the process in front says.
-        if (message.isLost === true) this.#lost = message.detail;
-        else this.#over = { detail: message.detail, outOfMemory: message.outOfMemory };
+        if (message.isLost === true) this.#lost = said;
+        else this.#over = { detail: said, outOfMemory: message.outOfMemory };
         return;
+      }
       case "hello":
     }
   }
@@ -348,49 +351,16 @@ export class StreamRunner implements RunnerProcess {
       },
       ended: (message) => this.#take([message]),
     });
+    this.#answers = new FarAnswers(this.#tasks);
     this.#flush();
   }
 
   /** Hands the messages of a batch to the pool. */
   #take(batch: readonly FromRunner[]): void {
-    if (this.#tasks === undefined || this.#state !== "ready" || this.#verdict !== undefined) return;
-    const now = this.#place.clock.now();
-    const heard: FromRunner[] = [];
-    for (const message of batch) {
-      if (message.type === "begun") heard.push(message);
-      // It speaks of a task that it does not have.
-      else if (!this.#tasks.has(message.id)) continue;
-      else if (message.type === "output")
-        heard.push({ ...message, at: new Date(now).toISOString() });
-      else if (message.type === "done" || message.type === "stuck") {
-        const { id, durationMs } = message;
-        const result = this.#own(id, message.result);
-        heard.push({ ...message, result, startedAt: now - durationMs });
-        this.#tasks.forgetTask(id);
-      } else {
-        if (message.type === "aside") this.#tasks.forgetTask(message.id);
-        heard.push(message);
-      }
-    }
-    if (heard.length > 0) this.#listener.messages(heard);
-  }
-
-  /** A result with its files here. */
-  #own(
-    id: string,
-    result: Extract<FromRunner, { type: "done" }>["result"],
-  ): Extract<FromRunner, { type: "done" }>["result"] {
-    if (!("staged" in result)) {
-      this.#received.drop(id);
-      return result;
-    }
-    try {
-      return { ok: true, staged: this.#received.adopt(id, result.staged) };
-    } catch (error) {
-      const { message } = error as Error;
-      const code = FAILURE_CODES.place;
-      return { ok: false, outcome: "failed", error: { name: "PlaceError", message, code } };
-    }
+    if (this.#state !== "ready" || this.#verdict !== undefined) return;
+    const heard = this.#answers!.take(batch, this.#place.clock.now());
+    if (typeof heard === "string") this.#condemn(heard);
+    else if (heard.length > 0) this.#listener.messages(heard);
   }
 
   #flush(): void {
@@ -477,7 +447,8 @@ export class StreamRunner implements RunnerProcess {
     const said = this.#said.recent.trim().split("\n").at(-1) ?? "";
     const how = signal === null ? `ended with status ${status}` : `was ended by ${signal}`;
     const told = this.#place.explain?.({ status, signal, said: this.#said.recent });
-    const detail = told ?? (this.#isGreeted || said === "" ? how : `${how}: ${said.slice(0, 500)}`);
+    const detail =
+      told ?? (this.#isGreeted || said === "" ? how : `${how}: ${said.slice(0, SAID_CHARACTERS)}`);
     // It said nothing of its end, so the way to it was lost, or its machine.
     const blameless = status === wire.OVER_STATUS ? undefined : "lost";
     return { detail: `${this.#place.where} ${detail}`, outOfMemory: false, blameless };
@@ -487,7 +458,7 @@ export class StreamRunner implements RunnerProcess {
     if (this.#state === "dead") return;
     this.#state = "dead";
     this.#patience?.cancel();
-    this.#received.end();
+    this.#answers?.end();
     this.#listener.exit(exit);
     this.#resolveExited();
   }

@@ -1,4 +1,5 @@
 import { PoolRig } from "../../support/pool-rig.ts";
+import { describeFarPlace } from "./far-suite.ts";
 import { describePlace, ROOM } from "./suite.ts";
 
 describePlace("local, in real runner processes", () => {
@@ -11,3 +12,23 @@ describePlace("local, in real runner processes", () => {
     },
   };
 });
+
+describeFarPlace(
+  "local",
+  {
+    room: 2,
+    limitsMemory: true,
+    hasPackages: true,
+    takesFrames: true,
+    sharesDisk: true,
+    ends: ["its runner"],
+  },
+  () => {
+    const rig = new PoolRig({ threads: 2 });
+    return {
+      place: rig.pool,
+      module: (name, text) => rig.module(name, text),
+      end: () => void process.kill(rig.pool.pids()[0]!, "SIGKILL"),
+    };
+  },
+);
