@@ -64,8 +64,9 @@ export class FarTasks {
         const parts = JSON.parse(message.body) as Parts;
         const files = [...this.#bundle(message.head.bundle), ...artifactsOf(parts)];
         this.#artifacts.set(message.id, parts.artifacts);
-        const body = JSON.stringify(this.#placed(parts));
-        this.#whenThere(message.id, files, { ...message, body });
+        const placed = this.#placed(parts);
+        const moved = placed === parts ? message : { ...message, body: JSON.stringify(placed) };
+        this.#whenThere(message.id, files, moved);
         return;
       }
       case "frame": {

@@ -80,6 +80,8 @@ export class StreamRunner implements RunnerProcess {
   #command: ChildProcessWithoutNullStreams | undefined;
   #outbox: ToRunner[] = [];
   #batch: ToRunner[] = [];
+  /** The batch is sent at the end of this flush. */
+  #isFlushing = false;
   #closing = false;
   #isGreeted = false;
   #banner = 0;
@@ -347,7 +349,8 @@ export class StreamRunner implements RunnerProcess {
       folder,
       files: this.#sent,
       send: (message) => {
-        if (this.#batch.push(message) === 1) setImmediate(() => this.#sendBatch());
+        if (this.#batch.push(message) === 1 && !this.#isFlushing)
+          setImmediate(() => this.#sendBatch());
       },
       ended: (message) => this.#take([message]),
     });
@@ -369,7 +372,9 @@ export class StreamRunner implements RunnerProcess {
     const batch = this.#outbox;
     this.#outbox = [];
     if (forgotten.length > 0) batch.push({ type: "forget", frames: forgotten });
+    this.#isFlushing = true;
     for (const message of batch) this.#tasks.take(message);
+    this.#isFlushing = false;
     this.#sendBatch();
   }
 

@@ -68,6 +68,7 @@ export class ShellStep implements ShellListener {
   /** How the shell ended, and until when its last output is waited for. */
   #exit: { readonly result: () => RawResult; readonly timer: NodeJS.Timeout } | undefined;
   #isOver = false;
+  #isRead = true;
 
   constructor(id: string, task: ShellTask, host: ShellHost) {
     this.#id = id;
@@ -119,6 +120,8 @@ export class ShellStep implements ShellListener {
     if (this.#mark === undefined) killByToken(this.#token());
     else this.#host.leftBehind.end(this.#mark, this.#token());
     const timer = setTimeout(() => {
+      // What is not read now is not late.
+      if (!this.#isRead) return void timer.refresh();
       // A process that left the group still holds the pipe. It is of this step all the same.
       killByToken(this.#token());
       this.#shell?.mute();
@@ -192,6 +195,7 @@ export class ShellStep implements ShellListener {
 
   /** Whether its output is read now. */
   read(isRead: boolean): void {
+    this.#isRead = isRead;
     this.#shell?.read(isRead);
   }
 

@@ -1,6 +1,7 @@
 /** A runner behind stdin and stdout: what places on other machines are made of. */
 import { execFileSync } from "node:child_process";
-import { vi } from "vitest";
+import { existsSync } from "node:fs";
+import { expect, it, vi } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
 import { PoolRig } from "../../support/pool-rig.ts";
 import { stdioRunner } from "../../support/stdio-runner.ts";
@@ -59,3 +60,10 @@ describeFarPlace(
     };
   },
 );
+
+it("gives a shell text without a folder one of its own, which goes with it", async () => {
+  const { lines } = await rigOf(1).startShell("pwd; touch left", { cwd: "" }).ended;
+  const [{ line: folder }] = lines as [(typeof lines)[0]];
+  expect(folder).toMatch(/\/orchd-far-\w+\/scratch\//);
+  await vi.waitFor(() => expect(existsSync(folder)).toBe(false));
+});
