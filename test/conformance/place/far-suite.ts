@@ -367,14 +367,22 @@ export function describeFarPlace(
   };
 
   describe(`the place ${name}, far from the daemon,`, () => {
-    for (const { does, where, run } of CASES)
-      it.runIf(where?.(declared) ?? true)(does, async () => run(await opened()), 60_000);
+    const cases = CASES.filter(({ where }) => where?.(declared) ?? true);
+    it.each(cases.map((each) => [each.does, each] as const))(
+      "%s",
+      async (_does, { run }) => {
+        expect.hasAssertions();
+        await run(await opened());
+      },
+      60_000,
+    );
   });
 
   describe(`the place ${name}, where something of it ends,`, () => {
     for (const what of declared.ends)
       for (const phase of PHASES)
         it(`${what}, ${phase}, loses no task and leaves nothing behind`, async () => {
+          expect.hasAssertions();
           await tryEnd(await opened(), what, phase);
         }, 90_000);
   });
