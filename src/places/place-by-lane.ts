@@ -188,7 +188,7 @@ export class PlaceByLane implements Place {
 
   /**
    * Asks each place for its own. A process of this machine ends with its daemon. Where no line says
-   * where a task began, each place on other machines that has its labels is asked.
+   * where a task began, each place on other machines is asked.
    */
   async adopt(
     ids: readonly string[],
@@ -244,12 +244,13 @@ export class PlaceByLane implements Place {
     return this.#far.all.find((place) => place.has(id)) ?? this.#local;
   }
 
-  /** The places that may have a task of an earlier daemon. */
-  #holdersOf({ lane, placed }: EarlierLane): readonly FarPlace[] {
-    const labels = wantedBy(lane)?.labels ?? [];
-    return this.#far.all.filter((place) =>
-      placed === undefined ? place.serves(labels) : placed.place === place.name,
-    );
+  /**
+   * The places that may have a task of an earlier daemon. Labels do not tell it: a worker's are not
+   * known before it is heard.
+   */
+  #holdersOf({ placed }: EarlierLane): readonly FarPlace[] {
+    if (placed === undefined) return this.#far.all;
+    return this.#far.all.filter((place) => place.name === placed.place);
   }
 
   #begunFar(id: string): boolean {

@@ -1,5 +1,6 @@
 /** Places on other machines: what orchd.yaml may hold, and what a step may ask of them. */
 import { describe, expect, it } from "vitest";
+import { cacheKey, cacheKeyParts } from "../../src/core/cache-key.ts";
 import { compile } from "../../src/core/compile.ts";
 import { compileInvocation } from "../../src/core/compile-invocation.ts";
 import { formatPath } from "../../src/core/fault.ts";
@@ -170,4 +171,14 @@ it("workers say their own labels: a broker that does not answer is named too", (
   expect(whyUnserved(["x"], [{ ...farm, because: "the broker does not answer" }])).toBe(
     'no place has the label "x"; the broker does not answer',
   );
+});
+
+it("where a step runs, and how long it may wait, are not part of its cache key", () => {
+  const facts = { project: "p", params: {}, inputs: {}, files: [] };
+  const keyOf = (more: object): string => {
+    const result = compiled({ steps: { s: { run: "x", ...more } } });
+    if (!result.ok) throw new Error(JSON.stringify(result.faults));
+    return cacheKey(cacheKeyParts(result.loaded.snapshot.steps[0]!, facts));
+  };
+  expect(keyOf({ on: ["gpu", "linux"], startWithin: "5m" })).toBe(keyOf({}));
 });

@@ -121,7 +121,7 @@ class World {
         await this.act(["back", NAMES.indexOf(name)]);
         await this.act(["end", NAMES.indexOf(name)]);
       }
-      this.places.endLeases();
+      this.places.endLeases?.();
       await this.clock.advance(1_000);
       expect(this.loop.state.finished).toBeDefined();
     }, 20_000);

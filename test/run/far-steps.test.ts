@@ -305,7 +305,8 @@ describe("the next daemon", () => {
     await clock.advance(60_000);
     expect(loop.state.steps.get("s")!.phase).toBe("running");
     machine.running.clear();
-    places.endLeases();
+    await vi.waitFor(() => expect(places.endLeases).toBeDefined(), 10_000);
+    places.endLeases!();
     await clock.until(() => loop.state.steps.get("s")!.phase === "delayed");
     const again = new PlayedPlace("far", { machine });
     places.add(again);

@@ -198,7 +198,7 @@ export class PlayedPlace implements FarPlace {
 export class PlayedPlaces implements FarPlaces {
   all: PlayedPlace[];
   /** Resolves the waits for leases of places that are not named any more. */
-  endLeases: () => void = () => undefined;
+  endLeases: (() => void) | undefined;
   readonly #listeners = new Set<() => void>();
 
   constructor(...places: PlayedPlace[]) {
