@@ -74,7 +74,7 @@ export class PlayedPlace implements FarPlace {
   }
 
   room(kind: "module" | "shell", labels: readonly string[]): number {
-    if (!this.serves(labels) || this.because !== undefined) return 0;
+    if (!this.serves(labels) || this.because !== undefined || !this.answers) return 0;
     return this.#reservations.leave({ [kind]: this.threads - this.#handlers.size })[kind] ?? 0;
   }
 
