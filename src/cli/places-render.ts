@@ -47,14 +47,15 @@ function rowsOf(place: PlaceView): Part[][] {
   const { engine, engineVersion, labels, running, because } = place;
   const name = span("bold", place.place);
   const named = engineVersion === null ? engine : `${engine} ${engineVersion}`;
-  const own = labels.filter((label) => label !== place.place);
+  const isOther = (label: string): boolean => label !== place.place;
+  const own = labels.filter(isOther);
   if (place.hosts.length === 0)
     return [[name, named, "-", listed(own), String(running), "-", "-", "-", stateOf(because)]];
   return place.hosts.map((host) => [
     name,
     named,
     host.host,
-    listed([...own, ...host.labels]),
+    listed([...own, ...host.labels.filter(isOther)]),
     String(host.running),
     String(host.threads),
     host.node ?? "-",
