@@ -114,7 +114,9 @@ describe.skipIf(SKIP_NATS)("a worker's process", () => {
     const worker = await new WorkerProcess({ place }).serves();
     await daemon.heard("beat");
     link.cut();
-    await expect.poll(() => worker.stderr, { timeout: 20_000 }).toContain("does not answer: t");
+    await expect
+      .poll(() => worker.stderr, { timeout: 20_000 })
+      .toContain("does not answer: timeout");
     link.mend();
     await expect.poll(() => worker.stderr, { timeout: 20_000 }).toContain("answers again");
     worker.signal("SIGTERM");
