@@ -1,4 +1,5 @@
 /** A place over SSH for one test: a machine that is prepared, and the place that reaches it. */
+import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -30,6 +31,21 @@ export interface SshRigOptions extends FarHostOptions {
   readonly threads?: number;
   readonly more?: Partial<SshPlaceSettings>;
   readonly log?: Log;
+}
+
+/** Where each part of a place runs, and a word of its command line. */
+const PARTS = {
+  "its client": ["here", " run "],
+  "its connection": ["here", "orchd-connected"],
+  "its front": ["there", "far-host.js run"],
+  "its runner": ["there", "runner.js {"],
+} as const;
+
+/** This side's clients of a machine, as `pid command` lines. */
+export function clientsOf(far: FarHost): string[] {
+  return execFileSync("ps", ["-eo", "pid=,args="], { encoding: "utf8" })
+    .split("\n")
+    .filter((line) => line.includes(` ${far.host} `));
 }
 
 /** The machines that are prepared. */
@@ -159,6 +175,24 @@ export class SshRig {
       ),
     );
     return { ended, begun };
+  }
+
+  /** Ends a part of what tasks run in, once it is there, and waits until the place goes on. */
+  async end(what: "its client" | "its connection" | "its front" | "its runner"): Promise<void> {
+    const [where, word] = PARTS[what];
+    const find = (): string[] =>
+      (where === "there" ? this.far.processes() : clientsOf(this.far)).filter((line) =>
+        line.includes(word),
+      );
+    while (find().length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (const line of find()) process.kill(Number(line.trim().split(" ")[0]), "SIGKILL");
+    const until = async (holds: () => boolean): Promise<void> => {
+      while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    if (what === "its connection") await until(() => this.place.whyNot() !== undefined);
+    // It may take no steps until it was looked at again.
+    await until(() => this.place.tasks === 0);
+    await this.ready();
   }
 
   /** Ends the runners there, as a crash of them does. */

@@ -358,10 +358,10 @@ const CASES: readonly Case[] = [
 export function describeFarPlace(
   name: string,
   declared: FarDeclared,
-  open: () => FarPlaceUnderTest,
+  open: () => FarPlaceUnderTest | Promise<FarPlaceUnderTest>,
 ): void {
   const opened = async (): Promise<Rig> => {
-    const subject = open();
+    const subject = await open();
     await subject.module("far", CODE);
     return new Rig(subject, declared);
   };

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe } from "vitest";
 import { SshRig } from "../../support/ssh-rig.ts";
 import { FarHost, readyNamespaces, SKIP_NAMESPACES } from "../../support/sshd.ts";
+import { describeFarPlace } from "./far-suite.ts";
 import { describeShells } from "./shell-suite.ts";
 import { describePlace, ROOM } from "./suite.ts";
 
@@ -28,5 +29,25 @@ describe.skipIf(SKIP_NAMESPACES)("another machine", () => {
     async () => ({
       place: (await SshRig.open({ far })).place,
     }),
+  );
+
+  describeFarPlace(
+    "over SSH",
+    {
+      room: ROOM,
+      limitsMemory: true,
+      hasPackages: false,
+      takesFrames: true,
+      sharesDisk: true,
+      ends: ["its client", "its connection", "its front", "its runner"],
+    },
+    async () => {
+      const rig = await SshRig.open({ far, threads: ROOM });
+      return {
+        place: rig.place,
+        module: (name, text) => rig.module(name, text),
+        end: (what) => rig.end(what as "its client"),
+      };
+    },
   );
 });
