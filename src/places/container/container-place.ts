@@ -113,6 +113,7 @@ export class ContainerPlace implements Place {
       log,
       root,
       relabels: RELABELS,
+      folder: this.#folder,
       settings: runner,
       atOnce: () => this.#settings.atOnce,
       doubtful: (name) => this.#doubtful.add(name),
@@ -273,7 +274,6 @@ export class ContainerPlace implements Place {
     }
   }
 
-  /** The ends of these tasks are durable: their containers go. */
   settle(ids: readonly string[]): void {
     this.#ended.settle(ids);
   }

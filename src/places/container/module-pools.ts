@@ -28,6 +28,7 @@ import type { CommandEnd } from "../pool/stream-place.ts";
 import { StreamRunner } from "../pool/stream-runner.ts";
 import type { Hello } from "../pool/wire.ts";
 import { runnerWords } from "./container-command.ts";
+import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
 import { containerName, keptName } from "./container-name.ts";
 import { sentenceOf, type Engine } from "./engine.ts";
 
@@ -42,6 +43,8 @@ export interface RunnersHost {
   readonly log: Log;
   readonly root: string;
   readonly relabels: boolean;
+  /** A folder in it says to the next daemon that a container may be left. */
+  readonly folder: ContainersFolder;
   /** Of the runners: `threads` is not used. */
   readonly settings: Omit<RunnerSettings, "threads" | "scratch">;
   /** How many steps run at once. */
@@ -53,6 +56,8 @@ export interface RunnersHost {
 /** One runner, as its tasks see it. */
 interface Place {
   readonly name: string;
+  /** They are there as long as its container may be. */
+  readonly files: ContainerFiles;
   /** It said hello, and may run tasks. */
   isGreeted: boolean;
   /** Why it runs none. */
@@ -145,6 +150,7 @@ export class ModulePool {
   ): ContainerRunner {
     const { clock, root } = this.#host;
     const place: Place = {
+      files: this.#host.folder.begin(false),
       name: containerName(root, `${settings.token}.${number}`),
       isGreeted: false,
       isKept: false,
@@ -232,9 +238,12 @@ export class ModulePool {
       if (state?.outOfMemory === true)
         known = { detail: `${where} ran out of memory`, outOfMemory: true };
     }
-    if (isKept && (await engine.ask(["rename", name, keptName(name)])).status === 0) return known;
-    const because = await engine.remove([name]);
-    if (because === undefined) return known;
+    const isRenamed = isKept && (await engine.ask(["rename", name, keptName(name)])).status === 0;
+    const because = isRenamed ? undefined : await engine.remove([name]);
+    if (because === undefined) {
+      this.#host.folder.end(place.files);
+      return known;
+    }
     this.#host.log.warn({}, `the container ${name} could not be removed: ${because}`);
     this.#host.doubtful(name);
     return known;

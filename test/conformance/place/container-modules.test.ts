@@ -9,6 +9,7 @@ import type { PlacedAt } from "../../../src/core/run-state.ts";
 import type { ModuleTask, OutputLine, TaskResult } from "../../../src/core/task.ts";
 import { silentLog } from "../../../src/log.ts";
 import { ContainerPlace } from "../../../src/places/container/container-place.ts";
+import { ContainersFolder } from "../../../src/places/container/container-files.ts";
 import { Engine } from "../../../src/places/container/engine.ts";
 import { ModulePools } from "../../../src/places/container/module-pools.ts";
 import type { DeathInfo } from "../../../src/places/place.ts";
@@ -130,6 +131,7 @@ describe.skipIf(SKIP_CONTAINERS)("with podman", () => {
       log: silentLog,
       root,
       relabels: false,
+      folder: new ContainersFolder(join(root, "containers"), "suite"),
       settings: { bundles, token: `suite-${process.pid}-${(count += 1)}` },
       atOnce: () => ROOM,
       doubtful: () => undefined,
@@ -260,7 +262,6 @@ describe.skipIf(SKIP_CONTAINERS)("with podman", () => {
       const task = start(subject, "m@1#2", "log.info('x'); await new Promise(() => {})");
       await task.begun;
       const next = opened(subject.root);
-      mkdirSync(join(subject.root, "containers/a-left"), { recursive: true });
       const { result, placed } = await start(next, "m@1#9", "return 1").ended;
       expect(result).toEqual({ ok: true, value: 1 });
       expect(containersOf(subject.root)).toEqual([placed!.ref]);
