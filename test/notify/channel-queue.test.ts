@@ -10,7 +10,7 @@ function message(key: string, more: Partial<Alert> = {}): NotifyMessage {
   const at = new Date(NOW).toISOString();
   const alert = { key, kind: "failed", channel: "ops", because: "x", at, count: 1, telling: 1 };
   return {
-    alert: { ...alert, pipeline: `p-${key}`, ...more } as Alert,
+    alert: { ...alert, pipeline: `p-${key}`, ...more },
     dueAt: at,
     attempts: 0,
   } as NotifyMessage;

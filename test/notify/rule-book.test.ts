@@ -1,5 +1,6 @@
 /** Who is told of what, by the rules alone. */
 import { expect, it } from "vitest";
+import type { AlertKind } from "../../src/core/alert.ts";
 import type { NotifyRule } from "../../src/core/notify-settings.ts";
 import { RuleBook } from "../../src/notify/rule-book.ts";
 
@@ -12,8 +13,12 @@ function book(...rules: readonly object[]): RuleBook {
   })) as unknown as NotifyRule[];
   return new RuleBook({ channels, rules: given } as never, "UTC");
 }
-const told = (rules: RuleBook, tags: readonly string[], kind = "failed", name = "p"): string[] =>
-  rules.recipients(name, { tags } as never, kind as never).map(({ channel }) => channel);
+const told = (
+  rules: RuleBook,
+  tags: readonly string[],
+  kind: AlertKind = "failed",
+  name = "p",
+): string[] => rules.recipients(name, { tags }, kind).map(({ channel }) => channel);
 
 it.each([
   [undefined, [], true],
@@ -32,6 +37,6 @@ it("each channel is told once, by the first rule that names it", () => {
   expect(told(rules, [])).toEqual(["dev", "ops"]);
   expect(told(rules, [], "failed", "q")).toEqual(["ops"]);
   expect(told(rules, [], "missed")).toEqual([]);
-  const daemon = rules.daemonRecipients("failed" as never).map(({ channel }) => channel);
+  const daemon = rules.daemonRecipients("failed").map(({ channel }) => channel);
   expect(daemon).toEqual(["ops"]);
 });

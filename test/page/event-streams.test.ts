@@ -72,7 +72,7 @@ it("serves as many streams as it may, and one again where one has left", () => {
   streams.serve(more[0] as never, query);
   expect(() => streams.serve(more[1] as never, query)).toThrow("2 event streams are open");
   expect(streams.size).toBe(2);
-  first!.end();
+  first.end();
   streams.serve(more[1] as never, query);
   expect(streams.size).toBe(2);
 });

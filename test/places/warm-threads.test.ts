@@ -160,7 +160,7 @@ describe("threads that steps share", () => {
     place(many[0]!, many[1]!);
     expect(warm.firsts()).toEqual([]);
     place(many[2]!);
-    const [one] = threads.filter(({ given }) => given.length === 2);
+    const one = threads.find(({ given }) => given.length === 2);
     expect(warm.firsts()).toEqual([one!.given[0]]);
   });
 
