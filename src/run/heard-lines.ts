@@ -16,7 +16,7 @@ export async function heardLines(
   path: string,
   { spec, attempts }: Pick<StepState, "spec" | "attempts">,
 ): Promise<HeardLines> {
-  const heard = { stdout: 0, stderr: 0 };
+  const heard = { stdout: 0, stderr: 0, log: 0 };
   const now = attempts.at(-1);
   if (now === undefined) return heard;
   try {
@@ -25,7 +25,8 @@ export async function heardLines(
       const line = lineIn(text);
       if (line?.step !== spec.id || line.attempt !== now.attempt || line.at < now.startedAt)
         continue;
-      if (line.stream === "stdout" || line.stream === "stderr") heard[line.stream] += 1;
+      // The rest are orchd's own: they come from here.
+      if (line.stream !== "orchd") heard[line.stream] += 1;
     }
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;

@@ -154,7 +154,7 @@ steps:
     second.process.signal("SIGTERM");
   });
 
-  it("with a wrong key, wrong credentials or another protocol gets no work", FAR, async () => {
+  it("with a wrong key or wrong credentials gets no work", FAR, async () => {
     const login = "authorization { users: [{ user: a, password: right }] }";
     const farm = await Farm.start(
       { "schedules/p.yaml": WAITS },
