@@ -2,6 +2,7 @@
  * What a shell step's command came to: its exit, and what it wrote to `$ORCHD_OUTPUT`
  * (docs/semantics.md 16, 17). It is the same wherever the command ran.
  */
+import { constants } from "node:os";
 import { defined } from "../core/defined.ts";
 import { FAILURE_CODES, type StepError } from "../core/failure.ts";
 import { MASKED_RESULT, type Masker } from "../core/mask.ts";
@@ -12,6 +13,13 @@ import { resultJson, writtenResult } from "../steps/step-result.ts";
 /** How much is quoted of a result that is not JSON, and how much of it is masked before. */
 const QUOTED = 60;
 const QUOTED_AHEAD = 64 * 1024;
+
+/** Signals by their numbers. Of several names the first counts, as in Node: SIGABRT, not SIGIOT. */
+export const SIGNAL_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(constants.signals)
+    .toReversed()
+    .map(([name, number]) => [number, name]),
+);
 
 /** The error of a command that ended with this status. @param said its last line on stderr */
 export function exitError(status: number | null, said: string): StepError {

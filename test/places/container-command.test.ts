@@ -125,6 +125,7 @@ describe("the end of a container", () => {
   const fine = { outOfMemory: false };
 
   it.each([
+    [134, "SIGABRT"],
     [137, "SIGKILL"],
     [139, "SIGSEGV"],
     [143, "SIGTERM"],

@@ -40,6 +40,7 @@ const SAME: Record<string, readonly [text: string, parts?: TaskParts]> = {
   "a status": ["exit 3"],
   "a high status": ["echo no >&2; exit 255"],
   "a signal": ["kill -TERM $$"],
+  "a signal of two names": ["kill -ABRT $$"],
   SIGKILL: ["kill -KILL $$"],
   "a shell that replaces itself": ["exec sh -c 'exit 4'"],
   "both outputs, and no line break": ["printf out; printf 'err\\nmore' >&2"],

@@ -1,12 +1,9 @@
 /** What the end of a container says of the command in it. Pure. */
-import { constants } from "node:os";
 import { FAILURE_CODES, toStepError, type StepError } from "../../core/failure.ts";
 import type { ShellTask, TaskResult } from "../../core/task.ts";
 import { NotGivable } from "../shell-environment.ts";
-import { exitError, signalError } from "../shell-result.ts";
+import { exitError, SIGNAL_NAMES, signalError } from "../shell-result.ts";
 import { EngineError, type ContainerState } from "./engine.ts";
-
-const SIGNALS = new Map(Object.entries(constants.signals).map(([name, value]) => [value, name]));
 
 /**
  * The error of a command that ended with a status that is not 0.
@@ -34,7 +31,7 @@ export function endError(
       code: FAILURE_CODES.memory,
       exitStatus: status,
     };
-  const signal = SIGNALS.get(status - 128);
+  const signal = SIGNAL_NAMES.get(status - 128);
   if (signal === undefined) return exitError(status, said);
   const error = { ...signalError(`${signal} (status ${status})`, said), exitStatus: status };
   // Not every engine tells it.

@@ -16,11 +16,11 @@
  * hears that when the spawner is gone and its last answers are read.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 import { release } from "../../steps/line-capture.ts";
 import { killByToken } from "../pool/kill-by-token.ts";
+import { SIGNAL_NAMES } from "../shell-result.ts";
 import {
   startShell,
   type ShellCommand,
@@ -54,7 +54,6 @@ const UNANSWERED = 6;
 const END_MS = 750;
 /** The bytes of an answer before its text. */
 const HEAD = 9;
-const SIGNALS = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
 
 /** A shell below the spawner. */
 interface Spawned {
@@ -261,7 +260,7 @@ export class Spawner {
         const status = Number(text);
         const signal = status & 0x7f;
         if (signal === 0) listener.exited(status >> 8, null);
-        else listener.exited(null, SIGNALS.get(signal) ?? `signal ${signal}`);
+        else listener.exited(null, SIGNAL_NAMES.get(signal) ?? `signal ${signal}`);
         break;
       }
       case "c":
