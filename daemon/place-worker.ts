@@ -140,6 +140,9 @@ async function serve(ground: Ground, { seal, credentials }: Secrets): Promise<vo
     options.serves({ place: options.place, worker: name, labels, threads, urls: place.urls });
   });
   worker.start();
+  broker.onState(({ up }) => {
+    if (up) worker.beatNow();
+  });
   await untilEnded(worker, log);
   // A connection over a link that is dead may take minutes to end.
   setTimeout(() => endProcess(0), LEFT_MS).unref();

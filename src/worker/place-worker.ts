@@ -127,7 +127,7 @@ export class PlaceWorker {
   /** Takes no more tasks. Resolves when all that it holds have ended and the daemon knows it. */
   async leave(): Promise<void> {
     this.#leaving = true;
-    this.#beatNow();
+    this.beatNow();
     if (this.#tasks.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
     if (!this.#closed) await this.close();
   }
@@ -174,7 +174,8 @@ export class PlaceWorker {
     void this.#askForLease();
   }
 
-  #beatNow(): void {
+  /** Beats at once: the broker has just been reached. */
+  beatNow(): void {
     this.#nextBeat?.cancel();
     this.#beat();
   }
