@@ -4,7 +4,15 @@
  *
  * `CONTAINER_POINTS=300` kills at that many moments. Default: 4.
  */
-import { mkdirSync, readFileSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { orchd, startDaemon } from "../support/daemon.ts";
@@ -49,6 +57,17 @@ const logOf = (folder: string): string[] => {
     .map(({ line }) => line);
 };
 
+/** An engine whose first `run` does nothing, for a minute. */
+const SLOW_ENGINE = `#!/bin/sh
+case "$1" in run)
+  if mkdir "$HOLD/held" 2>/dev/null; then
+    echo $$ > "$HOLD/pid"
+    sleep 60
+  fi;;
+esac
+exec /usr/bin/podman "$@"
+`;
+
 describe.skipIf(SKIP_CONTAINERS)("a daemon that is killed while steps run in containers", () => {
   beforeAll(readyContainers);
 
@@ -91,7 +110,37 @@ describe.skipIf(SKIP_CONTAINERS)("a daemon that is killed while steps run in con
     },
     120_000,
   );
+
+  it("ends what a killed daemon asked the engine for before anything begins", async () => {
+    const { root } = tempRoot({ "schedules/p.yaml": PIPELINE, "bin/podman": SLOW_ENGINE });
+    chmodSync(join(root, "bin/podman"), 0o755);
+    mkdirSync(join(root, "schedules/effects"));
+    const log = join(root, "schedules/effects/log");
+    writeFileSync(log, "");
+    const env = { PATH: `${join(root, "bin")}:${process.env["PATH"]}`, HOLD: join(root, "bin") };
+    const first = await startDaemon({ root, env });
+    const run = (await orchd(root, "run", "p")).stdout.trim();
+    await expect.poll(() => existsSync(join(root, "bin/pid")), { timeout: 20_000 }).toBe(true);
+    await first.kill();
+    const second = await startDaemon({ root, env });
+    const folder = join(root, "runs/p", readdirSync(join(root, "runs/p")).find(isMonth)!);
+    const begins = (): number => readFileSync(log, "utf8").split(`${run} begins`).length - 1;
+    await expect.poll(begins, { timeout: 20_000 }).toBe(1);
+    // It could still make its container.
+    const waiting = readFileSync(join(root, "bin/pid"), "utf8").trim();
+    expect(commandOf(waiting)).not.toContain("podman");
+    await expect
+      .poll(() => linesOf(join(folder, `${run}.jsonl`)).at(-1), { timeout: 40_000 })
+      .toMatchObject({ type: "run.finished", status: "completed" });
+    expect(begins()).toBe(1);
+    await second.end("SIGTERM");
+  }, 120_000);
 });
+
+/** The words of a process; none where it has ended. */
+function commandOf(pid: string): string {
+  return existsSync(`/proc/${pid}`) ? readFileSync(`/proc/${pid}/cmdline`, "utf8") : "";
+}
 
 const isMonth = (name: string): boolean => /^\d{4}-\d\d$/.test(name);
 

@@ -24,7 +24,12 @@ import { clipError, type StepError } from "../../core/failure.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { Masker } from "../../core/mask.ts";
 import { iso } from "../../core/time.ts";
-import type { OutputLine, ShellTask, TaskResult } from "../../core/task.ts";
+import {
+  TOKEN_VARIABLE,
+  type OutputLine,
+  type ShellTask,
+  type TaskResult,
+} from "../../core/task.ts";
 import { LineCapture } from "../../steps/line-capture.ts";
 import { withValues } from "../../steps/task-values.ts";
 import type { HeardLines, TaskHandlers } from "../place.ts";
@@ -53,6 +58,8 @@ export interface AttemptHost {
   readonly id: string;
   /** The container's name. */
   readonly name: string;
+  /** Marks the engine's command, which may outlive a killed daemon. */
+  readonly clientToken: string;
   /** Its labels, except where its files are. */
   readonly labels: Readonly<Record<string, string>>;
   /** The engine, once nothing is left of an earlier daemon. @throws EngineError, a sentence */
@@ -240,7 +247,7 @@ export class ContainerAttempt {
     this.#wasPlaced = true;
     const capture = this.#capture(this.#heard);
     const hold = new OutputHold((stream, chunk) => capture.write(stream, chunk));
-    const client = engine.start(words, env);
+    const client = engine.start(words, { ...env, [TOKEN_VARIABLE]: this.#host.clientToken });
     this.#client = client;
     this.#limit(0);
     const status = await readToEnd(client, (stream, chunk) => hold.take(stream, chunk));

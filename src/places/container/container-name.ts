@@ -6,6 +6,14 @@ export function idOf(root: string): string {
   return createHash("sha256").update(root).digest("hex").slice(0, 12);
 }
 
+/**
+ * What is in the environment of the engine's command that makes a container, so that a command
+ * which outlived its daemon is found. Whoever has another root has another one.
+ */
+export function clientToken(root: string): string {
+  return `orchd-engine-${idOf(root)}`;
+}
+
 /** What marks all that an attempt starts in a container that runs already. @param name its own */
 export function execToken(name: string): string {
   return `exec-${name}`;

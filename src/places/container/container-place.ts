@@ -25,10 +25,11 @@ import type { ContainerSettings } from "../../core/settings.ts";
 import type { ModuleTask, ShellTask, Task } from "../../core/task.ts";
 import type { Log } from "../../log.ts";
 import type { EarlierAttempt, Place, StartOptions, TaskHandlers } from "../place.ts";
+import { killByToken } from "../pool/kill-by-token.ts";
 import type { RunnerSettings } from "../pool/protocol.ts";
 import { ContainerAttempt, type AttemptHost } from "./container-attempt.ts";
 import { ContainersFolder, type ContainerFiles } from "./container-files.ts";
-import { containerName, execToken, idOf } from "./container-name.ts";
+import { clientToken, containerName, execToken, idOf } from "./container-name.ts";
 import { isKept, runnersAmong } from "./containers-left.ts";
 import { EngineError, findEngine, type ContainerState, type Engine } from "./engine.ts";
 import { EndedContainers } from "./ended-containers.ts";
@@ -77,6 +78,7 @@ export class ContainerPlace implements Place {
   #engine: Promise<Engine> | undefined;
   /** What an earlier daemon left is gone. Undefined: nobody has looked yet. */
   #ready: Promise<void> | undefined;
+  #hasLooked = false;
   /** What an earlier daemon left, when this one first asked. */
   #left: Promise<ReadonlyMap<string, ContainerState>> | undefined;
   /** The runners of an earlier daemon are gone. Undefined: nobody has looked yet. */
@@ -328,6 +330,7 @@ export class ContainerPlace implements Place {
     const name = containerName(this.#root, id);
     const attempt = new ContainerAttempt(task, container, handlers, {
       ...this.#hostOf(id, name),
+      clientToken: clientToken(this.#root),
       labels: {
         "orchd.root": this.#root,
         "orchd.token": id,
@@ -471,15 +474,11 @@ export class ContainerPlace implements Place {
   }
 
   /** All containers of this root, by their tokens. @throws EngineError */
-  async #listed(engine: Engine): Promise<ReadonlyMap<string, ContainerState>> {
-    const names = await engine.named(`orchd.root=${this.#root}`);
-    const states = await engine.inspect(names);
-    return new Map(
-      states
-        // The engine's filter is not trusted with what is removed.
-        .filter(({ labels }) => labels["orchd.root"] === this.#root)
-        .map((state) => [state.labels["orchd.token"] ?? state.name, state]),
-    );
+  #listed(engine: Engine): Promise<ReadonlyMap<string, ContainerState>> {
+    // A command of a killed daemon could make one after this look. None of this daemon's runs yet.
+    if (!this.#hasLooked) killByToken(clientToken(this.#root));
+    this.#hasLooked = true;
+    return engine.containersOf(this.#root);
   }
 
   /** @throws EngineError if one is left */

@@ -102,12 +102,18 @@ export class Engine {
     throw new EngineError(`${this.name} does not answer: ${sentenceOf(answer)}`);
   }
 
-  /**
-   * The names of all containers with a label.
-   *
-   * @throws EngineError if the engine does not answer
-   */
-  async named(label: string): Promise<string[]> {
+  /** All containers of a root, by their tokens. @throws EngineError if the engine is silent */
+  async containersOf(root: string): Promise<ReadonlyMap<string, ContainerState>> {
+    const states = await this.inspect(await this.#named(`orchd.root=${root}`));
+    return new Map(
+      states
+        // The engine's filter is not trusted with what is removed.
+        .filter(({ labels }) => labels["orchd.root"] === root)
+        .map((state) => [state.labels["orchd.token"] ?? state.name, state]),
+    );
+  }
+
+  async #named(label: string): Promise<string[]> {
     const words = ["ps", "--all", "--no-trunc", "--filter", `label=${label}`];
     const answer = await this.ask([...words, "--format", "{{.Names}}"]);
     if (answer.status !== 0)

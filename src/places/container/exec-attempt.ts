@@ -41,7 +41,7 @@ const END_SLACK_MS = 500;
 const FIRST_LINE = 256;
 
 /** What an attempt needs of its place. Its `name` is the token of what it starts. */
-export type ExecHost = Omit<AttemptHost, "labels" | "ended" | "relabels"> & {
+export type ExecHost = Omit<AttemptHost, "labels" | "ended" | "relabels" | "clientToken"> & {
   /** @param left `doubtful`: something that it started may be left */
   ended(files: ContainerFiles | undefined, left: "gone" | "doubtful"): void;
 };
