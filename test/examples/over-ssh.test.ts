@@ -40,9 +40,12 @@ describe.skipIf(SKIP_NAMESPACES)("the example over-ssh", () => {
     ]);
     const { stdout } = await orchd(root.root, "status", run.run);
     expect(stdout).toMatch(/work +completed +1 +\S+ +box \S+ /);
-    const places = async (): Promise<PlacesView["places"]> =>
-      (await orchd(root.root, "places", "--json")).json<PlacesView>().places;
-    expect((await places()).find(({ place }) => place === "box")).toMatchObject({
+    const box = async (): Promise<PlacesView["places"][number] | undefined> =>
+      (await orchd(root.root, "places", "--json"))
+        .json<PlacesView>()
+        .places.find(({ place }) => place === "box");
+    // What a place says of itself is written a moment after it has changed.
+    await expect.poll(box, { timeout: 40_000, interval: 500 }).toMatchObject({
       engine: "ssh",
       because: null,
       hosts: [{ because: null, node: process.versions.node, threads: 2 }],
@@ -50,10 +53,7 @@ describe.skipIf(SKIP_NAMESPACES)("the example over-ssh", () => {
 
     await far.crash();
     await expect
-      .poll(async () => JSON.stringify((await places()).find(({ place }) => place === "box")), {
-        timeout: 40_000,
-        interval: 500,
-      })
+      .poll(async () => JSON.stringify(await box()), { timeout: 40_000, interval: 500 })
       .toMatch(/"because":"[^"]+/);
     await daemon.end();
   }, 120_000);

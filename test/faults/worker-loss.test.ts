@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { countOf, Farm, hostsOf } from "../support/farm.ts";
+import { fullFigures } from "../support/figures.ts";
 import { SKIP_NATS } from "../support/nats-server.ts";
 
 /** A step that beats into the effects until it may end. A second one beside it is seen there. */
@@ -134,33 +135,36 @@ describe.skipIf(SKIP_NATS)("steps at workers", () => {
     hasAllLines(farm, run);
   });
 
-  it("run again elsewhere where their worker is cut off, and end there first", LONG, async () => {
-    const { farm, run } = await begun(["w1", "w2"]);
-    farm.workers[0]!.link.cut();
-    await farm.until("begins", 2, 40_000);
-    farm.workers[0]!.link.mend();
-    await sleep(3_000);
-    farm.release("go");
-    expect(await outcomeOf(farm, run)).toEqual(well(2));
-    expect(hostsOf(farm.ledger(run), "one")).toEqual(["w1", "w2"]);
-    hasAllLines(farm, run);
-  });
-
-  it.each([["for a moment", 1_000, 1] as const, ["for long", 9_000, 2] as const])(
-    "whose broker is killed %s are not lost",
+  it.runIf(fullFigures)(
+    "run again elsewhere where their worker is cut off, and end there first",
     LONG,
-    async (_, downMs, begins) => {
-      const { farm, run } = await begun(["w1"]);
-      await farm.nats.kill();
-      await sleep(downMs);
-      await farm.nats.begin();
-      if (begins === 2) await farm.until("begins", 2, 40_000);
-      await sleep(1_000);
+    async () => {
+      const { farm, run } = await begun(["w1", "w2"]);
+      farm.workers[0]!.link.cut();
+      await farm.until("begins", 2, 40_000);
+      farm.workers[0]!.link.mend();
+      await sleep(3_000);
       farm.release("go");
-      expect(await outcomeOf(farm, run)).toEqual(well(begins));
+      expect(await outcomeOf(farm, run)).toEqual(well(2));
+      expect(hostsOf(farm.ledger(run), "one")).toEqual(["w1", "w2"]);
       hasAllLines(farm, run);
     },
   );
+
+  it.each([
+    ["for a moment", 1_000, 1] as const,
+    ...(fullFigures ? [["for long", 9_000, 2] as const] : []),
+  ])("whose broker is killed %s are not lost", LONG, async (_, downMs, begins) => {
+    const { farm, run } = await begun(["w1"]);
+    await farm.nats.kill();
+    await sleep(downMs);
+    await farm.nats.begin();
+    if (begins === 2) await farm.until("begins", 2, 40_000);
+    await sleep(1_000);
+    farm.release("go");
+    expect(await outcomeOf(farm, run)).toEqual(well(begins));
+    hasAllLines(farm, run);
+  });
 
   it("that end while the broker is down are not run again", LONG, async () => {
     const { farm, run } = await begun(["w1"]);
@@ -199,13 +203,19 @@ describe.skipIf(SKIP_NATS)("steps at workers", () => {
     hasAllLines(farm, run);
   });
 
-  it("end where no daemon comes back in time, and run again under the next one", LONG, async () => {
-    const { farm, run } = await begun(["w1"]);
-    await farm.daemon.kill();
-    await expect.poll(() => farm.workers[0]!.process.processes(), { timeout: 15_000 }).toEqual([]);
-    await farm.startDaemon();
-    await farm.until("begins", 2, 40_000);
-    farm.release("go");
-    expect(await outcomeOf(farm, run)).toEqual(well(2));
-  });
+  it.runIf(fullFigures)(
+    "end where no daemon comes back in time, and run again under the next one",
+    LONG,
+    async () => {
+      const { farm, run } = await begun(["w1"]);
+      await farm.daemon.kill();
+      await expect
+        .poll(() => farm.workers[0]!.process.processes(), { timeout: 15_000 })
+        .toEqual([]);
+      await farm.startDaemon();
+      await farm.until("begins", 2, 40_000);
+      farm.release("go");
+      expect(await outcomeOf(farm, run)).toEqual(well(2));
+    },
+  );
 });

@@ -46,9 +46,11 @@ it(
     const first = await notifyPid(root);
     process.kill(first, "SIGKILL");
     await until(async () => expect(await notifyPid(root)).not.toBe(first));
+    // It empties its lock as it ends with its daemon.
+    const next = await notifyPid(root);
     process.kill(daemon.pid, "SIGKILL");
     await daemon.ended;
-    await awaitEnd(await notifyPid(root));
+    await awaitEnd(next);
     const again = await startDaemon({ root: root.root });
     await until(() => expect(kinds(receiver)).toEqual(["failed etl", "restarted"]));
     writeFileSync(join(root.root, "schedules/etl.yaml"), FAILING.replace("exit 3", "exit 0"));
