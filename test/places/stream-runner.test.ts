@@ -227,6 +227,25 @@ describe("a runner behind stdin and stdout", () => {
     expect((await subject.exited).detail).toBe("on gpu1 was not heard for 15 s");
   });
 
+  it.each([
+    ["ended with status 3", "exit 3"],
+    ["was ended by SIGKILL", "kill -9 $$"],
+    ["closed its output", "exec >&-; sleep 30"],
+  ])(
+    "that %s without a word is lost behind a link, and has died on this machine",
+    async (how, text) => {
+      const detail = `on gpu1 ${how}`;
+      const [behindLink, local] = [far(GREETING + text), far(GREETING + text, { isLocal: true })];
+      expect(await behindLink.exited).toEqual({ detail, outOfMemory: false, blameless: "lost" });
+      expect(await local.exited).toEqual({ detail, outOfMemory: false });
+    },
+  );
+
+  it("that never took a task has none to blame, on this machine too", async () => {
+    const { exited } = far("exit 3", { isLocal: true });
+    expect(await exited).toMatchObject({ blameless: "unbegun" });
+  });
+
   it("that never took a task needs no lease to be over", async () => {
     const clock = new VirtualClock();
     const { exited } = far(`${hello()}exit 1`, { end: () => Promise.resolve(false) }, clock);

@@ -8,6 +8,8 @@
  * - A runner has died when its container is removed. So a task that runs again meets no survivor,
  *   be the container frozen, the engine's command killed, or the wire cut. Where the engine does
  *   not remove it, the lease of the wire is over, and the place removes it before it starts more.
+ * - The engine is on this machine, so no link to a runner is ever lost. Where a container is killed
+ *   and nobody says why, its tasks may be to blame, as with a runner on this machine.
  * - A pool without tasks ends after a while, and its runner and container with it.
  * - The daemon dies: its runners read the end of their stdin, or lose their lease, and end. The
  *   next daemon removes their containers before a step begins in one.
@@ -34,6 +36,8 @@ import { sentenceOf, type Engine } from "./engine.ts";
 
 /** How long a pool without tasks waits for the next one, in milliseconds. */
 const IDLE_MS = 60_000;
+/** The engine's status for a container that SIGKILL ended. */
+const KILLED_STATUS = 137;
 /** The oldest Node that runs orchd's runner. */
 const LEAST_NODE = 20;
 
@@ -64,6 +68,8 @@ interface Place {
   fault?: string;
   /** Its container stays. */
   isKept: boolean;
+  /** The engine says so. It must be asked before the container is removed. */
+  isOutOfMemory: boolean;
 }
 
 /** Who hears where a task begins. */
@@ -154,15 +160,20 @@ export class ModulePool {
       name: containerName(root, `${settings.token}.${number}`),
       isGreeted: false,
       isKept: false,
+      isOutOfMemory: false,
     };
     const waiting: string[] = [];
     const runner = new ContainerRunner(
       {
         clock,
         where: `in the container ${place.name}`,
+        isLocal: true,
         workdir: this.#container.workdir,
         command: (token) => ({ words: this.#words(place.name, token) }),
-        end: async () => (await this.engine.remove([place.name])) === undefined,
+        end: async () => {
+          await this.#askOfMemory(place);
+          return (await this.engine.remove([place.name])) === undefined;
+        },
         heard: (hello) => {
           place.isGreeted = true;
           const fault = nodeFault(hello, this.#container.image);
@@ -172,7 +183,7 @@ export class ModulePool {
         },
         explain: (end) => {
           if (!place.isGreeted) place.fault ??= startFault(end, this.#container);
-          return place.fault;
+          return place.fault ?? (end.status === KILLED_STATUS ? "was ended by SIGKILL" : undefined);
         },
       },
       settings,
@@ -223,6 +234,11 @@ export class ModulePool {
     if (fault === undefined) placed?.({ place: this.engine.name, host: hostname(), ref: name });
   }
 
+  async #askOfMemory(place: Place): Promise<void> {
+    const [state] = await this.engine.inspect([place.name]).catch(() => []);
+    if (state?.outOfMemory === true) place.isOutOfMemory = true;
+  }
+
   /** Removes the container of a runner that has died. */
   async #buried(place: Place, exit: RunnerExit): Promise<RunnerExit> {
     const { engine } = this;
@@ -233,10 +249,9 @@ export class ModulePool {
     let known = exit.detail.startsWith("in the")
       ? exit
       : { ...exit, detail: `${where} ${exit.detail}` };
-    if (/SIGKILL|status 137/.test(exit.detail)) {
-      const [state] = await engine.inspect([name]).catch(() => []);
-      if (state?.outOfMemory === true)
-        known = { detail: `${where} ran out of memory`, outOfMemory: true };
+    if (exit.detail.includes("SIGKILL")) {
+      await this.#askOfMemory(place);
+      if (place.isOutOfMemory) known = { detail: `${where} ran out of memory`, outOfMemory: true };
     }
     const isRenamed = isKept && (await engine.ask(["rename", name, keptName(name)])).status === 0;
     const because = isRenamed ? undefined : await engine.remove([name]);

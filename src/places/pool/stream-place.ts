@@ -23,6 +23,11 @@ export interface StreamPlace {
   readonly clock: Clock;
   /** For people, after "the runner": `on gpu1`. */
   readonly where: string;
+  /**
+   * The command runs on this machine, so no link can be lost: where it ends and nobody says why,
+   * the runner has died, and its tasks may be to blame. Default: false.
+   */
+  readonly isLocal?: boolean | undefined;
   /** The folder over there that keeps bundles and artifacts. Undefined: one that goes with it. */
   readonly folder?: string | undefined;
   /** The folder in which steps run. Undefined: the one that files are kept in. */

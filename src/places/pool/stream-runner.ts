@@ -214,7 +214,7 @@ export class StreamRunner implements RunnerProcess {
     this.#rests(stderr, (chunk) => this.#said.add(chunk));
     // A command that ends closes its output too, and its end says more.
     stdout.on("end", () =>
-      setTimeout(() => this.#condemn("closed its output", "lost"), LAST_WORDS_MS),
+      setTimeout(() => this.#condemn("closed its output", this.#silentEnd()), LAST_WORDS_MS),
     );
     command.on("exit", (status, signal) => {
       const end = (): void => {
@@ -454,9 +454,13 @@ export class StreamRunner implements RunnerProcess {
     const told = this.#place.explain?.({ status, signal, said: this.#said.recent });
     const detail =
       told ?? (this.#isGreeted || said === "" ? how : `${how}: ${said.slice(0, SAID_CHARACTERS)}`);
-    // It said nothing of its end, so the way to it was lost, or its machine.
-    const blameless = status === wire.OVER_STATUS ? undefined : "lost";
+    const blameless = status === wire.OVER_STATUS ? undefined : this.#silentEnd();
     return { detail: `${this.#place.where} ${detail}`, outOfMemory: false, blameless };
+  }
+
+  /** It said nothing of its end. Where there is a link, that was lost, or the machine behind it. */
+  #silentEnd(): RunnerExit["blameless"] {
+    return this.#place.isLocal === true ? undefined : "lost";
   }
 
   #die(exit: RunnerExit): void {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
 import type { ImageContainer } from "../../../src/core/container.ts";
+import { FAILURE_CODES } from "../../../src/core/failure.ts";
 import type { PlacedAt } from "../../../src/core/run-state.ts";
 import type { ModuleTask, OutputLine, TaskResult } from "../../../src/core/task.ts";
 import { silentLog } from "../../../src/log.ts";
@@ -12,7 +13,8 @@ import { ContainerPlace } from "../../../src/places/container/container-place.ts
 import { ContainersFolder } from "../../../src/places/container/container-files.ts";
 import { Engine } from "../../../src/places/container/engine.ts";
 import { ModulePools } from "../../../src/places/container/module-pools.ts";
-import type { DeathInfo } from "../../../src/places/place.ts";
+import type { DeathInfo, Place } from "../../../src/places/place.ts";
+import { endOfDeath } from "../../../src/places/run-task.ts";
 import {
   containersOf,
   NODE_IMAGE,
@@ -34,10 +36,14 @@ const CONTAINER: ImageContainer = {
   options: [],
 };
 
+type TaskOptions = Parameters<Place["start"]>[3];
+
 interface Subject {
   readonly place: ContainerPlace;
   readonly root: string;
 }
+
+const KILLED = "was ended by SIGKILL";
 
 let count = 0;
 
@@ -78,6 +84,7 @@ function start(
   body: string,
   container: Partial<ImageContainer> = {},
   more: Partial<ModuleTask> = {},
+  options: TaskOptions = {},
 ): Started {
   const bundle = `m${(count += 1)}`;
   const text = `export default async ({ params, inputs, log, signal }) => { ${body} };`;
@@ -100,15 +107,20 @@ function start(
   let first!: () => void;
   const begun = new Promise<void>((resolve) => (first = resolve));
   const ended = new Promise<Ended>((resolve) =>
-    place.start(id, task, {
-      done: (result) => resolve({ result, lines, placed }),
-      died: (death) => resolve({ death, lines, placed }),
-      output(more) {
-        lines.push(...more);
-        first();
+    place.start(
+      id,
+      task,
+      {
+        done: (result) => resolve({ result, lines, placed }),
+        died: (death) => resolve({ death, lines, placed }),
+        output(more) {
+          lines.push(...more);
+          first();
+        },
+        placed: (at) => (placed = at),
       },
-      placed: (at) => (placed = at),
-    }),
+      options,
+    ),
   );
   return { begun, ended };
 }
@@ -224,6 +236,30 @@ describe.skipIf(SKIP_CONTAINERS)("with podman", () => {
       expect(isAlive(placed!.ref)).toBe(false);
     });
 
+    it("that kills all in its container is a suspect, and alone it is at fault", async () => {
+      const subject = opened();
+      const killAll = `for (;;) {
+        try { process.kill(-1, "SIGKILL") } catch {}
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }`;
+      const beside = start(subject, "m@1#2", "log.info('x'); await new Promise(() => {})");
+      await beside.begun;
+      const guilty = start(subject, "m@1#3", killAll);
+      for (const { ended } of [beside, guilty]) {
+        const { death, placed } = await ended;
+        expect(death).toMatchObject({ alone: false, code: FAILURE_CODES.runnerDied });
+        expect([...death!.inFlight].sort()).toEqual(["m@1#2", "m@1#3"]);
+        expect(death!.because).toBe(`the runner in the container ${placed!.ref} ${KILLED}`);
+        expect(endOfDeath(death!, false).kind).toBe("lost");
+      }
+      const again = start(subject, "m@1#4", killAll, {}, {}, { alone: true });
+      const { death } = await again.ended;
+      expect(death).toMatchObject({ alone: true, inFlight: ["m@1#4"] });
+      expect(death?.code).toBe(FAILURE_CODES.runnerDied);
+      expect(endOfDeath(death!, true).kind).toBe("ownDeath");
+      expect(containersOf(subject.root)).toEqual([]);
+    });
+
     it.each(["kill", "pause", "stop"])(
       "dies with its container: podman %s",
       async (how) => {
@@ -234,6 +270,10 @@ describe.skipIf(SKIP_CONTAINERS)("with podman", () => {
         podman(how, ...(how === "stop" ? ["--time", "1"] : []), name!);
         const { death } = await task.ended;
         expect(death?.because).toContain(name);
+        if (how === "kill") {
+          expect(death?.because).toBe(`the runner in the container ${name} ${KILLED}`);
+          expect(death?.code).toBe(FAILURE_CODES.runnerDied);
+        }
         expect(containersOf(subject.root)).toEqual([]);
         const again = await start(subject, "m@1#3", "return 1").ended;
         expect(again.result).toEqual({ ok: true, value: 1 });
