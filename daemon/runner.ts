@@ -40,6 +40,11 @@ async function serve(settings: RunnerSettings): Promise<void> {
   const { FarFolder } = await import("../src/places/runner/far-folder.ts");
   const { WireLink } = await import("../src/places/runner/wire-link.ts");
   const { WIRE_DESCRIPTOR } = await import("../src/places/pool/wire.ts");
+  // The process in front waits 30 s for a first word, and 4 s for each later one. The first word is
+  // written before `ready`: so from its first task on, a frozen runner is ended in time.
+  await new Promise<void>((resolve) => {
+    process.send!([], undefined, {}, () => resolve());
+  });
   const link = new WireLink({
     descriptor: WIRE_DESCRIPTOR,
     folder: new FarFolder(settings.wire.folder),

@@ -98,14 +98,20 @@ describe("a far runner", () => {
     return { beats, front, runner, died: ended.then(({ death }) => death?.because ?? "done") };
   }
 
-  it("that is frozen is ended with all that it started, and then told dead", async () => {
-    const { beats, runner, died } = await far();
-    freeze(runner);
-    expect(await died).toMatch(/^the runner did not answer for 4 s$/);
-    const size = sizeOf(beats);
-    await pause(1_000);
-    expect(sizeOf(beats)).toBe(size);
-  }, 60_000);
+  /** Before the process in front has asked it anything, and after that. */
+  it.each([0, 2_500])(
+    "that is frozen is ended with all that it started, and then told dead (after %d ms)",
+    async (delayMs) => {
+      const { beats, runner, died } = await far();
+      await pause(delayMs);
+      freeze(runner);
+      expect(await died).toMatch(/^the runner did not answer for 4 s$/);
+      const size = sizeOf(beats);
+      await pause(1_000);
+      expect(sizeOf(beats)).toBe(size);
+    },
+    60_000,
+  );
 
   it("whose front is frozen ends itself, and is told dead when that is sure", async () => {
     const { beats, front, died } = await far();

@@ -10,9 +10,9 @@
  *   number. An answer is a lease of {@link LEASE_MS}, which counts from when the runner *asked*: so
  *   a line that was long on its way prolongs nothing. Without a lease the runner ends itself and
  *   all that it started. If it is frozen, the small process in front of it does that, at most
- *   {@link WATCH_MS} later. The daemon gives a silent runner up {@link PATIENCE_MS} after the last
- *   question that it heard, which is longer than both together. All of these are monotonic. So no
- *   task ever runs beside its successor.
+ *   {@link WATCH_MS} and a quarter of it later. The daemon gives a silent runner up {@link
+ *   PATIENCE_MS} after the last question that it heard, which is longer than both together. All of
+ *   these are monotonic. So no task ever runs beside its successor.
  * - **Files** go by name and sha256. The daemon asks for each file that a task needs whether it is
  *   there (`need`), and sends what is not (`put`), before it sends the task. A large result comes
  *   as pieces of its files (`piece`) before its `done`.

@@ -6,7 +6,8 @@
  * From then on it only watches. When the runner dies, it ends all that carries the runner's token,
  * says how the runner died, and ends with a status of its own: the other side then knows that
  * nothing is left. When the runner does not say for {@link WATCH_MS} that it has a lease, it is
- * ended; when this process is frozen, the runner ends itself.
+ * ended; when this process is frozen, the runner ends itself. A runner that starts may take longer.
+ * It says here that it is up before it says `ready` on the wire, so it has no task until then.
  */
 import { mkdtempSync, read, writeSync } from "node:fs";
 import { Socket } from "node:net";
