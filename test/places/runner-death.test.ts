@@ -1,11 +1,18 @@
 /** What happens to a task whose runner dies by another task's fault, in real runner processes. */
+import { spawn } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import type { Writable } from "node:stream";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { pathToFileURL } from "node:url";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { killQuietly } from "../../src/places/pool/kill-by-token.ts";
+import { LIFELINE } from "../../src/places/pool/protocol.ts";
 import { awaitSight } from "../support/await-event.ts";
 import { childrenOf, processesWith } from "../support/ledgers.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
+import { awaitEnd } from "../support/process-end.ts";
 import { PoolRig, type AnyTask } from "../support/pool-rig.ts";
+import { projectRoot } from "../support/temp-root.ts";
 
 /** Waits until a file is there. */
 const awaitFile = (path: string): string =>
@@ -195,4 +202,28 @@ it("a guard that is told to end stays, and ends what its runner leaves behind", 
   await Promise.all([left.ended, step.ended]);
   const areGone = (): true | undefined => (processesWith(marker).length === 0 ? true : undefined);
   await awaitSight("/proc", areGone, "the end of what the runner left");
+});
+
+// Where a runner dies a moment after its daemon: the guard's second process waits for it by then.
+it("a guard leaves nothing of its own, even while it waits for the runner to end", async () => {
+  const token = `rig-${process.pid}-${Math.random().toString(36).slice(2)}`;
+  const module = pathToFileURL(join(projectRoot, "dist/src/places/runner/guard.js")).href;
+  const text = `import { Guard } from ${JSON.stringify(module)};
+    new Guard("${token}", "/nowhere/${token}"); setInterval(() => {}, 1_000);`;
+  // The lifeline is the last of the descriptors.
+  const stdio = [...Array<"ignore">(LIFELINE).fill("ignore"), "pipe" as const];
+  const runner = spawn(process.execPath, ["--input-type=module", "-e", text], { stdio });
+  onTestFinished(() => void runner.kill("SIGKILL"));
+  const childOf = (pid: number, what: string): Promise<number> =>
+    awaitSight("/proc", () => childrenOf(pid)[0], what);
+  const guard = await childOf(runner.pid!, "the guard");
+  const watch = await childOf(guard, "the guard's second process");
+  (runner.stdio[LIFELINE] as Writable).destroy();
+  const nap = await childOf(watch, "its wait");
+  // It does not end by itself now.
+  process.kill(nap, "SIGSTOP");
+  onTestFinished(() => void killQuietly(nap, "SIGKILL"));
+  runner.kill("SIGKILL");
+  await awaitEnd(guard);
+  await awaitEnd(nap);
 });

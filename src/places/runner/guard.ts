@@ -9,6 +9,9 @@
  * A second process of the guard reads a pipe that only the daemon writes to, and ends the runner
  * when that pipe closes: a runner hears of the daemon's end by itself only while it is well. One
  * that is well gets a moment to leave its claims (claims.ts), and ends itself.
+ *
+ * The guard leads a process group of its own, and ends it last: the second process may be ended
+ * while it waits, and its `sleep` would outlive the guard.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
@@ -45,6 +48,7 @@ while [ $empty -lt 2 ] && [ $passes -lt ${PASSES} ]; do
 done
 for folder in "$prefix"*; do [ -d "$folder" ] && set -- "$@" "$folder"; done
 [ $# -eq 0 ] || rm -rf -- "$@" || { chmod -R u+rwx -- "$@"; rm -rf -- "$@"; }
+kill -KILL "-$$"
 `;
 
 /** Ends what a runner leaves behind. */
