@@ -28,8 +28,8 @@ export const SKIP_NAMESPACES = process.env["ORCHD_SKIP_NAMESPACES"] === "1";
 
 const SSHD = "/usr/sbin/sshd";
 /** What runs in a machine that no step runs in. */
-const OWN =
-  /^\d+ (?:$|sshd|\/usr\/sbin\/sshd|unshare|sh -c mount|cat$|sleep 0\.05$|.*orchd-guard)/s;
+const OWN = /^\d+ (?:$|sshd|\/usr\/sbin\/sshd|unshare|sh -c mount|cat$)/s;
+const GUARD = "orchd-guard";
 
 /**
  * Sees that machines can be made.
@@ -167,13 +167,17 @@ export class FarHost {
   }
 
   /**
-   * Its processes but sshd's own, what it started for connections, and guards: these live a moment
-   * longer than what they end.
+   * Its processes but sshd's own, what it started for connections, and guards with what they start:
+   * these live a moment longer than what they end.
    */
   processes(): string[] {
-    return this.pids()
+    const pids = this.pids();
+    // First: a guard that ends meanwhile ends what it started too.
+    const guards = new Set(pids.filter((pid) => commandOf(pid).includes(GUARD)));
+    return pids
+      .filter((pid) => !guards.has(pid) && !guards.has(groupOf(pid) ?? 0))
       .map((pid) => `${pid} ${commandOf(pid)}`)
-      .filter((line) => !OWN.test(line));
+      .filter((line) => !OWN.test(line) && !line.includes(GUARD));
   }
 
   /** The pids of all its processes, as this machine counts them. */
@@ -285,6 +289,17 @@ function commandOf(pid: number): string {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
   } catch {
     return "";
+  }
+}
+
+/** The process group of a process. */
+function groupOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The name in parentheses may hold anything: what follows is counted from its end.
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2]);
+  } catch {
+    return undefined;
   }
 }
 
