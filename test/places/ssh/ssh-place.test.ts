@@ -6,6 +6,7 @@ import { systemClock } from "../../../src/clock.ts";
 import { farPackage } from "../../../src/places/ssh/far-package.ts";
 import { WIRE_PROTOCOL } from "../../../src/places/pool/wire.ts";
 import { prepareOnce } from "../../../src/places/ssh/prepare.ts";
+import { fullFigures } from "../../support/figures.ts";
 import { SshRig } from "../../support/ssh-rig.ts";
 import { FarHost, readyNamespaces, SKIP_NAMESPACES } from "../../support/sshd.ts";
 
@@ -154,18 +155,21 @@ describe.skipIf(SKIP_NAMESPACES)("a place over SSH", { timeout: 90_000 }, () => 
     expect(death!.because).toMatch(/had no answer of the daemon for 9 s$/);
   });
 
-  it("ends a step by force where the way is cut, when its lease is over", async () => {
-    const rig = await SshRig.open({ far });
-    const step = rig.shell(pulse(join(rig.folder, "pulse")));
-    await step.begun;
-    far.cut();
-    rig.place.stop("rig@1#1", "force", "enough");
-    expect((await step.ended).result).toMatchObject({ ok: false, outcome: "stopped" });
-    expect(far.processes()).toEqual([]);
-    far.mend();
-  });
+  it.runIf(fullFigures)(
+    "ends a step by force where the way is cut, when its lease is over",
+    async () => {
+      const rig = await SshRig.open({ far });
+      const step = rig.shell(pulse(join(rig.folder, "pulse")));
+      await step.begun;
+      far.cut();
+      rig.place.stop("rig@1#1", "force", "enough");
+      expect((await step.ended).result).toMatchObject({ ok: false, outcome: "stopped" });
+      expect(far.processes()).toEqual([]);
+      far.mend();
+    },
+  );
 
-  it("takes steps again after the machine lost its power", async () => {
+  it.runIf(fullFigures)("takes steps again after the machine lost its power", async () => {
     const own = await FarHost.start();
     const rig = await SshRig.open({ far: own });
     const step = rig.shell(pulse(join(rig.folder, "pulse")));
@@ -213,15 +217,18 @@ describe.skipIf(SKIP_NAMESPACES)("the next daemon of a place over SSH", { timeou
     expect((await step.ended).lines).toEqual(["begun", "end"]);
   });
 
-  it("waits until every lease is over where the machine does not answer", async () => {
-    const rig = await SshRig.open();
-    await rig.place.close(true);
-    rig.far.cut();
-    const began = performance.now();
-    rig.reopen();
-    expect(await rig.place.adopt(["rig@1#1"])).toEqual(new Set());
-    expect(performance.now() - began).toBeGreaterThan(14_500);
-  });
+  it.runIf(fullFigures)(
+    "waits until every lease is over where the machine does not answer",
+    async () => {
+      const rig = await SshRig.open();
+      await rig.place.close(true);
+      rig.far.cut();
+      const began = performance.now();
+      rig.reopen();
+      expect(await rig.place.adopt(["rig@1#1"])).toEqual(new Set());
+      expect(performance.now() - began).toBeGreaterThan(14_500);
+    },
+  );
 });
 
 describe.skipIf(SKIP_NAMESPACES)(
