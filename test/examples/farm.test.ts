@@ -30,9 +30,10 @@ describe.skipIf(SKIP_NATS)("the example farm", () => {
       ["ask", "farm", "w1"],
       ["work", "farm", "w1"],
     ]);
-    expect((await orchd(root.root, "places")).stdout).toMatch(
-      /farm +nats .*w1 +linux +0 +\d+ .*takes work/,
-    );
+    // What a place says of itself is written a moment after it has changed.
+    await expect
+      .poll(async () => (await orchd(root.root, "places")).stdout, { timeout: 20_000 })
+      .toMatch(/farm +nats .*w1 +linux +0 +\d+ .*takes work/);
     worker.process.kill("SIGTERM");
     await worker.ended;
     await daemon.end();

@@ -8,7 +8,10 @@ import { countOf, Farm, hostsOf } from "../support/farm.ts";
 import { fullFigures } from "../support/figures.ts";
 import { SKIP_NATS } from "../support/nats-server.ts";
 
-/** A step that beats into the effects until it may end. A second one beside it is seen there. */
+/**
+ * A step that beats into the effects until it may end. A second one beside it is seen there. A
+ * process that has ended, and that nobody has waited for yet, has no words.
+ */
 const PIPELINE = `
 onInterruption: rerun
 steps:
@@ -20,7 +23,8 @@ steps:
       while ! grep -q '^go$' EFFECTS; do
         echo "line $i"; i=$((i+1))
         for pid in $(sed -n 's/^begins //p' EFFECTS); do
-          [ $pid = $$ ] || ! kill -0 $pid 2>/dev/null || echo "beside $pid $$" >> EFFECTS
+          [ $pid = $$ ] || ! grep -q . /proc/$pid/cmdline 2>/dev/null ||
+            echo "beside $pid $$" >> EFFECTS
         done
         sleep 0.1
       done
