@@ -6,13 +6,10 @@
  * task. Only then its successor is made: two of one name could take each other's workers.
  */
 import { join } from "node:path";
-import type { Clock } from "../clock.ts";
 import { canonicalJson } from "../core/canonical-json.ts";
 import type { PlaceReport } from "../core/place-report.ts";
 import type { PlaceSettings } from "../core/place-settings.ts";
-import type { SecretSource } from "../core/secret-source.ts";
 import type { OrchdSettings } from "../core/settings.ts";
-import type { Log } from "../log.ts";
 import type { FarPlace, FarPlaceOptions, MakeFarPlace } from "../places/far-place.ts";
 import type { FarPlaces } from "../places/place-by-lane.ts";
 import { openBrokerPlace } from "../places/broker/open-broker-place.ts";
@@ -38,18 +35,10 @@ const MAKERS: FarPlaceMakers = {
  */
 const LEASES_MS = 15_000;
 
-/** What places are made with. */
-export interface FarPlacesOptions {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly secrets: SecretSource;
-  /** The runs folder, as its real path. */
-  readonly root: string;
+/** What places are made with: what each of them is given, but for what is its own. */
+export interface FarPlacesOptions extends Omit<FarPlaceOptions, "name" | "settings" | "since"> {
   /** Where each place has a folder of its own. */
   readonly folder: string;
-  readonly bundles: string;
-  readonly artifacts: string;
-  readonly token: string;
 }
 
 interface Named {
