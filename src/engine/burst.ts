@@ -1,6 +1,9 @@
 /**
  * Runs that are made together because many pipelines were due at the same moment.
  *
+ * No ledger is made before all of them are decided: making one takes longer than a decision, and
+ * the last decision would be late by all of them.
+ *
  * A slot is safe once its run's header is durable. The slot's line and the run's first steps would
  * take disk and processors from headers that are still to come. So in a burst they wait until the
  * last header is durable. A run that is made alone goes on at once.
@@ -16,9 +19,13 @@ export class Burst {
   #open = 1;
   #settle!: () => void;
   readonly #settled: Promise<void>;
+  #decide!: () => void;
+  /** Resolves when all that was due is decided: from then on ledgers are made. */
+  readonly decided: Promise<void>;
 
   constructor() {
     this.#settled = new Promise((resolve) => (this.#settle = resolve));
+    this.decided = new Promise((resolve) => (this.#decide = resolve));
   }
 
   /** A run is about to be made. */
@@ -27,8 +34,9 @@ export class Burst {
     this.#open += 1;
   }
 
-  /** No further run joins. */
+  /** All that was due is decided: no further run joins. */
   allJoined(): void {
+    this.#decide();
     this.leave();
   }
 

@@ -127,8 +127,7 @@ export class SlotRecorder {
     burst?.join();
     let handle: RunHandle;
     try {
-      // All that is due is decided in one turn, which ends here.
-      if (burst !== undefined) await Promise.resolve();
+      if (burst !== undefined) await burst.decided;
       handle = await this.#ports.maker.create(header, decidedAt);
     } catch (error) {
       this.#ports.runs.drop(entry);

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test, vi } from "vitest";
 import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
 import { readPipeline } from "../../src/views/pipeline-reading.ts";
@@ -30,6 +30,7 @@ class SlowClock extends VirtualClock {
 
 describe("forty slots that are due at once, on a machine that is slow", () => {
   const names = Array.from({ length: 40 }, (_, n) => `p${String(n).padStart(2, "0")}`);
+  const idOf = (name: string): string => `${name}@20261123T020100Z`;
   const fired = (there: EngineRig): string[] =>
     names.filter((name) => there.slots(name).join() === "fired 02:01:00");
 
@@ -61,6 +62,19 @@ describe("forty slots that are due at once, on a machine that is slow", () => {
     turns[0]!();
     await clock.advance(1_000);
     expect(fired(there)).toEqual(names);
+    await there.down();
+  });
+
+  test("are all decided before the first of their runs is made", async () => {
+    const { there, turns } = await fortyDue();
+    const made = (): number =>
+      names.filter((name) => existsSync(there.store.runLedger(idOf(name)))).length;
+    expect(made()).toBe(0);
+    const decided = there.clock.now();
+    turns[0]!();
+    await there.clock.advance(1_000);
+    const headers = names.map((name) => readWholeLedger(there.store.runLedger(idOf(name)))[0]!);
+    expect(headers.filter(({ at }) => Date.parse(String(at)) > decided)).toEqual([]);
     await there.down();
   });
 
