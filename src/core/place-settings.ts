@@ -2,6 +2,8 @@
  * The places on other machines, as `places:` of orchd.yaml names them: with every default filled
  * in. This machine and its containers are always there, and are not named.
  */
+import { defined } from "./defined.ts";
+import type { Json } from "./snapshot.ts";
 
 /** A secret, by its name. */
 export interface SecretName {
@@ -52,3 +54,16 @@ export interface BrokerPlaceSettings {
 
 /** A place on other machines. */
 export type PlaceSettings = SshPlaceSettings | BrokerPlaceSettings;
+
+/**
+ * What the machines of a place are found by. Two places with the same reach the same machines, and
+ * find there what the other one has started.
+ */
+export function machinesOf(settings: PlaceSettings): Readonly<Record<string, Json>> {
+  if (settings.engine === "ssh") {
+    const { engine, host, user, port, folder } = settings;
+    return defined({ engine, host, user, port, folder });
+  }
+  const { engine, urls, key } = settings;
+  return { engine, urls: [...urls], key: key.secret };
+}

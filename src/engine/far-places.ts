@@ -4,8 +4,11 @@
  * When orchd.yaml is read again, a place whose settings are the same stays as it is. One whose
  * settings changed, or that is not named any more, takes no more steps, and ends with its last
  * task. Only then its successor is made: two of one name could take each other's workers.
+ *
+ * Each stands in a durable list before it is given a step (opened-places.ts).
  */
 import { join } from "node:path";
+import type { Timer } from "../clock.ts";
 import { canonicalJson } from "../core/canonical-json.ts";
 import type { PlaceReport } from "../core/place-report.ts";
 import type { PlaceSettings } from "../core/place-settings.ts";
@@ -14,6 +17,7 @@ import type { FarPlace, FarPlaceOptions, MakeFarPlace } from "../places/far-plac
 import type { FarPlaces } from "../places/place-by-lane.ts";
 import { openBrokerPlace } from "../places/broker/open-broker-place.ts";
 import { openSshPlace } from "../places/ssh/ssh-place.ts";
+import { openedPlace, OpenedPlaces, type OpenedPlace } from "./opened-places.ts";
 
 /** How a place of each engine is made. */
 export interface FarPlaceMakers {
@@ -43,6 +47,7 @@ export interface FarPlacesOptions extends Omit<FarPlaceOptions, "name" | "settin
 
 interface Named {
   readonly place: FarPlace;
+  readonly opened: OpenedPlace;
   /** Its settings as text. */
   readonly settings: string;
   /** It takes no more steps. */
@@ -55,6 +60,8 @@ export class NamedFarPlaces implements FarPlaces {
   readonly #options: FarPlacesOptions;
   readonly #makers: FarPlaceMakers;
   readonly #since: number;
+  readonly #opened: OpenedPlaces;
+  readonly #leases: Timer;
   readonly #named = new Map<string, Named>();
   #settings: OrchdSettings["places"] = {};
   #open: readonly FarPlace[] = [];
@@ -69,6 +76,8 @@ export class NamedFarPlaces implements FarPlaces {
     this.#options = options;
     this.#makers = makers;
     this.#since = options.clock.monotonic();
+    this.#opened = new OpenedPlaces(options.folder, options.log);
+    this.#leases = options.clock.after(LEASES_MS, () => this.#opened.leasesOver());
   }
 
   get open(): readonly FarPlace[] {
@@ -120,9 +129,14 @@ export class NamedFarPlaces implements FarPlaces {
     return new Promise((resolve) => void clock.after(left, resolve));
   }
 
+  mayBeElsewhere(place: string | undefined): boolean {
+    return this.#opened.mayBeElsewhere(place);
+  }
+
   /** Ends them all. @param force at once */
   async close(force: boolean): Promise<void> {
     this.#closed = true;
+    this.#leases.cancel();
     const places = [...this.#named.values()];
     this.#named.clear();
     for (const { off } of places) for (const end of off) end();
@@ -143,7 +157,12 @@ export class NamedFarPlaces implements FarPlaces {
       this.#closing.add(closing);
       void closing.then(() => this.#closing.delete(closing));
     }
-    for (const name of Object.keys(this.#settings)) if (!this.#named.has(name)) this.#make(name);
+    const wanted = Object.keys(this.#settings).filter((name) => !this.#named.has(name));
+    this.#opened.set([
+      ...Array.from(this.#named.values(), ({ opened }) => opened),
+      ...wanted.map((name) => openedPlace(name, this.#settings[name]!)),
+    ]);
+    for (const name of wanted) this.#make(name);
     const named = [...this.#named.values()];
     this.#all = named.map(({ place }) => place);
     this.#open = named.filter(({ leaving }) => !leaving).map(({ place }) => place);
@@ -169,7 +188,9 @@ export class NamedFarPlaces implements FarPlaces {
         for (const callback of this.#capacityListeners) callback();
       }),
     ];
-    this.#named.set(name, { place, settings: textOf(this.#settings, name)!, leaving: false, off });
+    const opened = openedPlace(name, settings);
+    const text = textOf(this.#settings, name)!;
+    this.#named.set(name, { place, opened, settings: text, leaving: false, off });
   }
 
   #tell(): void {

@@ -73,6 +73,12 @@ export interface FarPlaces {
    * Resolves when nothing that an earlier daemon started there can run any more, unless adopted.
    */
   leasesOver(): Promise<void>;
+  /**
+   * Whether a step of an earlier daemon may be on machines that none of {@link all} finds.
+   *
+   * @param place where a line says that it began. Undefined: no line says so
+   */
+  mayBeElsewhere(place: string | undefined): boolean;
   /** Calls back when a report has changed. @returns a function that ends the calls */
   onReport(callback: () => void): () => void;
   /** Calls back when one has more room. @returns a function that ends the calls */
@@ -189,6 +195,8 @@ export class PlaceByLane implements Place {
   /**
    * Asks each place for its own. A process of this machine ends with its daemon. Where no line says
    * where a task began, each place on other machines is asked.
+   *
+   * A task that may be where nobody can be asked is waited for until all leases are over.
    */
   async adopt(
     ids: readonly string[],
@@ -206,9 +214,9 @@ export class PlaceByLane implements Place {
       const own = far.filter((id) => heldBy.get(id)!.includes(place));
       if (own.length > 0) asked.push(place.adopt(own, handlersOf, attemptOf, laneOf));
     }
-    // Nobody can be asked any more: orchd.yaml does not name the place.
-    if ([...heldBy.values()].some((holders) => holders.length === 0))
-      asked.push(this.#far.leasesOver().then(() => new Set()));
+    const mayBeElsewhere = (id: string): boolean =>
+      heldBy.get(id)!.length === 0 || this.#far.mayBeElsewhere(laneOf!(id).placed?.place);
+    if (far.some(mayBeElsewhere)) asked.push(this.#far.leasesOver().then(() => new Set()));
     const adopted = await Promise.all(asked);
     return new Set(adopted.flatMap((some) => [...some]));
   }

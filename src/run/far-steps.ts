@@ -50,20 +50,26 @@ export class FarSteps {
     answered: (id: string, token: number, lives: boolean) => void,
   ): void {
     const { state, arrive } = this.#parts;
-    const steps = [...state.running].flatMap((id) => {
+    // One that is silent holds up the answers of its own steps alone.
+    const byPlace = new Map<string | undefined, (readonly [id: string, token: number])[]>();
+    for (const id of state.running) {
       const step = state.steps.get(id)!;
-      return isFar(step) ? [[id, step.token] as const] : [];
-    });
-    if (steps.length === 0) return;
-    for (const [id] of steps) this.#asked.add(id);
-    void ask(steps).then((living) =>
-      arrive(() => {
-        for (const [id, token] of steps) {
-          this.#asked.delete(id);
-          answered(id, token, living.has(id));
-        }
-      }),
-    );
+      if (!isFar(step)) continue;
+      this.#asked.add(id);
+      const place = step.attempts.at(-1)?.placed?.place;
+      const steps = byPlace.get(place);
+      if (steps === undefined) byPlace.set(place, [[id, step.token]]);
+      else steps.push([id, step.token]);
+    }
+    for (const steps of byPlace.values())
+      void ask(steps).then((living) =>
+        arrive(() => {
+          for (const [id, token] of steps) {
+            this.#asked.delete(id);
+            answered(id, token, living.has(id));
+          }
+        }),
+      );
   }
 
   /** The daemon ends, and these steps were told to end: their ends are waited for, for a while. */

@@ -1,14 +1,14 @@
-/** Runs on one daemon with played places on other machines, and with real ledgers. */
+/** Runs on one daemon with places on other machines that a test plays, and with real ledgers. */
 import type { SnapshotStep } from "../../src/core/snapshot.ts";
 import { DrivenRuns } from "../../src/engine/driven-runs.ts";
 import {
   PlaceByLane,
   type ContainersPlace,
+  type FarPlaces,
   type LocalPlace,
 } from "../../src/places/place-by-lane.ts";
 import { RunLoop } from "../../src/run/run-loop.ts";
 import { FakePool } from "./fake-pool.ts";
-import type { PlayedPlaces } from "./played-place.ts";
 import { RunBench } from "./run-bench.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
@@ -46,13 +46,13 @@ function localOf(pool: FakePool): FakePool & LocalPlace {
 }
 
 /** One daemon. A second one on the same ledgers is made with `runsDir`. */
-export class PlacedDaemon {
+export class PlacedDaemon<P extends FarPlaces = FarPlaces> {
   readonly bench: RunBench;
-  readonly places: PlayedPlaces;
+  readonly places: P;
   readonly place: PlaceByLane;
   readonly driven: DrivenRuns<RunLoop>;
 
-  constructor(clock: VirtualClock, places: PlayedPlaces, runsDir?: string) {
+  constructor(clock: VirtualClock, places: P, runsDir?: string) {
     const pool = localOf(new FakePool({ a: () => 1, b: () => 2, here: () => 3 }, { clock }));
     this.places = places;
     this.place = new PlaceByLane(pool, NO_CONTAINERS, places, HERE);

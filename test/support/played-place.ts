@@ -43,6 +43,8 @@ export class PlayedPlace implements FarPlace {
   because: string | undefined;
   /** Whether it answers when it is asked for the tasks of an earlier daemon. */
   answers = true;
+  /** What it says of where a task begins is lost: its daemon dies before it hears it. */
+  isMute = false;
   closed = false;
   readonly #handlers = new Map<string, TaskHandlers>();
   readonly #reservations = new Reservations();
@@ -95,7 +97,7 @@ export class PlayedPlace implements FarPlace {
     this.#handlers.set(id, handlers);
     setImmediate(() => {
       if (!this.#handlers.has(id) || this.closed) return;
-      handlers.placed?.({ place: this.name, host: hostname(), ref: id });
+      if (!this.isMute) handlers.placed?.({ place: this.name, host: hostname(), ref: id });
       this.machine.begin(id, task);
     });
   }
@@ -227,6 +229,10 @@ export class PlayedPlaces implements FarPlaces {
 
   leasesOver(): Promise<void> {
     return new Promise((resolve) => (this.endLeases = resolve));
+  }
+
+  mayBeElsewhere(): boolean {
+    return false;
   }
 
   onReport(): () => void {
