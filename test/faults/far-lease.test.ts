@@ -1,17 +1,18 @@
 /**
  * Leases: whatever is frozen, no step goes on for long, and none is told dead while it may still
- * run.
+ * run. The tests wait for leases of seconds, so they run side by side.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { beforeAll, describe, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { PATIENCE_MS } from "../../src/places/pool/wire.ts";
 import { buildProgram } from "../support/program.ts";
 import { PoolRig } from "../support/pool-rig.ts";
+import { expect, onTestFinished } from "../support/running-test.ts";
 import { stdioRunner } from "../support/stdio-runner.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -55,7 +56,7 @@ async function holder(...words: readonly string[]): Promise<{ pid: number; beats
   return { pid: child.pid!, beats: join(folder, "beats") };
 }
 
-describe("where the process that started a runner is frozen", () => {
+describe.concurrent("where the process that started a runner is frozen", () => {
   it("a forked runner with a lease ends, and all that it started", async () => {
     const { pid, beats } = await holder("fork", "2000");
     freeze(pid);
@@ -79,7 +80,7 @@ describe("where the process that started a runner is frozen", () => {
   }, 60_000);
 });
 
-describe("a far runner", () => {
+describe.concurrent("a far runner", () => {
   /** A step that beats in a far runner, and the pids of the front and the runner. */
   async function far(): Promise<{
     beats: string;

@@ -4,13 +4,14 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, it, vi } from "vitest";
 import { systemClock, type Clock } from "../../src/clock.ts";
 import type { FromRunner } from "../../src/places/pool/protocol.ts";
 import type { RunnerExit } from "../../src/places/pool/runner-process.ts";
 import type { StreamPlace } from "../../src/places/pool/stream-place.ts";
 import { StreamRunner } from "../../src/places/pool/stream-runner.ts";
 import { LONGEST_LINE, PATIENCE_MS } from "../../src/places/pool/wire.ts";
+import { expect, onTestFinished } from "../support/running-test.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -65,7 +66,7 @@ function give({ runner }: Far, id: string): void {
   runner.send({ type: "start", id, head: TASK, body: JSON.stringify({ artifacts: "/nowhere" }) });
 }
 
-describe("a runner behind stdin and stdout ends a far side that", () => {
+describe.concurrent("a runner behind stdin and stdout ends a far side that", () => {
   const cases: readonly (readonly [what: string, text: string, sentence: RegExp])[] = [
     [
       "sends what is no message",
@@ -131,7 +132,7 @@ describe("a runner behind stdin and stdout ends a far side that", () => {
   });
 });
 
-describe("a runner behind stdin and stdout", () => {
+describe.concurrent("a runner behind stdin and stdout", () => {
   it("hears an `over` after half a line, and what it says", async () => {
     const over = say({ type: "over", detail: "ran out of memory", outOfMemory: true });
     const { exited } = far(`${GREETING}printf '{"type":"be\\n'; ${over}exit 86`);

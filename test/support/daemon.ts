@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { onTestFinished } from "./running-test.ts";
 import { projectRoot, tempRoot, type TempRoot } from "./temp-root.ts";
 
 /** The built command line. */

@@ -4,7 +4,7 @@
  */
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, onTestFinished } from "vitest";
+import { expect, onTestFinished } from "./running-test.ts";
 import { linesOf, type Line } from "./await-event.ts";
 import { CutLink } from "./cut-link.ts";
 import { orchd, startDaemon, type Daemon } from "./daemon.ts";

@@ -8,7 +8,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, onTestFinished } from "vitest";
+import { expect, onTestFinished } from "./running-test.ts";
 import { systemClock as clock } from "../../src/clock.ts";
 import type { Task } from "../../src/core/task.ts";
 import { silentLog } from "../../src/log.ts";

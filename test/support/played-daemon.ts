@@ -1,5 +1,5 @@
 /** The daemon's side of a broker's place, as far as a test of a worker needs it. */
-import { onTestFinished } from "vitest";
+import { onTestFinished } from "./running-test.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { OutputLine, ShellTask } from "../../src/core/task.ts";
 import type {

@@ -1,7 +1,7 @@
 /** Runs tasks in real runner processes, without a daemon above them. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { onTestFinished } from "./running-test.ts";
 import { systemClock, type Clock } from "../../src/clock.ts";
 import type { FramedTask } from "../../src/core/task-frame.ts";
 import type { OutputLine, Task, TaskResult } from "../../src/core/task.ts";

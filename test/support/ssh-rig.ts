@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { onTestFinished } from "./running-test.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { SshPlaceSettings } from "../../src/core/place-settings.ts";
 import type { ModuleTask, ShellTask, Task, TaskResult } from "../../src/core/task.ts";

@@ -18,7 +18,7 @@ import {
 import { connect } from "node:net";
 import { userInfo } from "node:os";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { onTestFinished } from "./running-test.ts";
 import { defined } from "../../src/core/defined.ts";
 import type { SshPlaceSettings } from "../../src/core/place-settings.ts";
 import { tempRoot } from "./temp-root.ts";

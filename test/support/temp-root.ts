@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { onTestFinished } from "vitest";
+import { onTestFinished } from "./running-test.ts";
 
 /** The project's own folder, with package.json, dist/ and node_modules/. */
 export const projectRoot = realpathSync(new URL("../..", import.meta.url).pathname).replace(

@@ -2,10 +2,11 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, it } from "vitest";
 import { CutLink } from "../support/cut-link.ts";
 import { NatsServer, SKIP_NATS } from "../support/nats-server.ts";
 import { PlayedDaemon } from "../support/played-daemon.ts";
+import { expect, onTestFinished } from "../support/running-test.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { natsPlace, WorkerProcess } from "../support/worker.ts";
 
@@ -32,7 +33,7 @@ async function served(...words: string[]): Promise<World> {
 
 const LOOP = "trap '' TERM; while :; do echo alive; sleep 0.2; done";
 
-describe.skipIf(SKIP_NATS)("a worker's process", () => {
+describe.skipIf(SKIP_NATS)("a worker's process", { concurrent: true }, () => {
   it("says what it is, runs steps, and ends with its last one", FAR, async () => {
     const { daemon, worker } = await served("--labels", "gpu,linux", "--threads", "3");
     expect(await daemon.heard("beat")).toMatchObject({

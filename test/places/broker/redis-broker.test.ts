@@ -1,173 +1,34 @@
-/** Redis as a broker, with a real server. */
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, it, onTestFinished } from "vitest";
+/** Redis as a broker, with a real server: what each engine must do, and what Redis alone has. */
+import { describe, it } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
-import { BrokerSilence } from "../../../src/places/broker/broker.ts";
-import type { BrokerOptions, BrokerState } from "../../../src/places/broker/broker.ts";
 import { RedisBroker } from "../../../src/places/broker/redis-broker.ts";
-import { Authority } from "../../support/certificates.ts";
 import { RedisServer, SKIP_REDIS } from "../../support/redis-server.ts";
-import { tempRoot } from "../../support/temp-root.ts";
+import { expect } from "../../support/running-test.ts";
+import { BrokerRig, describeBroker, until } from "./broker-suite.ts";
+import type { BrokerEngine } from "./broker-suite.ts";
 
-async function served(more?: string): Promise<RedisServer> {
-  const server = await RedisServer.start(more);
-  onTestFinished(() => server.remove());
-  return server;
-}
+const REDIS: BrokerEngine = {
+  name: "Redis",
+  scheme: "redis",
+  secureScheme: "rediss",
+  users: "port PORT\nuser a on >right ~* &* +@all\nuser default off",
+  refusal: /refuses the credentials: (?:WRONGPASS|NOAUTH|NOPERM)/,
+  noCredentials: /: the credentials are not USER:PASSWORD \(:PASSWORD where there are no users\)$/,
+  tls: ({ ca, cert, key }) =>
+    `port 0\ntls-port PORT\n` +
+    `tls-cert-file ${cert}\ntls-key-file ${key}\ntls-ca-cert-file ${ca}`,
+  start: (more) => RedisServer.start(more),
+  open: (options) => new RedisBroker(systemClock, options),
+};
 
-function connected(urls: readonly string[], more: Partial<BrokerOptions> = {}): RedisBroker {
-  const broker = new RedisBroker(systemClock, {
-    urls,
-    bucket: "orchd-test",
-    name: "test",
-    ...more,
-  });
-  onTestFinished(() => broker.close());
-  return broker;
-}
+describe.skipIf(SKIP_REDIS)("with a redis-server", () => {
+  describeBroker(REDIS);
 
-/** The next state that is like this. */
-async function until(broker: RedisBroker, up: boolean): Promise<BrokerState> {
-  if (broker.state.up === up && !/not reached yet/.test(because(broker.state))) return broker.state;
-  return new Promise((resolve) => {
-    const off = broker.onState((state) => {
-      if (state.up !== up) return;
-      off();
-      resolve(state);
+  it("Redis takes a password without a user", async () => {
+    const rig = new BrokerRig(REDIS);
+    const server = await rig.served("port PORT\nrequirepass right");
+    expect(await until(rig.connected([server.url], { credentials: ":right" }), true)).toEqual({
+      up: true,
     });
-  });
-}
-
-const because = (state: BrokerState): string => (state.up ? "" : state.because);
-const bytes = (text: string): Uint8Array => Buffer.from(text);
-
-describe.skipIf(SKIP_REDIS)("Redis as a broker", () => {
-  it("carries messages, questions and answers, and says when nobody listens", async () => {
-    const server = await served();
-    const [one, other] = [connected([server.url]), connected([server.url])];
-    await Promise.all([until(one, true), until(other, true)]);
-    const heard: string[] = [];
-    const off = other.listen("t.a", (message, subject) => {
-      heard.push(`${subject} ${Buffer.from(message).toString()}`);
-      return heard.length === 1 ? bytes("at once") : Promise.resolve(bytes("later"));
-    });
-    await sleep(50);
-    expect(Buffer.from(await one.ask("t.a", bytes("1"), 2_000)).toString()).toBe("at once");
-    expect(Buffer.from(await one.ask("t.a", bytes("2"), 2_000)).toString()).toBe("later");
-    one.send("t.a", bytes("3"));
-    await expect(one.ask("t.none", bytes("4"), 2_000)).rejects.toThrow(BrokerSilence);
-    other.listen("t.quiet", () => undefined);
-    await sleep(50);
-    await expect(one.ask("t.quiet", bytes("5"), 100)).rejects.toThrow(BrokerSilence);
-    expect(heard).toEqual(["t.a 1", "t.a 2", "t.a 3"]);
-    off();
-    expect(one.messageLimit).toBeGreaterThan(1_000_000);
-  });
-
-  it("keeps objects, the first of a name, until they are removed", async () => {
-    const server = await served();
-    const [one, other] = [connected([server.url]), connected([server.url])];
-    await Promise.all([until(one, true), until(other, true)]);
-    const large = Buffer.alloc(5_000_000, "x");
-    await one.put("a", large);
-    await other.put("a", bytes("another"));
-    expect(Buffer.from((await other.get("a"))!).equals(large)).toBe(true);
-    expect(await other.get("b")).toBeUndefined();
-    await one.remove(["a", "b"]);
-    expect(await other.get("a")).toBeUndefined();
-    await one.put("a", bytes("again"));
-    expect(Buffer.from((await other.get("a"))!).toString()).toBe("again");
-  });
-
-  it("is down while the server is, says so, and comes back with its listeners", async () => {
-    const server = await served();
-    const [one, other] = [connected([server.url]), connected([server.url])];
-    await Promise.all([until(one, true), until(other, true)]);
-    other.listen("t.a", () => bytes("here"));
-    const asked = one.ask("t.silent", bytes("?"), 20_000).catch((error: unknown) => error);
-    one.listen("t.silent", () => undefined);
-    await server.kill();
-    expect(because(await until(one, false))).toMatch(
-      /^the broker at redis:\/\/127\.0\.0\.1:\d+ does not answer: /,
-    );
-    expect(await asked).toBeInstanceOf(BrokerSilence);
-    one.send("t.a", bytes("lost"));
-    await expect(one.ask("t.a", bytes("?"), 1_000)).rejects.toThrow("does not answer");
-    await expect(one.put("a", bytes("?"))).rejects.toThrow(BrokerSilence);
-    await server.begin();
-    await Promise.all([until(one, true), until(other, true)]);
-    await sleep(50);
-    expect(Buffer.from(await one.ask("t.a", bytes("?"), 1_000)).toString()).toBe("here");
-  });
-
-  it("notices a server that stands still", { timeout: 30_000 }, async () => {
-    const server = await served();
-    const one = connected([server.url]);
-    await until(one, true);
-    server.freeze();
-    await until(one, false);
-    server.thaw();
-    expect(await until(one, true)).toEqual({ up: true });
-  });
-
-  it("waits for a server that is not there yet", async () => {
-    const server = await served();
-    await server.kill();
-    const one = connected([server.url]);
-    expect(because(await until(one, false))).toContain("ECONNREFUSED");
-    await server.begin();
-    await until(one, true);
-  });
-
-  it("tries each address", async () => {
-    const server = await served();
-    await until(connected(["redis://127.0.0.1:1", server.url]), true);
-    const text = because(await until(connected(["redis://127.0.0.1:1"]), false));
-    expect(text).toMatch(/^the broker at redis:\/\/127\.0\.0\.1:1 does not answer: .*ECONNREFUSED/);
-  });
-
-  it("says that credentials are refused, or are none", async () => {
-    const server = await served("port PORT\nuser a on >right ~* &* +@all\nuser default off");
-    await until(connected([server.url], { credentials: "a:right\n" }), true);
-    for (const credentials of ["a:wrong", undefined]) {
-      const state = await until(connected([server.url], { credentials }), false);
-      expect(because(state)).toMatch(/refuses the credentials: (?:WRONGPASS|NOAUTH|NOPERM)/);
-      expect(because(state)).not.toContain("wrong");
-    }
-    expect(because(await until(connected([server.url], { credentials: "what" }), false))).toMatch(
-      /: the credentials are not USER:PASSWORD \(:PASSWORD where there are no users\)$/,
-    );
-    const old = await served("port PORT\nrequirepass right");
-    await until(connected([old.url], { credentials: ":right" }), true);
-  });
-
-  it("speaks TLS, with an authority and a certificate of its own", async () => {
-    const authority = new Authority();
-    onTestFinished(() => authority.remove());
-    const { root } = tempRoot();
-    const file = (name: string, text: string): string => {
-      writeFileSync(join(root, name), text);
-      return join(root, name);
-    };
-    const [its, own] = [authority.sign(["IP:127.0.0.1"]), authority.sign(["DNS:orchd"])];
-    const server = await served(
-      `port 0\ntls-port PORT\ntls-cert-file ${file("s.pem", its.cert)}\n` +
-        `tls-key-file ${file("s.key", its.key)}\ntls-ca-cert-file ${authority.file}`,
-    );
-    const url = server.url.replace("redis:", "rediss:");
-    const tls = {
-      ca: authority.file,
-      cert: file("c.pem", own.cert),
-      key: file("c.key", own.key),
-    };
-    await until(connected([url], { tls }), true);
-    const stranger = connected([url], { tls: { cert: tls.cert, key: tls.key } });
-    expect(because(await until(stranger, false))).toMatch(/does not answer: .*certificate/i);
-    const nobody = connected([url], { tls: { ca: authority.file } });
-    expect(because(await until(nobody, false))).toMatch(/does not answer: /);
-    const lost = connected([url], { tls: { ...tls, ca: join(root, "none.pem") } });
-    expect(because(await until(lost, false))).toMatch(/none\.pem|does not exist|ENOENT/);
   });
 });
