@@ -5,7 +5,8 @@
  * `PLACES_AT_ONCE` is how many there are at once (500; short 40).
  */
 import { spawn } from "node:child_process";
-import { readyContainers, TEST_IMAGE } from "../test/support/containers.ts";
+import { readyContainers } from "../test/support/containers.ts";
+import { TEST_IMAGE } from "../test/support/test-engine.ts";
 import { BenchDaemon, inFolder, writeFiles } from "./bench-root.ts";
 import { Rounds, tookHere, type Took } from "./rounds.ts";
 import type { BenchOptions, Row } from "./row.ts";

@@ -3,14 +3,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { linesOf } from "../support/await-event.ts";
-import {
-  containersOf,
-  readyContainers,
-  SKIP_CONTAINERS,
-  TEST_IMAGE,
-} from "../support/containers.ts";
+import { containersOf, readyContainers, SKIP_CONTAINERS } from "../support/containers.ts";
 import { orchd } from "../support/daemon.ts";
 import { outcomeOf } from "../support/ledgers.ts";
+import { TEST_IMAGE } from "../support/test-engine.ts";
 import type { PlacesView } from "../../src/views/places.ts";
 import type { RunView } from "../../src/views/run-view.ts";
 import { edit, exampleRoot, linesOfType, runToEnd } from "./example-root.ts";

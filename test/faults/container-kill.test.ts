@@ -17,13 +17,9 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { orchd, startDaemon } from "../support/daemon.ts";
 import { linesOf, type Line } from "../support/await-event.ts";
-import {
-  containersOf,
-  readyContainers,
-  SKIP_CONTAINERS,
-  TEST_IMAGE,
-} from "../support/containers.ts";
+import { containersOf, readyContainers, SKIP_CONTAINERS } from "../support/containers.ts";
 import { tempRoot } from "../support/temp-root.ts";
+import { TEST_IMAGE } from "../support/test-engine.ts";
 
 const POINTS = Number(process.env["CONTAINER_POINTS"] ?? 4);
 /** How long after the run was asked for the daemon is killed at most, in milliseconds. */

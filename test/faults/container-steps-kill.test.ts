@@ -11,15 +11,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { linesOf } from "../support/await-event.ts";
 import {
   containersOf,
-  NODE_IMAGE,
   podman,
   readyContainers,
   readyNodeImage,
   SKIP_CONTAINERS,
-  TEST_IMAGE,
 } from "../support/containers.ts";
 import { orchd, startDaemon } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
+import { NODE_IMAGE, TEST_IMAGE } from "../support/test-engine.ts";
 
 const POINTS = Number(process.env["CONTAINER_POINTS"] ?? 2);
 /** How long after the run was asked for the daemon is killed at most, in milliseconds. */

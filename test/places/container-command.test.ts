@@ -173,6 +173,8 @@ it("what an engine said is its last line, without its hints", () => {
     said("docker: Error response from daemon: no such image.\nSee 'docker run --help'.\n"),
   ).toBe("Error response from daemon: no such image");
   expect(said("")).toBe("status 125");
+  const hint = "\n\nUsage:  docker run [OPTIONS] IMAGE\n\nRun 'docker run --help' for more\n";
+  expect(said(`unknown flag: --no-such-flag${hint}`)).toBe("unknown flag: --no-such-flag");
 });
 
 it("credentials are for the registry of the image", () => {

@@ -97,8 +97,10 @@ export class Engine {
     if (names.length === 0) return [];
     const answer = await this.ask(["container", "inspect", ...names]);
     const states = statesIn(answer.stdout);
-    // It fails where one of them is gone, and tells of the others all the same.
-    if (states !== undefined) return states;
+    // It fails where one of them is gone, and tells of the others all the same. Where it could not
+    // ask for one, it tells of none too.
+    const gone = answer.status === 0 ? 0 : answer.stderr.split("\n").filter(saysGone).length;
+    if (states !== undefined && states.length + gone >= names.length) return states;
     throw new EngineError(`${this.name} does not answer: ${sentenceOf(answer)}`);
   }
 
@@ -134,6 +136,12 @@ export class Engine {
   }
 }
 
+/** What asks for an engine's version, and so whether it answers. */
+const VERSION_WORDS: { readonly [name in EngineName]: readonly string[] } = {
+  podman: ["info", "--format", "{{.Version.Version}}"],
+  docker: ["version", "--format", "{{.Server.Version}}"],
+};
+
 /**
  * The engine that answers.
  *
@@ -143,8 +151,7 @@ export class Engine {
 export async function findEngine(wanted: EngineName | undefined): Promise<Engine> {
   const why: string[] = [];
   for (const name of wanted === undefined ? ENGINES : [wanted]) {
-    const format = name === "podman" ? "{{.Version.Version}}" : "{{.ServerVersion}}";
-    const answer = await answerOf(name, ["info", "--format", format], PATIENCE_MS);
+    const answer = await answerOf(name, VERSION_WORDS[name], PATIENCE_MS);
     const version = answer.stdout.trim();
     if (answer.status === 0 && version !== "") return new Engine(name, version);
     why.push(`${name}: ${sentenceOf(answer)}`);
@@ -156,13 +163,18 @@ export async function findEngine(wanted: EngineName | undefined): Promise<Engine
 export function sentenceOf({ stderr, stdout, status }: Answer): string {
   const lines = `${stdout}\n${stderr}`.split("\n").filter((line) => line.trim() !== "");
   // Docker ends with a hint about its help.
-  const last = lines.findLast((line) => !/^(See|Run) '.+--help'/.test(line));
+  const last = lines.findLast((line) => !/^((See|Run) '.+--help'|Usage: )/.test(line));
   if (last === undefined) return status === null ? "it did not answer" : `status ${status}`;
   return last
     .trim()
     .replace(/^(Error|docker|Error response from daemon): */, "")
     .replace(/\.$/, "")
     .slice(0, 500);
+}
+
+/** Whether an engine says that there is no such container. */
+function saysGone(line: string): boolean {
+  return /no such (container|object)/i.test(line);
 }
 
 function answerOf(program: string, words: readonly string[], patienceMs: number): Promise<Answer> {

@@ -6,7 +6,7 @@
  * passed, or until the command has ended.
  */
 
-const LOOKS_LIKE = /^(Error|docker|time=|WARN|unable|Unable|Trying)/;
+const LOOKS_LIKE = /^(Error|docker|time=|WARN|[Uu]nable|Trying|unknown |invalid |flag needs)/;
 /** The most bytes that are held. */
 const MOST = 16 * 1024;
 /** How long a text is held, in milliseconds. */

@@ -1,0 +1,141 @@
+/** Shell steps in containers of an engine, held to the suite of shells and to their own. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { systemClock } from "../../../src/clock.ts";
+import type { ImageContainer } from "../../../src/core/container.ts";
+import { silentLog } from "../../../src/log.ts";
+import { ContainerPlace } from "../../../src/places/container/container-place.ts";
+import { tempRoot } from "../../support/temp-root.ts";
+import { TEST_IMAGE, type TestEngine } from "../../support/test-engine.ts";
+import { describeShells, type ShellPlaceUnderTest } from "./shell-suite.ts";
+
+const CONTAINER: ImageContainer = {
+  image: TEST_IMAGE,
+  pull: "never",
+  volumes: [],
+  network: "none",
+  keep: "never",
+  options: [],
+};
+
+/** Holds them to all of it. @param brief to some of it, which takes seconds */
+export function describeContainerShells(engine: TestEngine, brief = false): void {
+  function opened(): ShellPlaceUnderTest & { readonly root: string } {
+    const root = realpathSync(tempRoot().root);
+    mkdirSync(join(root, "runs"), { recursive: true });
+    const place = new ContainerPlace({
+      clock: systemClock,
+      log: silentLog,
+      settings: { engine: engine.name, atOnce: 2 },
+      root,
+      folder: join(root, "containers"),
+      runner: { bundles: join(root, "bundles"), token: "test" },
+    });
+    onTestFinished(async () => {
+      await place.close();
+      engine.remove(...engine.containersOf(root));
+    });
+    return { place, root, more: { container: CONTAINER } };
+  }
+
+  if (!brief)
+    describeShells(
+      `containers of ${engine.name}`,
+      { lane: "container", signalsAll: false, signalIsStatus: true },
+      opened,
+    );
+
+  describe("a container", () => {
+    const task = (text: string, container: Partial<ImageContainer> = {}) => ({
+      kind: "shell" as const,
+      text,
+      shell: ["/bin/sh", "-eu"],
+      cwd: "/",
+      params: {},
+      inputs: {},
+      run: { id: "suite@1", pipeline: "suite", attempt: 1 },
+      step: "it",
+      env: {},
+      gracePeriodMs: 300,
+      container: { ...CONTAINER, ...container },
+    });
+
+    const ran = (subject: ShellPlaceUnderTest, given: ReturnType<typeof task>) =>
+      new Promise<{ result: unknown; lines: string[]; placed: unknown }>((resolve) => {
+        const lines: string[] = [];
+        let placed: unknown;
+        subject.place.start("suite@1#2", given, {
+          done: (result) => resolve({ result, lines, placed }),
+          output: (more) => lines.push(...more.map(({ line }) => line)),
+          died: () => undefined,
+          placed: (at) => (placed = at),
+        });
+      });
+
+    it("runs as another user, in its folder, with its volumes, and says where it is", async () => {
+      const subject = opened();
+      const volume = `${subject.root}/runs:/data:ro`;
+      const { result, lines, placed } = await ran(
+        subject,
+        task('id -u; pwd; ls /data; touch /data/x 2>&1 || echo refused; echo 1 > "$ORCHD_OUTPUT"', {
+          user: "1000",
+          workdir: "/tmp",
+          volumes: [volume],
+        }),
+      );
+      expect(result).toEqual({ ok: true, value: 1 });
+      expect(lines.slice(0, 2)).toEqual(["1000", "/tmp"]);
+      expect(lines.at(-1)).toBe("refused");
+      expect(placed).toMatchObject({
+        place: engine.name,
+        ref: expect.stringMatching(/^orchd-suite-1-2-/) as string,
+      });
+    });
+
+    it("that cannot be started fails with the engine's sentence; the log has nothing", async () => {
+      const missing = await ran(opened(), task("true", { image: "localhost/orchd-none:1" }));
+      expect(missing).toMatchObject({
+        result: { ok: false, error: { name: "ContainerError", code: "ORCHD_CONTAINER" } },
+        lines: [],
+      });
+      const refused = await ran(opened(), task("true", { options: ["--no-such-flag"] }));
+      expect(JSON.stringify(refused.result)).toMatch(/unknown flag: --no-such-flag/);
+    });
+
+    it("is kept where its attempt failed and the step asks for it", async () => {
+      const subject = opened();
+      const { lines } = await ran(subject, task("exit 3", { keep: "on-failure" }));
+      (subject.place as ContainerPlace).settle(["suite@1#2"]);
+      await subject.place.adopt([], () => undefined as never);
+      expect(lines.at(-1)).toMatch(/^\[orchd: the container orchd-suite-1-2-.+ is kept: look/);
+      expect(engine.containersOf(subject.root)).toHaveLength(1);
+    });
+
+    it("is removed once its end is durable", async () => {
+      const subject = opened();
+      await ran(subject, task("true"));
+      expect(engine.containersOf(subject.root)).toHaveLength(1);
+      (subject.place as ContainerPlace).settle(["suite@1#2"]);
+      await expect.poll(() => engine.containersOf(subject.root), { timeout: 20_000 }).toEqual([]);
+    });
+
+    it("shows no secret in a command line", async () => {
+      const subject = opened();
+      const done = ran(subject, { ...task("echo begun; sleep 2"), env: { WORD: "hush-hush" } });
+      let commands = "";
+      await expect
+        .poll(() => (commands = commandsOf()), { timeout: 10_000 })
+        .toContain("suite-1-2");
+      expect(commands).not.toContain("hush-hush");
+      await done;
+    });
+  });
+}
+
+/** The command lines of the engine's processes. */
+function commandsOf(): string {
+  const all = execFileSync("ps", ["-eo", "args", "-ww"], { encoding: "utf8" }).split("\n");
+  return all.filter((line) => /\b(podman|conmon|docker|runc)\b/.test(line)).join("\n");
+}
