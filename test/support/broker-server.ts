@@ -4,7 +4,7 @@
  */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 /** What Debian's packages do not put into every PATH. */
 const PROGRAM_PATH = `${process.env["PATH"] ?? ""}:/usr/sbin`;
+
+const CONFIG = "server.conf";
 
 /** One engine's server. */
 export interface ServerProgram {
@@ -78,6 +80,12 @@ export class BrokerServer {
     await gone;
   }
 
+  /** All that it keeps is lost. It has to be down. */
+  empty(): void {
+    for (const name of readdirSync(this.folder))
+      if (name !== CONFIG) rmSync(join(this.folder, name), { recursive: true, force: true });
+  }
+
   freeze(): void {
     this.#process?.kill("SIGSTOP");
   }
@@ -92,7 +100,7 @@ export class BrokerServer {
   }
 
   get #config(): string {
-    return join(this.folder, "server.conf");
+    return join(this.folder, CONFIG);
   }
 
   #answers(): Promise<boolean> {

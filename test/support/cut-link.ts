@@ -15,12 +15,16 @@ export class CutLink {
     this.#server = server;
   }
 
-  /** Opens a link to a port of this machine. Call {@link close} at the end. */
-  static async to(port: number): Promise<CutLink> {
+  /**
+   * Opens a link to a port of this machine. Call {@link close} at the end.
+   *
+   * @param host the address of its near end
+   */
+  static async to(port: number, host = "127.0.0.1"): Promise<CutLink> {
     const server = createServer();
     const link = new CutLink(server);
     server.on("connection", (near) => link.#join(near, connect(port, "127.0.0.1")));
-    server.listen(0, "127.0.0.1");
+    server.listen(0, host);
     await once(server, "listening");
     return link;
   }
@@ -39,8 +43,13 @@ export class CutLink {
     for (const end of this.#ends) end.resume();
   }
 
-  close(): void {
+  /** Ends all connections at once. New ones may be made. */
+  drop(): void {
     for (const end of this.#ends) end.destroy();
+  }
+
+  close(): void {
+    this.drop();
     this.#server.close();
   }
 

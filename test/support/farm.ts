@@ -9,6 +9,7 @@ import { linesOf, type Line } from "./await-event.ts";
 import { CutLink } from "./cut-link.ts";
 import { orchd, startDaemon, type Daemon } from "./daemon.ts";
 import { NatsServer } from "./nats-server.ts";
+import type { PrivateNetwork } from "./private-network.ts";
 import { tempRoot, type TempRoot } from "./temp-root.ts";
 import { natsPlace, secretsFolder, WorkerProcess, type WorkerProcessOptions } from "./worker.ts";
 
@@ -20,6 +21,14 @@ export interface FarmWorker {
   /** Starts it again, in its old folder. */
   again(): Promise<void>;
 }
+
+/** How a worker of a farm is made. */
+export type FarmWorkerOptions = Partial<WorkerProcessOptions> & {
+  /** What its place has more, beginning with a comma. */
+  readonly more?: string;
+  /** The network that it runs in. Default: this machine's. */
+  readonly network?: PrivateNetwork;
+};
 
 /** What a farm is made with. */
 export interface FarmOptions {
@@ -80,15 +89,17 @@ export class Farm {
   /** Starts a worker. Resolves when it serves. */
   async worker(
     name: string,
-    { more, ...options }: Partial<WorkerProcessOptions> & { readonly more?: string } = {},
+    { more, network, ...options }: FarmWorkerOptions = {},
   ): Promise<FarmWorker> {
-    const link = await CutLink.to(this.nats.port);
+    const host = network?.here ?? "127.0.0.1";
+    const link = await CutLink.to(this.nats.port, host);
     onTestFinished(() => link.close());
     const place = natsPlace(
-      `nats://127.0.0.1:${link.port}`,
+      `nats://${host}:${link.port}`,
       `${this.#options.place ?? ""}${more ?? ""}`,
     );
-    const given = { secrets: this.#options.secrets ?? {}, ...options, place, name };
+    const through = network?.through ?? [];
+    const given = { secrets: this.#options.secrets ?? {}, through, ...options, place, name };
     const make = (root?: string): WorkerProcess =>
       new WorkerProcess({ ...given, ...(root === undefined ? {} : { root }) });
     const worker: FarmWorker = {
