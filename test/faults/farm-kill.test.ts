@@ -28,7 +28,9 @@ const STEPS = [...SHELLS, ...MODULES];
 
 const chance = (below: number): number => Math.floor(Math.random() * below);
 
-/** Steps that hold their lock, note that they begin, print lines, and note that they took effect. */
+/**
+ * Steps that hold their lock, note that they begin, print lines, and note that they took effect.
+ */
 const SHELL = `
 exec 9> EFFECTS.locks/$ORCHD_RUN_ID.$ORCHD_STEP
 flock -n 9 || echo "beside $ORCHD_RUN_ID $ORCHD_STEP" >> EFFECTS
@@ -324,10 +326,11 @@ function wrongsOf(farm: Farm, runs: readonly string[]): string[] {
     if (status !== "completed") wrongs.push(`${run} is ${String(status)}`);
     const log = farm.log(run);
     for (const step of STEPS) {
-      const [begins, took] = ["begins", "took"].map((word) => did.get(`${word} ${run} ${step}`) ?? 0);
+      const noted = (word: string): number => did.get(`${word} ${run} ${step}`) ?? 0;
       const starts = countOf(lines, "step.started", step);
-      if (begins! > starts) wrongs.push(`${run} ${step} began ${begins} times of ${starts}`);
-      if (took! === 0) wrongs.push(`${run} ${step} is lost`);
+      const begins = noted("begins");
+      if (begins > starts) wrongs.push(`${run} ${step} began ${begins} times of ${starts}`);
+      if (noted("took") === 0) wrongs.push(`${run} ${step} is lost`);
       if (countOf(lines, "step.completed", step) !== 1) wrongs.push(`${run} ${step} has no end`);
       const printed = log.filter((line) => line.step === step).map(({ line }) => line);
       const last = printed.lastIndexOf("line 0");
