@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { FramedTask, type StepParts, type TaskFrame } from "../../src/core/task-frame.ts";
-import type { ToRunner } from "../../src/places/pool/protocol.ts";
+import type { PoolMessage } from "../../src/places/pool/protocol.ts";
 import { RunnerFrames } from "../../src/places/runner/runner-frames.ts";
 import { SentFrames } from "../../src/places/pool/sent-frames.ts";
 import { KnownFrames, taskOfPiece, type AheadPiece } from "../../src/steps/known-frames.ts";
@@ -58,7 +58,7 @@ async function told(started: Started): Promise<unknown> {
 
 describe("the daemon's end of frames", () => {
   it("tells a frame before its first step, and then only its number", () => {
-    const sent: ToRunner[] = [];
+    const sent: PoolMessage[] = [];
     const frames = new SentFrames((message) => sent.push(message));
     const frame = frameOf("p@1");
     frames.start("p@1#1", new FramedTask(frame, "a", 1, NONE));

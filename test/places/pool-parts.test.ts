@@ -12,7 +12,7 @@ import { ClaimsFolder, leaveClaims } from "../../src/places/pool/claims.ts";
 import { descendantsOf } from "../../src/places/pool/descendants.ts";
 import { killByToken } from "../../src/places/pool/kill-by-token.ts";
 import { Paces } from "../../src/places/pool/paces.ts";
-import type { RunnerSettings, ToRunner } from "../../src/places/pool/protocol.ts";
+import type { PoolMessage, RunnerSettings } from "../../src/places/pool/protocol.ts";
 import { RunnerPool } from "../../src/places/pool/runner-pool.ts";
 import type { RunnerListener, RunnerProcess } from "../../src/places/pool/runner-process.ts";
 import { forLoads, mayRepeat, useOf } from "../../src/places/pool/runner-use.ts";
@@ -122,7 +122,7 @@ describe("what a runner is for", () => {
 });
 
 it("what a runner forgets is told once, and a frame that comes again has a new number", () => {
-  const sent: ToRunner[] = [];
+  const sent: PoolMessage[] = [];
   const frames = new SentFrames((message) => void sent.push(message));
   const frame: TaskFrame = {
     code: { bundle: "b", pick: "x", source: "./s.ts" },
@@ -145,7 +145,7 @@ it("what a runner forgets is told once, and a frame that comes again has a new n
 
 describe("a pool", () => {
   interface Played {
-    readonly sent: ToRunner[];
+    readonly sent: PoolMessage[];
     readonly listener: RunnerListener;
     pid: number | undefined;
     open: boolean;
@@ -165,11 +165,11 @@ describe("a pool", () => {
       claims,
       settings: SETTINGS,
       launch: (_settings, number, alone, listener) => {
-        const sent: ToRunner[] = [];
+        const sent: PoolMessage[] = [];
         const played = { sent, listener, alone, pid: number as number | undefined, open: true };
         runners.push(played);
         const ends = { kill: () => undefined, retire: () => undefined, settle: () => undefined };
-        const rest = { secrets: new Set(), send: (one: ToRunner) => void sent.push(one) };
+        const rest = { secrets: new Set(), send: (one: PoolMessage) => void sent.push(one) };
         const over = { close: () => Promise.resolve(), exited: Promise.resolve() };
         return Object.assign(played, ends, rest, over) as unknown as RunnerProcess;
       },

@@ -21,11 +21,14 @@ const hello = (protocol = 1): string =>
 const GREETING = hello() + say({ type: "ready", folder: "/nowhere" });
 const TASK = {
   kind: "shell",
-  run: "a@1",
-  pipeline: "a",
+  shell: ["/bin/sh"],
+  cwd: "",
+  text: "true",
+  params: {},
+  inputs: {},
+  run: { id: "a@1", pipeline: "a", attempt: 1 },
   step: "it",
-  attempt: 1,
-  isolated: false,
+  env: {},
   gracePeriodMs: 100,
 } as const;
 
@@ -63,7 +66,7 @@ function far(text: string, more: Partial<StreamPlace> = {}, clock: Clock = syste
 
 /** Gives it a shell task. It need not begin it. */
 function give({ runner }: Far, id: string): void {
-  runner.send({ type: "start", id, head: TASK, body: JSON.stringify({ artifacts: "/nowhere" }) });
+  runner.send({ type: "start", id, task: { ...TASK, artifacts: "/nowhere" } });
 }
 
 describe.concurrent("a runner behind stdin and stdout ends a far side that", () => {
@@ -170,8 +173,8 @@ describe.concurrent("a runner behind stdin and stdout", () => {
     const piece = { type: "piece", id: "a@1#2", file: 0, data: "AAAA", last: true };
     const answers = `${say(piece)}${say([done])}`;
     const subject = far(`read settings; ${GREETING}read task; ${answers}exit 86`);
-    const body = JSON.stringify({ artifacts: tempRoot().root });
-    subject.runner.send({ type: "start", id: "a@1#2", head: TASK, body });
+    const task = { ...TASK, artifacts: tempRoot().root };
+    subject.runner.send({ type: "start", id: "a@1#2", task });
     await subject.exited;
     const message = "its result did not arrive whole: run the step again";
     expect(subject.heard).toMatchObject([

@@ -23,7 +23,7 @@ import type { ImageContainer } from "../../core/container.ts";
 import type { PlacedAt } from "../../core/run-state.ts";
 import { builtProgram } from "../../disk/built-program.ts";
 import type { Log } from "../../log.ts";
-import type { RunnerSettings, ToRunner } from "../pool/protocol.ts";
+import type { PoolMessage, RunnerSettings } from "../pool/protocol.ts";
 import { RunnerPool } from "../pool/runner-pool.ts";
 import type { RunnerExit, RunnerListener } from "../pool/runner-process.ts";
 import type { CommandEnd } from "../pool/stream-place.ts";
@@ -277,7 +277,7 @@ class ContainerRunner extends StreamRunner {
     this.#given = given;
   }
 
-  override send(message: ToRunner): void {
+  override send(message: PoolMessage): void {
     if (message.type === "start" || message.type === "step") this.#given(message.id);
     super.send(message);
   }

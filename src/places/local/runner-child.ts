@@ -24,7 +24,14 @@ import { RETRY_MS } from "../../disk/until-room.ts";
 import { killByToken, killQuietly } from "../pool/kill-by-token.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 import { Masker } from "../../core/mask.ts";
-import { LIFELINE, type FromRunner, type RunnerSettings, type ToRunner } from "../pool/protocol.ts";
+import {
+  LIFELINE,
+  startOf,
+  type FromRunner,
+  type PoolMessage,
+  type RunnerSettings,
+  type ToRunner,
+} from "../pool/protocol.ts";
 import { SentFrames } from "../pool/sent-frames.ts";
 import type {
   RunnerExit,
@@ -170,9 +177,10 @@ export class RunnerChild implements RunnerProcess {
   }
 
   /** Sends a message, together with all others of this turn of the event loop. */
-  send(message: ToRunner): void {
+  send(message: PoolMessage): void {
     if (this.#dead) return;
-    if (this.#outbox.push(message) === 1) setImmediate(() => this.#flush());
+    const sent = message.type === "start" ? startOf(message.id, message.task) : message;
+    if (this.#outbox.push(sent) === 1) setImmediate(() => this.#flush());
   }
 
   /** Tells it, with its next message, that the ends of these steps are durable. */

@@ -5,6 +5,7 @@
  */
 import { clipError, FAILURE_CODES } from "../../core/failure.ts";
 import { LINE_OVERHEAD, OUTPUT_LIMIT } from "../../core/task.ts";
+import type { Json } from "../../core/snapshot.ts";
 import { iso } from "../../core/time.ts";
 import type { FarTasks } from "./far-tasks.ts";
 import type { FromRunner, RawResult } from "./protocol.ts";
@@ -39,7 +40,9 @@ export class FarAnswers {
         continue;
       }
       const { id } = message;
-      if (!this.#tasks.has(id)) continue;
+      const isKnown = this.#tasks.has(id);
+      // One that breaks the rules of the wire is ended, whichever task it speaks of.
+      if (!isKnown && message.type !== "done" && message.type !== "stuck") continue;
       switch (message.type) {
         case "output": {
           let printed = this.#printed.get(id) ?? 0;
@@ -52,6 +55,8 @@ export class FarAnswers {
         case "done":
         case "stuck": {
           const result = this.#own(id, message.result);
+          if (result === undefined) return "sent what is no message: a result that is no JSON";
+          if (!isKnown) continue;
           heard.push({ ...message, result, startedAt: now - message.durationMs });
           this.#forget(id);
           break;
@@ -84,8 +89,10 @@ export class FarAnswers {
     this.#files.drop(id);
   }
 
-  #own(id: string, result: RawResult): RawResult {
+  /** Undefined: its text is no JSON. */
+  #own(id: string, result: RawResult): RawResult | undefined {
     if (!result.ok) return { ...result, error: clipError(result.error) };
+    if ("json" in result) return parsed(result.json);
     if (!("staged" in result)) return result;
     try {
       return { ok: true, staged: this.#files.adopt(id, result.staged) };
@@ -94,5 +101,14 @@ export class FarAnswers {
       const code = FAILURE_CODES.place;
       return { ok: false, outcome: "failed", error: { name: "PlaceError", message, code } };
     }
+  }
+}
+
+/** It is parsed here, once: what is no JSON must not be found in the middle of a run. */
+function parsed(json: string): RawResult | undefined {
+  try {
+    return { ok: true, value: JSON.parse(json) as Json };
+  } catch {
+    return undefined;
   }
 }

@@ -8,9 +8,11 @@
 import { isArtifactRef, type ArtifactRef } from "../../core/artifact-ref.ts";
 import { FAILURE_CODES, toStepError } from "../../core/failure.ts";
 import type { Json } from "../../core/snapshot.ts";
+import { wholeTask } from "../../core/task-frame.ts";
 import type { StoredInputs } from "../../core/task.ts";
 import { farBundleFault } from "./far-bundle.ts";
-import type { FromRunner, RawResult, ToRunner } from "./protocol.ts";
+import { startOf } from "./protocol.ts";
+import type { FromRunner, PoolMessage, RawResult, ToRunner } from "./protocol.ts";
 import { NotSent, type FarFile, type SentFiles } from "./sent-files.ts";
 import { join } from "node:path";
 
@@ -52,21 +54,23 @@ export class FarTasks {
   readonly #held = new Set<string>();
   /** The folder of each task's artifacts here. */
   readonly #artifacts = new Map<string, string | undefined>();
+  /** The files of each bundle. */
+  readonly #bundles = new Map<string, readonly FarFile[]>();
 
   constructor(ports: FarTasksPorts) {
     this.#ports = ports;
   }
 
   /** Takes a message. It is sent at once, later, or never. */
-  take(message: ToRunner): void {
+  take(message: PoolMessage): void {
     switch (message.type) {
       case "start": {
-        const parts = JSON.parse(message.body) as Parts;
-        const files = [...this.#bundle(message.head.bundle), ...artifactsOf(parts)];
-        this.#artifacts.set(message.id, parts.artifacts);
-        const placed = this.#placed(parts);
-        const moved = placed === parts ? message : { ...message, body: JSON.stringify(placed) };
-        this.#whenThere(message.id, files, moved);
+        const task = wholeTask(message.task);
+        const start = startOf(message.id, this.#placed(task));
+        const bundle = this.#bundle(start.head.bundle);
+        const own = artifactsOf(task as Parts);
+        this.#artifacts.set(message.id, task.artifacts);
+        this.#whenThere(message.id, own.length === 0 ? bundle : [...bundle, ...own], start);
         return;
       }
       case "frame": {
@@ -186,21 +190,27 @@ export class FarTasks {
   }
 
   /** A task or frame as it is over there. */
-  #placed<T extends Parts>(parts: T): T {
+  #placed<T extends { readonly artifacts?: string | undefined }>(parts: T): T {
     if (parts.artifacts === undefined) return parts;
     return { ...parts, artifacts: `${this.#ports.folder}/${FAR_FOLDERS.artifacts}` };
   }
 
-  #bundle(bundle: string | undefined): FarFile[] {
-    if (bundle === undefined || bundle === "") return [];
+  #bundle(bundle: string | undefined): readonly FarFile[] {
+    if (bundle === undefined || bundle === "") return NO_FILES;
+    const known = this.#bundles.get(bundle);
+    if (known !== undefined) return known;
     const path = join(this.#ports.bundles, `${bundle}.mjs`);
     const name = `${FAR_FOLDERS.bundles}/${bundle}.mjs`;
-    return [
+    const files = [
       { name, path, check: farBundleFault },
       { name: `${name}.map`, path: `${path}.map` },
     ];
+    this.#bundles.set(bundle, files);
+    return files;
   }
 }
+
+const NO_FILES: readonly FarFile[] = [];
 
 /** The files of the values that a task loads. */
 function artifactsOf({ artifacts, stored, state }: Parts): FarFile[] {

@@ -90,9 +90,20 @@ export type ToRunner =
       readonly error?: StepError;
     };
 
-/** How a task ended, its value still as JSON text, or in files. */
+/** What the pool tells a runner, whose place makes the text of a whole task. */
+export type PoolMessage =
+  | Exclude<ToRunner, { readonly type: "start" }>
+  | { readonly type: "start"; readonly id: string; readonly task: Task };
+
+/** A whole task on its way to a runner. */
+export function startOf(id: string, task: Task): Extract<ToRunner, { readonly type: "start" }> {
+  return { type: "start", id, head: headOf(task), body: JSON.stringify(task) };
+}
+
+/** How a task ended: its value still as JSON text, parsed, or in files. */
 export type RawResult =
   | { readonly ok: true; readonly json: string }
+  | { readonly ok: true; readonly value: Json }
   | { readonly ok: true; readonly staged: StagedValue }
   | {
       readonly ok: false;

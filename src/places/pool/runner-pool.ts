@@ -261,7 +261,7 @@ export class RunnerPool implements Place, StepsAhead {
     entry.child = child;
     entry.alone = child.alone;
     for (const secret of task.secrets ?? []) child.secrets.add(secret);
-    child.send({ type: "start", id, head: headOf(task), body: JSON.stringify(task) });
+    child.send({ type: "start", id, task });
   }
 
   #childFor(use: Use, alone: boolean): RunnerProcess {

@@ -4,7 +4,7 @@
  */
 import { FAILURE_CODES } from "../../core/failure.ts";
 import type { DeathInfo } from "../place.ts";
-import type { FromRunner, RunnerSettings, ToRunner } from "./protocol.ts";
+import type { FromRunner, PoolMessage, RunnerSettings } from "./protocol.ts";
 import type { SentFrames } from "./sent-frames.ts";
 
 /** How a runner ended. */
@@ -56,7 +56,7 @@ export interface RunnerProcess {
   /** Resolves when it is gone and its last messages are read. */
   readonly exited: Promise<void>;
   /** Sends a message, together with all others of this turn of the event loop. */
-  send(message: ToRunner): void;
+  send(message: PoolMessage): void;
   /** Tells it, with its next message, that the ends of these steps are durable. */
   settle(ids: readonly string[]): void;
   /** From now on it takes no new tasks. */

@@ -3,16 +3,16 @@
  * each runner has its own, and a number means one frame for as long as the runner lives.
  */
 import { partsText, frameText, type FramedTask, type TaskFrame } from "../../core/task-frame.ts";
-import { headOfFrame, type ToRunner } from "./protocol.ts";
+import { headOfFrame, type PoolMessage } from "./protocol.ts";
 
 /** Tells one runner frames, and the steps of them. */
 export class SentFrames {
-  readonly #send: (message: ToRunner) => void;
+  readonly #send: (message: PoolMessage) => void;
   readonly #numbers = new Map<TaskFrame, number>();
   #told = 0;
   #forgotten: number[] = [];
 
-  constructor(send: (message: ToRunner) => void) {
+  constructor(send: (message: PoolMessage) => void) {
     this.#send = send;
   }
 

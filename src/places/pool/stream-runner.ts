@@ -38,7 +38,7 @@ import { RETRY_MS } from "../../disk/until-room.ts";
 import { FarAnswers } from "./far-answers.ts";
 import { FarTasks } from "./far-tasks.ts";
 import { killQuietly } from "./kill-by-token.ts";
-import type { FromRunner, RunnerSettings, ToRunner } from "./protocol.ts";
+import type { FromRunner, PoolMessage, RunnerSettings, ToRunner } from "./protocol.ts";
 import type { LaunchRunner, RunnerExit, RunnerListener, RunnerProcess } from "./runner-process.ts";
 import { SentFiles } from "./sent-files.ts";
 import { SentFrames } from "./sent-frames.ts";
@@ -78,7 +78,7 @@ export class StreamRunner implements RunnerProcess {
   #resolveExited: () => void = () => {};
   #state: "waiting" | "greeting" | "ready" | "gone" | "dead" = "waiting";
   #command: ChildProcessWithoutNullStreams | undefined;
-  #outbox: ToRunner[] = [];
+  #outbox: PoolMessage[] = [];
   #batch: ToRunner[] = [];
   /** The batch is sent at the end of this flush. */
   #isFlushing = false;
@@ -144,7 +144,7 @@ export class StreamRunner implements RunnerProcess {
     return this.#exited;
   }
 
-  send(message: ToRunner): void {
+  send(message: PoolMessage): void {
     if (this.#state === "gone" || this.#state === "dead") return;
     if (this.#outbox.push(message) === 1) setImmediate(() => this.#flush());
   }

@@ -186,7 +186,7 @@ const STREAMS: ReadonlySet<string> = new Set(["stdout", "stderr", "log", "orchd"
 function isResult(value: unknown): boolean {
   if (!isRecord(value)) return false;
   const { ok, json, staged, error, outcome } = value;
-  if (ok === true) return isText(json) ? parseWhole(json) : isStaged(staged);
+  if (ok === true) return isText(json) || isStaged(staged);
   return (
     ok === false &&
     isRecord(error) &&
@@ -194,17 +194,6 @@ function isResult(value: unknown): boolean {
     isText(error["message"]) &&
     (outcome === "failed" || outcome === "stopped" || outcome === "timeout")
   );
-}
-
-/** A text that is no JSON would be found where it is parsed, in the middle of a run. */
-function parseWhole(json: string): boolean {
-  if (json.length < 16 && /^(?:null|true|false|-?\d+|"\w*"|\{\}|\[\])$/.test(json)) return true;
-  try {
-    JSON.parse(json);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function isStaged(staged: unknown): boolean {
