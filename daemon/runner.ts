@@ -27,24 +27,26 @@ async function serve(settings: RunnerSettings): Promise<void> {
   const host = new RunnerHost(settings, new URL("./worker.js", import.meta.url), (batch) =>
     say(batch),
   );
+  process.on("disconnect", end);
+  // The process that started it waits 30 s for a first word, and a part of the lease for each later
+  // one. So the first word is written before any task is read: from its first task on, a frozen
+  // runner is ended in time.
+  if (settings.leaseMs !== undefined)
+    await new Promise<void>((resolve) => {
+      process.send!([], undefined, {}, () => resolve());
+    });
   process.on("message", (batch: ToRunner[]) => {
     lease?.heard();
     // An empty batch asks for a sign of life.
     if (batch.length > 0) host.receive(batch);
     else if (mayLive()) process.send!([], undefined, {}, () => {});
   });
-  process.on("disconnect", end);
   // Ctrl-C and a stop of the service reach the daemon too, which decides what happens to the steps.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
   if (settings.wire === undefined) return;
   const { FarFolder } = await import("../src/places/runner/far-folder.ts");
   const { WireLink } = await import("../src/places/runner/wire-link.ts");
   const { WIRE_DESCRIPTOR } = await import("../src/places/pool/wire.ts");
-  // The process in front waits 30 s for a first word, and 4 s for each later one. The first word is
-  // written before `ready`: so from its first task on, a frozen runner is ended in time.
-  await new Promise<void>((resolve) => {
-    process.send!([], undefined, {}, () => resolve());
-  });
   const link = new WireLink({
     descriptor: WIRE_DESCRIPTOR,
     folder: new FarFolder(settings.wire.folder),

@@ -80,6 +80,20 @@ describe.concurrent("where the process that started a runner is frozen", () => {
   }, 60_000);
 });
 
+describe.concurrent("a forked runner with a lease", () => {
+  it("that is frozen before it was asked anything is told dead when its lease is over", async () => {
+    const rig = new PoolRig({ threads: 1, leaseMs: 8_000 });
+    const beats = join(rig.folder, "beats");
+    const { ended } = rig.startShell(`while :; do echo . >> ${beats}; sleep 0.1; done`);
+    while (sizeOf(beats) === 0) await pause(5);
+    freeze(rig.pool.pids()[0]!);
+    expect((await ended).death?.because).toBe("the runner did not answer for 8 s");
+    const size = sizeOf(beats);
+    await pause(500);
+    expect(sizeOf(beats)).toBe(size);
+  }, 60_000);
+});
+
 describe.concurrent("a far runner", () => {
   /** A step that beats in a far runner, and the pids of the front and the runner. */
   async function far(): Promise<{
