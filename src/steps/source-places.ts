@@ -5,7 +5,7 @@
  * too: a step that does not fail pays nothing. A library may replace `Error.prepareStackTrace` with
  * its own; so the text of an error that is recorded is looked through once more.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, realpathSync } from "node:fs";
 import { SourceMap, type SourceMapPayload } from "node:module";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -29,12 +29,14 @@ export class SourcePlaces {
   /** @param folder the folder of bundles, absolute */
   constructor(folder: string) {
     this.#folder = folder;
-    const forms = [pathToFileURL(folder).href, folder].map((form) =>
+    // Node names a module by its real path.
+    const forms = [folder, realPathOf(folder)].flatMap((path) => [pathToFileURL(path).href, path]);
+    const patterns = [...new Set(forms)].map((form) =>
       form.replaceAll(/[$()*+.?[\\\]^{|}]/g, String.raw`\$&`),
     );
     this.#frame = new RegExp(
       // A query tells the instances of a bundle apart.
-      `(?:${forms.join("|")})/([0-9a-f]{64})\\.mjs(?:\\?\\d+)?:(\\d+):(\\d+)`,
+      `(?:${patterns.join("|")})/([0-9a-f]{64})\\.mjs(?:\\?\\d+)?:(\\d+):(\\d+)`,
       "g",
     );
   }
@@ -93,6 +95,14 @@ function readPlaces(path: string): Places | undefined {
   } catch {
     // An older release made none. The error itself is what matters; its place only helps.
     return undefined;
+  }
+}
+
+function realPathOf(folder: string): string {
+  try {
+    return realpathSync(folder);
+  } catch {
+    return folder;
   }
 }
 

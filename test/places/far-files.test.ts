@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { farBundleFault } from "../../src/places/pool/far-bundle.ts";
+import { farBundleFault, farSourceMap } from "../../src/places/pool/far-bundle.ts";
 import { ReceivedFiles } from "../../src/places/pool/received-files.ts";
 import { SentFiles } from "../../src/places/pool/sent-files.ts";
 import { PIECE_BYTES, type FromFar, type ToFar } from "../../src/places/pool/wire.ts";
@@ -163,5 +163,18 @@ describe("a bundle that other machines cannot run", () => {
   it("is none that imports Node's modules and orchd's", () => {
     const text = 'import { x } from "node:fs"; import y from "orchd"; const s = "file:///x";';
     expect(farBundleFault(text)).toBeUndefined();
+  });
+});
+
+it.each(["", "{", "null", "[]", "{}", '{"sources":"x"}', '{"sources":null}'])(
+  "a source map that is none goes as it is: %s",
+  (text) => expect(farSourceMap(text, "/bundles")).toBe(text),
+);
+
+it("a source map names whole paths over there, and keeps all else", () => {
+  const map = { version: 3, sources: ["../a.ts", null, "/b.ts"], mappings: "AAAA", own: [1] };
+  expect(JSON.parse(farSourceMap(JSON.stringify(map), "/runs/bundles"))).toEqual({
+    ...map,
+    sources: ["/runs/a.ts", null, "/b.ts"],
   });
 });

@@ -13,6 +13,7 @@ import type { Clock, Timer } from "../../clock.ts";
 import { isArtifactRef } from "../../core/artifact-ref.ts";
 import type { Json } from "../../core/snapshot.ts";
 import type { Task } from "../../core/task.ts";
+import { farSourceMap } from "../pool/far-bundle.ts";
 import type { SealedBroker } from "./sealed-broker.ts";
 import { fileObject } from "./worker-line.ts";
 
@@ -25,6 +26,8 @@ const KEPT = 1_024;
 export interface TaskFile {
   readonly hash: string;
   readonly path: string;
+  /** What is sent in place of its text. */
+  readonly sentAs?: ((text: string) => string) | undefined;
 }
 
 /** Why other machines cannot run a bundle, in a sentence. Undefined: they can. */
@@ -71,7 +74,7 @@ export class TaskFiles {
     if (task.kind !== "shell" && task.code.bundle !== "")
       add(task.code.bundle, join(this.#bundles, `${task.code.bundle}.mjs`));
     const map = this.mapOf(task);
-    if (map !== undefined) add(map.hash, map.path);
+    if (map !== undefined) found.set(map.hash, map);
     const { artifacts } = task;
     if (artifacts !== undefined) {
       if (task.kind === "module") addRefs(task.state, artifacts, add);
@@ -81,11 +84,12 @@ export class TaskFiles {
   }
 
   /** Puts a file that a worker lacks. @throws BrokerSilence, or a Node error */
-  async put({ hash, path }: TaskFile): Promise<void> {
+  async put({ hash, path, sentAs }: TaskFile): Promise<void> {
     this.#stay(hash);
     let putting = this.#putting.get(hash);
     if (putting === undefined) {
       putting = readFile(path)
+        .then((bytes) => (sentAs === undefined ? bytes : Buffer.from(sentAs(bytes.toString()))))
         .then((content) => this.#broker.put(fileObject(hash), content))
         .finally(() => this.#putting.delete(hash));
       this.#putting.set(hash, putting);
@@ -121,18 +125,20 @@ export class TaskFiles {
     if (known !== undefined) return known;
     const path = join(this.#bundles, `${bundle}.mjs`);
     const fault = this.#faultOf(readFileSync(path, "utf8"));
-    const made = { fault, map: mapAt(`${path}.map`) };
+    const made = { fault, map: this.#mapAt(`${path}.map`) };
     if (this.#known.size >= KEPT) this.#known.delete(this.#known.keys().next().value!);
     this.#known.set(bundle, made);
     return made;
   }
-}
 
-function mapAt(path: string): TaskFile | undefined {
-  try {
-    return { hash: createHash("sha256").update(readFileSync(path)).digest("hex"), path };
-  } catch {
-    return undefined;
+  #mapAt(path: string): TaskFile | undefined {
+    const sentAs = (text: string): string => farSourceMap(text, this.#bundles);
+    try {
+      const text = sentAs(readFileSync(path, "utf8"));
+      return { hash: createHash("sha256").update(text).digest("hex"), path, sentAs };
+    } catch {
+      return undefined;
+    }
   }
 }
 

@@ -10,7 +10,7 @@ import { FAILURE_CODES, toStepError } from "../../core/failure.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { wholeTask } from "../../core/task-frame.ts";
 import type { StoredInputs } from "../../core/task.ts";
-import { farBundleFault } from "./far-bundle.ts";
+import { farBundleFault, farSourceMap } from "./far-bundle.ts";
 import { startOf } from "./protocol.ts";
 import type { FromRunner, PoolMessage, RawResult, ToRunner } from "./protocol.ts";
 import { NotSent, type FarFile, type SentFiles } from "./sent-files.ts";
@@ -203,7 +203,11 @@ export class FarTasks {
     const name = `${FAR_FOLDERS.bundles}/${bundle}.mjs`;
     const files = [
       { name, path, check: farBundleFault },
-      { name: `${name}.map`, path: `${path}.map` },
+      {
+        name: `${name}.map`,
+        path: `${path}.map`,
+        sentAs: (text: string) => farSourceMap(text, this.#ports.bundles),
+      },
     ];
     this.#bundles.set(bundle, files);
     return files;

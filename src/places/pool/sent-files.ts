@@ -18,6 +18,8 @@ export interface FarFile {
   readonly hash?: string | undefined;
   /** A bundle that other machines cannot run, or its text. Returns why not, in a sentence. */
   readonly check?: ((text: string) => string | undefined) | undefined;
+  /** What is sent in place of its text. */
+  readonly sentAs?: ((text: string) => string) | undefined;
   /** The file is there already, or sent under its own name: these are the files that it names. */
   readonly within?: ((text: string) => readonly FarFile[]) | undefined;
 }
@@ -95,7 +97,7 @@ export class SentFiles {
   }
 
   async #have(
-    { name, path, hash: given, check, within }: FarFile,
+    { name, path, hash: given, check, sentAs, within }: FarFile,
     answer: () => Promise<Extract<FromFar, { readonly name: string }>>,
   ): Promise<void> {
     if (within !== undefined) {
@@ -104,18 +106,22 @@ export class SentFiles {
       return;
     }
     let hash = given;
+    let content: Buffer | undefined;
     if (hash === undefined) {
-      const bytes = await readFile(path).catch(() => undefined);
+      let bytes = await readFile(path).catch(() => undefined);
       // The runner says what is missing, as it does on this machine.
       if (bytes === undefined) return;
       const because = check?.(bytes.toString("utf8"));
       if (because !== undefined) throw new NotSent(because);
+      if (sentAs !== undefined) content = bytes = Buffer.from(sentAs(bytes.toString("utf8")));
       hash = createHash("sha256").update(bytes).digest("hex");
     }
     this.#wire.write({ type: "need", name, hash });
     let said = await answer();
     if (said.type === "lacks") {
-      const sent = this.#sending.then(() => this.#send(name, path, hash));
+      const sent = this.#sending.then(() =>
+        content === undefined ? this.#send(name, path, hash) : this.#sendBytes(name, content, hash),
+      );
       this.#sending = sent.then(
         () => undefined,
         () => undefined,
@@ -124,6 +130,16 @@ export class SentFiles {
       said = await answer();
     }
     if (said.type === "cannot") throw new NotSent(said.because);
+  }
+
+  async #sendBytes(name: string, bytes: Buffer, hash: string): Promise<true> {
+    for (let from = 0; ; from += PIECE_BYTES) {
+      const data = bytes.toString("base64", from, from + PIECE_BYTES);
+      const last = from + PIECE_BYTES > bytes.length;
+      this.#wire.write({ type: "put", name, hash, data, last });
+      if (last) return true;
+      await this.#wire.drained();
+    }
   }
 
   /** @returns false if the file is gone: then the runner says so when it needs it */

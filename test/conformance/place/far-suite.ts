@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { Json } from "../../../src/core/snapshot.ts";
@@ -35,6 +35,8 @@ export interface FarPlaceUnderTest {
   readonly place: Place;
   /** What each of its tasks has more: the labels or the container that lead there. */
   readonly more?: Partial<ModuleTask>;
+  /** The daemon's folder of bundles. */
+  readonly bundles: string;
   /** Makes an ES module the code of tasks: `bundle` is its name, `pick` is `export:EXPORT`. */
   module(name: string, text: string): void | Promise<void>;
   /** Ends something of what tasks run in: one of {@link FarDeclared.ends}. */
@@ -189,6 +191,17 @@ const CASES: readonly Case[] = [
           stack: expect.stringContaining("fails") as string,
           cause: { name: "TypeError", message: "no such host" },
         },
+      });
+    },
+  },
+  {
+    does: "names the user's own file and line in a stack, wherever the code ran",
+    async run(rig) {
+      const { bundle, source } = await mapped(rig.subject);
+      const code = { bundle, pick: "export:it", source: "./it.ts" };
+      const { result } = await rig.start("it", { code }).heard;
+      expect(result).toMatchObject({
+        error: { message: "here", stack: expect.stringContaining(`${source}:2:1`) as string },
       });
     },
   },
@@ -353,6 +366,24 @@ const CASES: readonly Case[] = [
     },
   },
 ];
+
+/** A bundle that throws in line 2 of its source, which its map names from the folder of bundles. */
+export async function mapped({
+  module,
+  bundles,
+}: Pick<FarPlaceUnderTest, "module" | "bundles">): Promise<{
+  readonly bundle: string;
+  readonly source: string;
+}> {
+  const text =
+    'const it = () => {\n  throw new Error("here");\n};\nexport { it, it as default };\n';
+  const bundle = createHash("sha256").update(text).digest("hex");
+  await module(bundle, text);
+  const mappings = "AAAA;AACA;AACA;AACA";
+  const map = { version: 3, names: [], mappings, sources: ["../mine/steps/it.ts"] };
+  writeFileSync(join(bundles, `${bundle}.mjs.map`), JSON.stringify(map));
+  return { bundle, source: resolve(bundles, map.sources[0]!) };
+}
 
 /** Holds a place to all of it. */
 export function describeFarPlace(

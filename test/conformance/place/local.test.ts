@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { PoolRig } from "../../support/pool-rig.ts";
 import { describeFarPlace } from "./far-suite.ts";
 import { describePlace, ROOM } from "./suite.ts";
@@ -27,6 +28,7 @@ describeFarPlace(
     const rig = new PoolRig({ threads: 2 });
     return {
       place: rig.pool,
+      bundles: join(rig.folder, "bundles"),
       module: (name, text) => rig.module(name, text),
       end: () => void process.kill(rig.pool.pids()[0]!, "SIGKILL"),
     };

@@ -1,4 +1,5 @@
 /** Another machine, over SSH: a real sshd in a network of its own. */
+import { join } from "node:path";
 import { afterAll, beforeAll, describe } from "vitest";
 import { SshRig } from "../../support/ssh-rig.ts";
 import { FarHost, readyNamespaces, SKIP_NAMESPACES } from "../../support/sshd.ts";
@@ -45,6 +46,7 @@ describe.skipIf(SKIP_NAMESPACES)("another machine", () => {
       const rig = await SshRig.open({ far, threads: ROOM });
       return {
         place: rig.place,
+        bundles: join(rig.folder, "bundles"),
         module: (name, text) => rig.module(name, text),
         end: (what) => rig.end(what as "its client"),
       };

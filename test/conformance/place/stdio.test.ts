@@ -1,11 +1,14 @@
 /** A runner behind stdin and stdout: what places on other machines are made of. */
+import { join } from "node:path";
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect, it, vi } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
+import { PIECE_BYTES } from "../../../src/places/pool/wire.ts";
 import { PoolRig } from "../../support/pool-rig.ts";
 import { stdioRunner } from "../../support/stdio-runner.ts";
-import { describeFarPlace } from "./far-suite.ts";
+import { tempRoot } from "../../support/temp-root.ts";
+import { describeFarPlace, mapped } from "./far-suite.ts";
 import { describeShells } from "./shell-suite.ts";
 import { describePlace, ROOM } from "./suite.ts";
 
@@ -53,6 +56,7 @@ describeFarPlace(
     const rig = rigOf(2);
     return {
       place: rig.pool,
+      bundles: join(rig.folder, "bundles"),
       module: (name, text) => rig.module(name, text),
       end: async (what) => {
         process.kill(what === "its front" ? frontOf(rig) : await runnerOf(rig), "SIGKILL");
@@ -66,4 +70,21 @@ it("gives a shell text without a folder one of its own, which goes with it", asy
   const [{ line: folder }] = lines as [(typeof lines)[0]];
   expect(folder).toMatch(/\/orchd-far-\w+\/scratch\//);
   await vi.waitFor(() => expect(existsSync(folder)).toBe(false));
+});
+
+it("names the user's file in a stack where a link leads to its folder, and the map is long", async () => {
+  const { root } = tempRoot();
+  const folder = join(root, "link");
+  mkdirSync(join(root, "folder"));
+  symlinkSync(join(root, "folder"), folder);
+  const rig = new PoolRig({ threads: 1 }, systemClock, undefined, stdioRunner({ folder }));
+  const bundles = join(rig.folder, "bundles");
+  const module = (name: string, text: string): void => rig.module(name, text);
+  const { bundle, source } = await mapped({ module, bundles });
+  const path = join(bundles, `${bundle}.mjs.map`);
+  const map = JSON.parse(readFileSync(path, "utf8")) as object;
+  writeFileSync(path, JSON.stringify({ ...map, names: ["x".repeat(3 * PIECE_BYTES)] }));
+  const { result } = await rig.start(bundle).ended;
+  expect(result).toMatchObject({ ok: false });
+  expect(JSON.stringify(result)).toContain(`${source}:2:1`);
 });

@@ -198,6 +198,21 @@ describe("a worker that is broken or lies", () => {
     expect(world.engine.objects.size).toBe(0);
   });
 
+  it("gets a source map that names the daemon's own files", async () => {
+    const { world, start, given, line, bundles, settled } = await lied();
+    const path = join(bundles, `${sha(BUNDLE)}.mjs.map`);
+    writeFileSync(path, JSON.stringify({ version: 3, sources: ["../steps/it.ts"] }));
+    await start("r#1");
+    const [give] = given as [Extract<ToWorker, { type: "give" }>];
+    const content = (await settled(line.getFile(give.map!))) as Uint8Array;
+    const text = Buffer.from(content).toString();
+    expect(sha(text)).toBe(give.map);
+    expect((JSON.parse(text) as { sources: string[] }).sources).toEqual([
+      join(bundles, "..", "steps", "it.ts"),
+    ]);
+    expect(world.engine.objects.size).toBeGreaterThan(0);
+  });
+
   it("gets the files of its own tasks, and no others", async () => {
     const { world, start, given, line, bundles, settled } = await lied();
     await start("r#1");
