@@ -81,7 +81,7 @@ describe.concurrent("where the process that started a runner is frozen", () => {
 });
 
 describe.concurrent("a forked runner with a lease", () => {
-  it("that is frozen before it was asked anything is told dead when its lease is over", async () => {
+  it("that is frozen before it was asked is told dead when its lease is over", async () => {
     const rig = new PoolRig({ threads: 1, leaseMs: 8_000 });
     const beats = join(rig.folder, "beats");
     const { ended } = rig.startShell(`while :; do echo . >> ${beats}; sleep 0.1; done`);

@@ -72,7 +72,7 @@ it("gives a shell text without a folder one of its own, which goes with it", asy
   await vi.waitFor(() => expect(existsSync(folder)).toBe(false));
 });
 
-it("names the user's file in a stack where a link leads to its folder, and the map is long", async () => {
+it("names the user's file in a stack where a link leads to its folder", async () => {
   const { root } = tempRoot();
   const folder = join(root, "link");
   mkdirSync(join(root, "folder"));
