@@ -26,6 +26,7 @@ import type { FarPlace } from "./far-place.ts";
 import type {
   EarlierAttempt,
   EarlierLane,
+  ImageHearing,
   Place,
   StartOptions,
   StepsAhead,
@@ -49,7 +50,11 @@ export interface LocalPlace extends RoomyPlace {
 
 /** The place for steps in containers. */
 export interface ContainersPlace extends RoomyPlace {
-  imageId(container: ContainerSpec, auth: string | undefined): Promise<string>;
+  imageId(
+    container: ContainerSpec,
+    auth: string | undefined,
+    hearing?: ImageHearing,
+  ): Promise<string>;
   /** How many more steps may start now: what `capacity()` says of its one lane. */
   readonly room: number;
   has(id: string): boolean;
@@ -221,8 +226,12 @@ export class PlaceByLane implements Place {
     return new Set(adopted.flatMap((some) => [...some]));
   }
 
-  imageId(container: ContainerSpec, auth: string | undefined): Promise<string> {
-    return this.#containers.imageId(container, auth);
+  imageId(
+    container: ContainerSpec,
+    auth: string | undefined,
+    hearing?: ImageHearing,
+  ): Promise<string> {
+    return this.#containers.imageId(container, auth, hearing);
   }
 
   outlives(id: string): boolean {

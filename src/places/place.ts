@@ -64,6 +64,14 @@ export interface EarlierLane {
   readonly placed?: PlacedAt | undefined;
 }
 
+/** Who hears of the pull of an image that a step needs before it may start. */
+export interface ImageHearing {
+  /** Gets lines for the run's log. */
+  tell(lines: readonly string[]): void;
+  /** Nobody needs the image any more. */
+  readonly signal: AbortSignal;
+}
+
 /** How many lines of a task an earlier daemon kept. */
 export interface HeardLines {
   readonly stdout: number;
@@ -112,8 +120,14 @@ export interface Place {
   /**
    * The id of a container's image, pulled if need be: what its name means now. Undefined: no step
    * of this place runs in a container.
+   *
+   * @param hearing who hears of a pull, and ends it
    */
-  imageId?(container: ContainerSpec, auth: string | undefined): Promise<string>;
+  imageId?(
+    container: ContainerSpec,
+    auth: string | undefined,
+    hearing?: ImageHearing,
+  ): Promise<string>;
   /** How many more steps may start now. What was promised is taken off. */
   capacity(): Room;
   /**

@@ -23,8 +23,9 @@ import { FileHashes } from "./file-hashes.ts";
 import { StoredValues } from "../core/stored-values.ts";
 import { FramedTask } from "../core/task-frame.ts";
 import type { CacheFunctionTask, StoredInputs, Task, TaskResult } from "../core/task.ts";
-import { containerTask, registryAuth } from "./container-task.ts";
+import { containerTask } from "./container-task.ts";
 import { farTask } from "./far-task.ts";
+import { imageOf, type ImageAsker } from "./image-of.ts";
 import type { KnownKeys } from "./known-keys.ts";
 import { decideWhenKnown, Pending } from "./pending.ts";
 import { outputName, type CacheHit, type ResultCache } from "./result-cache.ts";
@@ -54,9 +55,7 @@ export type Preparation =
   | { readonly kind: "dropped" };
 
 /** What a preparation needs besides the run. */
-export interface PreparationContext {
-  readonly deps: RunDeps;
-  readonly secrets: SecretSource;
+export interface PreparationContext extends ImageAsker {
   readonly results: ResultCache;
   readonly keys: KnownKeys;
   readonly environment: RunEnvironment;
@@ -203,9 +202,10 @@ class StepPreparation {
   ): Promise<Preparation> {
     const { cache, container } = this.#spec;
     if (container?.image !== undefined && this.#enabled())
-      this.#image = await this.#context.deps.place.imageId?.(
+      this.#image = await imageOf(
         container,
-        registryAuth(container, this.#context.secrets, []),
+        { step: this.#spec.id, attempt: this.#attempt },
+        this.#context,
       );
     const files = await Promise.all(
       pending.map(async ([path, hash]) => [path, await hash] as const),

@@ -91,6 +91,7 @@ export class StepRuns {
       enableCache: isLocal ? deps.settings.enableCache : flavor.capabilities.enableCache,
       signal: this.#preparing.signal,
       callCacheFunction: (task) => this.#callCacheFunction(task),
+      output: (lines) => parts.output(lines),
     };
   }
 

@@ -8,6 +8,7 @@ import type { RunStore } from "../ledger/run-store.ts";
 import type { NoView } from "./no-view.ts";
 import { placeWaits } from "./place-waits.ts";
 import { PresentRuns } from "./present-runs.ts";
+import { pullWaits } from "./pull-waits.ts";
 import { readRun, type RunReading } from "./run-reading.ts";
 
 /** `orchd status RUN --json`. Times are ISO 8601 in UTC; null where there is none yet. */
@@ -76,14 +77,16 @@ export function viewRunNow(
 
 /** The view of a run that was read just now. */
 export function viewNow(store: RunStore, reading: RunReading): RunView {
-  const view = withWaits(viewRun(reading), placeWaits(store, reading.state));
-  const { run, phase, stop } = reading.state;
+  const { state } = reading;
+  const waits = new Map([...pullWaits(store, state), ...placeWaits(store, state)]);
+  const view = withWaits(viewRun(reading), waits);
+  const { run, phase, stop } = state;
   return phase !== "queued" || stop !== undefined
     ? view
     : { ...view, because: `it waits: ${new PresentRuns(store).waitsFor(run)}` };
 }
 
-/** A step that waits for a place says so. */
+/** A step that waits for a place, or for its image, says so. */
 function withWaits(view: RunView, waits: ReadonlyMap<string, string>): RunView {
   if (waits.size === 0) return view;
   const steps = view.steps.map((step) => {

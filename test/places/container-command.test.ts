@@ -10,7 +10,7 @@ import { NotGivable } from "../../src/places/shell-environment.ts";
 import { endError } from "../../src/places/container/container-end.ts";
 import { containerName } from "../../src/places/container/container-name.ts";
 import { sentenceOf } from "../../src/places/container/engine.ts";
-import { authText } from "../../src/places/container/image.ts";
+import { authText } from "../../src/places/container/image-pull.ts";
 
 const CONTAINER: ImageContainer = {
   image: "tool:1",

@@ -37,11 +37,19 @@ import { shellEnvironment } from "../shell-environment.ts";
 import { recordedOutput, writtenOutput } from "../shell-result.ts";
 import { givenVariables, runWords, type Script } from "./container-command.ts";
 import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
-import { endedResult, endError, errorOf, type Ending } from "./container-end.ts";
+import {
+  containerError,
+  endedResult,
+  endError,
+  errorOf,
+  initFault,
+  type Ending,
+} from "./container-end.ts";
 import { EngineError, sentenceOf, type ContainerState } from "./engine.ts";
 import type { Engine, EngineProcess } from "./engine.ts";
 import { outputLines, readToEnd } from "./engine-output.ts";
-import { imageIdOf, pull, type Pull } from "./image.ts";
+import { imageIdOf, otherPlatform } from "./image.ts";
+import { pull, type Pull } from "./image-pull.ts";
 import { OutputHold } from "./output-hold.ts";
 
 /** How long after the grace period a container may take to end, in milliseconds. */
@@ -139,8 +147,8 @@ export class ContainerAttempt {
           !isAgain &&
           this.#ending === undefined &&
           this.#container.pull === "missing" &&
-          (await imageIdOf(engine, this.#container.image)) === undefined;
-        if (!missing) throw this.#refusal(said ?? this.#lastError);
+          (await imageIdOf(engine, this.#container)) === undefined;
+        if (!missing) throw await this.#refusal(engine, said ?? this.#lastError);
         await this.#pulled(engine);
       }
     });
@@ -223,12 +231,13 @@ export class ContainerAttempt {
   }
 
   async #pulled(engine: Engine): Promise<void> {
-    const { image } = this.#container;
     this.#client = undefined;
-    this.#tell(`[orchd: ${engine.name} pulls the image ${image}]`);
-    this.#pull = pull(engine, this.#container, this.#files!, this.#task.registryAuth, (lines) =>
-      this.#tell(...lines.map((line) => `[${engine.name}: ${line.slice(0, 500)}]`)),
-    );
+    this.#pull = pull(engine, this.#container, {
+      clock: this.#host.clock,
+      files: this.#files!,
+      auth: this.#task.registryAuth,
+      tell: (lines) => this.#tell(...lines),
+    });
     await this.#pull.done;
     this.#pull = undefined;
   }
@@ -375,6 +384,8 @@ export class ContainerAttempt {
 
   #failure(state: ContainerState): TaskResult {
     if (this.#ending !== undefined) return this.#endResult();
+    const unstarted = initFault(this.#lastError, this.#container, this.#task.shell);
+    if (unstarted !== undefined) return this.#failed(containerError(unstarted));
     return this.#failed(endError(state.exitCode, state, this.#task, this.#lastError));
   }
 
@@ -386,8 +397,10 @@ export class ContainerAttempt {
     return endedResult(this.#ending!);
   }
 
-  #refusal(said: string): EngineError {
+  async #refusal(engine: Engine, said: string): Promise<EngineError> {
     const { image, pull: policy } = this.#container;
+    const other = await otherPlatform(engine, this.#container);
+    if (other !== undefined) return new EngineError(other);
     const why = sentenceOf({ status: null, stdout: "", stderr: said });
     const hint = policy === "never" ? ` (container.pull is never)` : "";
     return new EngineError(`the container of ${image} could not be started: ${why}${hint}`);

@@ -1,4 +1,5 @@
 /** What the end of a container says of the command in it. Pure. */
+import type { ImageContainer } from "../../core/container.ts";
 import { FAILURE_CODES, toStepError, type StepError } from "../../core/failure.ts";
 import type { ShellTask, TaskResult } from "../../core/task.ts";
 import { NotGivable } from "../shell-environment.ts";
@@ -38,6 +39,39 @@ export function endError(
   if (signal !== "SIGKILL" || memoryMb === undefined) return error;
   const perhaps = `; perhaps it wanted more than its ${memoryMb} MiB of memory`;
   return { ...error, message: `${error.message}${perhaps}` };
+}
+
+/** What the small inits of containers say where they cannot begin the program. */
+const INIT_FAULT = new RegExp(
+  "(?:\\[FATAL tini \\(\\d+\\)\\] exec \\S+ failed|" +
+    "ERROR \\(catatonit:\\d+\\): failed to exec pid1): (.+)$",
+);
+
+/**
+ * Why nothing of a step ran in its container, in a sentence.
+ *
+ * @param said the last line on stderr
+ */
+export function initFault(
+  said: string,
+  { image, entrypoint = [] }: Pick<ImageContainer, "image" | "entrypoint">,
+  [shell = "/bin/sh"]: readonly string[],
+): string | undefined {
+  const [, why] = INIT_FAULT.exec(said) ?? [];
+  if (why === undefined) return undefined;
+  const [program = shell] = entrypoint;
+  if (/exec format/i.test(why)) return otherProcessor(image);
+  if (/no such file|not found/i.test(why))
+    return `the image ${image} has no ${program}: name another one by shell, or by entrypoint`;
+  return `${program} of the image ${image} could not be run: ${why}`;
+}
+
+/** That the programs of an image are none of this machine's. */
+export function otherProcessor(image: string): string {
+  return (
+    `the image ${image} is for another kind of processor than this machine has: choose one for ` +
+    "this machine, or see container.platform"
+  );
 }
 
 /** The error of a step whose container could not be started, or was lost. */

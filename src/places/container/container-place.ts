@@ -24,7 +24,7 @@ import type { PlaceReport } from "../../core/place-report.ts";
 import type { ContainerSettings } from "../../core/settings.ts";
 import type { ModuleTask, ShellTask, Task } from "../../core/task.ts";
 import type { Log } from "../../log.ts";
-import type { EarlierAttempt, Place, StartOptions, TaskHandlers } from "../place.ts";
+import type { EarlierAttempt, ImageHearing, Place, StartOptions, TaskHandlers } from "../place.ts";
 import { killByToken } from "../pool/kill-by-token.ts";
 import type { RunnerSettings } from "../pool/protocol.ts";
 import { ContainerAttempt, type AttemptHost } from "./container-attempt.ts";
@@ -36,7 +36,7 @@ import { EndedContainers } from "./ended-containers.ts";
 import { ExecAttempt } from "./exec-attempt.ts";
 import type { ExecMark } from "./exec-command.ts";
 import { LeftExecs } from "./exec-left.ts";
-import { KnownImages } from "./image.ts";
+import { heardBy, KnownImages } from "./image.ts";
 import { ModuleAttempt, type ModuleHost } from "./module-attempt.ts";
 import { ModulePools } from "./module-pools.ts";
 
@@ -187,15 +187,20 @@ export class ContainerPlace implements Place {
     this.#attempts.get(id)?.stop(mode, because);
   }
 
-  async imageId(container: ContainerSpec, auth: string | undefined): Promise<string> {
+  async imageId(
+    container: ContainerSpec,
+    auth: string | undefined,
+    hearing?: ImageHearing,
+  ): Promise<string> {
     if (container.image === undefined) throw new Error("a container that runs has no image");
     const engine = await this.#prepared();
     let files: ContainerFiles | undefined;
     try {
       return await this.#images.idOf(engine, container, {
+        clock: this.#clock,
         files: () => (files = this.#folder.begin(true)),
         auth,
-        tell: () => undefined,
+        ...heardBy(hearing),
       });
     } finally {
       if (files !== undefined) this.#folder.end(files);
@@ -404,13 +409,7 @@ export class ContainerPlace implements Place {
     id: string,
     name: string,
   ): Pick<AttemptHost, "clock" | "folder" | "id" | "name" | "relabels"> {
-    return {
-      clock: this.#clock,
-      folder: this.#folder,
-      id,
-      name,
-      relabels: RELABELS,
-    };
+    return { clock: this.#clock, folder: this.#folder, id, name, relabels: RELABELS };
   }
 
   /** The engine. It is asked again where none answered. */

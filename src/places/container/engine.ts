@@ -7,6 +7,7 @@
  */
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
+import { FAILURE_CODES } from "../../core/failure.ts";
 
 /** The engines, in the order in which they are asked. */
 export const ENGINES = ["podman", "docker"] as const;
@@ -35,6 +36,7 @@ export type EngineTalk = ChildProcessByStdio<Writable, Readable, Readable>;
 /** An engine cannot do what is asked. The message is a sentence, or a part of one. */
 export class EngineError extends Error {
   override readonly name = "ContainerError";
+  readonly code = FAILURE_CODES.container;
 }
 
 /** How a container is, as the engine says. */

@@ -1,61 +1,72 @@
-/** Images: pulled, with the credentials of their registry, and what their names mean. */
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+/** Images: what their names mean, and whether they are for the machine that is wanted. */
 import type { Clock } from "../../clock.ts";
 import type { ImageContainer } from "../../core/container.ts";
-import { pullWords } from "./container-command.ts";
+import type { ImageHearing } from "../place.ts";
 import type { ContainerFiles } from "./container-files.ts";
-import { EngineError, sentenceOf, type Engine, type EngineProcess } from "./engine.ts";
+import { EngineError, sentenceOf, type Engine } from "./engine.ts";
+import { pull, type Pull } from "./image-pull.ts";
 
-/** A pull that goes on. */
-export interface Pull {
-  /** @throws EngineError, a sentence, if the image cannot be pulled */
-  readonly done: Promise<void>;
-  /** Ends it. */
-  cancel(): void;
+/** An image that is there. */
+interface PresentImage {
+  readonly id: string;
+  /** `linux/amd64`. */
+  readonly platform: string;
 }
 
-/**
- * Pulls an image.
- *
- * @param files where the credentials are written, for the daemon's user alone
- * @param auth `USER:PASSWORD`, or the JSON of an auth file
- * @param tell gets the lines of its progress
- */
-export function pull(
-  engine: Engine,
-  container: ImageContainer,
-  files: ContainerFiles,
-  auth: string | undefined,
-  tell: (lines: readonly string[]) => void,
-): Pull {
-  let child: EngineProcess | undefined;
-  const work = async (): Promise<void> => {
-    const own = auth === undefined ? [] : authWords(engine, container.image, auth, files);
-    const [command, ...rest] = pullWords(container);
-    // Docker's word for its configuration comes before the command.
-    const words =
-      engine.name === "docker" ? [...own, command!, ...rest] : [command!, ...own, ...rest];
-    child = engine.start(words);
-    const answer = await finished(child, tell);
-    if (answer.status !== 0)
-      throw new EngineError(`the image ${container.image} cannot be pulled: ${sentenceOf(answer)}`);
-  };
-  return { done: work(), cancel: () => void child?.kill("SIGTERM") };
-}
-
-/** The id of an image that is there. Undefined: it is not. @throws EngineError */
-export async function imageIdOf(engine: Engine, image: string): Promise<string | undefined> {
-  const answer = await engine.ask(["image", "inspect", "--format", "{{.Id}}", image]);
-  const id = answer.stdout.trim().replace(/^sha256:/, "");
-  if (answer.status === 0 && /^[0-9a-f]{64}$/.test(id)) return id;
-  if (answer.status === null)
+/** An image that is there, of whatever platform. Undefined: it is not. @throws EngineError */
+async function foundImage(engine: Engine, image: string): Promise<PresentImage | undefined> {
+  const format = "{{.Id}} {{.Os}}/{{.Architecture}}";
+  const answer = await engine.ask(["image", "inspect", "--format", format, image]);
+  const [id = "", platform = ""] = answer.stdout
+    .trim()
+    .replace(/^sha256:/, "")
+    .split(" ");
+  if (answer.status === 0 && /^[0-9a-f]{64}$/.test(id)) return { id, platform };
+  if (answer.status === null || /cannot connect to|connect: |dial unix/i.test(answer.stderr))
     throw new EngineError(`${engine.name} does not answer: ${sentenceOf(answer)}`);
   return undefined;
 }
 
+/**
+ * The id of an image that is there, for the platform that its container wants. Undefined: it is
+ * not.
+ *
+ * @throws EngineError
+ */
+export async function imageIdOf(
+  engine: Engine,
+  { image, platform }: Pick<ImageContainer, "image" | "platform">,
+): Promise<string | undefined> {
+  const found = await foundImage(engine, image);
+  return found !== undefined && isFor(found.platform, platform) ? found.id : undefined;
+}
+
+/** Why an image that is there does not do: it is of another platform. @throws EngineError */
+export async function otherPlatform(
+  engine: Engine,
+  { image, platform }: Pick<ImageContainer, "image" | "platform">,
+): Promise<string | undefined> {
+  if (platform === undefined) return undefined;
+  const found = await foundImage(engine, image);
+  if (found === undefined || isFor(found.platform, platform)) return undefined;
+  return `the image ${image} is for ${found.platform} alone, and container.platform is ${platform}`;
+}
+
+const SAME = new Map([
+  ["x86_64", "amd64"],
+  ["aarch64", "arm64"],
+]);
+
+/** Whether a platform is the wanted one, as far as both say. */
+function isFor(platform: string, wanted: string | undefined): boolean {
+  const [os, arch] = wanted?.toLowerCase().split("/") ?? [];
+  if (arch === undefined) return true;
+  return platform === `${os}/${SAME.get(arch) ?? arch}`;
+}
+
 /** What {@link presentImage} needs besides the image. */
 export interface ImageRequest {
+  readonly clock: Clock;
   /** A folder for the credentials. */
   readonly files: () => ContainerFiles;
   readonly auth: string | undefined;
@@ -73,22 +84,38 @@ export interface ImageRequest {
 export async function presentImage(
   engine: Engine,
   container: ImageContainer,
-  { files, auth, tell, pulling }: ImageRequest,
+  { clock, files, auth, tell, pulling }: ImageRequest,
 ): Promise<string> {
   const { image, pull: policy } = container;
-  const known = policy === "always" ? undefined : await imageIdOf(engine, image);
+  const known = policy === "always" ? undefined : await imageIdOf(engine, container);
   if (known !== undefined) return known;
   if (policy === "never")
-    throw new EngineError(`the image ${image} is not there, and container.pull is never`);
-  tell([`[orchd: ${engine.name} pulls the image ${image}]`]);
-  const work = pull(engine, container, files(), auth, (lines) =>
-    tell(lines.map((line) => `[${engine.name}: ${line.slice(0, 500)}]`)),
-  );
+    throw new EngineError(
+      (await otherPlatform(engine, container)) ??
+        `the image ${image} is not there, and container.pull is never`,
+    );
+  const work = pull(engine, container, { clock, files: files(), auth, tell });
   pulling?.(work);
   await work.done;
-  const id = await imageIdOf(engine, image);
-  if (id === undefined) throw new EngineError(`the image ${image} was pulled, and is not there`);
-  return id;
+  const id = await imageIdOf(engine, container);
+  if (id !== undefined) return id;
+  throw new EngineError(
+    (await otherPlatform(engine, container)) ?? `the image ${image} was pulled, and is not there`,
+  );
+}
+
+/** What hears of the pull of an image that is asked for before a step may start. */
+export function heardBy({ tell, signal }: Partial<ImageHearing> = {}): Pick<
+  ImageRequest,
+  "tell" | "pulling"
+> {
+  return {
+    tell: (lines) => tell?.(lines),
+    pulling(work) {
+      if (signal?.aborted === true) work.cancel();
+      signal?.addEventListener("abort", () => work.cancel(), { once: true });
+    },
+  };
 }
 
 /** How long an answer about an image counts, in milliseconds. */
@@ -115,48 +142,4 @@ export class KnownImages {
     this.#known.set(key, { id, at: this.#clock.monotonic() });
     return id;
   }
-}
-
-let count = 0;
-
-function authWords(
-  { name }: Engine,
-  image: string,
-  auth: string,
-  files: ContainerFiles,
-): readonly string[] {
-  count += 1;
-  const text = auth.trimStart().startsWith("{") ? auth : authText(image, auth);
-  if (name === "podman") return [`--authfile=${files.writePrivate(`auth-${count}.json`, text)}`];
-  mkdirSync(join(files.folder, `docker-${count}`), { mode: 0o700 });
-  files.writePrivate(join(`docker-${count}`, "config.json"), text);
-  return [`--config=${join(files.folder, `docker-${count}`)}`];
-}
-
-/** The text of an auth file for the registry of an image. @param auth `USER:PASSWORD` */
-export function authText(image: string, auth: string): string {
-  const [first = ""] = image.split("/");
-  const isHost = image.includes("/") && (/[.:]/.test(first) || first === "localhost");
-  // Each engine has a name of its own for the registry that has none.
-  const hosts = isHost ? [first] : ["docker.io", "https://index.docker.io/v1/"];
-  const entry = { auth: Buffer.from(auth).toString("base64") };
-  return JSON.stringify({ auths: Object.fromEntries(hosts.map((host) => [host, entry])) });
-}
-
-function finished(
-  child: EngineProcess,
-  tell: (lines: readonly string[]) => void,
-): Promise<{ status: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve, reject) => {
-    let [rest, stderr] = ["", ""];
-    child.stdout.resume();
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      stderr = (stderr + text).slice(-4_096);
-      const lines = (rest + text).split(/[\r\n]+/);
-      rest = lines.pop()!.slice(-4_096);
-      tell(lines.filter((line) => line.trim() !== ""));
-    });
-    child.on("error", reject);
-    child.on("close", (status) => resolve({ status, stdout: "", stderr }));
-  });
 }

@@ -17,7 +17,8 @@ import { containerError, endedResult, errorOf, type Ending } from "./container-e
 import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
 import type { Engine } from "./engine.ts";
 import { outputLines } from "./engine-output.ts";
-import type { ImageRequest, Pull } from "./image.ts";
+import type { ImageRequest } from "./image.ts";
+import type { Pull } from "./image-pull.ts";
 import type { ModulePool } from "./module-pools.ts";
 
 /** What an attempt needs of its place. */
@@ -108,6 +109,7 @@ export class ModuleAttempt {
     let files: ContainerFiles | undefined;
     try {
       const id = await image(engine, this.#container, {
+        clock: this.#host.clock,
         files: () => (files = folder.begin(true)),
         auth: this.#task.registryAuth,
         tell: (lines) => this.#tell(lines),

@@ -30,6 +30,7 @@ import type { CommandEnd } from "../pool/stream-place.ts";
 import { StreamRunner } from "../pool/stream-runner.ts";
 import type { Hello } from "../pool/wire.ts";
 import { runnerWords } from "./container-command.ts";
+import { otherProcessor } from "./container-end.ts";
 import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
 import { containerName, keptName } from "./container-name.ts";
 import { sentenceOf, type Engine } from "./engine.ts";
@@ -294,6 +295,7 @@ const NO_PROGRAM =
 
 /** Why a container never had a runner. */
 function startFault({ status, said }: CommandEnd, { image, entrypoint }: ImageContainer): string {
+  if (/exec format error/i.test(said)) return otherProcessor(image);
   if (entrypoint === undefined && NO_PROGRAM.test(said))
     return `the image ${image} has no Node: a module needs Node ${LEAST_NODE} or later in it`;
   const sentence = sentenceOf({ status, stdout: "", stderr: said });

@@ -8,6 +8,7 @@ import { fullFigures } from "../../support/figures.ts";
 import { describeContainerModules } from "./container-modules-suite.ts";
 import { describeContainerShells } from "./container-shells-suite.ts";
 import { describeExec } from "./exec-suite.ts";
+import { describeRegistry } from "./registry-suite.ts";
 
 describe.skipIf(SKIP_DOCKER)("with docker", () => {
   let dockerd: Dockerd | undefined;
@@ -20,4 +21,5 @@ describe.skipIf(SKIP_DOCKER)("with docker", () => {
   describeContainerShells(DOCKER, !fullFigures);
   describeExec(DOCKER, !fullFigures);
   describeContainerModules(DOCKER, !fullFigures);
+  describeRegistry(DOCKER, !fullFigures);
 });
