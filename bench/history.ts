@@ -5,7 +5,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
+import { checkpointOf } from "../src/core/pipeline-checkpoint.ts";
+import type { PipelineLine } from "../src/core/event.ts";
+import { emptyPipelineState, evolvePipeline } from "../src/core/pipeline-state.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS, iso } from "../src/core/time.ts";
+import { LEDGER_FORMAT } from "../src/core/ledger-format.ts";
+import { CHECKPOINT_LINES } from "../src/ledger/pipeline-ledger.ts";
 import { ledgerPath, writeFiles } from "./bench-root.ts";
 import { PLAIN_STEP } from "../test/support/plain-step.ts";
 
@@ -37,9 +42,6 @@ const schedulesOf = ({ cron }: Shape): readonly Record<string, unknown>[] => [
     blackout: [],
   },
 ];
-/** Lines from one checkpoint to the next, as docs/ledger.md says. */
-const CHECKPOINT_LINES = 256;
-
 /** Frames events as docs/ledger.md says, each as a write of its own. */
 function framed(events: readonly Record<string, unknown>[], from: number): string {
   let crc = 0;
@@ -142,7 +144,7 @@ function pipelineHistory(
       tz: "UTC",
     },
   ];
-  let sinceCheckpoint = lines.length;
+  const state = emptyPipelineState();
   let newest: string | undefined;
   const active: string[] = [];
   for (let at = 0; at < plan.runs; at += 1) {
@@ -156,10 +158,14 @@ function pipelineHistory(
     );
     if (ends) newest = run;
     else active.push(run);
-    sinceCheckpoint += ends ? 3 : 2;
-    if (sinceCheckpoint >= CHECKPOINT_LINES - 3) {
-      sinceCheckpoint = 0;
-      lines.push(checkpoint(pipeline, schedules, slot, run, [...active], at + 1));
+    for (const line of lines.slice(state.lastSeq)) {
+      const seq = state.lastSeq + 1;
+      evolvePipeline(state, { seq, b: seq, at: iso(plan.from + seq), ...line } as PipelineLine);
+    }
+    if (state.linesSinceCheckpoint >= CHECKPOINT_LINES) {
+      lines.push({ ...checkpointOf(state), format: LEDGER_FORMAT });
+      state.linesSinceCheckpoint = 0;
+      state.lastSeq += 1;
     }
     const path = ledgerPath(root, run);
     mkdirSync(dirname(path), { recursive: true });
@@ -167,28 +173,6 @@ function pipelineHistory(
   }
   writeFileSync(join(root, "runs", pipeline, "pipeline.jsonl"), framed(lines, plan.from));
   return { newest, unfinished: active };
-}
-
-function checkpoint(
-  pipeline: string,
-  schedules: readonly Record<string, unknown>[],
-  slot: number,
-  run: string,
-  active: readonly string[],
-  fired: number,
-): Record<string, unknown> {
-  return {
-    type: "pipeline.checkpoint",
-    through: iso(slot),
-    paused: false,
-    schedules,
-    active,
-    queued: [],
-    last: { run, status: "completed", startedAt: iso(slot), finishedAt: iso(slot) },
-    counts: { fired },
-    digest: "d",
-    file: `schedules/${pipeline}.yaml`,
-  };
 }
 
 function runLines(

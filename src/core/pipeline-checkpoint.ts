@@ -36,7 +36,7 @@ export function checkpointOf(
     decided: Object.fromEntries(state.decided),
     covered: [...state.covered],
     firedAhead: packSlots(state.firedAhead),
-    recentlyFired: packSlots(state.recentlyFired),
+    recentlyFired: state.recentlyFired.pack(),
     requests: [...state.requests].slice(-64),
     backfills: [...state.backfills.values()],
     ...(state.since === undefined ? {} : { since: iso(state.since) }),

@@ -14,6 +14,7 @@
 import { defined } from "./defined.ts";
 import type { PipelineEvent, PipelineLine } from "./event.ts";
 import { aboutIn, type PipelineAbout } from "./pipeline-about.ts";
+import { RecentlyFired } from "./schedule/recently-fired.ts";
 import { slotOfKey, unpackSlots } from "./schedule/slot-list.ts";
 import type { Json } from "./snapshot.ts";
 import {
@@ -119,8 +120,8 @@ export interface PipelineState {
   readonly backfills: Map<string, Backfill>;
   /** Ids of requests whose effect this ledger holds. Newest last, bounded. */
   readonly requests: Set<string>;
-  /** Slots that fired recently, for `firedAhead`. Newest last, bounded. */
-  readonly recentlyFired: Set<string>;
+  /** Slots that fired recently, for `firedAhead`. Bounded. */
+  readonly recentlyFired: RecentlyFired;
   /** The schedules in force count slots after this moment, in milliseconds since 1970. */
   since?: number;
   /**
@@ -179,7 +180,7 @@ export function emptyPipelineState(): PipelineState {
     firedAhead: new Set(),
     backfills: new Map(),
     requests: new Set(),
-    recentlyFired: new Set(),
+    recentlyFired: new RecentlyFired(FIRED_KEPT),
     ran: {},
     ended: new Set(),
     durations: [],
@@ -359,11 +360,7 @@ function decide(
   const until = typeof last === "string" ? Date.parse(last) : Number.NaN;
   if (!Number.isNaN(until)) state.covered = [...state.covered, [Date.parse(line.slot), until]];
   if (line.through === undefined) state.decided.set(key, what);
-  if (what === "fired") {
-    state.recentlyFired.add(key);
-    if (state.recentlyFired.size > FIRED_KEPT)
-      state.recentlyFired.delete(state.recentlyFired.values().next().value!);
-  }
+  if (what === "fired") state.recentlyFired.add(key);
   moveWatermark(state, line.through);
 }
 
@@ -390,10 +387,7 @@ function moveWatermark(state: PipelineState, through: string | undefined): void 
  */
 export function forgottenAfter(state: PipelineState, to: number): number | undefined {
   const from = to - reachOf(state);
-  const complete =
-    state.recentlyFired.size < FIRED_KEPT ||
-    slotOfKey(state.recentlyFired.values().next().value!) <= from;
-  return complete ? undefined : from;
+  return state.recentlyFired.holdsAllAfter(from) ? undefined : from;
 }
 
 /** How long after its slot a run may be due, by the schedules in force, in milliseconds. */
@@ -520,10 +514,9 @@ function restore(
   for (const run of line.queued) state.queued.add(run);
   refill(state.decided, Object.entries((more["decided"] ?? {}) as Record<string, "fired">));
   state.covered = (more["covered"] ?? []) as PipelineState["covered"];
-  for (const name of ["recentlyFired", "firedAhead"] as const) {
-    state[name].clear();
-    for (const key of unpackSlots(more[name])) state[name].add(key);
-  }
+  state.recentlyFired.restore(more["recentlyFired"]);
+  state.firedAhead.clear();
+  for (const key of unpackSlots(more["firedAhead"])) state.firedAhead.add(key);
   for (const id of (more["requests"] ?? []) as string[]) remember(state, id);
   const backfills = (more["backfills"] ?? []) as Backfill[];
   refill(

@@ -3,8 +3,9 @@
  *
  * - `state` holds durable lines only. It changes after each sync, before a caller that waits for
  *   the lines goes on.
- * - A checkpoint stands after line 1 of a new file and at least every 256 lines. Opening reads no
- *   further back than the last one. A checkpoint is the last line of the write that makes it due.
+ * - A checkpoint stands after line 1 of a new file and every 64 lines; readers may count on every
+ *   256 (semantics.md 6). Opening reads no further back than the last one. A checkpoint is the last
+ *   line of the write that makes it due.
  *   It is made from a copy of the state that has that write's lines too: no line may stand between
  *   what a checkpoint says and the checkpoint.
  * - At 16 MiB the file is renamed `pipeline-DATE.jsonl`, and a new one begins. Its first two lines
@@ -35,7 +36,12 @@ import { isRotatedLedger } from "./rotated-ledgers.ts";
 import { RunStore } from "./run-store.ts";
 import { shortened } from "./short-line.ts";
 
-const CHECKPOINT_LINES = 256;
+/**
+ * How many lines from one checkpoint to the next: a start and `orchd status` read half of them in
+ * every ledger, and a checkpoint is as long as ten to fifty lines
+ * (docs/adr/0059-checkpoints-are-cheap-and-near.md).
+ */
+export const CHECKPOINT_LINES = 64;
 const ROTATE_BYTES = 16 * 1_048_576;
 
 /** What {@link PipelineLedger.open} needs. */
@@ -44,7 +50,7 @@ export interface PipelineLedgerOptions extends LedgerHost {
   readonly onDurableLine?: LineListener | undefined;
   /** Somebody touched the file, and it was mended: what happened, as a clause. */
   readonly onRestored?: ((because: string) => void) | undefined;
-  /** How many lines from one checkpoint to the next; default 256. */
+  /** How many lines from one checkpoint to the next; default 64. */
   readonly checkpointLines?: number | undefined;
   /** The length at which a new file begins, in bytes; default 16 MiB. */
   readonly rotateBytes?: number | undefined;
@@ -285,7 +291,7 @@ function firstLines(state: PipelineState): PipelineEvent[] {
 function checkpointAfter(state: PipelineState, lines: readonly PipelineLine[]): PipelineEvent {
   const at = lines[0]!.at;
   const copy = evolvePipeline(emptyPipelineState(), {
-    ...structuredClone(checkpointOf(state)),
+    ...checkpointOf(state),
     seq: state.lastSeq,
     b: state.lastSeq,
     at,

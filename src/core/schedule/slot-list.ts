@@ -17,11 +17,16 @@ export function slotOfKey(key: string): number {
   return Date.parse(key.slice(0, ISO_LENGTH));
 }
 
+/** The name of the schedule whose track a slot is in, by its key; `` is the shared track. */
+export function trackOfKey(key: string): string {
+  return key.slice(ISO_LENGTH + 1);
+}
+
 /** Packs the keys of slots. Within a track their order is kept. */
 export function packSlots(keys: Iterable<string>): SlotList {
   const tracks = new Map<string, { last: number; text: string[] }>();
   for (const key of keys) {
-    const track = key.slice(ISO_LENGTH + 1);
+    const track = trackOfKey(key);
     const second = slotOfKey(key) / 1_000;
     const known = tracks.get(track);
     if (known === undefined) tracks.set(track, { last: second, text: [second.toString(36)] });
