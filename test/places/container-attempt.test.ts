@@ -1,0 +1,257 @@
+/** An attempt in a container under an engine that a test plays: its limits, its end, its lines. */
+import { EventEmitter } from "node:events";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { describe, expect, it } from "vitest";
+import type { ImageContainer } from "../../src/core/container.ts";
+import type { OutputLine, ShellTask, TaskResult } from "../../src/core/task.ts";
+import {
+  ContainerAttempt,
+  type AttemptHost,
+} from "../../src/places/container/container-attempt.ts";
+import { ContainerFiles } from "../../src/places/container/container-files.ts";
+import type { ContainerState, Engine } from "../../src/places/container/engine.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+/** The command of an engine, until the test ends it. */
+class PlayedClient extends EventEmitter {
+  readonly stdout = new PassThrough();
+  readonly stderr = new PassThrough();
+  kill(): void {
+    this.emit("close", null);
+  }
+}
+
+const TASK = {
+  kind: "shell",
+  text: "true",
+  shell: ["/bin/sh"],
+  cwd: "",
+  step: "a",
+  run: { attempt: 1 },
+  params: {},
+  inputs: {},
+  env: {},
+  secrets: [],
+  timeoutMs: 10_000,
+  gracePeriodMs: 3_000,
+} as unknown as ShellTask;
+
+interface Asked {
+  readonly at: number;
+  readonly words: string;
+}
+
+/** A container that has run for so long when this daemon takes it over. */
+function adopted({
+  ranMs = 0,
+  task = {},
+  heard = { stdout: 0, stderr: 0 },
+  keep = "never",
+  killStatus = () => 0,
+}: {
+  readonly ranMs?: number;
+  readonly task?: Partial<ShellTask>;
+  readonly heard?: { readonly stdout: number; readonly stderr: number };
+  readonly keep?: ImageContainer["keep"];
+  readonly killStatus?: () => number;
+}) {
+  const clock = new VirtualClock();
+  const asked: Asked[] = [];
+  const note = (...words: readonly string[]): void =>
+    void asked.push({ at: clock.monotonic(), words: words.join(" ") });
+  const client = new PlayedClient();
+  let state: ContainerState | undefined = {
+    name: "c",
+    labels: {},
+    running: true,
+    paused: false,
+    startedAt: new Date(clock.now() - ranMs).toISOString(),
+    exitCode: 0,
+    outOfMemory: false,
+  };
+  const engine = {
+    name: "podman",
+    start: () => client,
+    ask(words: readonly string[]) {
+      if (words[0] === "wait") return new Promise(() => undefined);
+      note(...words);
+      return Promise.resolve({ status: killStatus(), stdout: "", stderr: "" });
+    },
+    inspect: () => Promise.resolve(state === undefined ? [] : [state]),
+    remove(names: readonly string[]) {
+      note("remove", ...names);
+      return Promise.resolve(undefined);
+    },
+  } as unknown as Engine;
+  const files = new ContainerFiles(mkdtempSync(join(tempRoot().root, "f-")));
+  files.begin();
+  const lines: string[] = [];
+  let done: { readonly result: TaskResult; readonly ms: number } | undefined;
+  let left: string | undefined;
+  const attempt = new ContainerAttempt(
+    { ...TASK, ...task },
+    { image: "i", pull: "missing", keep } as ImageContainer,
+    {
+      done: (result, ms) => void (done = { result, ms }),
+      output: (more: readonly OutputLine[]) =>
+        void lines.push(...more.map(({ stream, line }) => `${stream} ${line}`)),
+      died: () => undefined,
+    },
+    {
+      clock,
+      folder: { of: () => files },
+      name: "c",
+      ended: (_files: unknown, container: string) => void (left = container),
+    } as unknown as AttemptHost,
+  );
+  const over = attempt.adopt(engine, state, heard);
+  return {
+    attempt,
+    asked,
+    client,
+    clock,
+    files,
+    lines,
+    /** The container ends, and what reads its log with it. Undefined: somebody removed it. */
+    async ends(end: Partial<ContainerState> | undefined) {
+      state = end === undefined ? undefined : { ...state!, running: false, ...end };
+      client.emit("close", 0);
+      await over;
+      return { ...done!, left };
+    },
+  };
+}
+
+describe("the time limit of a container that another daemon started", () => {
+  it.each([
+    [0, 10_000],
+    [1, 9_999],
+    [9_000, 1_000],
+    [10_000, 0],
+    [60_000, 0],
+  ])("of 10 s comes, %i ms after its start, in %i ms; then the grace period", async (ranMs, at) => {
+    const { asked, clock } = adopted({ ranMs });
+    await clock.advance(at - 1);
+    expect(asked).toEqual([]);
+    await clock.advance(20_000);
+    expect(asked).toEqual([
+      { at, words: "kill --signal=SIGTERM c" },
+      { at: at + 3_000, words: "kill --signal=SIGKILL c" },
+      { at: at + 4_500, words: "remove c" },
+    ]);
+  });
+
+  it("is in the error, with what to do, and the time counts from its start", async () => {
+    const { clock, ends } = adopted({ ranMs: 9_000 });
+    await clock.advance(1_500);
+    expect(await ends({ exitCode: 143 })).toEqual({
+      left: "gone",
+      ms: 10_500,
+      result: {
+        ok: false,
+        outcome: "timeout",
+        error: {
+          name: "TimeoutError",
+          message:
+            'step "a" was not done within its time limit of 10s: ' +
+            "raise it (timeout), or find what holds it up",
+          code: "ORCHD_STEP_TIMEOUT",
+        },
+      },
+    });
+  });
+
+  it("is none where the step has none", async () => {
+    const { asked, clock } = adopted({ ranMs: 90_000, task: { timeoutMs: undefined } });
+    await clock.advance(86_400_000);
+    expect(asked).toEqual([]);
+  });
+});
+
+describe("a stop", () => {
+  it("asks once, and by force ends it after the grace period, once", async () => {
+    const { attempt, asked, clock, ends } = adopted({});
+    attempt.stop("graceful", "by me");
+    attempt.stop("graceful", "again");
+    await clock.advance(5_000);
+    expect(asked.map(({ words }) => words)).toEqual(["kill --signal=SIGTERM c"]);
+    attempt.stop("force", "by force");
+    attempt.stop("force", "once more");
+    await clock.advance(3_000);
+    expect(asked.slice(1)).toEqual([{ at: 8_000, words: "kill --signal=SIGKILL c" }]);
+    const { result } = await ends({ exitCode: 137 });
+    expect(result).toEqual({
+      ok: false,
+      outcome: "stopped",
+      error: { name: "Stopped", message: "by me" },
+    });
+    await clock.advance(60_000);
+    expect(asked).toHaveLength(2);
+  });
+
+  it("is told again each 100 ms until a container hears it", async () => {
+    let tries = 0;
+    const { attempt, asked, clock } = adopted({ killStatus: () => ((tries += 1) < 3 ? 1 : 0) });
+    attempt.stop("graceful", "by me");
+    await clock.advance(2_000);
+    expect(asked.map(({ at }) => at)).toEqual([0, 100, 200]);
+  });
+});
+
+describe("the end", () => {
+  it.each([
+    ["never", "gone", []],
+    [
+      "on-failure",
+      "kept",
+      ["orchd [orchd: the container c is kept: look with podman logs, remove it with podman rm]"],
+    ],
+  ] as const)("of a failed one with keep: %s: it is %s", async (keep, kind, told) => {
+    const { lines, ends } = adopted({ keep });
+    const { result, left } = await ends({ exitCode: 3 });
+    expect([left, lines]).toEqual([kind, told]);
+    expect(result).toMatchObject({ ok: false, outcome: "failed", error: { exitStatus: 3 } });
+  });
+
+  it("that somebody made says so", async () => {
+    const { result } = await adopted({}).ends(undefined);
+    expect(result).toMatchObject({
+      outcome: "failed",
+      error: {
+        name: "ContainerError",
+        code: "ORCHD_CONTAINER",
+        message: "its container c was removed by somebody while it ran",
+      },
+    });
+  });
+
+  it("with an output that is a link is refused, with what to do", async () => {
+    const { files, ends } = adopted({});
+    rmSync(join(files.mounted, "output"));
+    symlinkSync("/etc/passwd", join(files.mounted, "output"));
+    const { result } = await ends({ exitCode: 0 });
+    expect(result).toMatchObject({
+      outcome: "failed",
+      error: {
+        name: "BadOutput",
+        message: expect.stringContaining(
+          "made $ORCHD_OUTPUT a link: write the result as JSON to the file of that name",
+        ) as string,
+      },
+    });
+  });
+});
+
+it("lines that the earlier daemon passed on are not passed on again", async () => {
+  const { client, clock, lines, ends } = adopted({ heard: { stdout: 2, stderr: 1 } });
+  client.stdout.write("1\n2\n3\n");
+  client.stderr.write("a\nb\n");
+  await clock.settle();
+  client.stdout.write("4\n");
+  await clock.settle();
+  await ends({ exitCode: 0 });
+  expect(lines.toSorted()).toEqual(["stderr b", "stdout 3", "stdout 4"]);
+});
