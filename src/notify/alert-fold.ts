@@ -31,6 +31,8 @@ export class AlertFold {
   #book: RuleBook;
   #releaseAt = 0;
   #lookAt = 0;
+  /** When the last input came. */
+  #now = 0;
 
   constructor({ packed, book, slotsBetween }: AlertFoldOptions) {
     this.#state = unpackNotifyState(packed);
@@ -60,6 +62,9 @@ export class AlertFold {
   /** Takes in an input. */
   take(input: NotifyInput): Decision {
     const { now } = input;
+    // The clock was set back: the moments to come are those of a clock that was wrong.
+    if (now < this.#now) this.#releaseAt = this.#lookAt = 0;
+    this.#now = now;
     const at = "at" in input ? input.at : input.type === "line" ? input.line["at"] : undefined;
     const time = typeof at === "string" ? Date.parse(at) : now;
     const turn = new AlertTurn(this.#state, this.#book, {

@@ -197,6 +197,7 @@ export class AlertTurn {
       } else {
         if (rule.repeatMs === undefined) continue;
         // A clock that was set back must not hold it for longer than that.
+        if (told.at > this.now) firing.told[channel] = { ...told, at: this.now };
         const next = Math.min(told.at, this.now) + rule.repeatMs;
         if (this.now < next || !this.#time.isTick) {
           this.lookFrom(next);

@@ -1,6 +1,6 @@
 /**
- * Every reason that the core gives, to the letter: why a slot waits or is left out, why a run starts
- * nothing more, why an attempt has no other, and why a run ended as it did.
+ * Every reason that the core gives, to the letter: why a slot waits or is left out, why a run
+ * starts nothing more, why an attempt has no other, and why a run ended as it did.
  */
 import { describe, expect, it } from "vitest";
 import { decideOverlap, waitsFor, type OverlapDecision } from "../../src/core/admission.ts";
@@ -147,7 +147,7 @@ it("a step starts for a reason, and is given up for one", () => {
   const steps = [
     stepSpec("a", { startWithinMs: 60_000 }),
     stepSpec("b", { needs: ["a"] }),
-    stepSpec("c", { inputs: { x: { step: "a" } } as never }),
+    stepSpec("c", { inputs: { x: { step: "a" } } }),
   ];
   const run = new GivenRun(snapshotOf(steps)).happen(STARTED);
   const reasons = (...facts: Parameters<GivenRun["plan"]>): string[] =>
@@ -247,7 +247,7 @@ describe("after an attempt that was interrupted", () => {
     [
       "without a retry",
       { onInterruption: "retry" },
-      "daemon" as Cause,
+      "daemon",
       1,
       0,
       ["fail", "it died; the step has no retries", undefined],
@@ -255,7 +255,7 @@ describe("after an attempt that was interrupted", () => {
     [
       "after its last retry",
       { onInterruption: "retry", retry },
-      "daemon" as Cause,
+      "daemon",
       2,
       0,
       ["fail", "it died; 2 attempts were made", undefined],
@@ -263,7 +263,7 @@ describe("after an attempt that was interrupted", () => {
     [
       "with a retry left",
       { onInterruption: "retry", retry },
-      "daemon" as Cause,
+      "daemon",
       1,
       0,
       ["retry", "it died", undefined],

@@ -203,3 +203,18 @@ it("tells of a taken-over run's end once its lines were given to the ledger", as
   for (let turn = 0; turn < 5; turn += 1) await nextTurn();
   expect(ended).toEqual(["brief"]);
 });
+
+it("a run that waits says what the caller knows, else which limit is reached", () => {
+  const world = new World({ groups: { db: 1 }, maxActiveRuns: 2 });
+  const because = (more: Partial<RunTicket>, reason?: string): string | undefined => {
+    const ticket = ticketOf(`r${Object.keys(more).join()}${reason ?? ""}`, { order: 9, ...more });
+    return world.runs.reserve(ticket, "its slot was due", reason).because;
+  };
+  world.add("a", { group: "db" });
+  expect(because({ group: "db" })).toBe('the concurrency group "db" is full: 1 of 1');
+  expect(because({ group: "db" }, "run a still goes on; overlap is queue")).toBe(
+    "run a still goes on; overlap is queue",
+  );
+  world.add("b");
+  expect(because({})).toBe("2 runs go on, the most that orchd.yaml allows");
+});

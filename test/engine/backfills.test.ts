@@ -1,12 +1,15 @@
 /** Backfills under the engine: whatever they wait for, they go on when it is there. */
+import { existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { RequestInput } from "../../src/core/request.ts";
 import { iso } from "../../src/core/time.ts";
 import { readReply, writeRequest } from "../../src/ledger/requests.ts";
 import { silentLog } from "../../src/log.ts";
-import type { Line } from "../support/await-event.ts";
+import { linesOf, type Line } from "../support/await-event.ts";
 import { EngineRig, pipelineOf, type RigOptions } from "../support/engine-rig.ts";
 import { scheduleOf } from "../support/given-schedule.ts";
+import { ledgerText } from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const HOUR_MS = 3_600_000;
@@ -257,4 +260,153 @@ describe("a backfill goes on", () => {
     rig.runs.create = make;
     await expectWhole(rig);
   });
+});
+
+describe("what a backfill is asked for", () => {
+  const reply = (rig: EngineRig, id = "b1") => readReply(rig.store.runsDir, id)!;
+  const secondly = pipelineOf("p", [scheduleOf({ cron: "* * * * * *", catchUp: "none" })]);
+
+  it.each([
+    [100_000, { accepted: true, result: { slots: 100_000 } }],
+    [
+      100_001,
+      {
+        accepted: false,
+        reason:
+          "more than 100000 slots lie from 2026-11-20T00:00:00Z to 2026-11-21T03:46:40.000Z; " +
+          "ask for them in parts",
+      },
+    ],
+  ])("of %i slots", async (count, answer) => {
+    const rig = await rigWith();
+    await rig.drop(secondly);
+    const from = "2026-11-20T00:00:00Z";
+    const to = iso(Date.parse(from) + (count - 1) * 1_000);
+    await ask(rig, "b1", { ...FOUR, from, to });
+    expect(reply(rig)).toMatchObject(answer);
+    await rig.kill();
+  });
+
+  it.each([
+    [
+      { from: "2026-11-22T02:00:00Z", to: "2026-11-22T01:00:00Z" },
+      "the backfill ends before it begins: 2026-11-22T02:00:00Z to 2026-11-22T01:00:00Z",
+    ],
+    [
+      { from: "2026-11-22T01:00:01Z", to: "2026-11-22T01:59:59Z" },
+      'pipeline "p" has no slot from 2026-11-22T01:00:01Z to 2026-11-22T01:59:59Z',
+    ],
+  ])("is refused for %j", async (window, reason) => {
+    const rig = await rigWith();
+    await ask(rig, "b1", { ...FOUR, ...window });
+    expect(reply(rig)).toMatchObject({ accepted: false, reason });
+    await rig.down();
+  });
+
+  it("is the slots between, however late jitter makes each", async () => {
+    const rig = await rigWith();
+    const jittered = scheduleOf({ cron: "0 * * * *", catchUp: "none", jitterSeconds: 7_200 });
+    await rig.drop(pipelineOf("p", [jittered]));
+    await ask(rig, "b1", FOUR);
+    await expectWhole(rig);
+    const hours = rig
+      .lines("p")
+      .flatMap(({ type, slot }) =>
+        type === "slot.backfilled" ? [String(slot).slice(11, 13)] : [],
+      );
+    expect(hours).toEqual(["01", "02", "03", "04"]);
+  });
+
+  it("is one schedule, whose params are below those that are given", async () => {
+    const rig = await rigWith();
+    const schedules = ["a", "b"].map((name) =>
+      scheduleOf({ cron: "0 * * * *", catchUp: "none", name, params: { name, depth: 1 } }),
+    );
+    await rig.drop(pipelineOf("p", schedules, { params: { depth: 0, other: 5 } }));
+    await ask(rig, "b1", { ...FOUR, to: FOUR.from, schedule: "b", params: { depth: 2 } });
+    await rig.clock.advance(10_000);
+    const made = rig.lines("p").filter(({ type }) => type === "slot.backfilled");
+    expect(made).toHaveLength(1);
+    const [header] = linesOf(rig.store.runLedger(String(made[0]!["run"])));
+    expect(header).toMatchObject({
+      params: { name: "b", depth: 2 },
+      trigger: { kind: "backfill", scheduledFor: "2026-11-22T01:00:00.000Z", schedule: "b" },
+    });
+    await rig.down();
+  });
+
+  it("says what nothing reads", async () => {
+    const rig = await rigWith();
+    await ask(rig, "b1", { ...FOUR, params: { x: 1 } });
+    expect(reply(rig)).toMatchObject({
+      accepted: true,
+      reason: 'pipeline p declares no params, so nothing reads "x"',
+      result: { slots: 4 },
+    });
+    await ask(rig, "b2", FOUR);
+    expect(reply(rig, "b2").reason).toBeUndefined();
+    await rig.down();
+  });
+});
+
+it("a backfill of failed slots goes by the newest run of each", async () => {
+  const rig = await rigWith();
+  await ask(rig, "b0", FOUR);
+  await rig.clock.advance(10_000);
+  const runs = rig.lines("p").flatMap(({ type, run }) => (type === "slot.backfilled" ? [run] : []));
+  // The first run of 01:00 failed and its re-run did not; that of 02:00 is the other way round.
+  const end = (run: string, status: string, writtenAt: number): void => {
+    const path = rig.store.runLedger(run);
+    const text = readFileSync(rig.store.runLedger(String(runs[0])), "utf8");
+    if (!existsSync(path)) writeFileSync(path, "");
+    const events = linesOf(rig.store.runLedger(String(runs[0]))).map(
+      ({ seq: _s, b: _b, crc: _c, ...event }) =>
+        event["type"] === "run.finished" ? { ...event, status } : event,
+    );
+    expect(text).not.toBe("");
+    writeFileSync(path, ledgerText(events));
+    utimesSync(path, writtenAt, writtenAt);
+  };
+  const [one, two] = [String(runs[0]), String(runs[1])];
+  const [oneAgain, twoAgain] = [one, two].map((run) => run.replace(/-b1$/, "-b2"));
+  end(oneAgain!, "completed", 2_000_000_000);
+  end(twoAgain!, "failed", 2_000_000_000);
+  end(two, "completed", 1_000_000_000);
+  end(one, "failed", 1_000_000_000);
+  await ask(rig, "b1", { ...FOUR, which: "failed" });
+  await rig.clock.advance(10_000);
+  const own = rig.lines("p").filter(({ requestId }) => requestId === "b1");
+  expect(own.flatMap(({ type, slot }) => (type === "slot.backfilled" ? [slot] : []))).toEqual([
+    "2026-11-22T02:00:00.000Z",
+  ]);
+  await rig.down();
+});
+
+it("a cancel is kept: asked for again after a crash, it is done already", async () => {
+  const rig = await rigWith();
+  await ask(rig, "b1", FOUR);
+  await ask(rig, "c1", { type: "cancel_backfill", id: "b1" });
+  expect(readReply(rig.store.runsDir, "c1")).toMatchObject({ accepted: true });
+  await rig.clock.advance(10_000);
+  expect(ends(rig).map(({ because }) => because)).toEqual([
+    expect.stringMatching(/^cancelled by ./),
+  ]);
+  expect(backfilled(rig)).toBe(1);
+  expect(rig.lines("p").at(-1)).toBeDefined();
+  expect(
+    rig
+      .lines("p")
+      .flatMap(({ type, requestId, because }) =>
+        type === "request.noted" ? [`${String(requestId)}: ${String(because)}`] : [],
+      ),
+  ).toEqual(["c1: it ended backfill b1"]);
+  await rig.kill();
+  rmSync(join(rig.store.requests, "replies", "c1.json"), { force: true });
+  await rig.up();
+  await ask(rig, "c2", { type: "cancel_backfill", id: "b1" });
+  expect(readReply(rig.store.runsDir, "c2")).toMatchObject({
+    accepted: false,
+    reason: "no backfill b1 is going on",
+  });
+  await rig.down();
 });

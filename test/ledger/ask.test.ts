@@ -92,3 +92,14 @@ it("a run in the foreground answers requests that name it, and no other", () => 
     false,
   ]);
 });
+
+it("a program answers requests that name one of its runs, and no other", () => {
+  const { runs } = tempRoot();
+  holdEpoch(runs, { role: "program", runs: [`${RUN}-r1`, RUN] });
+  expect([undefined, RUN, `${RUN}-r1`, `${RUN}-r2`].map((run) => daemonRuns(runs, run))).toEqual([
+    false,
+    true,
+    true,
+    false,
+  ]);
+});

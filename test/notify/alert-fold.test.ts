@@ -578,3 +578,23 @@ describe("what is hostile or of another release", () => {
     expect(rig.pass(HOUR).map(({ because }) => because.length)).toEqual([500, 500]);
   });
 });
+
+describe("a clock that was set back", () => {
+  it("holds a repeat for its span at most", () => {
+    const rig = new FoldRig([{ to: ["ops"], repeat: "1h" }]);
+    rig.ends("a", "failed");
+    rig.now -= 1_000 * HOUR;
+    rig.take({ type: "tick", now: rig.now });
+    expect(texts(rig.pass(HOUR - 1))).toEqual([]);
+    expect(texts(rig.pass(1))).toEqual(["failed a ×1 again 2 → ops"]);
+    expect(texts(rig.pass(HOUR))).toEqual(["failed a ×1 again 3 → ops"]);
+  });
+
+  it("holds what is gathered for its span at most", () => {
+    const rig = new FoldRig([{ to: ["ops"], group: "1m" }]);
+    rig.ends("a", "failed");
+    rig.now -= 1_000 * HOUR;
+    rig.take({ type: "tick", now: rig.now });
+    expect(texts(rig.pass(MINUTE))).toEqual(["failed a ×1 → ops"]);
+  });
+});

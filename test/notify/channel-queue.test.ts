@@ -46,3 +46,22 @@ describe("a queue", () => {
     expect(begun).toEqual(["a", "c", "d", "e", undefined]);
   });
 });
+
+describe("a message of an earlier process", () => {
+  const HOUR = 3_600_000;
+  it.each([
+    [undefined, 0],
+    [-1, 0],
+    [0, 0],
+    [1_000, 1_000],
+    [HOUR, HOUR],
+    [HOUR + 1, HOUR],
+    [30 * 24 * HOUR, HOUR],
+  ])("that is to be tried again in %s ms waits %i ms: an hour at most", (left, wait) => {
+    const queue = new ChannelQueue();
+    const retryAt = left === undefined ? {} : { retryAt: new Date(NOW + left).toISOString() };
+    queue.add({ ...message("a"), attempts: 1, ...retryAt }, NOW, 500);
+    if (wait > 0) expect(queue.begin(500 + wait - 1)).toBeUndefined();
+    expect(queue.begin(500 + wait)!.failures).toBe(1);
+  });
+});

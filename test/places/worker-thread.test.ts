@@ -114,3 +114,15 @@ describe("a thread", () => {
     expect([thread.current, thread.busyMs]).toEqual([undefined, 0]);
   });
 });
+
+it("a thread is busy since it began its first piece, whatever comes behind it", async () => {
+  const thread = idleThread();
+  expect(thread.busyMs).toBe(0);
+  give(thread, "1", codeOf("p"));
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  give(thread, "2", codeOf("p"));
+  expect(thread.busyMs).toBeGreaterThanOrEqual(50);
+  thread.answered(thread.seqOf("1")!);
+  // The second piece begins now.
+  expect(thread.busyMs).toBeLessThan(50);
+});

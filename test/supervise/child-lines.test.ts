@@ -112,3 +112,18 @@ it("a secret without a character hides nothing", () => {
   add(`plain ${SECRET}\n`);
   expect(given).toEqual(["plain ***"]);
 });
+
+it.each([
+  ["Authorization: Bearer abc.def", "Authorization: Bearer ***"],
+  ["authorization: bearer abc.def x", "authorization: bearer *** x"],
+  ["BEARER\tabc", "BEARER\t***"],
+  ["/#token=abc", "/#token=***"],
+  ["/#TOKEN=abc&x", "/#TOKEN=***"],
+  ['"bearer abc"', '"bearer ***"'],
+  ["<bearer abc>, bearer def", "<bearer ***>, bearer ***"],
+  ["forbearer abc", "forbearer abc"],
+])("of %j it gives %j: a token's name counts in any case", (line, shown) => {
+  const { given, add } = rig();
+  add(`${line}\n`);
+  expect(given.map((text) => text.replaceAll(/\s/g, " "))).toEqual([shown.replace("\t", " ")]);
+});

@@ -1,6 +1,7 @@
 /** Where spans go: what is given, then OpenTelemetry's variables, then the usual collector. */
 import { expect, it } from "vitest";
 import { otlpTarget, resourceOf, type OtlpTarget } from "../../src/traces/otlp-target.ts";
+import { tempRoot } from "../support/temp-root.ts";
 
 function target(given: Parameters<typeof otlpTarget>[0], env: Record<string, string>): OtlpTarget {
   const read = otlpTarget(given, env);
@@ -85,4 +86,35 @@ it.each([
   [" ", 10_000],
 ])("a time limit of %j is %i ms", (given, ms) => {
   expect(target({}, { OTEL_EXPORTER_OTLP_TIMEOUT: given }).timeoutMs).toBe(ms);
+});
+
+it("reads each file of TLS from its own variable, that of traces first", () => {
+  const { root } = tempRoot({ ca: "CA", cert: "CERT", key: "KEY", own: "OWN" });
+  const env = {
+    OTEL_EXPORTER_OTLP_CERTIFICATE: `${root}/ca`,
+    OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: `${root}/cert`,
+    OTEL_EXPORTER_OTLP_CLIENT_KEY: `${root}/key`,
+  };
+  const texts = (more = {}): unknown =>
+    Object.fromEntries(
+      Object.entries(target({}, { ...env, ...more }).tls).map(([name, read]) => [
+        name,
+        String(read),
+      ]),
+    );
+  expect(texts()).toEqual({ ca: "CA", cert: "CERT", key: "KEY" });
+  const own = (name: string): object => ({ [`OTEL_EXPORTER_OTLP_TRACES_${name}`]: `${root}/own` });
+  expect(texts(own("CERTIFICATE"))).toEqual({ ca: "OWN", cert: "CERT", key: "KEY" });
+  expect(texts(own("CLIENT_CERTIFICATE"))).toEqual({ ca: "CA", cert: "OWN", key: "KEY" });
+  expect(texts(own("CLIENT_KEY"))).toEqual({ ca: "CA", cert: "CERT", key: "OWN" });
+  expect(target({}, {}).tls).toEqual({ ca: undefined, cert: undefined, key: undefined });
+});
+
+it.each([
+  ["gzip", true],
+  ["none", false],
+  ["", false],
+])("a compression of %j packs: %s", (given, isCompressed) => {
+  const env = { OTEL_EXPORTER_OTLP_COMPRESSION: given };
+  expect(target({}, env).isCompressed).toBe(isCompressed);
 });

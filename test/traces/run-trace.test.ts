@@ -299,3 +299,25 @@ describe("the fold over all ledgers", () => {
     expect([most, spans]).toEqual([2, 20_000]);
   });
 });
+
+it("of several errors the run has the first", () => {
+  const failed = (step: string, code: string): Record<string, unknown> => ({
+    type: "step.failed",
+    step,
+    attempt: 1,
+    error: { name: "Error", message: code, code },
+  });
+  const rootOf = (...lines: Record<string, unknown>[]): Span =>
+    spansOf(ledger(HEADER, ...lines, finished("failed"))).at(-1)!;
+  const [a, b, c] = ["a", "b", "c"].map((step) => started(step)) as [object, object, object];
+  const root = rootOf(
+    { ...a },
+    { ...b },
+    { ...c },
+    ended("a"),
+    { type: "step.skipped", step: "d", because: "upstream" },
+    failed("b", "FIRST"),
+    failed("c", "SECOND"),
+  );
+  expect(root.attributes["error.type"]).toBe("FIRST");
+});

@@ -100,3 +100,19 @@ describe("a run's log", () => {
     );
   });
 });
+
+it("lines over the blocks of a file are all given, however long those before were", async () => {
+  const long = 6 * 1_048_576;
+  const lines = [long, 10, long, 300_000, long, 300_000].map((length, index) =>
+    JSON.stringify({ at: AT, step: "a", attempt: 1, line: `${index}${"x".repeat(length)}` }),
+  );
+  const { store } = storeWith(`${lines.join("\n")}\n`);
+  const found: string[] = [];
+  for (let from = 1; ;) {
+    const page = await readRunLog(store, RUN, { from, limit: 100 });
+    found.push(...page.lines.map(({ n, line }) => `${n} ${line.slice(0, 2)}`));
+    if (!page.more) break;
+    from = page.next;
+  }
+  expect(found).toEqual(["1 0x", "2 1x", "3 2x", "4 3x", "5 4x", "6 5x"]);
+});

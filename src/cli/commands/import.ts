@@ -90,8 +90,9 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   return all.length === 0 ? EXIT.done : EXIT.failed;
 }
 
+/** `/etc/crontabs/USER`, as BusyBox has it, is a user's own. */
 function isSystemCrontab(source: string | undefined): boolean {
-  return source !== undefined && /^\/etc\/(?:crontab|cron\.d\/)/.test(resolve(source));
+  return source !== undefined && /^\/etc\/(?:crontab$|cron\.d\/)/.test(resolve(source));
 }
 
 function readCrontab(source: string | undefined): string {

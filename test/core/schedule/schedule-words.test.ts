@@ -1,4 +1,4 @@
-/** Every sentence about a schedule: what is wrong with it, what may surprise, why a slot is missed. */
+/** Every sentence about a schedule: what is wrong, what may surprise, why a slot is missed. */
 import { describe, expect, it } from "vitest";
 import { decideCatchUp, surveyCatchUp } from "../../../src/core/schedule/catch-up.ts";
 import { checkCron, cronWarnings } from "../../../src/core/schedule/cron-check.ts";
@@ -13,7 +13,7 @@ const CONTEXT = { timezone: "UTC", now: NOW };
 
 /** Its faults, each with its place, and its warnings after a `~`. */
 function told(written: object): string[] {
-  const { faults, warnings } = resolveSchedules(written as never, CONTEXT);
+  const { faults, warnings } = resolveSchedules(written, CONTEXT);
   return [
     ...faults.map(({ path, message }) => `${formatPath(path)} ${message}`),
     ...warnings.map((text) => `~ ${text}`),
@@ -226,7 +226,7 @@ it.each([
   ],
   ["0 2 * 13 *", /is no cron pattern: .*\(months are 1-12 or JAN-DEC\)$/],
   ["0 25 * * *", /is no cron pattern: .*\(hours are 0-23\)$/],
-  [`${"0".repeat(257)}`, "is longer than any cron pattern needs to be (256 characters)"],
+  ["0".repeat(257), "is longer than any cron pattern needs to be (256 characters)"],
 ])("the pattern %j is refused: %s", (text, sentence) => {
   const check = checkCron(text);
   const message = check.ok ? "" : check.message;
@@ -247,7 +247,8 @@ describe("a slot of a downtime", () => {
       ...facts,
     }).map((one) => `${one.kind}: ${"because" in one ? one.because : ""}`);
   };
-  const newer = `missed: ${CAUSE}; catchUp is latest, which runs the newer slot 2026-11-24T12:00:00.000Z`;
+  const newest = "2026-11-24T12:00:00.000Z";
+  const newer = `missed: ${CAUSE}; catchUp is latest, which runs the newer slot ${newest}`;
   it.each<[string, Partial<Schedule>, object, string[]]>([
     ["by the latest", {}, {}, [newer, newer, `run: ${CAUSE}; catchUp is latest`]],
     ["by none", { catchUp: "none" }, {}, Array(3).fill(`missed: ${CAUSE}; catchUp is none`)],
