@@ -15,7 +15,7 @@ export interface DaemonLine {
    */
   ask(message: FromWorker, timeoutMs: number): Promise<ToWorkerAnswer>;
   /** Hears the daemon, one message after the other. @returns a function that ends it */
-  hear(answer: (message: ToWorker) => FromWorkerAnswer): () => void;
+  hear(answer: (message: ToWorker) => FromWorkerAnswer | Promise<FromWorkerAnswer>): () => void;
   /** The text of an object that a message names. @throws an Error if there is none */
   body(name: string): Promise<string>;
   /**

@@ -6,7 +6,10 @@
  * then still runs is ended by force, and it is over once nothing of it runs.
  *
  * - It starts only after the daemon said yes to its claim, and only while the worker's lease holds:
- *   a worker that was frozen may read an old yes.
+ *   a worker that was frozen may read an old yes. The daemon may say so as it gives the task: then
+ *   it starts if all that it needs is here, and claims it otherwise. Which of the two is said in
+ *   the answer to the give. That one waits for a moment, so that it leaves with the end of a brief
+ *   step.
  * - Output and end go to the daemon one message at a time, in order, and each again until it is
  *   answered. A new daemon that takes the task over begins with the output that it lacks.
  */
@@ -32,6 +35,8 @@ import { KeptOutput } from "./kept-output.ts";
 
 /** How long an answer may take, in milliseconds. */
 const ANSWER_MS = 3_000;
+/** How long a task that is granted may take to begin, and its answer to leave, in milliseconds. */
+const SOON_MS = 5;
 /** How long to wait before the same is said again, in milliseconds. */
 const AGAIN_MS = 250;
 
@@ -51,6 +56,8 @@ export interface TaskHost {
   readonly incarnation: string;
   /** Whether the daemon is sure to count on this worker still. */
   leaseHolds(): boolean;
+  /** The daemon lets a task begin. */
+  begins(id: string): void;
   /** The task as it runs here. */
   localTask(task: Task): Task;
   /** Starts it. @throws an Error if it cannot be started */
@@ -75,11 +82,21 @@ export class HeldTask {
   /** Counts the daemons that it reported to. */
   #daemons = 0;
   #reports = false;
+  /** The daemon let it begin as it gave it, and does not know yet whether it does. */
+  #isGranted = false;
+  #answerGive: ((answer: FromWorkerAnswer) => void) | undefined;
 
   constructor({ id, alone }: Give, host: TaskHost) {
     this.id = id;
     this.#host = host;
     this.#alone = alone;
+  }
+
+  /** What the daemon is answered that gives it again. */
+  get given(): FromWorkerAnswer {
+    if (!this.isPending) return BEGUN;
+    this.#isGranted = false;
+    return TAKEN;
   }
 
   get isRunning(): boolean {
@@ -91,15 +108,48 @@ export class HeldTask {
     return this.#state === "preparing" || this.#state === "claiming";
   }
 
-  /** Prepares, claims and starts it. Never rejects. */
-  async begin(give: Give): Promise<void> {
+  /**
+   * Prepares, claims and starts it.
+   *
+   * @param isGranted it may begin without a claim
+   * @returns what the daemon is answered, at once or soon
+   */
+  begin(give: Give, isGranted: boolean): FromWorkerAnswer | Promise<FromWorkerAnswer> {
+    this.#isGranted = isGranted;
+    void this.#begin(give);
+    if (!isGranted) return TAKEN;
+    return new Promise((resolve) => {
+      const timer = this.#host.clock.after(SOON_MS, () => this.#answered());
+      this.#answerGive = (answer) => {
+        timer.cancel();
+        resolve(answer);
+      };
+    });
+  }
+
+  /** Never rejects. */
+  async #begin(give: Give): Promise<void> {
     try {
       const task = await this.#prepared(give);
-      if (task === undefined || !(await this.#claimed())) return this.#releaseFiles();
+      if (task === undefined || !(await this.#mayBegin())) return this.#releaseFiles();
       this.#run(task);
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** The give is answered, if it is not yet. What is pending then has to be claimed. */
+  #answered(): void {
+    const answer = this.#answerGive;
+    this.#answerGive = undefined;
+    answer?.(this.given);
+  }
+
+  /** Whether it may start. */
+  async #mayBegin(): Promise<boolean> {
+    if (!this.#isGranted || !this.#host.leaseHolds()) return this.#claimed();
+    this.#host.begins(this.id);
+    return true;
   }
 
   /** The daemon wants it to end. */
@@ -166,7 +216,9 @@ export class HeldTask {
     const { worker, incarnation, line } = this.#host;
     this.#state = "claiming";
     const claim = { type: "claim", worker, incarnation, id: this.id } as const;
+    this.#answered();
     const answer = await this.#persist("claiming", () => line.ask(claim, ANSWER_MS));
+    if (answer?.type === "yes") this.#host.begins(this.id);
     if (answer === undefined || this.#state !== "claiming") return false;
     if (answer.type === "yes" && this.#host.leaseHolds()) return true;
     this.drop(answer.type === "no" ? answer.because : "it was claimed too late");
@@ -254,6 +306,7 @@ export class HeldTask {
   #report(): void {
     if (this.#reports) return;
     this.#reports = true;
+    this.#answered();
     void this.#sendAll(this.#daemons);
   }
 
@@ -314,6 +367,7 @@ export class HeldTask {
 
   #leave(): void {
     if (this.#state === "over") return;
+    this.#answered();
     this.#state = "over";
     this.#releaseFiles();
     this.#host.over(this.id);
@@ -324,6 +378,9 @@ export class HeldTask {
       this.#host.cache.release(kind, hash, mapOf);
   }
 }
+
+const TAKEN: FromWorkerAnswer = { type: "taken" };
+const BEGUN: FromWorkerAnswer = { type: "begun" };
 
 function errorOf(error: unknown): StepError {
   if (error instanceof FileMissing)

@@ -24,6 +24,7 @@ import type { StartOptions, TaskHandlers } from "../places/place.ts";
 import type { DaemonLine } from "./daemon-line.ts";
 import type { FileCache } from "./file-cache.ts";
 import { HeldTask, type TaskHost } from "./held-task.ts";
+import { KnownTasks } from "./known-tasks.ts";
 import { Lease } from "./lease.ts";
 
 /** How long the answer to a beat may take, in milliseconds. */
@@ -75,6 +76,7 @@ export class PlaceWorker {
   readonly #options: PlaceWorkerOptions;
   readonly #lease: Lease;
   readonly #tasks = new Map<string, HeldTask>();
+  readonly #known = new KnownTasks();
   readonly #host: TaskHost;
   #pool: WorkerPool;
   /** Pools that are being ended. */
@@ -106,6 +108,7 @@ export class PlaceWorker {
       worker: about.worker,
       incarnation,
       leaseHolds: () => this.#lease.holds,
+      begins: (id) => this.#known.begins(id),
       start: (...given) => this.#pool.start(...given),
       stop: (...given) => this.#pool.stop(...given),
       over: (id) => this.#over(id),
@@ -145,19 +148,13 @@ export class PlaceWorker {
     this.#onEmpty?.();
   }
 
-  #hear(message: ToWorker): FromWorkerAnswer {
+  #hear(message: ToWorker): FromWorkerAnswer | Promise<FromWorkerAnswer> {
     const held = this.#tasks.get(message.id);
     switch (message.type) {
-      case "give": {
-        if (held !== undefined) return { type: "taken" };
-        if (this.#leaving) return { type: "refused", because: "the worker ends" };
-        const task = new HeldTask(message, this.#host);
-        this.#tasks.set(message.id, task);
-        void task.begin(message);
-        return { type: "taken" };
-      }
+      case "give":
+        return held?.given ?? this.#take(message);
       case "stop":
-        if (held === undefined) return { type: "refused", because: "the worker has no such task" };
+        if (held === undefined) return this.#without(message.id);
         held.stop(message.mode, message.because);
         return { type: "taken" };
       case "adopt":
@@ -165,6 +162,23 @@ export class PlaceWorker {
           held?.adopt(message.heard) ?? { type: "refused", because: "the worker has no such task" }
         );
     }
+  }
+
+  #take(give: Extract<ToWorker, { type: "give" }>): FromWorkerAnswer | Promise<FromWorkerAnswer> {
+    const { id, grants = false } = give;
+    if (this.#known.hasBegun(id)) return { type: "had" };
+    const isFirst = this.#known.hear(id);
+    if (this.#leaving) return { type: "refused", because: "the worker ends" };
+    const task = new HeldTask(give, this.#host);
+    this.#tasks.set(id, task);
+    return task.begin(give, grants && isFirst);
+  }
+
+  /** The answer where it does not hold a task. What grants it later grants nothing. */
+  #without(id: string): FromWorkerAnswer {
+    if (this.#known.hasBegun(id)) return { type: "had" };
+    this.#known.hear(id);
+    return { type: "refused", because: "the worker has no such task" };
   }
 
   /** Beats, and again after a while. */

@@ -170,7 +170,8 @@ export class PlayedBroker implements Broker {
 
   ask(subject: string, message: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      if (!this.state.up) return reject(new BrokerSilence(this.state.because));
+      const reachedNobody = true;
+      if (!this.state.up) return reject(new BrokerSilence(this.state.because, { reachedNobody }));
       const timer = this.#engine.clock.after(timeoutMs, () =>
         this.whenThawed(() => reject(new BrokerSilence(`${subject} did not answer in time`))),
       );
@@ -180,7 +181,7 @@ export class PlayedBroker implements Broker {
       });
       if (found) return undefined;
       timer.cancel();
-      return reject(new BrokerSilence(`nobody listens at ${subject}`));
+      return reject(new BrokerSilence(`nobody listens at ${subject}`, { reachedNobody }));
     });
   }
 

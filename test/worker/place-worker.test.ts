@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { ToWorkerAnswer } from "../../src/places/broker/messages.ts";
+import { BROKER_PROTOCOL, type ToWorkerAnswer } from "../../src/places/broker/messages.ts";
 import { FIVE, hashOf, printed, shellTask, WorkerWorld } from "./worker-world.ts";
 
 const started = async (): Promise<WorkerWorld> => {
@@ -18,7 +18,7 @@ describe("a worker", () => {
     expect(world.of("beat")[0]).toMatchObject({
       worker: "w1",
       incarnation: "first",
-      protocol: 1,
+      protocol: BROKER_PROTOCOL,
       labels: ["gpu"],
       threads: 2,
       tasks: [],
@@ -49,6 +49,80 @@ describe("a worker", () => {
     world.answer = () => undefined;
     await world.running("etl@1#3");
     expect([...world.pool.running.keys()]).toEqual(["etl@1#3"]);
+  });
+
+  it("begins what it is granted without a claim, and says so with the end", async () => {
+    const world = await started();
+    const answer = world.grant("etl@1#2");
+    await world.clock.settle();
+    const { handlers } = world.pool.running.get("etl@1#2")!;
+    expect(await world.grant("etl@1#2")).toEqual({ type: "begun" });
+    handlers.done(FIVE, 1, 0);
+    expect(await answer).toEqual({ type: "begun" });
+    await world.clock.settle();
+    expect(world.of("claim")).toEqual([]);
+    expect(world.of("end")).toHaveLength(1);
+    expect(await world.grant("etl@1#2")).toEqual({ type: "had" });
+    expect(world.tell({ type: "stop", id: "etl@1#2", mode: "force", because: "x" })).toEqual({
+      type: "had",
+    });
+  });
+
+  it("says soon that a granted task began that goes on", async () => {
+    const world = await started();
+    const answer = world.grant("etl@1#2");
+    await world.clock.advance(5);
+    expect(await answer).toEqual({ type: "begun" });
+    expect(world.pool.running.size).toBe(1);
+  });
+
+  it("claims a granted task whose files are not here yet", async () => {
+    const world = await started();
+    const hash = world.keep("code");
+    world.cut = true;
+    const answer = world.grant("etl@1#2", { files: [hash] });
+    await world.clock.advance(5);
+    expect(await answer).toEqual({ type: "taken" });
+    world.cut = false;
+    await world.clock.advance(300);
+    // The file is written by the real disk.
+    await expect.poll(() => world.pool.running.size).toBe(1);
+    expect(world.of("claim")).toHaveLength(1);
+  });
+
+  it("claims a granted task where its lease is over", async () => {
+    const world = await started();
+    world.cut = true;
+    await world.clock.advance(6_000);
+    world.answer = ({ type }) =>
+      type === "beat"
+        ? new Promise(() => undefined)
+        : type === "claim"
+          ? { type: "no", because: "it was given to another" }
+          : undefined;
+    world.cut = false;
+    const answer = world.grant("etl@1#2");
+    await world.clock.settle();
+    expect(await answer).toEqual({ type: "taken" });
+    expect(world.of("claim")).toHaveLength(1);
+    expect(world.pools.some(({ running }) => running.size > 0)).toBe(false);
+  });
+
+  it.each<[string, (world: WorkerWorld) => void]>([
+    ["it has said that it will not begin", (world) => void world.give("etl@1#2")],
+    [
+      "it was told to stop before",
+      (world) => void world.tell({ type: "stop", id: "etl@1#2", mode: "force", because: "x" }),
+    ],
+  ])("does not begin by a grant that comes late: %s", async (_, before) => {
+    const world = await started();
+    world.answer = ({ type }) => (type === "claim" ? { type: "no", because: "old" } : undefined);
+    before(world);
+    await world.clock.settle();
+    expect(world.worker.tasks).toEqual([]);
+    await world.grant("etl@1#2");
+    await world.clock.settle();
+    expect(world.pool.running.size).toBe(0);
   });
 
   it("that was frozen does not start by an old yes", async () => {

@@ -67,7 +67,7 @@ export class WorkerWorld {
   /** Answers in place of the usual daemon. Undefined: as usual. A promise: later. */
   answer: (message: FromWorker) => Promise<ToWorkerAnswer> | ToWorkerAnswer | undefined = () =>
     undefined;
-  #hear: ((message: ToWorker) => FromWorkerAnswer) | undefined;
+  #hear: ((message: ToWorker) => FromWorkerAnswer | Promise<FromWorkerAnswer>) | undefined;
 
   constructor(cacheLimit?: number) {
     this.cache = new FileCache(this.cacheFolder, cacheLimit);
@@ -130,7 +130,27 @@ export class WorkerWorld {
   /** The daemon says something. */
   tell(message: ToWorker): FromWorkerAnswer {
     if (this.#hear === undefined) throw new Error("the worker does not listen");
-    return this.#hear(message);
+    const answer = this.#hear(message);
+    if (answer instanceof Promise) throw new Error("the worker answers later");
+    return answer;
+  }
+
+  /** The daemon gives a task that may begin without a claim. */
+  grant(
+    id: string,
+    parts: Partial<Extract<ToWorker, { type: "give" }>> = {},
+  ): Promise<FromWorkerAnswer> {
+    const body = JSON.stringify(shellTask());
+    const give = {
+      type: "give",
+      id,
+      body,
+      files: [],
+      alone: false,
+      grants: true,
+      ...parts,
+    } as const;
+    return Promise.resolve(this.#hear!(give));
   }
 
   give(id: string, parts: Partial<Extract<ToWorker, { type: "give" }>> = {}): FromWorkerAnswer {

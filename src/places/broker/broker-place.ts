@@ -3,8 +3,8 @@
  * theory of both sides; this is the daemon's.
  *
  * There is no queue. A task goes to the worker with the most room of those that have all its labels
- * (`#give`). It may be given again while nobody has claimed it. A claim is answered yes once, to
- * the worker that it is given to at that moment (`#claim`); from then on it stays there.
+ * (task-giver.ts). It may be given again while nobody may begin it. A claim is answered yes once,
+ * to the worker that it is given to at that moment (`#claim`); from then on it stays there.
  *
  * - The worker dies, or the link to it: it is given up after its patience, and its tasks are lost,
  *   by no fault of theirs. A new incarnation of it, or a list without the task, says so at once.
@@ -39,6 +39,7 @@ import type { SealedBroker } from "./sealed-broker.ts";
 import { TaskFiles, type BundleFault } from "./task-files.ts";
 import { ToldWorkers } from "./told-workers.ts";
 import { readHello, readSays } from "./worker-says.ts";
+import { TaskGiver } from "./task-giver.ts";
 import { Workers } from "./workers.ts";
 import { fileObject } from "./worker-line.ts";
 
@@ -79,6 +80,7 @@ export class BrokerPlace implements FarPlace {
   readonly #tasks = new Map<string, GivenTask>();
   readonly #ended: EndedTasks;
   readonly #told: ToldWorkers;
+  readonly #giver: TaskGiver;
   /** Tasks that the next daemon may adopt. */
   readonly #left = new Set<string>();
   readonly #promised = { module: 0, shell: 0 };
@@ -109,6 +111,19 @@ export class BrokerPlace implements FarPlace {
       renewed: (worker) => this.#renumber(worker),
       changed: () => this.#tellReport(),
     });
+    this.#giver = new TaskGiver({
+      clock,
+      broker: this.#broker,
+      workers: this.#workers,
+      told: this.#told,
+      files: this.#files,
+      labels: this.#labels,
+      began: (worker, task, number) => task.claim(worker, number, name),
+      stopped: (task) => this.#stopped(task),
+      refused: (task, because) => this.#refused(task, because),
+      lost: (task, because) => this.#lose(task, because),
+      fault: (sentence) => this.#fault(sentence),
+    });
     this.#earlier = new EarlierTasks({
       clock,
       since,
@@ -133,9 +148,7 @@ export class BrokerPlace implements FarPlace {
   /** How many more steps may start at workers with these labels. What was promised is taken off. */
   room(kind: "module" | "shell", labels: readonly string[]): number {
     if (this.#closed || !this.#broker.broker.state.up) return -this.#promised[kind];
-    let room = 0;
-    for (const worker of this.#open(labels)) room += Math.max(0, this.#roomAt(worker, kind));
-    return room - this.#promised[kind];
+    return this.#giver.room(kind, labels) - this.#promised[kind];
   }
 
   /** Its lanes are known by who asks: see {@link room}. */
@@ -204,7 +217,7 @@ export class BrokerPlace implements FarPlace {
     const files = this.#files.of(task);
     const given = new GivenTask({ id, task, handlers, files, alone });
     this.#tasks.set(id, given);
-    this.#give(given);
+    this.#giver.give(given);
   }
 
   /** It keeps nothing of a frame. */
@@ -213,13 +226,9 @@ export class BrokerPlace implements FarPlace {
   stop(id: string, mode: "graceful" | "force", because: string): void {
     const task = this.#tasks.get(id);
     if (task === undefined || task.state.at === "over") return;
-    if (task.state.at !== "claimed") {
-      this.#over(task);
-      task.stopped(because, this.#clock.now());
-      return;
-    }
     task.told = { mode, because };
-    void this.#told.stop(task);
+    if (task.mayRun) void this.#tellToStop(task);
+    else this.#stopped(task);
   }
 
   async adopt(
@@ -242,13 +251,15 @@ export class BrokerPlace implements FarPlace {
   }
 
   outlives(id: string): boolean {
-    return this.#tasks.get(id)?.state.at === "claimed";
+    return this.#tasks.get(id)?.mayRun === true;
   }
 
   leave(ids: readonly string[]): void {
     for (const id of ids) {
-      if (!this.outlives(id)) continue;
+      const task = this.#tasks.get(id);
+      if (task?.mayRun !== true) continue;
       this.#tasks.delete(id);
+      task.state = { at: "over" };
       this.#left.add(id);
     }
   }
@@ -265,45 +276,10 @@ export class BrokerPlace implements FarPlace {
     this.#workers.close();
     this.#earlier.close();
     this.#ended.close();
-    for (const task of this.#tasks.values()) task.told = undefined;
+    for (const task of this.#tasks.values()) task.state = { at: "over" };
     this.#tasks.clear();
     if (this.#broker.broker.state.up) await this.#files.close();
     await this.#broker.broker.close();
-  }
-
-  /** Gives a task to the worker with the most room, or says that nobody takes it. */
-  #give(task: GivenTask): void {
-    task.state = { at: "nowhere" };
-    const { kind, labels } = task;
-    let best: FarWorker | undefined;
-    let most = 0;
-    for (const worker of this.#open(labels)) {
-      const room = this.#roomAt(worker, kind);
-      if (room > most) [most, best] = [room, worker];
-    }
-    if (best !== undefined && this.#broker.broker.state.up) return void this.#giveTo(best, task);
-    this.#over(task);
-    const { state } = this.#broker.broker;
-    task.lose(state.up ? "no worker takes it now" : state.because, "unbegun");
-  }
-
-  async #giveTo(worker: FarWorker, task: GivenTask): Promise<void> {
-    const state: GivenTask["state"] = { at: "given", worker };
-    task.state = state;
-    const map = this.#files.mapOf(task.task)?.hash;
-    const number = await this.#told.give(worker, task, map).catch((error: unknown) => {
-      if (!(error instanceof BrokerSilence))
-        this.#fault(`a task could not be given: ${(error as Error).message}`);
-      return undefined;
-    });
-    // It was claimed, stopped, or given to another meanwhile.
-    if (task.state !== state) return;
-    if (number !== undefined) {
-      state.number = number;
-      return;
-    }
-    worker.refused(this.#clock.monotonic());
-    this.#give(task);
   }
 
   /** What a worker says. Undefined: it is not answered. */
@@ -335,7 +311,7 @@ export class BrokerPlace implements FarPlace {
       const { state } = task;
       if (state.at !== "given" && state.at !== "claimed") continue;
       if (state.number === undefined || state.number >= number) continue;
-      if (state.at === "given") this.#give(task);
+      if (state.at === "given") this.#giver.give(task);
       else if (task.ending === undefined)
         this.#lose(task, `the worker ${worker.name} does not have it any more`);
     }
@@ -365,8 +341,8 @@ export class BrokerPlace implements FarPlace {
     { id, number: batch, lines }: Said<"output">,
     number: number,
   ): ToWorkerAnswer | undefined {
-    const task = this.#tasks.get(id);
-    if (task?.isClaimedBy(worker) !== true) return this.#unclaimed(id);
+    const task = this.#runningAt(worker, id, number);
+    if (task === undefined) return this.#unclaimed(id);
     if (isOlder(task, number)) return undefined;
     if (task.output(batch, lines)) return { type: "yes" };
     return { type: "no", because: "output before it is missing" };
@@ -379,8 +355,8 @@ export class BrokerPlace implements FarPlace {
   ): ToWorkerAnswer | Promise<ToWorkerAnswer | undefined> | undefined {
     const durable = this.#ended.durable(id);
     if (durable !== undefined) return durable.then(() => ({ type: "yes" }));
-    const task = this.#tasks.get(id);
-    if (task?.isClaimedBy(worker) !== true) {
+    const task = this.#runningAt(worker, id, number);
+    if (task === undefined) {
       this.#ended.late(id, end);
       return this.#unclaimed(id);
     }
@@ -390,6 +366,19 @@ export class BrokerPlace implements FarPlace {
       if (!isTaken) return undefined;
       return this.#ended.durable(id)?.then(() => ({ type: "yes" })) ?? { type: "yes" };
     });
+  }
+
+  /**
+   * A task that a worker says something of. It began, if it was granted. One that was taken may end
+   * before its claim: its worker cannot run it.
+   */
+  #runningAt(worker: FarWorker, id: string, number: number): GivenTask | undefined {
+    const task = this.#tasks.get(id);
+    if (task === undefined || !task.isAt(worker)) return undefined;
+    const { state } = task;
+    const isTaken = state.at === "given" && state.number !== undefined && number > state.number;
+    if (isTaken || state.at === "granted") task.claim(worker, number - 1, this.name);
+    return task?.isClaimedBy(worker) === true ? task : undefined;
   }
 
   /** What is said of a task that the worker does not have. Undefined: that is not known yet. */
@@ -471,15 +460,15 @@ export class BrokerPlace implements FarPlace {
 
   #gone(worker: FarWorker, because: string): void {
     for (const task of this.#tasksAt(worker)) {
-      if (task.state.at === "claimed") this.#lose(task, because);
-      else this.#give(task);
+      if (task.mayRun) this.#lose(task, because);
+      else this.#giver.give(task);
     }
     this.#earlier.gone();
   }
 
   /** What a worker did not claim goes to another. */
   #regive(worker: FarWorker): void {
-    for (const task of this.#tasksAt(worker)) if (task.state.at === "given") this.#give(task);
+    for (const task of this.#tasksAt(worker)) if (task.state.at === "given") this.#giver.give(task);
   }
 
   #renumber(worker: FarWorker): void {
@@ -491,6 +480,26 @@ export class BrokerPlace implements FarPlace {
   /** Its tasks as they are now: what hears of one may start others. */
   #tasksAt(worker: FarWorker): readonly GivenTask[] {
     return Array.from(this.#tasks.values()).filter((task) => task.isAt(worker));
+  }
+
+  /** Tells a task's worker to stop it. What turns out not to have begun ends here. */
+  async #tellToStop(task: GivenTask): Promise<void> {
+    const answer = await this.#told.stop(task);
+    if (task.state.at !== "granted") return;
+    if (answer?.type === "refused") this.#stopped(task);
+    else if (answer?.type === "had") this.#lose(task, "its worker has ended it");
+  }
+
+  /** It was told to stop, and will not begin. */
+  #stopped(task: GivenTask): void {
+    this.#over(task);
+    task.stopped(task.told?.because ?? "it was stopped", this.#clock.now());
+  }
+
+  /** Nobody takes it. */
+  #refused(task: GivenTask, because: string): void {
+    this.#over(task);
+    task.lose(because, "unbegun");
   }
 
   #lose(task: GivenTask, because: string): void {
@@ -509,19 +518,6 @@ export class BrokerPlace implements FarPlace {
 
   #removeObjects({ objects }: GivenTask): void {
     if (objects.length > 0) void this.#broker.remove(objects.splice(0)).catch(() => undefined);
-  }
-
-  *#open(labels: readonly string[]): Iterable<FarWorker> {
-    const now = this.#clock.monotonic();
-    for (const worker of this.#workers.all())
-      if (worker.isOpen(now) && worker.has(labels, this.#labels)) yield worker;
-  }
-
-  #roomAt(worker: FarWorker, kind: "module" | "shell"): number {
-    let taken = 0;
-    for (const task of this.#tasks.values())
-      if (task.kind === kind && task.isAt(worker)) taken += 1;
-    return worker.threads - taken;
   }
 
   #tellRoom(): void {

@@ -87,4 +87,11 @@ export const OBJECT_PATIENCE_MS = 60_000;
 /** Nobody answered. */
 export class BrokerSilence extends Error {
   override readonly name = "BrokerSilence";
+  /** It is sure that the message reached nobody: it was not sent, or nobody listened. */
+  readonly reachedNobody: boolean;
+
+  constructor(sentence: string, options: ErrorOptions & { readonly reachedNobody?: boolean } = {}) {
+    super(sentence, options);
+    this.reachedNobody = options.reachedNobody ?? false;
+  }
 }

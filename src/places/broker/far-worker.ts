@@ -12,6 +12,8 @@ import { BEAT_MS, PATIENCE_MS, type FromWorker, type Hello } from "./messages.ts
 
 /** How long a worker may be silent and still get tasks, in milliseconds. */
 const SILENT_MS = 2 * BEAT_MS + 500;
+/** How late a beat may be, in milliseconds, and nothing is wrong. */
+const IN_TIME_MS = BEAT_MS + 500;
 /** How long one that refused a task, or did not answer, gets no other, in milliseconds. */
 const REFUSED_MS = 1_000;
 /** The most hellos of one name that wait for their first beat. */
@@ -40,6 +42,8 @@ export class FarWorker {
   beat: Beat | undefined;
   /** The ids that its last beat lists. */
   tasks: ReadonlySet<string> = new Set();
+  /** What it was given. */
+  readonly given = new Set<{ readonly kind: "module" | "shell" }>();
   /** Why it is gone, or gets no tasks. */
   because: string | undefined;
   #refusedAt = Number.NEGATIVE_INFINITY;
@@ -121,6 +125,18 @@ export class FarWorker {
       !this.isSilent(now) &&
       now - this.#refusedAt >= REFUSED_MS
     );
+  }
+
+  /** Whether its next beat is not overdue. */
+  beatsInTime(now: number): boolean {
+    return now - this.heardAt < IN_TIME_MS;
+  }
+
+  /** How many more tasks of a kind it may have. */
+  room(kind: "module" | "shell"): number {
+    let room = this.threads;
+    for (const task of this.given) if (task.kind === kind) room -= 1;
+    return room;
   }
 
   /** How many tasks of a kind it may have. */

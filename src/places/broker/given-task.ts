@@ -4,7 +4,8 @@
  * States: **nowhere** -> **given** to a worker, which may not begin yet -> **claimed** by it -> its
  * end is **taken**. A task that is given may go to another worker: the first one's claim is then
  * refused. One that is claimed stays with its worker until it ends, or nothing of it can run any
- * more.
+ * more. One that is **granted** is as one that is claimed, but it is not known whether it has
+ * begun.
  */
 import { FAILURE_CODES, type StepError } from "../../core/failure.ts";
 import {
@@ -24,7 +25,8 @@ const SLACK = 1024 * 1024;
 /** Where a task is. `number`: its worker's list names it in every later beat. */
 export type TaskState =
   | { readonly at: "nowhere" }
-  | { readonly at: "given"; readonly worker: FarWorker; number?: number }
+  | { readonly at: "given"; readonly worker: FarWorker; readonly number?: number }
+  | { readonly at: "granted"; readonly worker: FarWorker }
   | { readonly at: "claimed"; readonly worker: FarWorker; number: number }
   | { readonly at: "over" };
 
@@ -43,7 +45,9 @@ export class GivenTask {
   readonly task: Task;
   readonly alone: boolean;
   readonly files: readonly TaskFile[];
-  state: TaskState = { at: "nowhere" };
+  #state: TaskState = { at: "nowhere" };
+  /** Some worker was asked to take it: it is not granted a second time. */
+  wasGiven = false;
   /** The names of objects that are removed with it. */
   readonly objects: string[] = [];
   /** How it was told to stop. */
@@ -63,6 +67,17 @@ export class GivenTask {
     this.alone = alone;
   }
 
+  get state(): TaskState {
+    return this.#state;
+  }
+
+  /** Its worker's room is counted by it. */
+  set state(state: TaskState) {
+    if ("worker" in this.#state) this.#state.worker.given.delete(this);
+    this.#state = state;
+    if ("worker" in state) state.worker.given.add(this);
+  }
+
   get kind(): "module" | "shell" {
     return this.task.kind === "shell" ? "shell" : "module";
   }
@@ -72,9 +87,12 @@ export class GivenTask {
   }
 
   isAt(worker: FarWorker): boolean {
-    return (
-      (this.state.at === "given" || this.state.at === "claimed") && this.state.worker === worker
-    );
+    return "worker" in this.state && this.state.worker === worker;
+  }
+
+  /** Whether it runs at its worker, or may run there. */
+  get mayRun(): boolean {
+    return this.state.at === "granted" || this.state.at === "claimed";
   }
 
   isClaimedBy(worker: FarWorker): boolean {

@@ -22,6 +22,10 @@
  *   before it starts it, and begins only if the daemon says yes and its lease still holds. The
  *   daemon says yes to one worker, for the current token. A worker that was frozen in between asks
  *   too late, and hears no, or reads an old yes without a lease.
+ * - **Grants.** A `give` may say yes before it is asked (`grants`). It counts for the first that a
+ *   worker hears of a task, while its lease holds. The daemon grants a task once. From then on the
+ *   task may run at that worker, and goes nowhere else, until the worker answers that it has not
+ *   begun it, or all that runs there is over. Output or an end says that it began.
  * - **Lists.** A beat lists the worker's tasks. A task that was claimed and is in no later list is
  *   gone. A listed one that the daemon does not want is `unwanted`, and the worker ends it.
  * - **Ends.** Output and ends are asked, one at a time for each task, and again until answered. A
@@ -34,7 +38,7 @@ import type { OutputLine, TaskResult } from "../../core/task.ts";
 import type { HeardLines } from "../place.ts";
 
 /** Daemon and workers of unequal protocols do not work together. */
-export const BROKER_PROTOCOL = 1;
+export const BROKER_PROTOCOL = 2;
 /** How often a worker says that it lives, in milliseconds. */
 export const BEAT_MS = 1_500;
 /** How long a worker goes on without an answer of the daemon, in milliseconds. */
@@ -168,6 +172,8 @@ export type ToWorker =
       /** Which of the files is the source map of its bundle. Undefined: none is. */
       readonly map?: string | undefined;
       readonly alone: boolean;
+      /** The worker may begin it without a claim. */
+      readonly grants?: boolean | undefined;
     }
   | {
       readonly type: "stop";
@@ -180,5 +186,15 @@ export type ToWorker =
 
 /** What a worker answers. */
 export type FromWorkerAnswer =
+  /** To a give: it has not begun, and will not before its claim is answered. */
   | { readonly type: "taken" }
-  | { readonly type: "refused"; readonly because: string };
+  /** To a give: it begins, or has begun, without a claim. */
+  | { readonly type: "begun" }
+  /** It has had the task, and nothing of it is left. */
+  | { readonly type: "had" }
+  | {
+      readonly type: "refused";
+      readonly because: string;
+      /** The message was not of the worker's session: the answer says nothing of the task. */
+      readonly elsewhere?: boolean | undefined;
+    };

@@ -79,7 +79,9 @@ export class NatsBroker implements Broker {
       const answer = await connection.request(subject, message, { timeout: timeoutMs });
       return answer.data;
     } catch (error) {
-      throw new BrokerSilence(`${subject} does not answer: ${textOf(error)}`, { cause: error });
+      const reachedNobody = hadNoListener(error);
+      const sentence = `${subject} does not answer: ${textOf(error)}`;
+      throw new BrokerSilence(sentence, { cause: error, reachedNobody });
     }
   }
 
@@ -127,7 +129,8 @@ export class NatsBroker implements Broker {
 
   #live(): NatsConnection {
     if (this.#state.up && this.#connection !== undefined) return this.#connection;
-    throw new BrokerSilence(this.#state.up ? `${this.#where} is closed` : this.#state.because);
+    const because = this.#state.up ? `${this.#where} is closed` : this.#state.because;
+    throw new BrokerSilence(because, { reachedNobody: true });
   }
 
   /** Never rejects. */
@@ -249,6 +252,11 @@ async function respond(hear: Hear, message: Msg): Promise<void> {
   const heard = hear(message.data, message.subject);
   const answer = heard instanceof Promise ? await heard : heard;
   if (answer !== undefined) message.respond(answer);
+}
+
+/** Whether the engine says that nobody listened. The package's class is loaded late. */
+function hadNoListener(error: unknown): boolean {
+  return (error as { isNoResponders?: () => boolean }).isNoResponders?.() === true;
 }
 
 async function isThere(objects: ObjectStore, name: string): Promise<boolean> {

@@ -100,7 +100,9 @@ export class RedisBroker implements Broker {
     asks.publish(subject, framed(message, this.#inbox, number)).then(
       (hearers) => {
         if (hearers === 0)
-          this.#questions.get(number)?.failed(new BrokerSilence(`${subject} has no listener`));
+          this.#questions
+            .get(number)
+            ?.failed(new BrokerSilence(`${subject} has no listener`, { reachedNobody: true }));
       },
       (error: unknown) =>
         this.#questions.get(number)?.failed(silence(`${subject} was not reached`, error)),
@@ -166,7 +168,8 @@ export class RedisBroker implements Broker {
 
   #live(): Pair {
     if (this.#pair !== undefined) return this.#pair;
-    throw new BrokerSilence(this.#state.up ? `${this.#where} is closed` : this.#state.because);
+    const because = this.#state.up ? `${this.#where} is closed` : this.#state.because;
+    throw new BrokerSilence(because, { reachedNobody: true });
   }
 
   #key(name: string): string {

@@ -6,7 +6,7 @@ import { BrokerSilence } from "./broker.ts";
 import type { AdoptionAnswer } from "./earlier-tasks.ts";
 import type { FarWorker } from "./far-worker.ts";
 import type { GivenTask } from "./given-task.ts";
-import type { ToWorker } from "./messages.ts";
+import type { FromWorkerAnswer, ToWorker } from "./messages.ts";
 import type { SealedBroker } from "./sealed-broker.ts";
 import { readAnswer } from "./worker-says.ts";
 
@@ -29,38 +29,48 @@ export class ToldWorkers {
   }
 
   /**
-   * Gives a worker a task. @param map the sha256 of its bundle's source map
+   * Gives a worker a task.
    *
-   * @returns the number of what the worker said last, if it took the task
+   * @param map the sha256 of its bundle's source map
+   * @param grants it may begin without a claim
+   * @returns its answer, with the number of what it said last. Undefined: it is none
    * @throws BrokerSilence if it does not answer
    */
   async give(
     worker: FarWorker,
     { id, alone, files, objects, task }: GivenTask,
     map: string | undefined,
-  ): Promise<number | undefined> {
+    grants: boolean,
+  ): Promise<Answer> {
     const text = JSON.stringify(wholeTask(task));
     const object = `task ${id}`;
     if (!this.#broker.fits(Buffer.byteLength(text)) && objects.push(object) === 1)
       await this.#broker.put(object, Buffer.from(text));
-    const told = await this.#tell(worker, {
+    return this.#tell(worker, {
       type: "give",
       id,
       body: objects.length > 0 ? { object } : text,
       files: files.map(({ hash }) => hash),
       ...(map === undefined ? {} : { map }),
       alone,
+      grants,
     });
-    return told?.answer.type === "taken" ? told.number : undefined;
   }
 
-  /** Tells a task's worker to stop it, until it answers, or is told otherwise. Never rejects. */
-  async stop(task: GivenTask): Promise<void> {
+  /**
+   * Tells a task's worker to stop it, until it answers, or is told otherwise. Never rejects.
+   *
+   * @returns the answer. Undefined: there is none, and none is needed
+   */
+  async stop(task: GivenTask): Promise<FromWorkerAnswer | undefined> {
     const { told } = task;
-    while (told !== undefined && task.told === told && task.state.at === "claimed") {
+    for (;;) {
+      const { state } = task;
+      if (told === undefined || task.told !== told || !("worker" in state)) return undefined;
       const stop: ToWorker = { type: "stop", id: task.id, ...told };
-      const answer = await this.#tell(task.state.worker, stop).catch(() => undefined);
-      if (answer !== undefined) return;
+      const said = await this.#tell(state.worker, stop).catch(() => undefined);
+      const isSure = said !== undefined && !("elsewhere" in said.answer);
+      if (isSure || (said !== undefined && task.state.at === "claimed")) return said.answer;
       await new Promise<void>((resolve) => this.#clock.after(STOP_AGAIN_MS, resolve));
     }
   }

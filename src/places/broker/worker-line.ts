@@ -28,8 +28,11 @@ const FILE_MS = 60_000;
  */
 const LOYAL_MS = 60_000;
 
-/** How many tasks that may have begun are remembered. */
-const KEPT = 10_000;
+const OTHER_SESSION: FromWorkerAnswer = {
+  type: "refused",
+  because: "the worker has another session",
+  elsewhere: true,
+};
 
 /** Who speaks. */
 export type WorkerName = Pick<Hello, "worker" | "incarnation" | "home" | "version">;
@@ -45,10 +48,6 @@ export class WorkerLine {
   #session: string | undefined;
   #hello: Promise<ToWorkerAnswer | undefined> | undefined;
   #number = 0;
-  /**
-   * Tasks of this session that the daemon let begin. A give that comes late is not for a second.
-   */
-  readonly #begun = new Set<string>();
 
   constructor(broker: SealedBroker, clock: Clock, name: WorkerName) {
     this.#broker = broker;
@@ -69,25 +68,26 @@ export class WorkerLine {
       const answer = await this.#say(session, message, timeoutMs);
       // An answer of a session that is over counts for nothing: a yes may be older than the end.
       if (this.#session !== session) continue;
-      if (answer.type !== "again") {
-        if (message.type === "claim" && answer.type === "yes") this.#begins(message.id);
-        return answer;
-      }
+      if (answer.type !== "again") return answer;
       this.#session = undefined;
     }
     throw new BrokerSilence("the daemon does not know this worker, however often it says hello");
   }
 
-  /** Hears the daemon. @returns a function that ends it */
-  hear(answer: (message: ToWorker) => FromWorkerAnswer): () => void {
-    return this.#broker.listen(`worker.${this.#name.worker}`, (said): WorkerAnswers => {
+  /**
+   * Hears the daemon. An answer that is a promise comes with the number of what was said before the
+   * message was heard: what was said since may be of its task.
+   *
+   * @returns a function that ends it
+   */
+  hear(answer: (message: ToWorker) => FromWorkerAnswer | Promise<FromWorkerAnswer>): () => void {
+    return this.#broker.listen(`worker.${this.#name.worker}`, (said) => {
       const { session, message } = said as DaemonSays;
-      const because = this.#refusal(session, message);
-      return {
-        session,
-        answer: because === undefined ? answer(message) : { type: "refused", because },
-        number: this.#number,
-      };
+      const number = this.#number;
+      const of = (given: FromWorkerAnswer): WorkerAnswers => ({ session, answer: given, number });
+      if (session !== this.#session) return of(OTHER_SESSION);
+      const given = answer(message);
+      return given instanceof Promise ? given.then(of) : of(given);
     });
   }
 
@@ -117,18 +117,6 @@ export class WorkerLine {
     return this.#broker.put(fileObject(hash), content);
   }
 
-  #refusal(session: string, message: ToWorker): string | undefined {
-    if (session !== this.#session) return "the worker has another session";
-    return message.type === "give" && this.#begun.has(message.id)
-      ? "the worker has had this task"
-      : undefined;
-  }
-
-  #begins(id: string): void {
-    if (this.#begun.size >= KEPT) this.#begun.delete(this.#begun.keys().next().value!);
-    this.#begun.add(id);
-  }
-
   /** Has a session, or says why there is none. */
   async #greet(timeoutMs: number): Promise<ToWorkerAnswer | undefined> {
     const isLong = this.#clock.monotonic() - this.#heardAt > LOYAL_MS;
@@ -153,7 +141,6 @@ export class WorkerLine {
     this.#root = answer.root;
     this.#session = answer.session;
     this.#number = 0;
-    this.#begun.clear();
     return undefined;
   }
 

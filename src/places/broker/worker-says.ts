@@ -108,8 +108,12 @@ const ANSWERS = z.object({
   session: short,
   number: count,
   answer: z.union([
-    z.object({ type: z.literal("taken") }),
-    z.object({ type: z.literal("refused"), because: z.string().max(4_096) }),
+    z.object({ type: z.enum(["taken", "begun", "had"]) }),
+    z.object({
+      type: z.literal("refused"),
+      because: z.string().max(4_096),
+      elsewhere: z.boolean().optional(),
+    }),
   ]),
 });
 

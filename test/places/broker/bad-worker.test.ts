@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import type { ModuleTask, OutputLine, TaskResult } from "../../../src/core/task.ts";
 import type { DeathInfo } from "../../../src/places/place.ts";
 import {
+  BROKER_PROTOCOL,
   PATIENCE_MS,
   type FromWorker,
   type ToWorker,
@@ -48,7 +49,7 @@ async function lied() {
     say({
       type: "beat",
       ...ME,
-      protocol: 1,
+      protocol: BROKER_PROTOCOL,
       version: "1",
       node: "20",
       platform: "linux/x64",
@@ -116,13 +117,21 @@ describe("a worker that is broken or lies", () => {
     expect(await claim("never")).toMatchObject({ type: "no" });
     expect(await end("never", { ok: true, value: 1 })).toMatchObject({ type: "no" });
     await start("r#1");
-    expect(await end("r#1", { ok: true, value: 1 })).toMatchObject({ type: "no" });
     expect(await claim("r#1")).toEqual({ type: "yes" });
     expect(await claim("r#1")).toEqual({ type: "yes" });
     expect(await end("r#1", { ok: true, value: 1 })).toEqual({ type: "yes" });
     expect(await claim("r#1")).toMatchObject({ type: "no" });
     expect(heard).toMatchObject({ done: [{ ok: true, value: 1 }], died: [], placed: 1 });
     expect(await beat(["r#1", "other"])).toEqual({ type: "beat", unwanted: ["r#1", "other"] });
+  });
+
+  it("may say the end of its own task without a claim, once", async () => {
+    const { start, claim, end, heard } = await lied();
+    await start("r#1");
+    expect(await end("r#1", { ok: true, value: 1 })).toEqual({ type: "yes" });
+    expect(await claim("r#1")).toMatchObject({ type: "no" });
+    expect(await end("r#1", { ok: true, value: 2 })).toMatchObject({ type: "no" });
+    expect(heard).toMatchObject({ done: [{ ok: true, value: 1 }], died: [], placed: 1 });
   });
 
   it("cannot speak for other steps, nor without end", { timeout: 30_000 }, async () => {

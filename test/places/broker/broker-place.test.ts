@@ -55,6 +55,52 @@ describe("a place on a broker", () => {
     expect(world.placed.length).toBe(1);
   });
 
+  it("stops a step that may have begun, and one that has not for sure", async () => {
+    const world = farm(1);
+    await world.clock.advance(2_000);
+    world.step({ ms: 60_000, lines: 0 });
+    world.place.stop("s0#1", "force", "told to");
+    await world.clock.until(() => world.isDone);
+    expect(world.steps[0]!.how).toBe("stopped");
+    await world.clock.advance(5_000);
+    expect(world.running.size).toBe(0);
+    // The grant is lost, and comes after it was stopped.
+    world.engine.faults = { lose: 0, duplicate: 0, delay: 1, lateMs: 1_000 };
+    world.step({ ms: 60_000, lines: 0 });
+    world.engine.faults = { lose: 0, duplicate: 0, delay: 0, lateMs: 0 };
+    world.place.stop("s1#1", "force", "told to");
+    await world.clock.until(() => world.isDone);
+    expect(world.steps[1]!.how).toBe("stopped");
+    await world.clock.advance(5_000);
+    expect([world.running.size, world.wrongs]).toEqual([0, []]);
+  });
+
+  it("gives a granted step to nobody else while it may have begun", async () => {
+    const world = farm(2);
+    await world.clock.advance(2_000);
+    world.engine.faults = { lose: 1, duplicate: 0, delay: 0, lateMs: 0 };
+    world.step({ ms: 1_000, lines: 0 });
+    world.engine.faults = { lose: 0, duplicate: 0, delay: 0, lateMs: 0 };
+    const asked = world.clock.monotonic();
+    await untilRunning(world);
+    // It is asked again after 2 s without an answer, and says that it has not begun.
+    expect(world.clock.monotonic() - asked).toBeGreaterThan(2_000);
+    expect(world.steps[0]!.attempts).toBe(1);
+    await world.clock.until(() => world.isDone);
+    expect([world.steps[0]!.attempts, world.wrongs]).toEqual([1, []]);
+  });
+
+  it("gives a granted step to another at once where nobody listens", async () => {
+    const world = farm(2);
+    await world.clock.advance(2_000);
+    for (const one of world.workers) one.connection.setDown("its process has ended");
+    world.workers[1]!.connection.setDown(undefined);
+    world.step({ ms: 1_000, lines: 0 });
+    expect(await untilRunning(world)).toBeLessThan(50);
+    expect([...world.running.values()]).toEqual([world.workers[1]]);
+    expect(world.steps[0]!.attempts).toBe(1);
+  });
+
   it("runs a worker's steps elsewhere once its patience is over, and not before", async () => {
     const world = farm(1);
     const step = world.step({ ms: 60_000, lines: 0 });
@@ -116,7 +162,7 @@ describe("a place on a broker", () => {
     });
     await world.clock.advance(10);
     const because =
-      "it speaks protocol 7 (orchd 9.0.0), and the daemon speaks 1: " +
+      "it speaks protocol 7 (orchd 9.0.0), and the daemon speaks 2: " +
       "install the same release on both";
     expect(await answer).toEqual({ type: "no", because });
     expect(world.place.report().hosts).toEqual([
@@ -216,10 +262,14 @@ describe("a place on a broker", () => {
   it("stops a step before its worker has claimed it, and after", async () => {
     const world = farm(1);
     await world.clock.advance(2_000);
+    // Its beat is overdue: it has to claim what it is given.
+    world.workers[0]!.freeze();
+    await world.clock.advance(2_500);
     world.step({ ms: 60_000, lines: 0 });
     world.place.stop("s0#1", "graceful", "told to");
     await world.clock.until(() => world.isDone);
     expect(world.steps[0]!.how).toBe("stopped");
+    world.workers[0]!.thaw();
     await world.clock.advance(5_000);
     expect(world.begun.size).toBe(0);
     world.step({ ms: 60_000, lines: 0 });

@@ -2,7 +2,12 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { BrokerSilence } from "../../../src/places/broker/broker.ts";
-import type { FromWorker, Hello, WorkerSays } from "../../../src/places/broker/messages.ts";
+import {
+  BROKER_PROTOCOL,
+  type FromWorker,
+  type Hello,
+  type WorkerSays,
+} from "../../../src/places/broker/messages.ts";
 import { Seal } from "../../../src/places/broker/seal.ts";
 import { namesOn, SealedBroker } from "../../../src/places/broker/sealed-broker.ts";
 import { WorkerLine } from "../../../src/places/broker/worker-line.ts";
@@ -50,7 +55,14 @@ describe("a worker's line", () => {
     const answers = await soon(Promise.all([line.ask(claim, 1_000), line.ask(claim, 1_000)]));
     expect(answers).toEqual([{ type: "yes" }, { type: "yes" }]);
     expect(heard).toEqual([
-      { type: "hello", protocol: 1, version: "1", worker: "a", incarnation: "i", home: "h" },
+      {
+        type: "hello",
+        protocol: BROKER_PROTOCOL,
+        version: "1",
+        worker: "a",
+        incarnation: "i",
+        home: "h",
+      },
       { worker: "a", session: "s1", number: 1, message: claim },
       { worker: "a", session: "s1", number: 2, message: claim },
     ]);
