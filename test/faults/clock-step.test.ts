@@ -3,20 +3,24 @@
  * goes on.
  */
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, it } from "vitest";
 import { awaitLine, awaitSight, linesOf } from "../support/await-event.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { fakeTimeLibrary } from "../support/fake-time.ts";
 import { fullFigures, reached } from "../support/figures.ts";
+import { expect } from "../support/running-test.ts";
 import { startWithClock } from "../support/settable-clock.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const HOURLY = `schedule: { cron: "0 * * * *", catchUp: latest }\nsteps:\n  it: { run: "true" }\n`;
 
+/** They wait for a daemon that looks at the clock every 30 s. */
+const SIDE_BY_SIDE = { concurrent: true };
+
 /** For a test that takes minutes. */
 const inFull = fullFigures ? it : undefined;
 
-describe.runIf(fakeTimeLibrary !== undefined)("a daemon whose clock jumps", () => {
+describe.runIf(fakeTimeLibrary !== undefined)("a daemon whose clock jumps", SIDE_BY_SIDE, () => {
   it(
     "forward by six hours decides every slot within 60 s, and catches up the newest",
     { timeout: 120_000 },

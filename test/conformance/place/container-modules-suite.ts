@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, it } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
 import type { ImageContainer } from "../../../src/core/container.ts";
 import { FAILURE_CODES } from "../../../src/core/failure.ts";
@@ -15,6 +15,7 @@ import { Engine } from "../../../src/places/container/engine.ts";
 import { ModulePools } from "../../../src/places/container/module-pools.ts";
 import type { DeathInfo, Place } from "../../../src/places/place.ts";
 import { endOfDeath } from "../../../src/places/run-task.ts";
+import { expect, onTestFinished } from "../../support/running-test.ts";
 import { tempRoot } from "../../support/temp-root.ts";
 import { NODE_IMAGE, TEST_IMAGE, type TestEngine } from "../../support/test-engine.ts";
 import { describePlace, ROOM } from "./suite.ts";
@@ -250,8 +251,10 @@ export function describeContainerModules(engine: TestEngine, brief = false): voi
       expect(engine.containersOf(subject.root)).toEqual([]);
     });
 
+    // A paused one is given up once its lease is over, so the others do not wait for it.
     it.each(["kill", "pause", "stop"])(
       "dies with its container: %s",
+      { timeout: 60_000, concurrent: true },
       async (how) => {
         const subject = opened();
         const task = start(subject, "m@1#2", "log.info('x'); await new Promise(() => {})");
@@ -268,7 +271,6 @@ export function describeContainerModules(engine: TestEngine, brief = false): voi
         const again = await start(subject, "m@1#3", "return 1").ended;
         expect(again.result).toEqual({ ok: true, value: 1 });
       },
-      40_000,
     );
 
     it("keeps the container of a failed attempt where it says so, and of no other", async () => {

@@ -1,12 +1,13 @@
 import { execFileSync } from "node:child_process";
 import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, it } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
 import { farPackage } from "../../../src/places/ssh/far-package.ts";
 import { WIRE_PROTOCOL } from "../../../src/places/pool/wire.ts";
 import { prepareOnce } from "../../../src/places/ssh/prepare.ts";
 import { fullFigures } from "../../support/figures.ts";
+import { expect } from "../../support/running-test.ts";
 import { SshRig } from "../../support/ssh-rig.ts";
 import { FarHost, readyNamespaces, SKIP_NAMESPACES } from "../../support/sshd.ts";
 
@@ -123,38 +124,6 @@ describe.skipIf(SKIP_NAMESPACES)("a place over SSH", { timeout: 90_000 }, () => 
     expect(await step.ended).toMatchObject({ result: { ok: true }, lines: ["begun", "still"] });
   });
 
-  it("gives a step up only when it has ended there, where the way is cut", async () => {
-    const rig = await SshRig.open({ far });
-    const path = join(rig.folder, "pulse");
-    const step = rig.shell(pulse(path));
-    await step.begun;
-    far.cut();
-    const { death } = await step.ended;
-    expect(death).toMatchObject(LOST);
-    expect(far.processes()).toEqual([]);
-    expect(Date.now() - statSync(path).mtimeMs).toBeGreaterThan(0);
-    expect(rig.place.whyNot()).toMatch(/^the connection to .* broke|cannot be reached/);
-    expect(rig.place.capacity()).toEqual({ module: 0, shell: 0 });
-    const late = rig.shell("echo never");
-    expect((await late.ended).death).toMatchObject({ blameless: "unbegun" });
-    far.mend();
-    await rig.ready();
-    expect((await rig.shell("echo again").ended).lines).toEqual(["again"]);
-  });
-
-  it("blames no step whose lease was over while this side was frozen", async () => {
-    const rig = await SshRig.open({ far });
-    const step = rig.shell(pulse(join(rig.folder, "pulse")));
-    await step.begun;
-    const frozen = clients(far, "ssh");
-    for (const pid of frozen) process.kill(pid, "SIGSTOP");
-    await until(() => far.processes().length === 0);
-    for (const pid of frozen) process.kill(pid, "SIGCONT");
-    const { death } = await step.ended;
-    expect(death).toMatchObject(LOST);
-    expect(death!.because).toMatch(/had no answer of the daemon for 9 s$/);
-  });
-
   it.runIf(fullFigures)(
     "ends a step by force where the way is cut, when its lease is over",
     async () => {
@@ -190,7 +159,46 @@ describe.skipIf(SKIP_NAMESPACES)("a place over SSH", { timeout: 90_000 }, () => 
   });
 });
 
-describe.skipIf(SKIP_NAMESPACES)("the next daemon of a place over SSH", { timeout: 90_000 }, () => {
+// These wait until leases are over, so each has a machine of its own and they run side by side.
+const SIDE_BY_SIDE = { timeout: 90_000, concurrent: true };
+
+describe.skipIf(SKIP_NAMESPACES)("a place over SSH whose lease is over", SIDE_BY_SIDE, () => {
+  it("gives a step up only when it has ended there, where the way is cut", async () => {
+    const rig = await SshRig.open();
+    const { far } = rig;
+    const path = join(rig.folder, "pulse");
+    const step = rig.shell(pulse(path));
+    await step.begun;
+    far.cut();
+    const { death } = await step.ended;
+    expect(death).toMatchObject(LOST);
+    expect(far.processes()).toEqual([]);
+    expect(Date.now() - statSync(path).mtimeMs).toBeGreaterThan(0);
+    expect(rig.place.whyNot()).toMatch(/^the connection to .* broke|cannot be reached/);
+    expect(rig.place.capacity()).toEqual({ module: 0, shell: 0 });
+    const late = rig.shell("echo never");
+    expect((await late.ended).death).toMatchObject({ blameless: "unbegun" });
+    far.mend();
+    await rig.ready();
+    expect((await rig.shell("echo again").ended).lines).toEqual(["again"]);
+  });
+
+  it("blames no step whose lease was over while this side was frozen", async () => {
+    const rig = await SshRig.open();
+    const { far } = rig;
+    const step = rig.shell(pulse(join(rig.folder, "pulse")));
+    await step.begun;
+    const frozen = clients(far, "ssh");
+    for (const pid of frozen) process.kill(pid, "SIGSTOP");
+    await until(() => far.processes().length === 0);
+    for (const pid of frozen) process.kill(pid, "SIGCONT");
+    const { death } = await step.ended;
+    expect(death).toMatchObject(LOST);
+    expect(death!.because).toMatch(/had no answer of the daemon for 9 s$/);
+  });
+});
+
+describe.skipIf(SKIP_NAMESPACES)("the next daemon of a place over SSH", SIDE_BY_SIDE, () => {
   it("ends what the one before left, before anything starts", async () => {
     const rig = await SshRig.open();
     const path = join(rig.folder, "pulse");
@@ -231,35 +239,31 @@ describe.skipIf(SKIP_NAMESPACES)("the next daemon of a place over SSH", { timeou
   );
 });
 
-describe.skipIf(SKIP_NAMESPACES)(
-  "a place over SSH that takes no steps",
-  { timeout: 90_000 },
-  () => {
-    it("says what is missing, and notices that it is there", async () => {
-      const rig = await SshRig.open();
-      rmSync(join(rig.far.folder, farPackage().id), { recursive: true });
-      rig.reopen();
-      await until(() => rig.place.whyNot()?.includes("prepare") === true);
-      expect(rig.place.whyNot()).toMatch(
-        /^orchd of this release is not on root@.*: run `orchd place prepare far`$/,
-      );
-      expect(rig.place.room("shell", ["far"])).toBe(0);
-      expect(rig.place.report().hosts[0]).toMatchObject({ because: rig.place.whyNot() });
-      await prepareOnce(systemClock, rig.settings, WIRE_PROTOCOL);
-      await rig.ready();
-      expect(rig.place.room("shell", ["far"])).toBe(2);
-    });
+describe.skipIf(SKIP_NAMESPACES)("a place over SSH that takes no steps", SIDE_BY_SIDE, () => {
+  it("says what is missing, and notices that it is there", async () => {
+    const rig = await SshRig.open();
+    rmSync(join(rig.far.folder, farPackage().id), { recursive: true });
+    rig.reopen();
+    await until(() => rig.place.whyNot()?.includes("prepare") === true);
+    expect(rig.place.whyNot()).toMatch(
+      /^orchd of this release is not on root@.*: run `orchd place prepare far`$/,
+    );
+    expect(rig.place.room("shell", ["far"])).toBe(0);
+    expect(rig.place.report().hosts[0]).toMatchObject({ because: rig.place.whyNot() });
+    await prepareOnce(systemClock, rig.settings, WIRE_PROTOCOL);
+    await rig.ready();
+    expect(rig.place.room("shell", ["far"])).toBe(2);
+  });
 
-    it("says that its runner does not start, and starts none over and over", async () => {
-      const rig = await SshRig.open();
-      rmSync(join(rig.far.folder, farPackage().id, "node_modules/orchd/dist/daemon/runner.js"));
-      const step = rig.shell("echo never");
-      const { death } = await step.ended;
-      expect(death).toMatchObject({ blameless: "unbegun" });
-      expect(rig.place.whyNot()).toMatch(
-        /^the runner on .* ended with status 1.*Cannot find module/s,
-      );
-      await until(() => rig.place.whyNot()?.includes("prepare") === true);
-    });
-  },
-);
+  it("says that its runner does not start, and starts none over and over", async () => {
+    const rig = await SshRig.open();
+    rmSync(join(rig.far.folder, farPackage().id, "node_modules/orchd/dist/daemon/runner.js"));
+    const step = rig.shell("echo never");
+    const { death } = await step.ended;
+    expect(death).toMatchObject({ blameless: "unbegun" });
+    expect(rig.place.whyNot()).toMatch(
+      /^the runner on .* ended with status 1.*Cannot find module/s,
+    );
+    await until(() => rig.place.whyNot()?.includes("prepare") === true);
+  });
+});
