@@ -6,6 +6,8 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { readDaemon } from "../../src/ledger/daemon-info.ts";
 import { onTestFinished } from "./running-test.ts";
 import { projectRoot, tempRoot, type TempRoot } from "./temp-root.ts";
 
@@ -238,9 +240,17 @@ async function untilReady(
   over: () => unknown,
 ): Promise<void> {
   const deadline = Date.now() + (options.deadlineMs ?? 45_000);
+  // The command is the judge. Before its time it only takes the processor from the daemon.
+  const early = options.through === undefined && options.arguments === undefined;
+  const soon = Date.now() + 10_000;
+  const orchdDir = join(options.root, "runs/.orchd");
   for (;;) {
     if (over())
       throw new Error(`The daemon ended before it was ready. Its log:\n${daemon.stderr()}`);
+    if (early && Date.now() < soon && readDaemon(orchdDir)?.ready !== true) {
+      await sleep(10);
+      continue;
+    }
     const status = await orchd(options.root, "status", "--json");
     // Through a program like strace the pid is another one: any daemon of this root will do.
     const shown =
