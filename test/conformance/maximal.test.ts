@@ -45,33 +45,35 @@ const FILES = {
   `,
 };
 
-/** A root with pipelines of the class. @param config of all of them */
-function maximalRoot(config: object = {}): TempRoot & { calls(): Call[] } {
+/** How a pipeline says its orchestrator: by a path, by a name of orchd.yaml, or not at all. */
+type Way = "path" | "name" | "local";
+const NAMED = ["path", "name"] as const;
+
+/** A root with two pipelines of the class, WAY and WAY-sweep. @param config of both */
+function maximalRoot(way: Way, config: object = {}): TempRoot & { calls(): Call[] } {
   const root = programRoot(FILES);
   const path = join(root.root, "calls");
   const given = JSON.stringify({ calls: path, ...config });
-  const uses = `{ uses: ../maximal.ts, config: ${given} }`;
   root.write(
     "orchd.yaml",
     `env: { BASE: base }\norchestrators: { named: { uses: ./maximal.ts, config: ${given} } }\n`,
   );
-  root.write("schedules/path.yaml", `orchestrator: ${uses}\n${STATIC}`);
-  root.write("schedules/name.yaml", `orchestrator: named\n${STATIC}`);
-  root.write("schedules/local.yaml", STATIC);
-  for (const [name, orchestrator] of Object.entries({
-    "path-sweep": `{ uses: "../maximal.ts", config: ${given} }`,
-    "name-sweep": '"named"',
-    "local-sweep": '"local"',
-  }))
-    root.write(
-      `schedules/${name}.mjs`,
-      `
+  const uses: Record<Way, string> = {
+    path: `{ uses: "../maximal.ts", config: ${given} }`,
+    name: '"named"',
+    local: '"local"',
+  };
+  const own = way === "local" ? "" : `orchestrator: ${uses[way]}\n`;
+  root.write(`schedules/${way}.yaml`, own + STATIC);
+  root.write(
+    `schedules/${way}-sweep.mjs`,
+    `
       import { dynamicPipeline, step } from "orchd";
       export const list = step(async ({ state }) => [process.env.MAXIMAL, state]);
-      const options = { name: "${name}", orchestrator: ${orchestrator} };
+      const options = { name: "${way}-sweep", orchestrator: ${uses[way]} };
       export default dynamicPipeline(options, async (run) => void (await run.step(list)));
     `,
-    );
+  );
   return {
     ...root,
     calls: () =>
@@ -194,9 +196,9 @@ function checkDynamic(run: PlainRun): void {
 const CONFIG = { retries: true, caches: false };
 const sorted = (calls: Call[]): string[] => calls.map((call) => JSON.stringify(call)).sort();
 
-describe.each(["path", "name"])("a class that overrides everything, by its %s", (pipeline) => {
+describe.each(NAMED)("a class that overrides everything, by its %s", (pipeline) => {
   it("is called for a static run and a dynamic one, each override once", async () => {
-    const root = maximalRoot(CONFIG);
+    const root = maximalRoot(pipeline, CONFIG);
     const ran = await orchd(root.root, "run", pipeline, "--foreground", "--json");
     expect({ status: ran.status, stderr: ran.stderr }).toEqual({ status: 0, stderr: "" });
     const run = onlyRun(root, pipeline);
@@ -214,7 +216,7 @@ describe.each(["path", "name"])("a class that overrides everything, by its %s", 
   });
 
   it("has its run stopping until the job elsewhere has ended; force reaches it", async () => {
-    const root = maximalRoot({ ...CONFIG, elsewhere: true });
+    const root = maximalRoot(pipeline, { ...CONFIG, elsewhere: true });
     const daemon = await startDaemon({ root: root.root });
     const asked = await orchd(root.root, "run", pipeline, "--json");
     const { run } = asked.json<{ run: string }>();
@@ -273,7 +275,7 @@ const submit = async (orchestrator, name, given = {}) => {
 
 describe("a class that overrides everything, held by a program", () => {
   it("is called for a static run and a dynamic one, each override once", async () => {
-    const root = maximalRoot();
+    const root = maximalRoot("local");
     const said = await runProgram(
       root,
       `${PROGRAM}
@@ -303,7 +305,7 @@ describe("a class that overrides everything, held by a program", () => {
   });
 
   it("has its run stopping until the job elsewhere has ended, which it tells itself", async () => {
-    const root = maximalRoot();
+    const root = maximalRoot("local");
     const said = await runProgram(
       root,
       `${PROGRAM}
@@ -332,7 +334,7 @@ describe("a class that overrides everything, held by a program", () => {
   });
 
   it.each(["down", "up"])("is one of orchd.yaml's, with the daemon %s", async (daemonIs) => {
-    const root = maximalRoot(CONFIG);
+    const root = maximalRoot("name", CONFIG);
     const daemon = daemonIs === "up" ? await startDaemon({ root: root.root }) : undefined;
     const said = await runProgram(
       root,
