@@ -5,10 +5,11 @@ import { join, relative } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { orchdProgram, startDaemon } from "../support/daemon.ts";
+import { trials } from "../support/figures.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { openEvents, type EventClient } from "./event-client.ts";
 
-const ROUNDS = process.env["FAULTS"] === "1" ? 40 : 4;
+const ROUNDS = trials(2, 40);
 const TOKEN = "a-token-of-this-test-alone";
 
 interface Page {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitLine, awaitLines, awaitSight } from "../support/await-event.ts";
 import { orchd, startDaemon } from "../support/daemon.ts";
+import { trials } from "../support/figures.ts";
 import {
   childrenOf,
   outcomeOf,
@@ -22,9 +23,12 @@ function seeded(seed: number): () => number {
   };
 }
 
+/** How often the daemon is killed. */
+const MOMENTS = trials(6, 12);
+
 describe("kill -9", () => {
   it(
-    "at twelve random moments loses no slot, runs none twice, and leaves no process",
+    `at ${MOMENTS} random moments loses no slot, runs none twice, and leaves no process`,
     { timeout: 120_000 },
     async () => {
       const marker = `crash-${process.pid}-${Math.random().toString(36).slice(2)}`;
@@ -42,7 +46,7 @@ steps:
 `,
         "twice/.keep": "",
       });
-      for (let round = 0; round < 12; round += 1) {
+      for (let round = 0; round < MOMENTS; round += 1) {
         const daemon = await startDaemon({ root: root.root });
         await awaitLine(
           join(root.runs, "tick/pipeline.jsonl"),
