@@ -2,8 +2,8 @@ import { defineConfig } from "vitest/config";
 import FileOrder from "./test/support/file-order.ts";
 
 /**
- * Folders whose tests replace no module and leave nothing behind in their process: their files share
- * workers. A worker of its own costs a file a third of a second of processor time.
+ * Folders whose tests replace no module and leave nothing behind in their process: their files
+ * share workers. A worker of its own costs a file a third of a second of processor time.
  */
 const SHARED = [
   "bench",
