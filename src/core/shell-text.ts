@@ -70,11 +70,18 @@ function variable(name: string): string {
   return name.includes("-") ? `"$(printenv ${name})"` : `"$${name}"`;
 }
 
+/** The line that ends a here-document. */
+interface DocumentEnd {
+  readonly word: string;
+  /** Tabs may stand before it (`<<-`). */
+  readonly isIndented: boolean;
+}
+
 /** The placeholders outside of single quotes, comments and quoted here-documents. */
 function* placeholders(text: string): Generator<readonly [string, string, string], void> {
   let doubleQuoted = false;
-  /** The ends of here-documents that begin on the next line, as text. */
-  const ends: string[] = [];
+  /** The ends of here-documents that begin on the next line. */
+  const ends: DocumentEnd[] = [];
   for (let at = 0; at < text.length; at += 1) {
     const character = text[at]!;
     if (character === "\\") at += 1;
@@ -85,7 +92,8 @@ function* placeholders(text: string): Generator<readonly [string, string, string
     else if (character === "<" && !doubleQuoted) {
       const quoted = matchAt(HEREDOC, text, at);
       if (quoted !== null) {
-        ends.push((quoted[1] ?? quoted[2] ?? quoted[3])!);
+        const word = (quoted[1] ?? quoted[2] ?? quoted[3])!;
+        ends.push({ word, isIndented: quoted[0].startsWith("<<-") });
         at += quoted[0].length - 1;
       }
     } else if (character === "\n") {
@@ -110,12 +118,13 @@ function after(text: string, character: string, from: number): number {
 }
 
 /** The offset of the line feed after the line that ends a here-document. */
-function afterDocument(text: string, lineFeed: number, end: string): number {
+function afterDocument(text: string, lineFeed: number, { word, isIndented }: DocumentEnd): number {
   let start = lineFeed + 1;
   while (start < text.length) {
     const next = text.indexOf("\n", start);
     const stop = next === -1 ? text.length : next;
-    if (text.slice(start, stop).replace(/^\t+/, "") === end) return stop;
+    const line = text.slice(start, stop);
+    if ((isIndented ? line.replace(/^\t+/, "") : line) === word) return stop;
     start = stop + 1;
   }
   return text.length;

@@ -363,9 +363,8 @@ export class RequestHandlers {
   }
 
   #unknown(name: string): Reply {
-    return refused(
-      `there is no pipeline ${JSON.stringify(name)}${didYouMean(name, this.#ports.names())}`,
-    );
+    const known = this.#ports.names().filter((one) => this.#desk(one) !== undefined);
+    return refused(`there is no pipeline ${JSON.stringify(name)}${didYouMean(name, known)}`);
   }
 }
 

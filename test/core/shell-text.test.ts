@@ -19,6 +19,8 @@ describe("a placeholder in a shell text is told with what to write", () => {
     ["echo ${steps.read.result}", [], "$ORCHD_INPUTS"],
     ["cat <<END\n${params.x}\nEND", ["x"], "${params.x}"],
     ["cat <<'END'\nfine ${params.y}\nEND\necho ${params.x}", ["x"], "${params.x}"],
+    ['cat <<-"E"\n\tfine ${params.y}\n\t\tE\necho ${params.x}', ["x"], "${params.x}"],
+    ["cat <<'E'\n\tE\nfine ${params.y}\nE\necho ${params.x}", ["x"], "${params.x}"],
     ["x=$#; echo ${params.x}", ["x"], "${params.x}"],
   ])("%j", (text, params, sentence) => {
     const faults = said(text, params);

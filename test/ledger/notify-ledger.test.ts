@@ -233,3 +233,23 @@ describe("the lock of orchd notify", () => {
     if (third.ok) third.lock.release();
   });
 });
+
+it.each([
+  [1, 6.9, true],
+  [1, 7.1, false],
+  [10, 9.9, true],
+  [10, 10.1, false],
+])(
+  "with keepDays %i, evidence of damage that is %d days old stays: %s",
+  async (keepDays, days, stays) => {
+    const runs = store();
+    const clock = new VirtualClock({ start: AT });
+    const ledger = await open(runs, { clock, keepDays });
+    const path = `${runs.notifyLedger}.damaged-1`;
+    writeFileSync(path, "x");
+    const at = (clock.now() - days * 86_400_000) / 1_000;
+    utimesSync(path, at, at);
+    ledger.prune();
+    expect(readdirSync(runs.orchdDir).includes("notify.jsonl.damaged-1")).toBe(stays);
+  },
+);

@@ -75,3 +75,20 @@ it("nothing is said where systemd did not start the daemon", () => {
   world.manager.ready("ready");
   expect(world.clock.timers).toBe(0);
 });
+
+it("a program that cannot be run is told of once, whatever is said after", async () => {
+  const clock = new VirtualClock();
+  const errors: string[] = [];
+  const manager = new ServiceManager({
+    environment: { PATH: "/nowhere", NOTIFY_SOCKET: "/nowhere", WATCHDOG_USEC: "2000000" },
+    clock,
+    onError: (error) => void errors.push((error as NodeJS.ErrnoException).code ?? ""),
+  });
+  manager.ready("ready");
+  for (let turn = 0; turn < 5; turn += 1) {
+    await clock.advance(1_000);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  manager.close();
+  expect(errors).toEqual(["ENOENT"]);
+});

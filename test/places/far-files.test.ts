@@ -178,3 +178,32 @@ it("a source map names whole paths over there, and keeps all else", () => {
     sources: ["/runs/a.ts", null, "/b.ts"],
   });
 });
+
+describe("files of a result, at their limits", () => {
+  const take = (received: ReceivedFiles, more: object, folder: string): string | undefined =>
+    received.take({ type: "piece", id: "r#1", file: 0, data: "", last: false, ...more }, folder);
+
+  it("are 32 MiB, and no byte more", () => {
+    const { root } = tempRoot();
+    const received = new ReceivedFiles();
+    const half = Buffer.alloc(16 * 1_048_576).toString("base64");
+    expect(take(received, { data: half }, root)).toBeUndefined();
+    expect(take(received, { data: half }, root)).toBeUndefined();
+    expect(take(received, { data: base64("x") }, root)).toBe(
+      "sent a result that is longer than 32 MiB",
+    );
+  });
+
+  it("come one after the other, 1,024 at most, and nothing after the end of each", () => {
+    const { root } = tempRoot();
+    const received = new ReceivedFiles();
+    expect(take(received, { file: 1 }, root)).toBe("sent the files of a result in no order");
+    for (let file = 0; file < 1_024; file += 1)
+      expect(take(received, { file, last: true }, root)).toBeUndefined();
+    expect(take(received, { file: 1_024, last: true }, root)).toBe(
+      "sent the files of a result in no order",
+    );
+    expect(take(received, { file: 1_023 }, root)).toBe("sent more of a file that had ended");
+    expect(take(received, { file: 5 }, root)).toBe("sent the files of a result in no order");
+  });
+});

@@ -1,0 +1,36 @@
+/** Which messages of a far side are taken: those with each member of their kind, in its shape. */
+import { expect, it } from "vitest";
+import { isFromFar } from "../../src/places/pool/wire.ts";
+
+const GOOD = [
+  { type: "hello", protocol: 1, version: "1.2.3", node: "20.1.0", platform: "linux/x64" },
+  { type: "ready", folder: "/f" },
+  { type: "beat", number: 4 },
+  { type: "has", name: "bundles/a" },
+  { type: "lacks", name: "bundles/a" },
+  { type: "cannot", name: "bundles/a", because: "the disk is full" },
+  { type: "piece", id: "r#1", file: 0, data: "eA==", last: true },
+  { type: "over", detail: "x", outOfMemory: false },
+];
+
+it.each(GOOD)("%j is one", (message) => {
+  expect(isFromFar(message)).toBe(true);
+  expect(isFromFar({ ...message, more: 1 })).toBe(true);
+});
+
+it.each(
+  GOOD.flatMap((message) =>
+    Object.keys(message).flatMap((key) =>
+      [undefined, null, [], {}, Number.NaN].map((value) => ({ ...message, [key]: value })),
+    ),
+  ),
+)("%j is none", (message) => {
+  expect(isFromFar(message)).toBe(false);
+});
+
+it.each([{ type: "other" }, {}, { type: "piece", id: "r", file: 0.5, data: "", last: true }])(
+  "%j is none",
+  (message) => {
+    expect(isFromFar(message)).toBe(false);
+  },
+);
