@@ -29,9 +29,7 @@ import { imageOf, type ImageAsker } from "./image-of.ts";
 import type { KnownKeys } from "./known-keys.ts";
 import { decideWhenKnown, Pending } from "./pending.ts";
 import { outputName, type CacheHit, type ResultCache } from "./result-cache.ts";
-import type { RunDeps } from "./run-deps.ts";
 import { runInfoOf } from "./run-info.ts";
-import type { SecretSource } from "../core/secret-source.ts";
 import type { StepFrames } from "./step-frames.ts";
 
 /** What happens to a step that may start. */
