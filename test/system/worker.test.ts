@@ -2,11 +2,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { orchd } from "../support/daemon.ts";
 import { countOf, Farm, hostsOf } from "../support/farm.ts";
 import { NatsServer, SKIP_NATS } from "../support/nats-server.ts";
-import { expect } from "../support/running-test.ts";
 import { natsPlace, WorkerProcess } from "../support/worker.ts";
 
 /** A step that begins, waits until the effects say so, and ends. */
@@ -24,7 +23,7 @@ steps:
 `;
 const FAR = { timeout: 90_000 };
 
-describe.skipIf(SKIP_NATS)("orchd worker", { concurrent: true }, () => {
+describe.skipIf(SKIP_NATS)("orchd worker", () => {
   it("says in a sentence why it does not start", async () => {
     const { root } = new WorkerProcess({ place: natsPlace("nats://127.0.0.1:1") });
     const refused = async (...words: string[]): Promise<[number | null, string]> => {

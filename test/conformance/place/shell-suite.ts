@@ -87,8 +87,12 @@ export function describeShells(
     return { begun: first, heard };
   }
 
-  const run = (subject: ShellPlaceUnderTest, text: string, own?: Partial<ShellTask>) =>
-    begin(subject, "suite@1#2", text, own).heard;
+  const run = (
+    subject: ShellPlaceUnderTest,
+    text: string,
+    own?: Partial<ShellTask>,
+    id = "suite@1#2",
+  ) => begin(subject, id, text, own).heard;
   const said = ({ lines }: Heard, stream: OutputLine["stream"] = "stdout"): string[] =>
     lines.filter((line) => line.stream === stream).map(({ line }) => line);
 
@@ -113,7 +117,8 @@ export function describeShells(
     });
 
     it("fail with their status and last words; a result that is no JSON is refused", async () => {
-      expect((await run(await open(), "echo gone wrong >&2; exit 3")).result).toMatchObject({
+      const subject = await open();
+      expect((await run(subject, "echo gone wrong >&2; exit 3")).result).toMatchObject({
         ok: false,
         outcome: "failed",
         error: {
@@ -124,20 +129,22 @@ export function describeShells(
         },
       });
       if (!files) return;
-      expect((await run(await open(), "echo '{' > $ORCHD_OUTPUT")).result).toMatchObject({
+      const text = "echo '{' > $ORCHD_OUTPUT";
+      expect((await run(subject, text, {}, "suite@1#3")).result).toMatchObject({
         ok: false,
         error: { code: "ORCHD_BAD_OUTPUT" },
       });
     });
 
     it("tell a signal from a status, as far as can be", async () => {
-      expect((await run(await open(), "kill -9 $$")).result).toMatchObject({
+      const subject = await open();
+      expect((await run(subject, "kill -9 $$")).result).toMatchObject({
         error: { code: "ORCHD_SIGNAL" },
       });
-      expect((await run(await open(), "exit 137")).result).toMatchObject({
+      expect((await run(subject, "exit 137", {}, "suite@1#3")).result).toMatchObject({
         error: { code: signalIsStatus ? "ORCHD_SIGNAL" : "ORCHD_EXIT_STATUS", exitStatus: 137 },
       });
-      expect((await run(await open(), "exit 125")).result).toMatchObject({
+      expect((await run(subject, "exit 125", {}, "suite@1#4")).result).toMatchObject({
         error: { code: "ORCHD_EXIT_STATUS", exitStatus: 125 },
       });
     });
@@ -163,13 +170,12 @@ export function describeShells(
     });
 
     it("are given the trace of their attempt, but where their own `env` has one", async () => {
+      const subject = await open();
       const trace = "5eed".repeat(16);
       const text = 'echo "$TRACEPARENT"';
-      expect(said(await run(await open(), text, { trace }))).toEqual([
-        attemptTraceparent(trace, 2),
-      ]);
+      expect(said(await run(subject, text, { trace }))).toEqual([attemptTraceparent(trace, 2)]);
       const own = { trace, env: { TRACEPARENT: "mine" } };
-      expect(said(await run(await open(), text, own))).toEqual(["mine"]);
+      expect(said(await run(subject, text, own, "suite@1#3"))).toEqual(["mine"]);
     });
 
     it("keep 8 MiB of their output, and go on", async () => {
