@@ -3,7 +3,7 @@
  * defaults are those of a step in a file. Only the inputs and the upstream steps come from the
  * function.
  */
-import { codeKey, compileStep } from "./compile-step.ts";
+import { codeKey, compileStep, type StepContext } from "./compile-step.ts";
 import { formatPath, type Fault } from "./fault.ts";
 import type { CodeMark } from "./loaded-definition.ts";
 import { stepSchema } from "./pipeline.ts";
@@ -14,6 +14,13 @@ import type { DynamicCall } from "./task.ts";
 
 /** A schema that is made takes longer than what it checks. */
 const invocationSchema = stepSchema.omit({ run: true, inputs: true, after: true });
+
+/** The defaults of a snapshot that an older release made. */
+const BARE: NonNullable<Snapshot["stepDefaults"]> = {
+  retry: NO_RETRY,
+  onInterruption: "retry",
+  hooks: {},
+};
 
 /**
  * Compiles an invocation of the dynamic pipeline of `snapshot`. The caller checks that the
@@ -61,11 +68,13 @@ export function compileInvocation(
   const anyUpstream = Object.fromEntries(
     Object.keys(call.inputs).map((name) => [name, "upstream"]),
   );
+  const { container, ...defaults } = snapshot.stepDefaults ?? BARE;
   const step = compileStep(
     call.id,
     { ...shape.value, inputs: anyUpstream },
     {
-      defaults: snapshot.stepDefaults ?? { retry: NO_RETRY, onInterruption: "retry", hooks: {} },
+      defaults,
+      container: container as StepContext["container"],
       steps: { upstream: {} },
       params: new Set(Object.keys(call.params)),
       code,

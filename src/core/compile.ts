@@ -13,6 +13,7 @@ import {
   retryOf,
   type StepDefaults,
 } from "./compile-step.ts";
+import { containerOf } from "./compile-container.ts";
 import { defined } from "./defined.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import { environmentFault } from "./environment-limits.ts";
@@ -301,7 +302,8 @@ function snapshotOf(
     hooks,
     orchestrator,
     steps: stepsOf(input, stepDefaults, known, faults),
-    ...(input.dynamic === undefined ? {} : { dynamic: input.dynamic, stepDefaults }),
+    dynamic: input.dynamic,
+    stepDefaults: input.dynamic && defined({ ...stepDefaults, container: definition.container }),
   });
   const { file: _, ...hashed } = body;
   return { ...body, digest: faults.length > 0 ? "" : canonicalHash(hashed) };
@@ -315,10 +317,17 @@ function stepsOf(
 ): SnapshotStep[] {
   const { definition, file, code } = input;
   if (input.dynamic !== undefined) {
-    if (definition.container !== undefined)
+    const { container } = definition;
+    // Each invocation takes it: what is wrong with it is told now.
+    containerOf({ uses: "code", container }, { absolutePath: (path) => path }, (path, message) =>
+      faults.push({ path, message }),
+    );
+    if (container !== undefined && defaults.on !== undefined)
       faults.push({
         path: ["container"],
-        message: "is for shell steps (run): the steps of a dynamic pipeline are functions",
+        message:
+          `cannot go with the orchestrator ${defaults.on.join()}: ` +
+          "containers run on this machine",
         atKey: true,
       });
     if (Object.keys(definition.steps ?? {}).length > 0)

@@ -185,6 +185,9 @@ export interface Snapshot {
   readonly dynamic?: CodeRef | undefined;
   /** What an invocation of a dynamic pipeline takes if it says nothing itself. */
   readonly stepDefaults?:
-    | Pick<SnapshotStep, "retry" | "onInterruption" | "hooks" | "on">
+    | (Pick<SnapshotStep, "retry" | "onInterruption" | "hooks" | "on"> & {
+        /** As it is written (container-schema.ts). */
+        readonly container?: unknown;
+      })
     | undefined;
 }

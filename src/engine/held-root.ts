@@ -22,6 +22,7 @@ import type { HolderRole } from "../ledger/daemon-info.ts";
 import { LedgerExists } from "../ledger/ledger-error.ts";
 import { acquireDaemonLock, DaemonLockHeld, type DaemonLock } from "../ledger/lock.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
+import { PlaceHistory } from "../ledger/place-history.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
@@ -88,6 +89,8 @@ export class HeldRoot {
   readonly #runs = new Map<string, HeldRun>();
   /** Runs that are being made. */
   readonly #making = new Set<Promise<unknown>>();
+  /** Undefined: no place but this machine's own has said anything. */
+  #places: PlaceHistory | undefined;
   #inbox: RequestInbox | undefined;
   #closing: Promise<void> | undefined;
 
@@ -104,6 +107,18 @@ export class HeldRoot {
       epoch: lock.epoch,
       onFatal: die,
     });
+    this.#workshop.place.onReport(() => this.#recordPlaces());
+    this.#recordPlaces();
+  }
+
+  /** What places say of themselves is in `places.jsonl`, as with a daemon. */
+  #recordPlaces(): void {
+    const { place } = this.#workshop;
+    if (this.#places === undefined && place.reports().length <= 1) return;
+    const { orchdDir } = this.store;
+    const { epoch } = this.#lock;
+    this.#places ??= new PlaceHistory({ orchdDir, clock, epoch, reports: () => place.reports() });
+    this.#places.look();
   }
 
   /** Takes the lock of a root. */
@@ -191,6 +206,7 @@ export class HeldRoot {
     await this.#inbox?.close();
     for (const ledger of this.#ledgers.values())
       await ledger.then((open) => open.close()).catch(() => undefined);
+    await this.#places?.close();
     await this.#workshop.close(mode === "force");
     await stopBundler();
     await this.#lock.release();

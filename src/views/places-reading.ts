@@ -25,8 +25,7 @@ const LOCAL = "local";
 export function readPlacesView(store: RunStore, now: number): PlacesView {
   const daemon = viewDaemon(readDaemon(store.orchdDir));
   const lines = readPlaces(store.orchdDir);
-  const { seenMs } = readDaemonPast(store.orchdDir);
-  const asOf = lines.length === 0 ? undefined : daemon === null ? seenMs : now;
+  const asOf = daemon === null ? lastSaid(store, lines) : now;
   const runs = startedRuns(store);
   const steps = new PresentSteps();
   for (const run of runs.slice(0, MOST_RUNS)) {
@@ -36,11 +35,17 @@ export function readPlacesView(store: RunStore, now: number): PlacesView {
   return {
     at: iso(now),
     daemon,
-    asOf: asOf === undefined ? null : iso(Math.floor(asOf)),
+    asOf: lines.length === 0 ? null : iso(Math.floor(asOf)),
     places: lines.map((line) => viewPlace(line, steps, daemon?.version)).toSorted(byName),
     waiting: steps.waiting(lines),
     unread: Math.max(0, runs.length - MOST_RUNS),
   };
+}
+
+/** When a daemon was last seen; or a program that ran without one, if that was later. */
+function lastSaid(store: RunStore, lines: readonly PlaceChanged[]): number {
+  const { seenMs = 0 } = readDaemonPast(store.orchdDir);
+  return lines.reduce((last, { at }) => Math.max(last, Date.parse(at)), seenMs);
 }
 
 /** The active runs that do not wait for their turn, the oldest of each pipeline first. */

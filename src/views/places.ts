@@ -7,8 +7,8 @@ export interface PlacesView {
   /** Null while no daemon is up. */
   readonly daemon: DaemonView | null;
   /**
-   * As of when the places said this: now while a daemon is up, else when one was last seen. Null:
-   * no daemon ever said anything.
+   * As of when the places said this: now while a daemon is up, else when one was last seen, or a
+   * run without one. Null: no place ever said anything.
    */
   readonly asOf: string | null;
   /** This machine first, then by name. */

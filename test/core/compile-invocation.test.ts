@@ -105,3 +105,42 @@ it("belongs to dynamic pipelines alone", () => {
     message: expect.stringContaining("is not dynamic") as string,
   });
 });
+
+it("takes the pipeline's container, but for a step that says otherwise", () => {
+  const dynamic = (container: unknown, more: object = {}, settings = DEFAULT_SETTINGS) =>
+    compile({
+      definition: { container, ...more } as never,
+      file: "/srv/schedules/dyn.ts",
+      code: new Map(),
+      dynamic: own,
+      settings,
+      now: 0,
+      watched: [],
+    });
+  const made = dynamic({ image: "node:22", volumes: ["./data:/data"], env: { A: "1" } });
+  const within = made.ok ? made.loaded.snapshot : (undefined as never);
+  expect(compileInvocation(call, within)).toMatchObject({
+    ok: true,
+    step: {
+      container: { image: "node:22", volumes: ["/srv/schedules/data:/data"] },
+      env: { A: "1" },
+    },
+  });
+  const other = { ...call, options: { container: false } };
+  const here = compileInvocation(other, within);
+  expect(here.ok && here.step.container).toBe(undefined);
+
+  const faults = (result: ReturnType<typeof dynamic>): unknown =>
+    result.ok ? [] : result.faults.map(({ path, message }) => [path, message]);
+  expect(faults(dynamic({ exec: "db" }))).toEqual([
+    [["container", "exec"], expect.stringMatching(/^is for shell steps/)],
+  ]);
+  expect(faults(dynamic({ image: "a", volumes: ["/a"] }))).toEqual([
+    [["container", "volumes", 0], expect.stringMatching(/must be HOST:CONTAINER/)],
+  ]);
+  const places = { far: { engine: "ssh", host: "h", threads: 1, labels: [] } } as const;
+  const settings = { ...DEFAULT_SETTINGS, places };
+  expect(faults(dynamic("node:22", { orchestrator: "far" }, settings))).toEqual([
+    [["container"], expect.stringMatching(/^cannot go with the orchestrator far/)],
+  ]);
+});

@@ -157,8 +157,8 @@ describe("what is refused, each with a sentence", () => {
     ]);
   });
 
-  it("a container of a dynamic pipeline", () => {
-    const shape = checkShape(pipelineSchema, { container: "x:1" });
+  it("a container of a dynamic pipeline that runs already", () => {
+    const shape = checkShape(pipelineSchema, { container: { exec: "db" } });
     const result = compile({
       definition: (shape as { value: PipelineDefinition }).value,
       file: "/srv/p.ts",
@@ -170,7 +170,12 @@ describe("what is refused, each with a sentence", () => {
     });
     expect(result).toMatchObject({
       ok: false,
-      faults: [{ path: ["container"], message: expect.stringMatching(/are functions/) as string }],
+      faults: [
+        {
+          path: ["container", "exec"],
+          message: expect.stringMatching(/^is for shell steps/) as string,
+        },
+      ],
     });
   });
 });

@@ -40,6 +40,7 @@ vi.mock("../../src/engine/workshop.ts", () => ({
     });
     return {
       store,
+      place: { reports: () => [], onReport: () => () => undefined },
       async reserve(header: RunHeader) {
         const run = await scripted.create(header);
         return {

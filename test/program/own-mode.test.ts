@@ -87,6 +87,48 @@ describe("a program without a daemon", () => {
     ).toEqual(["run.queued", "run.started", "run.finished"]);
   });
 
+  it("has a place of orchd.yaml as an orchestrator, which is remote", async () => {
+    const nobody = "{ engine: ssh, host: 127.0.0.1, port: 1 }";
+    const root = programRoot({
+      "orchd.yaml": `places: { far: ${nobody} }`,
+      "schedules/far.yaml":
+        "orchestrator: far\nsteps:\n" +
+        "  s: { run: date, startWithin: 300ms }\n  t: { run: date, on: local }\n",
+    });
+    const said = await runProgram(
+      root,
+      `
+      await using root = await openRoot(".");
+      const [orchestrator, local] = ["far", "local"].map((name) => root.orchestrator(name));
+      const stack = new Stack({ name: "remote", orchestrator });
+      say([stack.orchestrator.isRemote, local.isRemote]);
+      say(JSON.stringify(orchestrator.capabilities) === JSON.stringify(local.capabilities));
+      const snapshot = await root.snapshot("far");
+      const placeholderRun = await root.placeholder(snapshot);
+      const result = await orchestrator.submitPipeline({
+        snapshot, stack, baseEnvironment: {}, stepEnvironments: {}, placeholderRun,
+      });
+      await result?.waitForCompletion?.();
+      say(await orchestrator.fetchStatus(placeholderRun, { includeSteps: true }));
+    `,
+    );
+    expect(said).toEqual([
+      [true, false],
+      true,
+      { status: "failed", steps: { s: "failed", t: "completed" } },
+    ]);
+    const [run] = runsOf(root.runs, "far");
+    expect(run!.lines.find(({ type }) => type === "step.failed")!["error"]).toMatchObject({
+      code: "ORCHD_PLACE",
+      message: expect.stringMatching(/^it did not start within 300ms: .*127\.0\.0\.1/) as string,
+    });
+    // What the place said is there for who looks later.
+    const { places } = (await orchd(root.root, "places", "--json")).json<{ places: object[] }>();
+    expect(places).toContainEqual(
+      expect.objectContaining({ place: "far", because: expect.stringContaining("127.0.0.1") }),
+    );
+  });
+
   it("drives several runs at once, and stops one of them", async () => {
     const root = programRoot({ "schedules/long.yaml": LONG, "schedules/etl.yaml": ETL });
     const said = await runProgram(

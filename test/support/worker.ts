@@ -12,8 +12,10 @@ export const TEST_KEY = "6f".repeat(32);
 
 /** What a worker is started with. */
 export interface WorkerProcessOptions {
-  /** The place's settings, as orchd.yaml has them below `farm:`. */
+  /** The place's settings, as orchd.yaml has them below its name. */
   readonly place: string;
+  /** The place's name. Default: farm. */
+  readonly placeName?: string;
   readonly name?: string;
   readonly words?: readonly string[];
   /** The files of its credentials folder. */
@@ -49,9 +51,11 @@ export class WorkerProcess {
   readonly ended: Promise<number | null>;
 
   constructor(options: WorkerProcessOptions) {
-    const { place, name = "w1", words = [], through = [] } = options;
-    this.root = options.root ?? tempRoot({ "orchd.yaml": `places: { farm: ${place} }\n` }).root;
-    const worker = ["worker", "--place", "farm", "--name", name, "--root", this.root, ...words];
+    const { place, placeName = "farm", name = "w1", words = [], through = [] } = options;
+    const files = { "orchd.yaml": `places: { ${placeName}: ${place} }\n` };
+    this.root = options.root ?? tempRoot(files).root;
+    const own = ["--place", placeName, "--name", name, "--root", this.root];
+    const worker = ["worker", ...own, ...words];
     const [program, ...rest] = [...through, process.execPath, orchdProgram, ...worker];
     const child = spawn(program!, rest, {
       cwd: this.root,

@@ -124,7 +124,10 @@ export class ContainerPlace implements Place {
 
   /** Takes the settings of an orchd.yaml that was read again. */
   setSettings(settings: ContainerSettings): void {
-    if (settings.engine !== this.#settings.engine) this.#engine = undefined;
+    if (settings.engine !== this.#settings.engine) {
+      this.#engine = undefined;
+      this.#modules.leave();
+    }
     this.#settings = settings;
     this.#tellCapacity();
     this.#tellReport();
@@ -160,17 +163,12 @@ export class ContainerPlace implements Place {
    * @throws Error where it cannot be started: the place is closed, `id` is in use, or the task is
    *   for no container
    */
-  start(
-    id: string,
-    task: Task,
-    handlers: TaskHandlers,
-    { alone = false }: StartOptions = {},
-  ): void {
+  start(id: string, task: Task, handlers: TaskHandlers, options: StartOptions = {}): void {
     if (this.#closed) throw new Error(`"${id}" cannot be started: the containers are closed`);
     if (this.#attempts.has(id)) throw new Error(`"${id}" was started already and has not ended`);
     const container = task.kind === "shell" || task.kind === "module" ? task.container : undefined;
     if (task.kind === "module" && container?.image !== undefined)
-      return this.#startModule(id, task, container, handlers, alone);
+      return this.#startModule(id, task, container, handlers, options.alone === true);
     if (task.kind !== "shell" || container === undefined)
       throw new Error(`"${id}" is no step in a container`);
     if (container.exec === undefined) void this.#attempt(id, task, container, handlers).run();

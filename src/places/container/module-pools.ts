@@ -10,7 +10,8 @@
  *   not remove it, the lease of the wire is over, and the place removes it before it starts more.
  * - The engine is on this machine, so no link to a runner is ever lost. Where a container is killed
  *   and nobody says why, its tasks may be to blame, as with a runner on this machine.
- * - A pool without tasks ends after a while, and its runner and container with it.
+ * - A pool without tasks ends after a while, and its runner and container with it. Where orchd.yaml
+ *   names another engine, the pools of the old one end with their last tasks.
  * - The daemon dies: its runners read the end of their stdin, or lose their lease, and end. The
  *   next daemon removes their containers before a step begins in one.
  * - A runner that never says hello took no task: there is no Node in the image, or the engine
@@ -90,6 +91,8 @@ export class ModulePool {
   readonly #burials = new Set<Promise<void>>();
   #idle: Timer | undefined;
   readonly #onIdle: () => void;
+  /** It ends with its last task. */
+  #isLeft = false;
 
   /** @param image its id. @param onIdle called when it had no task for a while */
   constructor(
@@ -126,7 +129,17 @@ export class ModulePool {
     this.#places.delete(id);
     this.#placed.delete(id);
     this.#tasks.delete(id);
-    if (this.#tasks.size === 0) this.#idle = this.#host.clock.after(IDLE_MS, this.#onIdle);
+    if (this.#tasks.size > 0) return;
+    if (this.#isLeft) this.#onIdle();
+    else this.#idle = this.#host.clock.after(IDLE_MS, this.#onIdle);
+  }
+
+  /** It is given no more tasks: it ends with its last one. */
+  leave(): void {
+    this.#isLeft = true;
+    if (this.#tasks.size > 0) return;
+    this.#idle?.cancel();
+    this.#onIdle();
   }
 
   /** Why the runner of a task ran none. Undefined: it did. */
@@ -306,6 +319,8 @@ function startFault({ status, said }: CommandEnd, { image, entrypoint }: ImageCo
 export class ModulePools {
   readonly #host: RunnersHost;
   readonly #pools = new Map<string, ModulePool>();
+  /** Those that are given no more tasks. */
+  readonly #left = new Set<ModulePool>();
   readonly #closing = new Set<Promise<void>>();
   #made = 0;
 
@@ -327,14 +342,26 @@ export class ModulePools {
     return pool;
   }
 
+  /** Another engine has the next tasks. */
+  leave(): void {
+    const pools = [...this.#pools.values()];
+    this.#pools.clear();
+    for (const pool of pools) {
+      this.#left.add(pool);
+      pool.leave();
+    }
+  }
+
   /** Ends all runners. */
   async close(): Promise<void> {
     for (const [key, pool] of this.#pools) this.#end(key, pool);
+    for (const pool of this.#left) this.#end("", pool);
     await Promise.all(this.#closing);
   }
 
   #end(key: string, pool: ModulePool): void {
     if (this.#pools.get(key) === pool) this.#pools.delete(key);
+    this.#left.delete(pool);
     const work = pool.close();
     this.#closing.add(work);
     void work.then(() => this.#closing.delete(work));

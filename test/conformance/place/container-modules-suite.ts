@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, it } from "vitest";
+import { describe, it, vi } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
 import type { ImageContainer } from "../../../src/core/container.ts";
 import { FAILURE_CODES } from "../../../src/core/failure.ts";
@@ -174,6 +174,33 @@ export function describeContainerModules(engine: TestEngine, brief = false): voi
       expect(lines.map(({ line }) => line).join()).toContain("uid 1000");
       expect(placed).toMatchObject({ place: engine.name });
       expect(engine.containersOf(subject.root)).toEqual([placed!.ref]);
+    });
+
+    it("goes on where orchd.yaml names another engine; its runner ends with it", async () => {
+      const subject = opened();
+      const names = (): string[] => engine.containersOf(subject.root);
+      // One runner is idle, and another one has a step.
+      await start(subject, "m@1#2", "return 1", { options: ["--memory=1g"] }).ended;
+      const long = start(
+        subject,
+        "m@1#3",
+        `log.info("begins");
+         await new Promise((resolve) => signal.addEventListener("abort", resolve));
+         return "ended";`,
+      );
+      await long.begun;
+      const before = names();
+      expect(before).toHaveLength(2);
+      const other = engine.name === "podman" ? "docker" : "podman";
+      subject.place.setSettings({ engine: other, atOnce: 4 });
+      await vi.waitFor(() => expect(names()).toHaveLength(1), 20_000);
+      subject.place.setSettings({ engine: engine.name, atOnce: 4 });
+      const next = await start(subject, "m@1#4", "return 2").ended;
+      expect(before).not.toContain(next.placed!.ref);
+      subject.place.stop("m@1#3", "graceful", "enough");
+      const { placed } = await long.ended;
+      await vi.waitFor(() => expect(names()).not.toContain(placed!.ref), 20_000);
+      expect(names()).toEqual([next.placed!.ref]);
     });
 
     it("shares a warm runner with others of the same image and settings", async () => {
