@@ -3,7 +3,7 @@
  * come to run; a place is where one runs.)
  *
  * It puts the parts of this room together, and holds what they share: one desk for each pipeline,
- * the active runs, the scheduler with its one timer, the files and the requests.
+ * the active runs, the scheduler with its one timer, the decisions, the files and the requests.
  *
  * It starts in an order that a crash cannot confuse (semantics.md 23). It opens the ledgers, and
  * takes over unfinished runs without starting anything. It writes the stops that were asked for
@@ -15,7 +15,6 @@
  *
  * It stays one file: all parts meet here, and none of them knows another.
  */
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { LineListener } from "../core/durable-line.ts";
@@ -32,7 +31,7 @@ import type { RunStore } from "../ledger/run-store.ts";
 import { takeOver } from "./adopted-run.ts";
 import { ActiveRuns } from "./active-runs.ts";
 import { Backfills } from "./backfills.ts";
-import { Burst } from "./burst.ts";
+import { DueDecisions } from "./due-decisions.ts";
 import { LedgerWatch } from "./ledger-watch.ts";
 import { makeMonthFolders } from "./month-folders.ts";
 import { OverdueWatch } from "./overdue-watch.ts";
@@ -95,10 +94,6 @@ export interface EnginePorts extends LedgerHost {
 
 /** How many ledgers are opened at the same time. */
 const OPEN_AT_ONCE = 16;
-/** How long the decisions of one turn of the event loop may take, in milliseconds. */
-const DECIDING_MS = 40;
-/** After how many decisions it is looked how long they took. */
-const LOOK_AFTER = 16;
 /** The shortest time between two looks for runs that take long. */
 const LOOK_MS = 15_000;
 /** A clock that is earlier than this has not been set: no release of orchd is older. */
@@ -117,10 +112,7 @@ export class Engine {
   #settings: OrchdSettings;
   #lastJump: ClockStep | undefined;
   #upSince: number;
-  #burst: Burst | undefined;
-  /** The burst of those that were due and are not decided yet. */
-  #deciding: Burst | undefined;
-  #undecided: string[] = [];
+  readonly #due: DueDecisions;
   readonly #overdue: OverdueWatch;
   readonly #setAside: SetAside;
   readonly #watch: LedgerWatch;
@@ -142,8 +134,12 @@ export class Engine {
       store: ports.store,
       runs: this.#runs,
     });
+    this.#due = new DueDecisions({
+      clock,
+      decide: (name) => this.#desks.get(name)?.decide(),
+    });
     this.#scheduler = new Scheduler(ports.clock, {
-      onDue: (names) => this.#due(names),
+      onDue: (names) => this.#due.due(names),
       onStep: (step) => this.#stepped(step),
       onWake: () => this.#lookForLate(),
     });
@@ -376,7 +372,7 @@ export class Engine {
       const desk = this.#desks.get(run.ticket.pipeline);
       return desk?.loaded === undefined ? {} : desk.queueTerms();
     });
-    await this.#decideAll();
+    await this.#due.decideAll(this.#desks.keys(), () => this.#stopping === undefined);
     await Promise.all(
       [...this.#desks.values()].map((desk) =>
         this.#setAside.unlessAside(desk.name, desk.settled()),
@@ -392,22 +388,6 @@ export class Engine {
     this.#watch.start();
     this.#everyHour(MINUTE_MS);
     return this.#makeFolders(this.#ports.clock.now() + DAY_MS);
-  }
-
-  /** Decides what was due before this daemon came up. Between two turns it may be stopped. */
-  async #decideAll(): Promise<void> {
-    const { clock } = this.#ports;
-    let from = clock.monotonic();
-    let count = 0;
-    for (const desk of this.#desks.values()) {
-      count += 1;
-      if (count % LOOK_AFTER === 0 && clock.monotonic() - from >= DECIDING_MS) {
-        await nextTurn();
-        if (this.#stopping !== undefined) return;
-        from = clock.monotonic();
-      }
-      desk.decide();
-    }
   }
 
   /** Takes over a run that could not be taken over before: its ledger was repaired. */
@@ -449,7 +429,7 @@ export class Engine {
   async #drain(periodMs: number): Promise<void> {
     this.#scheduler.stop();
     // What was due before the stop is decided.
-    this.#decideSome(Number.POSITIVE_INFINITY);
+    this.#due.finish();
     this.#watch.close();
     this.#hourly?.cancel();
     this.#files.close();
@@ -499,7 +479,7 @@ export class Engine {
       settings: () => this.#settings,
       upSince: () => this.#upSince,
       lastJump: () => this.#lastJump,
-      burst: () => this.#burst,
+      burst: () => this.#due.burst,
       onMissed: this.#ports.onMissed,
       onInForce: (pipeline) => this.#backfills.poke(pipeline),
       onBlocked: (pipeline, run, error) => this.#watch.cannotMake(pipeline, run, error),
@@ -520,38 +500,6 @@ export class Engine {
     if (now - this.#lookedAt < LOOK_MS) return;
     this.#lookedAt = now;
     this.#overdue.look();
-  }
-
-  /**
-   * Decides what is due: all at once, so that the last one is not late. On a machine that is too
-   * slow for that the rest waits for the next turn: what follows the decisions takes as long again.
-   */
-  #due(names: readonly string[]): void {
-    this.#undecided.push(...names);
-    if (this.#deciding !== undefined) return;
-    this.#deciding = new Burst();
-    this.#decideSome(DECIDING_MS);
-  }
-
-  #decideSome(mostMs: number): void {
-    if (this.#deciding === undefined) return;
-    const { clock } = this.#ports;
-    const from = clock.monotonic();
-    this.#burst = this.#deciding;
-    let count = 0;
-    for (const name of this.#undecided) {
-      if (count > 0 && count % LOOK_AFTER === 0 && clock.monotonic() - from >= mostMs) break;
-      count += 1;
-      this.#desks.get(name)?.decide();
-    }
-    this.#burst = undefined;
-    this.#undecided.splice(0, count);
-    if (this.#undecided.length > 0) {
-      setImmediate(() => this.#decideSome(mostMs));
-      return;
-    }
-    this.#deciding.allJoined();
-    this.#deciding = undefined;
   }
 
   #stepped(step: ClockStep): void {
