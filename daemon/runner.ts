@@ -5,29 +5,36 @@
  */
 import { ForkLease } from "../src/places/runner/fork-lease.ts";
 import { RunnerHost } from "../src/places/runner/runner-host.ts";
-import type { FromRunner, RunnerSettings, ToRunner } from "../src/places/pool/protocol.ts";
+import {
+  LEASE_SIGNAL,
+  type FromRunner,
+  type RunnerSettings,
+  type ToRunner,
+} from "../src/places/pool/protocol.ts";
 
 if (process.argv[2] === "--stdio") await serveFar();
 else await serve(JSON.parse(process.argv[2] ?? "{}") as RunnerSettings);
 
 async function serve(settings: RunnerSettings): Promise<void> {
-  const end = (): void => {
+  const end = (signal: NodeJS.Signals = "SIGKILL"): void => {
     host.end();
     // Not process.exit, which waits for every thread: one in `execSync` or a long loop may never
     // end.
-    process.kill(process.pid, "SIGKILL");
+    process.kill(process.pid, signal);
   };
   const tellParent = (batch: FromRunner[]): void => {
     if (process.connected) process.send!(batch, undefined, {}, () => {});
   };
   const lease =
-    settings.leaseMs === undefined ? undefined : new ForkLease(settings.leaseMs, () => end());
+    settings.leaseMs === undefined
+      ? undefined
+      : new ForkLease(settings.leaseMs, () => end(LEASE_SIGNAL));
   let say: (batch: FromRunner[]) => boolean | void = tellParent;
   let mayLive = (): boolean => true;
   const host = new RunnerHost(settings, new URL("./worker.js", import.meta.url), (batch) =>
     say(batch),
   );
-  process.on("disconnect", end);
+  process.on("disconnect", () => end());
   // The process that started it waits 30 s for a first word, and a part of the lease for each later
   // one. So the first word is written before any task is read: from its first task on, a frozen
   // runner is ended in time.
@@ -52,7 +59,7 @@ async function serve(settings: RunnerSettings): Promise<void> {
     folder: new FarFolder(settings.wire.folder),
     receive: (batch) => host.receive(batch),
     drained: () => host.release(),
-    over: end,
+    over: () => end(),
   });
   say = (batch) => link.send(batch);
   mayLive = () => link.hasLease;

@@ -260,9 +260,9 @@ export class HeldTask {
     }
   }
 
-  #died({ inFlight, alone, because, code }: DeathInfo): void {
+  #died({ inFlight, alone, blameless, because, code }: DeathInfo): void {
     if (this.#dropped) this.#leave();
-    else this.#say({ kind: "died", inFlight, alone, because, code });
+    else this.#say({ kind: "died", inFlight, alone, blameless, because, code });
   }
 
   /** The result, once its files are at the broker. Undefined: nobody wants it any more. */

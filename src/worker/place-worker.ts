@@ -149,6 +149,10 @@ export class PlaceWorker {
   }
 
   #hear(message: ToWorker): FromWorkerAnswer | Promise<FromWorkerAnswer> {
+    if (message.type === "call") {
+      this.beatNow();
+      return { type: "here" };
+    }
     const held = this.#tasks.get(message.id);
     switch (message.type) {
       case "give":

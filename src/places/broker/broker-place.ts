@@ -107,6 +107,7 @@ export class BrokerPlace implements FarPlace {
       log,
       root,
       gone: (worker, because) => this.#gone(worker, because),
+      overdue: (worker) => void this.#call(worker),
       silent: (worker) => this.#regive(worker),
       renewed: (worker) => this.#renumber(worker),
       changed: () => this.#tellReport(),
@@ -392,9 +393,9 @@ export class BrokerPlace implements FarPlace {
   /** Takes an end. False: the broker is down, and the worker says it again. */
   async #take(task: GivenTask, end: End): Promise<boolean> {
     if (end.kind === "died") {
-      const { inFlight, alone, because, code } = end;
+      const { inFlight, alone, blameless, because, code } = end;
       this.#heard(task);
-      task.died({ inFlight, alone, because, code });
+      task.died({ inFlight, alone, blameless, because, code });
       return true;
     }
     let result: TaskResult = end.result.ok
@@ -464,6 +465,14 @@ export class BrokerPlace implements FarPlace {
       else this.#giver.give(task);
     }
     this.#earlier.gone();
+  }
+
+  /** Calls a worker whose beat is overdue. */
+  async #call(worker: FarWorker): Promise<void> {
+    const { session, number } = worker;
+    const isAbsent = await this.#told.call(worker);
+    const isLate = worker.session !== session || worker.number !== number;
+    if (isAbsent && !isLate && this.#broker.broker.state.up) this.#workers.missed(worker);
   }
 
   /** What a worker did not claim goes to another. */

@@ -2,8 +2,9 @@
  * One worker as the daemon knows it.
  *
  * States: **offered** (it said hello, and nothing in the session yet) -> **here** (it beats) ->
- * **silent** (beats are missing: it gets no new tasks) -> **gone** (patience is over, it said bye,
- * or a new incarnation took its place). A worker that is gone comes back by a hello.
+ * **absent** (nobody listens as it) or **silent** (beats are missing): it gets no new tasks ->
+ * **gone** (patience is over, it said bye, or a new incarnation took its place). A worker that is
+ * gone comes back by a hello.
  */
 import { randomBytes } from "node:crypto";
 import type { PlaceHost } from "../../core/place-report.ts";
@@ -47,6 +48,8 @@ export class FarWorker {
   /** Why it is gone, or gets no tasks. */
   because: string | undefined;
   #refusedAt = Number.NEGATIVE_INFINITY;
+  /** Nobody listens as it, since its last beat. */
+  #isAbsent = false;
 
   constructor(name: string) {
     this.name = name;
@@ -85,6 +88,7 @@ export class FarWorker {
     if (number <= this.number) return false;
     this.number = number;
     this.heardAt = now;
+    this.#isAbsent = false;
     this.beat = beat;
     this.tasks = new Set(beat.tasks);
     return true;
@@ -102,6 +106,11 @@ export class FarWorker {
     this.#refusedAt = now;
   }
 
+  /** Nobody listens as it. */
+  missed(): void {
+    this.#isAbsent = true;
+  }
+
   isSilent(now: number): boolean {
     return now - this.heardAt >= SILENT_MS;
   }
@@ -110,10 +119,11 @@ export class FarWorker {
     return now - this.heardAt >= PATIENCE_MS;
   }
 
-  /** How long until it is silent, or gone, in milliseconds. */
+  /** How long until its beat is overdue, it is silent, or gone, in milliseconds. */
   untilWorse(now: number): number {
     const since = now - this.heardAt;
-    return (since < SILENT_MS ? SILENT_MS : PATIENCE_MS) - since;
+    const next = [IN_TIME_MS, SILENT_MS].find((limit) => since < limit) ?? PATIENCE_MS;
+    return next - since;
   }
 
   /** Whether it takes tasks. */
@@ -122,6 +132,7 @@ export class FarWorker {
       this.session !== undefined &&
       this.beat !== undefined &&
       !this.beat.leaving &&
+      !this.#isAbsent &&
       !this.isSilent(now) &&
       now - this.#refusedAt >= REFUSED_MS
     );
@@ -169,6 +180,7 @@ export class FarWorker {
   #whyNot(now: number): string | undefined {
     if (this.session === undefined) return this.because ?? "it has not come yet";
     if (this.beat?.leaving === true) return "it was told to end, and finishes what it has";
+    if (this.#isAbsent) return "nobody listens as it: its process or its connection has ended";
     return this.isSilent(now) ? "it is silent" : undefined;
   }
 }

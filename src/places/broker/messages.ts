@@ -18,6 +18,9 @@
  *   RUNNER_LEASE_MS} ends itself. The daemon gives a silent worker up {@link PATIENCE_MS} after the
  *   last beat that it heard, which is longer than both together. So no task ever runs beside its
  *   successor. All of these are monotonic.
+ * - **Calls.** A worker whose beat is overdue is called. Where nobody listens at its subject it
+ *   gets no new tasks, and people are told. What it has is not lost by that: a link that is cut
+ *   looks the same, and steps go on behind it until their leases are over.
  * - **Claims.** The daemon gives a task (`give`) to one worker. The worker claims it (`claim`)
  *   before it starts it, and begins only if the daemon says yes and its lease still holds. The
  *   daemon says yes to one worker, for the current token. A worker that was frozen in between asks
@@ -35,7 +38,7 @@
  *   hello, until its lease is over.
  */
 import type { OutputLine, TaskResult } from "../../core/task.ts";
-import type { HeardLines } from "../place.ts";
+import type { DeathInfo, HeardLines } from "../place.ts";
 
 /** Daemon and workers of unequal protocols do not work together. */
 export const BROKER_PROTOCOL = 2;
@@ -132,6 +135,7 @@ export type FromWorker =
             readonly kind: "died";
             readonly inFlight: readonly string[];
             readonly alone: boolean;
+            readonly blameless?: DeathInfo["blameless"];
             readonly because: string;
             readonly code: string;
           };
@@ -182,7 +186,9 @@ export type ToWorker =
       readonly because: string;
     }
   /** A new daemon takes a task over: its output from these lines on, and its end. */
-  | { readonly type: "adopt"; readonly id: string; readonly heard: HeardLines };
+  | { readonly type: "adopt"; readonly id: string; readonly heard: HeardLines }
+  /** Its beat is overdue: it beats at once. */
+  | { readonly type: "call" };
 
 /** What a worker answers. */
 export type FromWorkerAnswer =
@@ -190,6 +196,8 @@ export type FromWorkerAnswer =
   | { readonly type: "taken" }
   /** To a give: it begins, or has begun, without a claim. */
   | { readonly type: "begun" }
+  /** To a call. */
+  | { readonly type: "here" }
   /** It has had the task, and nothing of it is left. */
   | { readonly type: "had" }
   | {

@@ -110,6 +110,8 @@ export class TaskGiver {
           return true;
         case "refused":
           return answer.elsewhere !== true;
+        case "here":
+          return false;
       }
     } catch (error) {
       if (error instanceof BrokerSilence) return grants && error.reachedNobody;

@@ -75,6 +75,16 @@ export class ToldWorkers {
     }
   }
 
+  /** Calls a worker. @returns whether it is sure that nobody listens as it. Never rejects */
+  async call(worker: FarWorker): Promise<boolean> {
+    try {
+      await this.#tell(worker, { type: "call" });
+      return false;
+    } catch (error) {
+      return error instanceof BrokerSilence && error.reachedNobody;
+    }
+  }
+
   /** Tells a worker that an earlier daemon's task goes on. Never rejects. */
   async adopt(worker: FarWorker, id: string, { heard }: EarlierAttempt): Promise<AdoptionAnswer> {
     try {

@@ -70,6 +70,7 @@ const END = z.discriminatedUnion("kind", [
     kind: z.literal("died"),
     inFlight: z.array(id).max(1_000),
     alone: z.boolean(),
+    blameless: z.enum(["lost", "unbegun"]).optional(),
     because: z.string().max(4_096),
     code: short,
   }),
@@ -108,7 +109,7 @@ const ANSWERS = z.object({
   session: short,
   number: count,
   answer: z.union([
-    z.object({ type: z.enum(["taken", "begun", "had"]) }),
+    z.object({ type: z.enum(["taken", "begun", "had", "here"]) }),
     z.object({
       type: z.literal("refused"),
       because: z.string().max(4_096),

@@ -29,6 +29,8 @@ export interface WorkersPorts {
   readonly root: string;
   /** Nothing of a worker's tasks can run any more. */
   gone(worker: FarWorker, because: string): void;
+  /** The beat of a worker is overdue. */
+  overdue(worker: FarWorker): void;
   /** A worker that is silent gets no new tasks: those that it did not claim may go elsewhere. */
   silent(worker: FarWorker): void;
   /** The same incarnation has a new session: its messages are numbered from 1 again. */
@@ -160,7 +162,16 @@ export class Workers {
     return { type: "no", because };
   }
 
-  /** Looks again when the worker is silent, and when it is gone. */
+  /** Nobody listens as a worker: it gets no new tasks before it beats again. */
+  missed(worker: FarWorker): void {
+    worker.missed();
+    const because = `nobody listens as the worker ${worker.name}: it or its connection has ended`;
+    this.#ports.log.warn({ place: this.#ports.place, worker: worker.name }, because);
+    this.#ports.silent(worker);
+    this.#ports.changed();
+  }
+
+  /** Looks again when its beat is overdue, when the worker is silent, and when it is gone. */
   #watch(worker: FarWorker): void {
     this.#timers.get(worker)?.cancel();
     const now = this.#ports.clock.monotonic();
@@ -179,7 +190,7 @@ export class Workers {
     if (worker.isSilent(now)) {
       this.#ports.silent(worker);
       this.#ports.changed();
-    }
+    } else this.#ports.overdue(worker);
     this.#watch(worker);
   }
 

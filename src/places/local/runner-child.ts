@@ -25,6 +25,7 @@ import { killByToken, killQuietly } from "../pool/kill-by-token.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 import { Masker } from "../../core/mask.ts";
 import {
+  LEASE_SIGNAL,
   LIFELINE,
   startOf,
   type FromRunner,
@@ -68,6 +69,13 @@ const DAEMON_ONLY = [
   "NODE_CHANNEL_FD",
   "NODE_CHANNEL_SERIALIZATION_MODE",
 ];
+
+/** How a runner ended that did not hear this process for so long. No task is to blame. */
+const LEASE_OVER: RunnerExit = {
+  detail: "ended itself: it heard nothing from its worker",
+  outOfMemory: false,
+  blameless: "lost",
+};
 
 /** One runner process. */
 export class RunnerChild implements RunnerProcess {
@@ -281,9 +289,11 @@ export class RunnerChild implements RunnerProcess {
       const outOfMemory =
         this.#lastErrors.recent.includes("heap out of memory") ||
         this.#lastErrors.recent.includes("Array buffer allocation failed");
-      this.#listener.exit(
-        this.#verdict ?? { detail: describeExit(code, signal, outOfMemory), outOfMemory },
-      );
+      const ended = signal === LEASE_SIGNAL && this.#settings.leaseMs !== undefined;
+      const seen = ended
+        ? LEASE_OVER
+        : { detail: describeExit(code, signal, outOfMemory), outOfMemory };
+      this.#listener.exit(this.#verdict ?? seen);
       this.#resolveExited();
     };
     const timer = setTimeout(finish, this.#process?.connected === true ? LAST_WORDS_MS : 0);

@@ -210,6 +210,11 @@ export interface WireSettings {
 
 /** A runner's descriptor whose other end only the daemon holds. */
 export const LIFELINE = 4;
+/**
+ * By this signal a runner ends itself whose lease is over. Nobody else sends it, and a process that
+ * does not handle it ends.
+ */
+export const LEASE_SIGNAL = "SIGVTALRM";
 
 const NAMES: { readonly [kind in Task["kind"]]?: string } = {
   flavor: "orchestrator",

@@ -1,7 +1,7 @@
 /** The daemon's side of a farm, with the workers' own code, on an engine in memory. */
 import { describe, expect, it } from "vitest";
 import { PATIENCE_MS } from "../../../src/places/broker/messages.ts";
-import { FarmWorld } from "./farm-world.ts";
+import { FarmWorld, type FarmWorker } from "./farm-world.ts";
 
 function farm(workers = 1): FarmWorld {
   const world = new FarmWorld();
@@ -99,6 +99,35 @@ describe("a place on a broker", () => {
     expect(await untilRunning(world)).toBeLessThan(50);
     expect([...world.running.values()]).toEqual([world.workers[1]]);
     expect(world.steps[0]!.attempts).toBe(1);
+  });
+
+  it("says within 2 s that nobody listens as a worker, and waits for its leases", async () => {
+    const world = farm(2);
+    await world.clock.advance(2_000);
+    world.step({ ms: 60_000, lines: 0 });
+    await untilRunning(world);
+    const [[, ill]] = [...world.running.entries()] as [[string, FarmWorker]];
+    ill.kill();
+    await world.clock.advance(2_100);
+    const host = world.place.report().hosts.find(({ host: name }) => name === ill.name);
+    expect(host!.because).toBe("nobody listens as it: its process or its connection has ended");
+    await world.clock.advance(10_000);
+    expect([world.running.size, world.steps[0]!.attempts]).toEqual([0, 1]);
+    await world.clock.advance(PATIENCE_MS - 12_000);
+    expect([world.running.size, world.steps[0]!.attempts]).toEqual([1, 2]);
+  });
+
+  it("calls a worker whose beat was lost, and hears it at once", async () => {
+    const world = farm(1);
+    await world.clock.advance(2_000);
+    world.engine.faults = { lose: 1, duplicate: 0, delay: 0, lateMs: 0 };
+    await world.clock.advance(1_500);
+    world.engine.faults = { lose: 0, duplicate: 0, delay: 0, lateMs: 0 };
+    const beats = (): number => world.engine.seen.length;
+    const before = beats();
+    await world.clock.advance(900);
+    expect(beats()).toBeGreaterThan(before);
+    expect(world.place.report().hosts[0]!.because).toBeUndefined();
   });
 
   it("runs a worker's steps elsewhere once its patience is over, and not before", async () => {

@@ -488,8 +488,7 @@ export class FarmWorld {
       },
       died: ({ blameless }) => {
         if (step.current !== id) this.wrongs.push(`${id} died after its end`);
-        else if (blameless === undefined && this.running.has(id))
-          this.wrongs.push(`${id} died, and runs`);
+        else if (blameless === undefined) this.wrongs.push(`${id} is blamed`);
         else this.#again(step);
         this.#fill();
       },

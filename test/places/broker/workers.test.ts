@@ -26,6 +26,7 @@ function rig() {
     log: silentLog,
     root: "r1",
     gone: () => undefined,
+    overdue: () => undefined,
     silent: () => undefined,
     renewed: () => undefined,
     changed: () => void changes.push(clock.monotonic()),
