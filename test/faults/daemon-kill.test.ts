@@ -493,7 +493,8 @@ async function failing(
   });
   // Each thread counts its own calls, so it takes a while until one fails.
   const hasFailed = (): true | undefined =>
-    daemon.process.exitCode !== null || callsIn(readFileSync(trace, "utf8")).some(isFailed)
+    daemon.process.exitCode !== null ||
+    (existsSync(trace) && callsIn(readFileSync(trace, "utf8")).some(isFailed))
       ? true
       : undefined;
   await awaitSight(trace, hasFailed, "a call that fails", 60_000).catch(() => undefined);
