@@ -35,6 +35,7 @@ export type { StepError } from "./core/failure.ts";
 export type { Reply, Request, RequestInput } from "./core/request.ts";
 export type { FinalRunStatus, Status } from "./core/status.ts";
 export type { DaemonView, StatusView } from "./views/status-view.ts";
+export type { PlaceHostView, PlacesView, PlaceView, WaitingSteps } from "./views/places.ts";
 export type { PipelineView } from "./views/pipeline-view.ts";
 export type { RunSummary } from "./views/run-list.ts";
 export type { RunView, StepView } from "./views/run-view.ts";

@@ -54,7 +54,8 @@ export function eventText(line: Line, ofPipeline = false): EventText {
   const because = text(line["because"]);
   const style = type === "run.finished" ? ENDS[text(line["status"])] : STYLES[type];
   return {
-    text: because === "" ? words : `${words}: ${because}`,
+    // A wait that is over says so in its error too.
+    text: because === "" || words.includes(`: ${because}: `) ? words : `${words}: ${because}`,
     ...defined({ style }),
   };
 }

@@ -11,6 +11,8 @@ import { RunStore } from "../ledger/run-store.ts";
 import { FollowedRun } from "../views/followed-run.ts";
 import { knownPipeline } from "../views/known-pipeline.ts";
 import type { PipelineView } from "../views/pipeline-view.ts";
+import { readPlacesView } from "../views/places-reading.ts";
+import type { PlacesView } from "../views/places.ts";
 import type { Roots } from "../views/roots.ts";
 import { runsByMention, type RunSummary } from "../views/run-list.ts";
 import { viewRunNow, type RunView } from "../views/run-view.ts";
@@ -104,6 +106,11 @@ export class Client {
   /** What is scheduled, running and failing; of one pipeline, if it is named. */
   async status(pipeline?: string): Promise<StatusView> {
     return seen(readStatus(this.roots, pipeline, Date.now())).view;
+  }
+
+  /** Where steps run: each place, what runs there now, why it takes no work, and what waits. */
+  async places(): Promise<PlacesView> {
+    return readPlacesView(this.#store, Date.now());
   }
 
   /** The pipelines, by name. */

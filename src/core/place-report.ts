@@ -55,14 +55,21 @@ export function whyUnserved(
     else if (able.some((host) => host.because === undefined)) return undefined;
     else reasons.push(...able.map((host) => host.because ?? ""));
   }
-  if (reasons.length > 0) return [...new Set(reasons)].join("; ");
+  if (reasons.length > 0) return joined(reasons);
   const wanted = labels.map((label) => `"${label}"`).join(" and ");
   // Workers say their own labels: who does not answer now may have them.
   const silent = reports.filter(
     ({ engine, because }) => because !== undefined && (engine === "nats" || engine === "redis"),
   );
-  return [
+  return joined([
     `no place has ${labels.length === 1 ? "the label" : "all of the labels"} ${wanted}`,
-    ...silent.map(({ because }) => because),
-  ].join("; ");
+    ...silent.map(({ because }) => because!),
+  ]);
+}
+
+/** One sentence of several. */
+function joined(sentences: readonly string[]): string {
+  const [first = "", ...more] = new Set(sentences);
+  if (more.length === 0) return first;
+  return [first, ...more].map((sentence) => sentence.replace(/\.$/, "")).join("; ");
 }

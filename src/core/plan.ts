@@ -251,33 +251,29 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
     if (space <= share && behind > 0) open -= 1;
     room -= 1;
   }
-  if (state.waitingSince.size > 0) wakeAt = Math.min(wakeAt, expireSteps(state, facts, actions));
+  if (state.startLimits.size > 0) wakeAt = Math.min(wakeAt, expireSteps(state, facts, actions));
   if (wakeAt < Number.POSITIVE_INFINITY)
     actions.push({ kind: "wake", at: wakeAt, because: "a retry is due, or a wait is over" });
 }
 
 /**
  * Gives up steps that have waited for room for as long as they may, and that no room was found for
- * now. @returns when the next one of them is due
+ * now. It costs what is due. @returns when the next one's wait is over
  */
 function expireSteps(state: RunState, facts: PlanFacts, actions: Action[]): number {
+  const { steps, next } = state.startLimits.over(facts.now);
+  if (steps.length === 0) return next;
   const starting = new Set(facts.launching);
   for (const action of actions) if (action.kind === "launch") starting.add(action.step);
-  const began = Date.parse(state.startedAt ?? state.submittedAt);
-  let next = Number.POSITIVE_INFINITY;
-  for (const [id, since] of state.waitingSince) {
+  for (const id of steps) {
     const step = state.steps.get(id)!;
     if (starting.has(id) || facts.delegated?.requested?.has(id) === false) continue;
     if (step.phase === "delayed" && isUnasked(step, facts)) continue;
-    const limit = step.spec.startWithinMs!;
-    const due = Math.max(since, began) + limit;
-    if (due > facts.now) next = Math.min(next, due);
-    else
-      actions.push({
-        kind: "expire",
-        step: id,
-        because: `it did not start within ${formatDuration(limit)}`,
-      });
+    actions.push({
+      kind: "expire",
+      step: id,
+      because: `it did not start within ${formatDuration(step.spec.startWithinMs!)}`,
+    });
   }
   return next;
 }

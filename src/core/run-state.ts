@@ -18,6 +18,7 @@ import type { RunLine, Trigger } from "./event.ts";
 import type { StepError } from "./failure.ts";
 import { laneOf, type Lane } from "./lane.ts";
 import type { Json, Snapshot, SnapshotStep } from "./snapshot.ts";
+import { StartLimits } from "./start-limits.ts";
 import type { FinalRunStatus, Status } from "./status.ts";
 
 /** Where a step is between its first line and its last. */
@@ -142,10 +143,10 @@ export interface RunState {
   /** The lanes of other machines that any of its steps queues in. */
   readonly farLanes: Set<Lane>;
   /**
-   * For steps that wait for room no longer than a limit (`startWithin`): since when, in
-   * milliseconds since 1970. A step that waits for its next attempt waits for room from then on.
+   * The steps that wait for room no longer than a limit (`startWithin`). It counts from the run's
+   * begin; a step that waits for its next attempt waits for room from then on.
    */
-  readonly waitingSince: Map<string, number>;
+  readonly startLimits: StartLimits;
   /** Why no place takes steps with these labels, which stand with a `+` between them. */
   readonly waits: Map<string, string>;
   /** Steps that can no longer run, and why. Each still needs a `step.skipped` line. */
@@ -236,6 +237,11 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
     case "run.started":
       state.phase = "started";
       state.startedAt = line.at;
+      if (state.startLimits.size > 0)
+        state.startLimits.begin(
+          Date.parse(line.at),
+          (id) => state.steps.get(id)!.spec.startWithinMs!,
+        );
       state.because = line.because;
       break;
     case "run.stop_requested":
@@ -453,7 +459,7 @@ function begin(line: Extract<RunLine, { type: "run.submitted" }>): RunState {
     running: new Set(),
     delayed: new Set(),
     farLanes: new Set(),
-    waitingSince: new Map(),
+    startLimits: new StartLimits(),
     waits: new Map(),
     doomed: new Map(),
     owedHooks: new Map(),
@@ -520,7 +526,14 @@ function settle(state: RunState, id: string): void {
   state.ready.add(id);
   const lane = laneOf(step.spec);
   state.readyIn[lane] = (state.readyIn[lane] ?? 0) + 1;
-  if (step.spec.startWithinMs !== undefined) state.waitingSince.set(id, Date.parse(state.lastAt));
+  waitFrom(state, step, Date.parse(state.lastAt));
+}
+
+/** A step waits for room from a moment on, if it does so for a while only. */
+function waitFrom(state: RunState, { spec }: StepState, from: number): void {
+  if (spec.startWithinMs === undefined) return;
+  const began = Date.parse(state.startedAt ?? state.submittedAt);
+  state.startLimits.set(spec.id, Math.max(from, began) + spec.startWithinMs);
 }
 
 /** Whether the steps after this one may build on it. */
@@ -551,7 +564,7 @@ function leave(state: RunState, step: StepState): void {
   state.running.delete(id);
   state.delayed.delete(id);
   state.doomed.delete(id);
-  if (state.waitingSince.size > 0) state.waitingSince.delete(id);
+  if (state.startLimits.size > 0) state.startLimits.delete(id);
 }
 
 function end(state: RunState, step: StepState, status: Status, at: string): void {
@@ -581,7 +594,7 @@ function delay(state: RunState, step: StepState, until: number): void {
   step.status = "retrying";
   step.retryAt = until;
   state.delayed.add(step.spec.id);
-  if (step.spec.startWithinMs !== undefined) state.waitingSince.set(step.spec.id, until);
+  waitFrom(state, step, until);
 }
 
 function fail(state: RunState, step: StepState, at: string): void {

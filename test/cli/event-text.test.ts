@@ -22,6 +22,15 @@ describe("a line in words", () => {
       `step.failed a E: no again at ${SLOT}`,
     ],
     [
+      {
+        type: "step.failed",
+        step: "a",
+        error: { name: "E", message: "it did not start within 4s: nobody is there" },
+        because: "it did not start within 4s",
+      },
+      "step.failed a E: it did not start within 4s: nobody is there",
+    ],
+    [
       { type: "hook.failed", hook: "onFailure", step: "a", error: { name: "E", message: "no" } },
       "hook.failed onFailure a E: no",
     ],

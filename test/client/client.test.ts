@@ -8,6 +8,7 @@ import {
   type Client,
   type FollowedLine,
   type LogLine,
+  type PlacesView,
 } from "../../src/client.ts";
 import { daemonOver, startDaemon, type Daemon } from "../support/daemon.ts";
 import { runsOf, pipelineLedger } from "../support/ledgers.ts";
@@ -113,6 +114,10 @@ describe("a client of a root with a daemon", () => {
     expect(slots.length).toBeGreaterThan(0);
     expect(slots.every(({ pipeline }) => pipeline === "often")).toBe(true);
     expect((await client.status()).daemon).toMatchObject({ pid: daemon.pid });
+    const view = await client.places();
+    expectTypeOf(view).toEqualTypeOf<PlacesView>();
+    expect(view).toMatchObject({ daemon: { pid: daemon.pid }, places: [{ place: "local" }] });
+    expect(view).toMatchObject({ waiting: [], unread: 0 });
   });
 
   it("refuses what is not there, by a sentence", async () => {

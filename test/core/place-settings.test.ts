@@ -182,3 +182,20 @@ it("where a step runs, and how long it may wait, are not part of its cache key",
   };
   expect(keyOf({ on: ["gpu", "linux"], startWithin: "5m" })).toBe(keyOf({}));
 });
+
+it("why several places take no work is one sentence, each reason once", () => {
+  const place = (name: string, because: string): PlaceReport => ({
+    place: name,
+    engine: "nats",
+    labels: [name, "x"],
+    hosts: [],
+    because,
+  });
+  expect(
+    whyUnserved(["x"], [place("a", "Put it there."), place("b", "no"), place("c", "no")]),
+  ).toBe("Put it there; no");
+  expect(whyUnserved(["x"], [place("a", "Put it there.")])).toBe("Put it there.");
+  expect(whyUnserved(["y"], [place("a", "Put it there."), place("b", "no")])).toBe(
+    'no place has the label "y"; Put it there; no',
+  );
+});

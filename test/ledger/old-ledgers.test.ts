@@ -263,3 +263,39 @@ describe("a run whose steps were in containers, and that outlived its daemon", (
     ]);
   });
 });
+
+describe("a run that waited for places that nobody has, and gave up", () => {
+  const root = new RunStore(join(projectRoot, "test/fixtures/ledgers/v1-waits/runs"));
+  const run = "waits@20261129T002747.325Z-m";
+  const { lines } = readLedger<RunLine>(root.runLedger(run));
+
+  it("is whole, holds only known events, and says what it waited for", async () => {
+    expect(await verifyRoot(root.runsDir)).toEqual({ checked: 2, faults: [] });
+    for (const line of lines)
+      expect(runEventSchema.safeParse(line).error?.message, line.type).toBeUndefined();
+    const refused = "127.0.0.1:1 cannot be reached: Connection refused";
+    expect(lines.filter(({ type }) => type === "run.waits")).toMatchObject([
+      { on: ["tpu"], because: 'no place has the label "tpu"' },
+      { on: ["gpu"], because: refused },
+    ]);
+    const state = fold(lines)!;
+    expect(runStatus(state)).toEqual({ status: "failed", inProgress: false });
+    expect([...state.waits]).toEqual([
+      ["tpu", 'no place has the label "tpu"'],
+      ["gpu", refused],
+    ]);
+    expect(state.steps.get("far")!.error).toEqual({
+      name: "PlaceError",
+      message: `it did not start within 5s: ${refused}`,
+      code: "ORCHD_PLACE",
+    });
+    expect(state.startLimits.size).toBe(0);
+  });
+
+  it("is said of the places as they were, by a run without a daemon", () => {
+    expect(readPlaces(root.orchdDir)).toMatchObject([
+      { place: "local" },
+      { place: "far", engine: "ssh", labels: ["far", "gpu"] },
+    ]);
+  });
+});
