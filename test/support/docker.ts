@@ -45,12 +45,18 @@ export class Dockerd {
     return `unix://${this.folder}/d.sock`;
   }
 
-  get pid(): number {
-    return this.#process!.pid!;
+  /** Whether it runs. */
+  get isUp(): boolean {
+    const { exitCode, signalCode } = this.#process ?? {};
+    return exitCode === null && signalCode === null;
   }
 
-  /** Starts it, and waits until it answers. @throws Error, one line */
-  async start(): Promise<void> {
+  /**
+   * Starts it, and waits until it answers. On a busy machine its containerd may take too long.
+   *
+   * @throws Error, one line
+   */
+  async start(tries = 3): Promise<void> {
     const config = join(this.folder, "daemon.json");
     writeFileSync(config, JSON.stringify(this.#config));
     const words = [
@@ -77,6 +83,7 @@ export class Dockerd {
     while (DOCKER.run("version").status !== 0) {
       if (program.exitCode !== null || performance.now() > until) {
         const said = existsSync(log) ? readFileSync(log, "utf8").trim().split("\n").at(-1) : "";
+        if (tries > 1) return this.start(tries - 1);
         throw new Error(sentence(said ?? "it does not answer"));
       }
       await wait(100);

@@ -46,6 +46,7 @@ import {
   type Ending,
 } from "./container-end.ts";
 import { EngineError, sentenceOf, type ContainerState } from "./engine.ts";
+import { EngineLost, isCut, lostWithEngine, stateOnceBack } from "./engine-away.ts";
 import type { Engine, EngineProcess } from "./engine.ts";
 import { outputLines, readToEnd } from "./engine-output.ts";
 import { imageIdOf, otherPlatform } from "./image.ts";
@@ -56,6 +57,9 @@ import { OutputHold } from "./output-hold.ts";
 const END_SLACK_MS = 1_500;
 /** How long to wait before a signal is sent again that met no container, in milliseconds. */
 const AGAIN_MS = 100;
+
+/** How a container ends whose engine ends it as it dies, or as it is back. */
+const ENDED_BY_ENGINE: ReadonlySet<number> = new Set([137, 143, 255, -1]);
 
 /** What an attempt needs of its place. */
 export interface AttemptHost {
@@ -99,6 +103,8 @@ export class ContainerAttempt {
   #begin: number;
   #startedAt: number;
   #wasPlaced = false;
+  /** The engine did not answer for a moment. */
+  #wasAway = false;
   #isOver = false;
   /** Tells that it was told to end before there was a container. */
   #cut!: () => void;
@@ -140,9 +146,16 @@ export class ContainerAttempt {
         if (this.#ending !== undefined) return this.#endResult();
         const { status, said } = await this.#attached(engine, words);
         if (status === 0) return this.#output();
+        // The engine could not be asked for anything: nothing has begun.
+        if (said !== undefined && /cannot connect to the docker daemon/i.test(said))
+          throw await this.#refusal(engine, said);
         const state = await this.#state(engine);
-        if (state?.running === true) return await this.#follow(engine);
-        if (state?.startedAt !== undefined) return this.#failure(state);
+        // The command died, or the engine under it: the container knows more.
+        const goesOn = state?.running === true || state?.exitCode !== status;
+        if (state?.startedAt !== undefined)
+          return goesOn ? await this.#follow(engine) : this.#failure(state);
+        if (this.#heard.stdout + this.#heard.stderr > 0 || isCut(said ?? ""))
+          throw new EngineLost(`${engine.name} went away as the step began`);
         const missing =
           !isAgain &&
           this.#ending === undefined &&
@@ -191,10 +204,12 @@ export class ContainerAttempt {
   async #toEnd(work: () => Promise<TaskResult>): Promise<void> {
     let result: TaskResult;
     let isDoubtful = false;
+    let lost: string | undefined;
     try {
       result = await Promise.race([work(), this.#wasCut.then(() => this.#endResult())]);
     } catch (error) {
       isDoubtful = this.#client !== undefined;
+      if (error instanceof EngineLost && this.#ending === undefined) lost = error.message;
       result = this.#ending === undefined ? this.#failed(errorOf(error)) : this.#endResult();
     }
     if (this.#isOver) return;
@@ -205,7 +220,8 @@ export class ContainerAttempt {
     this.#isOver = true;
     this.#clear();
     host.ended(this.#files, isDoubtful ? "doubtful" : isKept ? "kept" : "gone");
-    this.#handlers.done(result, host.clock.monotonic() - this.#begin, this.#startedAt);
+    if (lost !== undefined) this.#handlers.died(lostWithEngine(host.id, lost));
+    else this.#handlers.done(result, host.clock.monotonic() - this.#begin, this.#startedAt);
   }
 
   #words(engine: Engine, task: ShellTask, files: ContainerFiles): RunCommand {
@@ -256,7 +272,9 @@ export class ContainerAttempt {
     this.#wasPlaced = true;
     const capture = this.#capture(this.#heard);
     const hold = new OutputHold((stream, chunk) => capture.write(stream, chunk));
-    const client = engine.start(words, { ...env, [TOKEN_VARIABLE]: this.#host.clientToken });
+    const own = { ...env, [TOKEN_VARIABLE]: this.#host.clientToken };
+    // Podman's conmon writes a file where it is when memory runs out.
+    const client = engine.start(words, own, this.#files?.folder);
     this.#client = client;
     this.#limit(0);
     const status = await readToEnd(client, (stream, chunk) => hold.take(stream, chunk));
@@ -264,7 +282,7 @@ export class ContainerAttempt {
     const said = isEngines ? hold.drop() : undefined;
     hold.release();
     // A step may say what an engine says, and end with the same status.
-    if (said !== undefined && (await this.#state(engine))?.startedAt !== undefined)
+    if (said !== undefined && !isCut(said) && (await this.#state(engine))?.startedAt !== undefined)
       capture.write("stderr", said);
     capture.end();
     return { status, said };
@@ -286,7 +304,8 @@ export class ContainerAttempt {
         throw new EngineError(`its container ${name} was removed by somebody while it ran`);
       if (!state.running) return state.exitCode === 0 ? this.#output() : this.#failure(state);
       // What reads the log has ended too early: the end is waited for all the same.
-      await engine.ask(["wait", name], 24 * 3_600_000);
+      const { status } = await engine.ask(["wait", name], 24 * 3_600_000);
+      if (status !== 0) await this.#pause();
     }
   }
 
@@ -317,8 +336,22 @@ export class ContainerAttempt {
     this.#handlers.output(outputLines(this.#task, iso(this.#host.clock.now()), stream, lines));
   }
 
+  /** @throws EngineLost if the engine was away, and its end is that of the step */
   async #state(engine: Engine): Promise<ContainerState | undefined> {
-    return (await engine.inspect([this.#host.name]))[0];
+    const { name, clock } = this.#host;
+    const { state, wasAway } = await stateOnceBack(engine, name, clock, () => !this.#isOver);
+    if (wasAway && !this.#wasAway)
+      this.#tell(
+        `[orchd: ${engine.name} did not answer: what was printed meanwhile may be missing]`,
+      );
+    this.#wasAway ||= wasAway;
+    if (!this.#wasAway || state?.running === true || state?.startedAt === undefined) return state;
+    if (!ENDED_BY_ENGINE.has(state.exitCode)) return state;
+    throw new EngineLost(`${engine.name} went away while the step ran, and ended its container`);
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => void this.#host.clock.after(AGAIN_MS, resolve));
   }
 
   // --- Its end ---
@@ -357,7 +390,7 @@ export class ContainerAttempt {
       const { name } = this.#host;
       const answer = await this.#engine!.ask(["kill", `--signal=${signal}`, name]);
       if (answer.status === 0) return;
-      await new Promise<void>((resolve) => void this.#host.clock.after(AGAIN_MS, resolve));
+      await this.#pause();
     }
   }
 

@@ -67,10 +67,16 @@ export class Engine {
    * it.
    *
    * @param env beside the daemon's own
+   * @param cwd default: the daemon's
    */
-  start(words: readonly string[], env: Readonly<Record<string, string>> = {}): EngineProcess {
+  start(
+    words: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    cwd?: string,
+  ): EngineProcess {
     return spawn(this.name, words, {
       stdio: ["ignore", "pipe", "pipe"],
+      cwd,
       env: { ...process.env, ...env },
       detached: true,
     });

@@ -30,7 +30,9 @@ import type { AttemptHost } from "./container-attempt.ts";
 import { givenVariables, type Script } from "./container-command.ts";
 import { endedResult, endError, errorOf, type Ending } from "./container-end.ts";
 import type { ContainerFiles } from "./container-files.ts";
-import { EngineError, sentenceOf, type Engine, type EngineTalk } from "./engine.ts";
+import { EngineError, sentenceOf, type ContainerState } from "./engine.ts";
+import type { Engine, EngineTalk } from "./engine.ts";
+import { EngineLost, isCut, lostWithEngine, stateOnceBack } from "./engine-away.ts";
 import { outputLines, readToEnd } from "./engine-output.ts";
 import { execWords, GO, readyIn, type ExecMark } from "./exec-command.ts";
 import { endLeft, noteMark, signalMark } from "./exec-left.ts";
@@ -91,21 +93,24 @@ export class ExecAttempt {
   /** Runs it to its end. Never rejects. */
   async run(): Promise<void> {
     let result: TaskResult;
+    let lost: string | undefined;
     try {
       result = await Promise.race([
         this.#ran(),
         this.#wasCut.then(() => endedResult(this.#ending!)),
       ]);
     } catch (error) {
+      if (error instanceof EngineLost && this.#ending === undefined) lost = error.message;
       result =
         this.#ending === undefined ? this.#failed(errorOf(error)) : endedResult(this.#ending);
     }
     if (this.#isOver) return;
     this.#isOver = true;
     this.#clear();
-    const isLeft = this.#hasBegun && !(await this.#isGone());
+    const isLeft = this.#hasBegun && !(await this.#isGone(lost === undefined));
     this.#host.ended(this.#files, isLeft ? "doubtful" : "gone");
-    this.#handlers.done(result, this.#host.clock.monotonic() - this.#begin, this.#startedAt);
+    if (lost !== undefined) this.#handlers.died(lostWithEngine(this.#host.id, lost));
+    else this.#handlers.done(result, this.#host.clock.monotonic() - this.#begin, this.#startedAt);
   }
 
   /** Tells it to end: the signal; by force, the end after the grace period. */
@@ -240,17 +245,22 @@ export class ExecAttempt {
    * Whether nothing of it is left. After an end that was heard nothing is: the small program has
    * seen to that. All else is looked for, and ended.
    */
-  async #isGone(): Promise<boolean> {
+  async #isGone(wasHeard = true): Promise<boolean> {
     const { exitCode } = this.#client ?? {};
-    if (typeof exitCode === "number" && exitCode < 125) return true;
+    if (wasHeard && typeof exitCode === "number" && exitCode < 125) return true;
     const because = await endLeft(this.#engine!, this.#mark);
     this.#client?.kill("SIGKILL");
     return because === undefined;
   }
 
+  /** @throws EngineLost if the engine died under the command */
   async #errorOf(engine: Engine, status: number | null): Promise<StepError> {
     const { exec } = this.#container;
-    const fault = await faultOf(engine, exec);
+    const { clock } = this.#host;
+    const { state, wasAway } = await stateOnceBack(engine, exec, clock, () => !this.#isOver);
+    if (wasAway || (status !== null && status !== 0 && isCut(this.#lastError)))
+      throw new EngineLost(`${engine.name} went away while the step ran in "${exec}"`);
+    const fault = faultIn(state, exec);
     if (fault !== undefined && status !== null)
       return errorOf(new EngineError(`${fault}: it ended while the step ran in it`));
     if (status === null)
@@ -283,6 +293,10 @@ export class ExecAttempt {
 /** Why nothing runs in a container. Undefined: it runs. @throws EngineError */
 async function faultOf(engine: Engine, name: string): Promise<string | undefined> {
   const [state] = await engine.inspect([name]);
+  return faultIn(state, name);
+}
+
+function faultIn(state: ContainerState | undefined, name: string): string | undefined {
   if (state === undefined) return `there is no container "${name}"`;
   if (state.paused) return `the container "${name}" is frozen (paused)`;
   return state.running ? undefined : `the container "${name}" does not run`;

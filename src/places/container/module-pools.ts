@@ -35,11 +35,14 @@ import { otherProcessor } from "./container-end.ts";
 import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
 import { containerName, keptName } from "./container-name.ts";
 import { sentenceOf, type Engine } from "./engine.ts";
+import { isCut, stateOnceBack } from "./engine-away.ts";
 
 /** How long a pool without tasks waits for the next one, in milliseconds. */
 const IDLE_MS = 60_000;
 /** The engine's status for a container that SIGKILL ended. */
 const KILLED_STATUS = 137;
+/** The engine's status for its own failures. */
+const ENGINE_STATUS = 125;
 /** The oldest Node that runs orchd's runner. */
 const LEAST_NODE = 20;
 
@@ -70,6 +73,8 @@ interface Place {
   fault?: string;
   /** Its container stays. */
   isKept: boolean;
+  /** The engine's command failed under it. */
+  isCut: boolean;
   /** The engine says so. It must be asked before the container is removed. */
   isOutOfMemory: boolean;
 }
@@ -174,6 +179,7 @@ export class ModulePool {
       name: containerName(root, `${settings.token}.${number}`),
       isGreeted: false,
       isKept: false,
+      isCut: false,
       isOutOfMemory: false,
     };
     const waiting: string[] = [];
@@ -183,7 +189,7 @@ export class ModulePool {
         where: `in the container ${place.name}`,
         isLocal: true,
         workdir: this.#container.workdir,
-        command: (token) => ({ words: this.#words(place.name, token) }),
+        command: (token) => ({ words: this.#words(place.name, token), cwd: place.files.folder }),
         end: async () => {
           await this.#askOfMemory(place);
           return (await this.engine.remove([place.name])) === undefined;
@@ -197,6 +203,7 @@ export class ModulePool {
         },
         explain: (end) => {
           if (!place.isGreeted) place.fault ??= startFault(end, this.#container);
+          else if (end.status === ENGINE_STATUS && isCut(end.said)) place.isCut = true;
           return place.fault ?? (end.status === KILLED_STATUS ? "was ended by SIGKILL" : undefined);
         },
       },
@@ -248,6 +255,24 @@ export class ModulePool {
     if (fault === undefined) placed?.({ place: this.engine.name, host: hostname(), ref: name });
   }
 
+  /** Why no step is to blame for a runner that was not heard to its end. Undefined: one may be. */
+  async #lossOf({ name, isCut }: Place): Promise<Partial<RunnerExit>> {
+    const { clock } = this.#host;
+    const blameless = "lost";
+    try {
+      const { state, wasAway } = await stateOnceBack(this.engine, name, clock, () => true);
+      if (isCut || wasAway)
+        return { detail: `in the container ${name} was lost: ${this.engine.name} died`, blameless };
+      if (state?.paused !== true) return {};
+      return { detail: `in the container ${name} was frozen by somebody (paused)`, blameless };
+    } catch (error) {
+      return {
+        detail: `in the container ${name} was lost: ${(error as Error).message}`,
+        blameless,
+      };
+    }
+  }
+
   async #askOfMemory(place: Place): Promise<void> {
     const [state] = await this.engine.inspect([place.name]).catch(() => []);
     if (state?.outOfMemory === true) place.isOutOfMemory = true;
@@ -266,7 +291,8 @@ export class ModulePool {
     if (exit.detail.includes("SIGKILL")) {
       await this.#askOfMemory(place);
       if (place.isOutOfMemory) known = { detail: `${where} ran out of memory`, outOfMemory: true };
-    }
+    } else if (isGreeted && (place.isCut || exit.detail.includes("was not heard")))
+      known = { ...known, ...(await this.#lossOf(place)) };
     const isRenamed = isKept && (await engine.ask(["rename", name, keptName(name)])).status === 0;
     const because = isRenamed ? undefined : await engine.remove([name]);
     if (because === undefined) {

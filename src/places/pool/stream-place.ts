@@ -8,6 +8,8 @@ export interface StreamCommand {
   readonly words: readonly [program: string, ...words: string[]];
   /** Its whole environment. Default: this process's own. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** The folder that it is started in. Default: `/`. */
+  readonly cwd?: string | undefined;
 }
 
 /** How a command ended. */

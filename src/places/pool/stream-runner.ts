@@ -190,12 +190,12 @@ export class StreamRunner implements RunnerProcess {
       setTimeout(() => this.#begin(), RETRY_MS).unref();
       return;
     }
-    const { words, env } = this.#place.command(this.token, this.#number);
+    const { words, env, cwd = "/" } = this.#place.command(this.token, this.#number);
     const [program, ...rest] = words;
     // In a group of its own: Ctrl-C reaches the daemon, which decides what happens to the steps.
     const command = spawn(program, rest, {
       detached: true,
-      cwd: "/",
+      cwd,
       stdio: "pipe",
       env: { ...(env ?? process.env) },
     });
@@ -245,9 +245,18 @@ export class StreamRunner implements RunnerProcess {
   }
 
   #outOfPatience(): void {
+    const heardAt = this.#heardAt;
+    // This process may have been frozen, and not the other one: what waits is read first.
+    setTimeout(() => {
+      if (this.#heardAt === heardAt && this.#state !== "gone" && this.#state !== "dead")
+        this.#giveUp();
+    }, LAST_WORDS_MS);
+  }
+
+  #giveUp(): void {
     const seconds = (this.#state === "ready" ? wire.PATIENCE_MS : wire.HELLO_MS) / 1_000;
     const sentence = `${this.#place.where} was not heard for ${seconds} s`;
-    const blameless = this.#state === "ready" ? "lost" : "unbegun";
+    const blameless = this.#state === "ready" ? this.#silentEnd() : "unbegun";
     this.#verdict ??= { detail: sentence, outOfMemory: false, blameless };
     this.#killCommand();
     // Its lease is over.

@@ -15,6 +15,7 @@ import { Engine } from "../../../src/places/container/engine.ts";
 import { ModulePools } from "../../../src/places/container/module-pools.ts";
 import type { DeathInfo, Place } from "../../../src/places/place.ts";
 import { endOfDeath } from "../../../src/places/run-task.ts";
+import { fullFigures } from "../../support/figures.ts";
 import { expect, onTestFinished } from "../../support/running-test.ts";
 import { tempRoot } from "../../support/temp-root.ts";
 import { NODE_IMAGE, TEST_IMAGE, type TestEngine } from "../../support/test-engine.ts";
@@ -290,6 +291,8 @@ export function describeContainerModules(engine: TestEngine, brief = false): voi
         engine.run(how, ...(how === "stop" ? ["--time", "1"] : []), name!);
         const { death } = await task.ended;
         expect(death?.because).toContain(name);
+        // Somebody paused it: no step is to blame.
+        expect(death?.blameless).toBe(how === "pause" ? "lost" : undefined);
         if (how === "kill") {
           expect(death?.because).toBe(`the runner in the container ${name} ${KILLED}`);
           expect(death?.code).toBe(FAILURE_CODES.runnerDied);
@@ -297,6 +300,18 @@ export function describeContainerModules(engine: TestEngine, brief = false): voi
         expect(engine.containersOf(subject.root)).toEqual([]);
         const again = await start(subject, "m@1#3", "return 1").ended;
         expect(again.result).toEqual({ ok: true, value: 1 });
+      },
+    );
+
+    it.runIf(fullFigures)(
+      "that stops its runner is a suspect: it may be its own doing",
+      async () => {
+        const subject = opened();
+        const body = "process.kill(process.pid, 'SIGSTOP'); await new Promise(() => {})";
+        const { death } = await start(subject, "m@1#2", body).ended;
+        expect(death).toMatchObject({ inFlight: ["m@1#2"], code: FAILURE_CODES.runnerDied });
+        expect(death?.because).toMatch(/was not heard for 15 s$/);
+        expect(engine.containersOf(subject.root)).toEqual([]);
       },
     );
 

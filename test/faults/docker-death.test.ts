@@ -1,0 +1,156 @@
+/**
+ * dockerd is killed while steps run in its containers, and is back a moment later. An attempt ends
+ * once: by its own result where its container has ended, or goes on, and otherwise as one whose
+ * machine was lost, which is no step's fault. It comes with FAULTS=1: it takes a minute.
+ */
+import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import type { ContainerSpec } from "../../src/core/container.ts";
+import type { ModuleTask, ShellTask, TaskResult } from "../../src/core/task.ts";
+import { silentLog } from "../../src/log.ts";
+import { ContainerPlace } from "../../src/places/container/container-place.ts";
+import type { DeathInfo } from "../../src/places/place.ts";
+import { DOCKER, SKIP_DOCKER, startDocker, type Dockerd } from "../support/docker.ts";
+import { fullFigures, reachedByTests } from "../support/figures.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { NODE_IMAGE, TEST_IMAGE } from "../support/test-engine.ts";
+
+const IMAGE = { pull: "never", volumes: [], network: "none", keep: "never", options: [] } as const;
+const AWAY = "[orchd: docker did not answer: what was printed meanwhile may be missing]";
+const NAME = "orchd-docker-death";
+
+interface Ended {
+  readonly result?: TaskResult;
+  readonly death?: DeathInfo;
+  readonly lines: readonly string[];
+}
+
+describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
+  "dockerd is killed (live-restore: %s)",
+  (isRestored) => {
+    let dockerd: Dockerd;
+    beforeAll(async () => {
+      dockerd = await startDocker({ "live-restore": isRestored });
+      DOCKER.makeNodeImage();
+    });
+    beforeEach(() => (dockerd.isUp ? undefined : dockerd.start()));
+    afterAll(() => dockerd.close());
+    reachedByTests(46, `dockerd is killed, live-restore ${isRestored}`);
+
+    function begin(
+      text: string,
+      container: ContainerSpec,
+    ): { begun: Promise<void>; ended: Promise<Ended> } {
+      const root = realpathSync(tempRoot().root);
+      mkdirSync(join(root, "bundles"));
+      writeFileSync(join(root, "bundles/m.mjs"), `export default async ({ log }) => { ${text} };`);
+      const place = new ContainerPlace({
+        clock: systemClock,
+        log: silentLog,
+        settings: { engine: "docker", atOnce: 2 },
+        root,
+        folder: join(root, "containers"),
+        runner: { bundles: join(root, "bundles"), token: `death-${process.pid}` },
+      });
+      onTestFinished(async () => {
+        await place.close();
+        DOCKER.remove(...DOCKER.containersOf(root));
+      });
+      const common = {
+        params: {},
+        inputs: {},
+        run: { id: "d@1", pipeline: "d", attempt: 1 },
+        step: "it",
+        env: {},
+        gracePeriodMs: 300,
+      };
+      const code = { bundle: "m", pick: "export:default", source: "./m.ts" } as const;
+      const task: ShellTask | ModuleTask =
+        container.image === NODE_IMAGE
+          ? { kind: "module", code, isolated: false, ...common, container }
+          : { kind: "shell", text, shell: ["/bin/sh", "-eu"], cwd: "/", ...common, container };
+      const lines: string[] = [];
+      let first!: () => void;
+      const begun = new Promise<void>((resolve) => (first = resolve));
+      const ended = new Promise<Ended>((resolve) =>
+        place.start("d@1#2", task, {
+          done: (result) => resolve({ result, lines }),
+          died: (death) => resolve({ death, lines }),
+          output(more) {
+            lines.push(...more.map(({ line }) => line));
+            first();
+          },
+        }),
+      );
+      return { begun, ended };
+    }
+
+    async function dies(forMs: number): Promise<void> {
+      await dockerd.end("SIGKILL");
+      await wait(forMs);
+      await dockerd.start();
+    }
+
+    const LOST = { blameless: "lost", because: expect.stringMatching(/docker/) as string };
+
+    it("a shell step that ends meanwhile has its own result, and the log says what may be missing", async () => {
+      const text =
+        'for i in 1 2 3 4 5 6; do echo "line $i"; sleep 0.6; done; echo 5 > "$ORCHD_OUTPUT"';
+      const { begun, ended } = begin(text, { image: TEST_IMAGE, ...IMAGE });
+      await begun;
+      // Its line may be heard before dockerd has noted that the container runs.
+      await wait(1_000);
+      await dies(5_000);
+      const { result, lines } = await ended;
+      expect(result).toEqual({ ok: true, value: 5 });
+      // What is printed while no dockerd is there it does not keep, and the log says so.
+      const printed = lines.filter((line) => line.startsWith("line"));
+      expect(printed).toEqual([1, 2, 3, 4, 5, 6].slice(0, printed.length).map((i) => `line ${i}`));
+      expect(lines.filter((line) => !line.startsWith("line"))).toEqual([AWAY]);
+    }, 60_000);
+
+    it("a shell step that goes on longer has its result, or is lost", async () => {
+      const { begun, ended } = begin("echo a; sleep 6; echo b", { image: TEST_IMAGE, ...IMAGE });
+      await begun;
+      // Its line may be heard before dockerd has noted that the container runs.
+      await wait(1_000);
+      await dies(500);
+      const { result, death, lines } = await ended;
+      if (isRestored) {
+        expect(result).toEqual({ ok: true, value: null });
+        expect(lines.filter((line) => line !== AWAY)).toEqual(["a", "b"]);
+      } else expect(death).toMatchObject(LOST);
+    }, 60_000);
+
+    it("a step in a container that runs already is lost, and nothing of it is left", async () => {
+      const words = ["run", "--detach", "--network=none", `--name=${NAME}`, TEST_IMAGE];
+      DOCKER.run(...words, "sleep", "1000");
+      onTestFinished(() => DOCKER.remove(NAME));
+      const { begun, ended } = begin("echo a; sleep 4771", { exec: NAME });
+      await begun;
+      // Its line may be heard before dockerd has noted that the container runs.
+      await wait(1_000);
+      await dies(500);
+      expect((await ended).death).toMatchObject(LOST);
+      const left = DOCKER.run("exec", NAME, "ps", "-o", "args");
+      expect(left.status).toBe(isRestored ? 0 : 1);
+      expect(left.stdout).not.toContain("4771");
+    }, 60_000);
+
+    it("a module step is lost, and its runner is gone", async () => {
+      const { begun, ended } = begin("log.info('a'); await new Promise(() => {})", {
+        image: NODE_IMAGE,
+        ...IMAGE,
+      });
+      await begun;
+      // Its line may be heard before dockerd has noted that the container runs.
+      await wait(1_000);
+      await dies(500);
+      expect((await ended).death).toMatchObject(LOST);
+      expect(DOCKER.run("ps", "--all", "--quiet").stdout).toBe("");
+    }, 90_000);
+  },
+);
