@@ -113,7 +113,7 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
     }, 60_000);
 
     it("a shell step that goes on longer has its result, or is lost", async () => {
-      const { begun, ended } = begin("echo a; sleep 6; echo b", { image: TEST_IMAGE, ...IMAGE });
+      const { begun, ended } = begin("echo a; sleep 25; echo b", { image: TEST_IMAGE, ...IMAGE });
       await begun;
       // Its line may be heard before dockerd has noted that the container runs.
       await wait(1_000);
@@ -123,7 +123,7 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
         expect(result).toEqual({ ok: true, value: null });
         expect(lines.filter((line) => line !== AWAY)).toEqual(["a", "b"]);
       } else expect(death).toMatchObject(LOST);
-    }, 60_000);
+    }, 90_000);
 
     it("a step in a container that runs already is lost, and nothing of it is left", async () => {
       const words = ["run", "--detach", "--network=none", `--name=${NAME}`, TEST_IMAGE];
