@@ -498,22 +498,6 @@ describe("pruning", () => {
     expect(gone).toHaveLength(9);
   });
 
-  it.each([
-    [599_000, {}, true],
-    [601_000, {}, false],
-    // While lines wait for room, what they refer to is not known.
-    [86_399_000, { linesWait: true }, true],
-    [86_401_000, { linesWait: true }, false],
-  ])("an artifact of %i ms that nothing refers to (%j) stays: %s", async (age, more, stays) => {
-    const { store, options } = await history(1);
-    const artifacts = new Artifacts(store.artifacts);
-    const path = artifacts.path(await artifacts.put("unused"));
-    const at = (options.nowMs - age) / 1_000;
-    utimesSync(path, at, at);
-    await prune(store.runsDir, { ...options, ...more });
-    expect(existsSync(path)).toBe(stays);
-  });
-
   it("removes artifacts and step code that nothing refers to, but no young ones", async () => {
     const { store, runs, options } = await history(3);
     const artifacts = new Artifacts(store.artifacts);

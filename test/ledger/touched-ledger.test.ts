@@ -8,7 +8,6 @@ import {
   rmSync,
   symlinkSync,
   truncateSync,
-  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -232,18 +231,4 @@ describe("a path that is bad when the ledger is created", () => {
     );
     expect(existsSync(path)).toBe(false);
   });
-});
-
-it("a file that nobody touched is its own, whatever its checksums begin with", async () => {
-  const { path, file, told } = await opened();
-  for (let n = 3; n < 80; n += 1) {
-    await file.append([note(n)]);
-    // A touch that changes nothing makes it look.
-    utimesSync(path, n, n);
-    await file.look();
-  }
-  await file.close();
-  expect(told).toEqual([]);
-  const crcs = readFileSync(path, "latin1").match(/"crc":"0/g);
-  expect(crcs).not.toBeNull();
 });

@@ -320,3 +320,20 @@ describe("deliveries", () => {
     expect(keys.indexOf(gone.at(-1)!)).toBeLessThan(210);
   });
 });
+
+it("sends 32 messages at once over all channels, four over each", async () => {
+  const { clock, tries, deliveries, names, channels, answers, add } = rig();
+  names.splice(0, names.length, ...Array.from({ length: 9 }, (_, n) => `c${n}`));
+  deliveries.setChannels(channels());
+  let end = (): void => undefined;
+  const held = new Promise<Sent>((resolve) => (end = () => resolve({ ok: true })));
+  for (const name of names) answers.set(name, () => held);
+  for (const name of names) for (let nth = 0; nth < 5; nth += 1) add(name);
+  await clock.settle();
+  expect(tries).toHaveLength(32);
+  expect(Math.max(...names.map((name) => tries.filter((t) => t.channel === name).length))).toBe(4);
+  end();
+  for (let turn = 0; turn < 20; turn += 1) await clock.settle();
+  expect(tries).toHaveLength(45);
+  await deliveries.close(0);
+});
