@@ -10,7 +10,7 @@ async function answerOf(id: string, params: object): Promise<string> {
   const route = ROUTES.find((one) => one.id === id)!;
   const source = { store: new RunStore(made.runs), roots: made, now: () => Date.now() };
   try {
-    await route.read(source as never, params as never);
+    await route.read(source as never, params as never, undefined as never);
     return "answered";
   } catch (error) {
     const { status, detail, exitCode } = (error as Refusal).problem;
