@@ -330,6 +330,9 @@ function wrongsOf(farm: Farm, runs: readonly string[]): string[] {
       const starts = countOf(lines, "step.started", step);
       const begins = noted("begins");
       if (begins > starts) wrongs.push(`${run} ${step} began ${begins} times of ${starts}`);
+      for (const line of lines)
+        if (line.type === "step.failed" && line["step"] === step)
+          wrongs.push(`${run} ${step} failed: ${JSON.stringify(line["error"])}`);
       if (noted("took") === 0) wrongs.push(`${run} ${step} is lost`);
       if (countOf(lines, "step.completed", step) !== 1) wrongs.push(`${run} ${step} has no end`);
       const printed = log.filter((line) => line.step === step).map(({ line }) => line);

@@ -88,6 +88,8 @@ export class BrokerPlace implements FarPlace {
   readonly #reportListeners = new Set<() => void>();
   readonly #off: (() => void)[] = [];
   readonly #faults = new Map<string, number>();
+  /** Why the broker does not answer, as the log has it. Undefined: it answers. */
+  #loggedDown: string | undefined;
   #closed = false;
 
   constructor(options: BrokerPlaceOptions) {
@@ -135,7 +137,10 @@ export class BrokerPlace implements FarPlace {
     this.#off.push(
       this.#broker.listen("hello", (message) => this.#workers.hello(readHello(message))),
       this.#broker.listen(`daemon.${root}`, (message) => this.#hear(readSays(message))),
-      this.#broker.broker.onState(() => this.#tellReport()),
+      this.#broker.broker.onState(() => {
+        this.#logState();
+        this.#tellReport();
+      }),
     );
   }
 
@@ -536,6 +541,17 @@ export class BrokerPlace implements FarPlace {
   #tellReport(): void {
     for (const callback of this.#reportListeners) callback();
     this.#tellRoom();
+  }
+
+  /** Logs that the broker does not answer, once for each reason, and that it answers again. */
+  #logState(): void {
+    const { state } = this.#broker.broker;
+    const because = state.up ? undefined : state.because;
+    if (because === this.#loggedDown) return;
+    const wasDown = this.#loggedDown !== undefined;
+    this.#loggedDown = because;
+    if (because !== undefined) this.#log.warn({ place: this.name }, because);
+    else if (wasDown) this.#log.info({ place: this.name }, "the broker answers again");
   }
 
   #fault(sentence: string): void {

@@ -31,7 +31,7 @@ export function openBrokerPlace(options: FarPlaceOptions<BrokerPlaceSettings>): 
 }
 
 function connected(
-  { name, settings, clock, secrets }: FarPlaceOptions<BrokerPlaceSettings>,
+  { name, settings, clock, log, secrets }: FarPlaceOptions<BrokerPlaceSettings>,
   onFault: (sentence: string) => void,
 ): SealedBroker {
   try {
@@ -47,7 +47,9 @@ function connected(
     });
     return new SealedBroker(broker, seal, prefix, onFault);
   } catch (error) {
-    const none = new NoBroker(settings.engine, (error as Error).message);
+    const because = (error as Error).message;
+    log.warn({ place: name }, because);
+    const none = new NoBroker(settings.engine, because);
     return new SealedBroker(none, new Seal("00".repeat(32)), "none", onFault);
   }
 }
