@@ -4,7 +4,8 @@
  */
 import { runFarSide } from "../src/places/ssh/far-side.ts";
 
-await runFarSide(process.argv.slice(2), async () => {
+const [, program = "", ...words] = process.argv;
+await runFarSide(words, program, async () => {
   process.argv.splice(2, process.argv.length, "--stdio");
   await import("./runner.ts");
 });

@@ -40,10 +40,10 @@ export async function preparePlace(options: PrepareOptions): Promise<number> {
     tell(`${prepared.because}.`);
     return 1;
   }
-  const { machine, id, did, version, protocol } = prepared;
+  const { machine, id, did, version, protocol, removed } = prepared;
   const { node, platform } = machine;
   const host = hostText(settings);
   const folder = `${machine.folder}/${id}`;
-  options.done({ place, host, did, folder, version, protocol, node, platform });
+  options.done({ place, host, did, folder, version, protocol, node, platform, removed });
   return 0;
 }

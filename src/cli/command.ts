@@ -116,6 +116,8 @@ export interface PreparedPlace {
   readonly protocol: number;
   readonly node: string;
   readonly platform: string;
+  /** The packages of earlier releases that were removed there: nobody used them. */
+  readonly removed: readonly string[];
 }
 
 /** What `orchd notify` tells the program that tells people. */

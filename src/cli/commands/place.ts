@@ -31,9 +31,10 @@ const DID: { readonly [did in PreparedPlace["did"]]: string } = {
 };
 
 function linesOf(what: PreparedPlace): string[] {
-  const { place, host, did, folder, version, protocol, node, platform } = what;
+  const { place, host, did, folder, version, protocol, node, platform, removed } = what;
   return [
     `${place}: orchd ${version} ${DID[did]} ${host}, ${folder}`,
     `${place}: Node ${node}, ${platform}, protocol ${protocol}; steps can run there`,
+    ...removed.map((id) => `${place}: orchd ${id} was removed there, since nobody used it`),
   ];
 }

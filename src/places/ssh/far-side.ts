@@ -2,7 +2,7 @@
  * What the package does on another machine besides running steps (daemon/far-host.ts): it lets only
  * the newest daemon of a root start runners there, and ends what an earlier one left.
  *
- *     far-host.js hello                          answers with one line of JSON
+ *     far-host.js tidy FOLDER                    removes packages nobody uses (old-packages.ts)
  *     far-host.js take FOLDER TOKEN EPOCH END…   makes this daemon the newest; ends these tokens'
  *     far-host.js run FOLDER TOKEN EPOCH         becomes a runner behind its stdin and stdout
  *
@@ -15,22 +15,27 @@
  * or by their lease, but then each restart would wait for the longest lease.
  */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { VERSION } from "../../version.ts";
 import { killByToken } from "../pool/kill-by-token.ts";
 import { WIRE_PROTOCOL } from "../pool/wire.ts";
 import { ANSWER_MARK } from "./folder-program.ts";
+import { removeOldPackages, USED_PACKAGE } from "./old-packages.ts";
 
 /** How often what was ended is looked for again, and how long in between, in milliseconds. */
 const LOOKS = 100;
 const REST_MS = 50;
 
-/** What `hello` and `take` answer. */
+/** What `tidy` and `take` answer. */
 export interface HostAnswer {
   readonly version: string;
   readonly protocol: number;
   /** How many processes of earlier runners were ended. */
   readonly ended: number;
+  /** The packages of earlier builds that were removed. */
+  readonly removed?: readonly string[] | undefined;
+  /** A later daemon has the machine, and nothing of the given tokens is left. */
+  readonly isOver?: boolean | undefined;
   /** Why it cannot be used: a sentence. */
   readonly because?: string | undefined;
 }
@@ -44,26 +49,41 @@ export interface FarRoot {
 }
 
 /**
- * Makes this daemon the one that may start runners, and ends all whose tokens are given.
+ * Makes this daemon the one that may start runners, and ends all whose tokens are given. One whose
+ * place a later daemon has taken may still end what is its own.
  *
+ * @param id the package's, which is in use from now on
  * @throws a Node error if the folder cannot be written
  */
-export async function takeHost(root: FarRoot, tokens: readonly string[]): Promise<HostAnswer> {
+export async function takeHost(
+  root: FarRoot,
+  tokens: readonly string[],
+  id: string,
+): Promise<HostAnswer> {
   const known = { version: VERSION, protocol: WIRE_PROTOCOL };
   const newest = epochOf(root);
-  if (newest > root.epoch)
-    return { ...known, ended: 0, because: "a later daemon of the same root uses it" };
-  if (newest < root.epoch) writeEpoch(root);
+  // The package first: from its epoch on, a daemon may start runners.
+  if (newest <= root.epoch) write(root, USED_PACKAGE, id);
+  if (newest < root.epoch) write(root, "epoch", String(root.epoch));
+  // A later daemon's runners have the place's token too.
+  const mine = newest > root.epoch ? tokens.filter((each) => isOwn(root, each)) : tokens;
   let ended = 0;
   for (let look = 0; ; look += 1) {
-    const found = tokens.reduce((sum, token) => sum + killByToken(token), 0);
+    const found = mine.reduce((sum, token) => sum + killByToken(token), 0);
     ended += found;
     if (found === 0) break;
     if (look === LOOKS)
       return { ...known, ended, because: "processes of earlier steps there do not end" };
     await new Promise((resolve) => setTimeout(resolve, REST_MS));
   }
-  return { ...known, ended };
+  return newest > root.epoch
+    ? { ...known, ended, isOver: true, because: "a later daemon of the same root uses it" }
+    : { ...known, ended };
+}
+
+/** Whether a token is of this very daemon, or of one of its runners. */
+function isOwn({ token, epoch }: FarRoot, given: string): boolean {
+  return `${given}.`.startsWith(`${token}.${epoch}.`);
 }
 
 /** Whether this daemon's runners may begin. */
@@ -85,30 +105,40 @@ function epochOf({ folder, token }: FarRoot): number {
   }
 }
 
-function writeEpoch({ folder, token, epoch }: FarRoot): void {
+function write({ folder, token }: FarRoot, name: string, text: string): void {
   const at = join(folder, "roots", token);
   mkdirSync(at, { recursive: true, mode: 0o700 });
-  const aside = join(at, `.epoch-${process.pid}`);
-  writeFileSync(aside, String(epoch));
-  renameSync(aside, join(at, "epoch"));
+  const aside = join(at, `.${name}-${process.pid}`);
+  writeFileSync(aside, text);
+  renameSync(aside, join(at, name));
+}
+
+/** The id of the package that a program is in. */
+function packageOf(folder: string, program: string): string {
+  return program.slice(folder.length + 1).split(sep)[0]!;
 }
 
 /**
  * Does what the words say.
  *
+ * @param program the path of this program, below the folder
  * @param become makes this process a runner behind its stdin and stdout
  */
 export async function runFarSide(
   [mode, folder = "", token = "", epoch, ...ends]: readonly string[],
+  program: string,
   become: () => Promise<void>,
 ): Promise<void> {
   const root: FarRoot = { folder, token, epoch: Number(epoch) };
   switch (mode) {
-    case "hello":
-      process.stdout.write(answerLine({ version: VERSION, protocol: WIRE_PROTOCOL, ended: 0 }));
+    case "tidy": {
+      const removed = removeOldPackages(folder, packageOf(folder, program));
+      const known = { version: VERSION, protocol: WIRE_PROTOCOL };
+      process.stdout.write(answerLine({ ...known, ended: 0, removed }));
       break;
+    }
     case "take":
-      process.stdout.write(answerLine(await takeHost(root, ends)));
+      process.stdout.write(answerLine(await takeHost(root, ends, packageOf(folder, program))));
       break;
     case "run":
       if (mayBegin(root)) await become();
@@ -118,7 +148,7 @@ export async function runFarSide(
         );
       break;
     default:
-      process.stderr.write("far-host.js is started by orchd: hello, take or run\n", () =>
+      process.stderr.write("far-host.js is started by orchd: tidy, take or run\n", () =>
         process.exit(2),
       );
   }

@@ -44,6 +44,8 @@ export type Prepared =
       readonly protocol: number;
       /** `there`: nothing was to do. */
       readonly did: "copied" | "replaced" | "there";
+      /** The packages of earlier builds that were removed. */
+      readonly removed: readonly string[];
     }
   | { readonly ok: false; readonly because: string };
 
@@ -59,7 +61,7 @@ export async function lookAt(
 }
 
 /**
- * Puts the package there unless it is there, and tries it.
+ * Puts the package there unless it is there, and tries it: it removes packages that nobody uses.
  *
  * @param protocol what the daemon speaks
  */
@@ -78,13 +80,13 @@ export async function prepareHost(
     const put = machineIn(connection, settings, answer);
     if (!put.ok) return put;
   }
-  const command = hostCommand(settings, machine.folder, given.id, ["hello"]);
+  const command = hostCommand(settings, machine.folder, given.id, ["tidy", machine.folder]);
   const tried = await tryPackage(connection, settings, command, protocol);
   if (!tried.ok) return tried;
   const did = { whole: "there", broken: "replaced", missing: "copied" } as const;
   const { id } = given;
-  const { version } = tried.answer;
-  return { ok: true, machine, id, version, protocol, did: did[machine.state] };
+  const { version, removed = [] } = tried.answer;
+  return { ok: true, machine, id, version, protocol, did: did[machine.state], removed };
 }
 
 /** Runs the package's own program there. It answers, in the daemon's protocol, or says why not. */
@@ -95,7 +97,7 @@ export async function tryPackage(
   protocol: number,
 ): Promise<
   | { readonly ok: true; readonly answer: HostAnswer }
-  | { readonly ok: false; readonly because: string }
+  | { readonly ok: false; readonly because: string; readonly isOver?: boolean | undefined }
 > {
   const said = await connection.ask(command, "", TRY_MS);
   const answer = answerIn(said.stdout) as Partial<HostAnswer> | undefined;
@@ -110,7 +112,11 @@ export async function tryPackage(
         `${protocol}: prepare the place again`,
     };
   if (answer.because !== undefined)
-    return { ok: false, because: `${name} cannot be used: ${answer.because}` };
+    return {
+      ok: false,
+      because: `${name} cannot be used: ${answer.because}`,
+      isOver: answer.isOver,
+    };
   return { ok: true, answer: answer as HostAnswer };
 }
 

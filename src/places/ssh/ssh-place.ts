@@ -359,8 +359,9 @@ export class SshPlace implements FarPlace {
     // A client that has ended may be the first sign that the link is dead.
     while (!this.#closed && clock.monotonic() < until) {
       await new Promise<void>((resolve) => void clock.after(SURE_REST_MS, resolve));
-      if (this.#readiness.ready && (await this.#take(this.#readiness.machine, [own])).ok)
-        return true;
+      if (!this.#readiness.ready) continue;
+      const taken = await this.#take(this.#readiness.machine, [own]);
+      if (taken.ok || taken.isOver === true) return true;
     }
     return false;
   }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
@@ -58,10 +58,19 @@ describe.skipIf(SKIP_NAMESPACES)("a machine that is prepared", () => {
       version,
       protocol: WIRE_PROTOCOL,
       did: "copied",
+      removed: [],
     });
     const runner = join(far.folder, id, "node_modules/orchd/dist/daemon/runner.js");
     const before = statSync(runner).ino;
-    expect(await prepare(far.settings())).toMatchObject({ ok: true, did: "there" });
+    const old = [1, 2, 3].map((number) => `0.0.${number}-${"0".repeat(16)}`);
+    for (const [days, name] of old.entries()) {
+      const at = Date.now() / 1_000 - (days + 2) * 86_400;
+      mkdirSync(join(far.folder, name));
+      utimesSync(join(far.folder, name), at, at);
+    }
+    const again = await prepare(far.settings());
+    expect(again).toMatchObject({ ok: true, did: "there", removed: [old[2]] });
+    for (const name of old) rmSync(join(far.folder, name), { recursive: true, force: true });
     expect(statSync(runner).ino).toBe(before);
     expect(readdirSync(far.folder)).toEqual([id]);
     expect(far.processes()).toEqual([]);
