@@ -37,6 +37,7 @@ const BENCHES: Readonly<Record<string, Known>> = {
   shell: { load: () => import("./shell.ts"), takes: "1 min; short 30 s", unnamed: "always" },
   places: { load: () => import("./places.ts"), takes: "5 min; short 1 min", unnamed: "always" },
   farm: { load: () => import("./farm.ts"), takes: "1 min; short 20 s", unnamed: "always" },
+  ssh: { load: () => import("./ssh.ts"), takes: "2 min; short 1 min", unnamed: "always" },
   stdio: { load: () => import("./stdio.ts"), takes: "20 s", unnamed: "always" },
   fire: { load: () => import("./fire.ts"), takes: "6 min; short 3 min", unnamed: "always" },
   firing: { load: () => import("./firing.ts"), takes: "7 min; short 2 min", unnamed: "always" },

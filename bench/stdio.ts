@@ -1,6 +1,8 @@
 /**
  * A warm module step behind stdin and stdout, beside the same in a runner that is forked here: one
- * after the other, and two at once.
+ * after the other, and 64 under way. As in a run, a step is told by its frame, and some ahead.
+ *
+ * Processor time is that of this process, the runner, and the process in front of it.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,12 +12,16 @@ import { forkRunner } from "../src/places/local/runner-child.ts";
 import { RunnerPool } from "../src/places/pool/runner-pool.ts";
 import type { LaunchRunner } from "../src/places/pool/runner-process.ts";
 import { streamRunner } from "../src/places/pool/stream-runner.ts";
+import { FramedTask, type TaskFrame } from "../src/core/task-frame.ts";
 import { inFolder } from "./bench-root.ts";
+import { Rounds, tookHere } from "./rounds.ts";
 import type { BenchOptions, Row } from "./row.ts";
 
-const STEPS = 400;
-const ROUNDS = 9;
-const SHORT_ROUNDS = 5;
+const STEPS = 1_000;
+const ROUNDS = 15;
+const SHORT_ROUNDS = 9;
+/** Rounds that warm up both sides. */
+const WARMUP = 3;
 
 const overStdio = streamRunner({
   clock: systemClock,
@@ -23,40 +29,27 @@ const overStdio = streamRunner({
   command: () => ({ words: [process.execPath, builtProgram("runner"), "--stdio"] }),
 });
 
-/** Runs steps, `atOnce` of them side by side. @returns milliseconds a step */
-async function runAll(pool: RunnerPool, count: number, atOnce: number): Promise<number> {
-  const from = performance.now();
+/** Runs steps, `atOnce` of them side by side. */
+async function runAll(pool: RunnerPool, frame: TaskFrame, atOnce: number): Promise<void> {
   let next = 0;
   const go = async (): Promise<void> => {
-    while (next < count) {
-      next += 1;
-      await one(pool, `bench@1#${next}`);
-    }
+    while (next < STEPS) await one(pool, frame, (next += 1), atOnce > 1);
   };
   await Promise.all(Array.from({ length: atOnce }, go));
-  return (performance.now() - from) / count;
 }
 
-function one(pool: RunnerPool, id: string): Promise<void> {
+function one(pool: RunnerPool, frame: TaskFrame, n: number, ahead: boolean): Promise<void> {
+  const task = new FramedTask(frame, `s${n}`, 1, { params: { n }, inputs: {} });
   return new Promise((resolve, reject) =>
     pool.start(
-      id,
-      {
-        kind: "module",
-        code: { bundle: "code", pick: "export:default", source: "./code.ts" },
-        params: { n: 1 },
-        inputs: {},
-        isolated: false,
-        run: { id: "bench@1", pipeline: "bench", attempt: 1 },
-        step: "it",
-        env: {},
-        gracePeriodMs: 200,
-      },
+      `bench@1#${n}`,
+      task,
       {
         done: (result) => (result.ok ? resolve() : reject(new Error(result.error.message))),
         died: ({ because }) => reject(new Error(because)),
         output: () => {},
       },
+      { ahead },
     ),
   );
 }
@@ -78,19 +71,31 @@ export async function run({ short }: BenchOptions): Promise<Row[]> {
         },
       });
     const pools = [poolOf(overStdio, "stdio"), poolOf(forkRunner, "local")] as const;
+    const frame: TaskFrame = {
+      code: { bundle: "code", pick: "export:default", source: "./code.ts" },
+      isolated: false,
+      run: { id: "bench@1", pipeline: "bench" },
+      env: {},
+      gracePeriodMs: 200,
+      artifacts: join(root, "artifacts"),
+    };
     const rows: Row[] = [];
-    for (const atOnce of [1, 2]) {
-      const samples: [number[], number[]] = [[], []];
-      for (let round = -1; round < (short ? SHORT_ROUNDS : ROUNDS); round += 1)
+    for (const atOnce of [1, 64]) {
+      const sides = [
+        new Rounds("behind stdin and stdout"),
+        new Rounds("in a runner that is forked here"),
+      ] as const;
+      for (let round = -WARMUP; round < (short ? SHORT_ROUNDS : ROUNDS); round += 1)
         for (const at of [0, 1] as const) {
-          const took = await runAll(pools[at], STEPS, atOnce);
-          if (round >= 0) samples[at].push(took * 1_000);
+          const pids = pools[at].pids();
+          const { ms, cpuUs } = await tookHere(() => runAll(pools[at], frame, atOnce), ...pids);
+          if (round >= 0) sides[at].add({ ms: ms * 1_000, cpuUs }, STEPS);
         }
       rows.push({
-        what: `a warm module step, ${atOnce === 1 ? "one after the other" : "two at once"}`,
+        what: `a warm module step, ${atOnce === 1 ? "one after the other" : `${atOnce} under way`}`,
         unit: "µs",
-        orchd: { name: "behind stdin and stdout", samples: samples[0] },
-        beside: { name: "in a runner that is forked here", samples: samples[1] },
+        orchd: sides[0],
+        beside: sides[1],
         goal: { of: "ratio", atMost: 1.1 },
       });
     }
