@@ -1,10 +1,11 @@
 /** A runner behind stdin and stdout: what places on other machines are made of. */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect, it, vi } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
-import { PIECE_BYTES } from "../../../src/places/pool/wire.ts";
+import { PIECE_BYTES, WIRE_PROTOCOL } from "../../../src/places/pool/wire.ts";
+import { FAR_PROGRAMS, farPackage } from "../../../src/places/ssh/far-package.ts";
 import { PoolRig } from "../../support/pool-rig.ts";
 import { stdioRunner } from "../../support/stdio-runner.ts";
 import { tempRoot } from "../../support/temp-root.ts";
@@ -87,4 +88,24 @@ it("names the user's file in a stack where a link leads to its folder", async ()
   const { result } = await rig.start(bundle).ended;
   expect(result).toMatchObject({ ok: false });
   expect(JSON.stringify(result)).toContain(`${source}:2:1`);
+});
+
+it("gives no task to a runner of another protocol, and says which release it is", async () => {
+  const { root } = tempRoot();
+  for (const { path, bytes } of farPackage().files) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    const text = bytes.toString().replace(/WIRE_PROTOCOL = \d+/, "WIRE_PROTOCOL = 99");
+    writeFileSync(join(root, path), text);
+  }
+  const program = join(root, FAR_PROGRAMS, "runner.js");
+  const command = () => ({ words: [process.execPath, program, "--stdio"] as const });
+  const rig = new PoolRig({ threads: 1 }, systemClock, undefined, stdioRunner({ command }));
+  const { death } = await rig.startShell("echo never").ended;
+  const { version } = farPackage();
+  expect(death).toMatchObject({
+    blameless: "unbegun",
+    because:
+      `the runner over there speaks protocol 99 of orchd ${version}, and this daemon speaks ` +
+      `${WIRE_PROTOCOL}: install the same release over there`,
+  });
 });

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { rmSync, statSync } from "node:fs";
+import { existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
@@ -138,6 +138,44 @@ describe.skipIf(SKIP_NAMESPACES)("a place over SSH", { timeout: 90_000 }, () => 
     },
   );
 
+  it.runIf(fullFigures)("ends a step that a frozen machine has, as that thaws", async () => {
+    const own = await FarHost.start();
+    const rig = await SshRig.open({ far: own });
+    const step = rig.shell(pulse(join(rig.folder, "pulse")));
+    await step.begun;
+    const frozen = own.pids();
+    for (const pid of frozen) process.kill(pid, "SIGSTOP");
+    const thawn = new Promise((resolve) => setTimeout(resolve, 20_000));
+    const { death } = await step.ended;
+    expect(death).toMatchObject(LOST);
+    await thawn;
+    for (const pid of frozen) process.kill(pid, "SIGCONT");
+    await rig.ready();
+    expect((await rig.shell("echo again").ended).lines).toEqual(["again"]);
+    await rig.place.close(false);
+    await until(() => own.processes().length === 0);
+  });
+
+  it.runIf(fullFigures)("says that the disk there is full, and goes on when it is not", async () => {
+    const before = "mkdir /run/small && mount -t tmpfs -o size=24m x /run/small";
+    const own = await FarHost.start({ before });
+    const rig = await SshRig.open({ far: own, more: { folder: "/run/small/orchd" } });
+    rig.module("code", `export default () => "${"x".repeat(10_000)}".length;`);
+    expect((await rig.shell("echo there").ended).lines).toEqual(["there"]);
+    own.run("dd if=/dev/zero of=/run/small/fill bs=4096 2>/dev/null || :");
+    const full = /^its files cannot be written over there: ENOSPC/;
+    const error = { message: expect.stringMatching(full) as string, code: "ORCHD_PLACE" };
+    expect((await rig.run("code").ended).result).toMatchObject({ ok: false, error });
+    const inputs = { list: ["y".repeat(40_000)] };
+    expect((await rig.shell("echo shell", { inputs }).ended).result).toMatchObject({
+      ok: false,
+      error: { message: expect.stringContaining("ENOSPC") as string },
+    });
+    own.run("rm /run/small/fill");
+    expect((await rig.run("code").ended).result).toEqual({ ok: true, value: 10_000 });
+    expect((await rig.shell("echo shell", { inputs }).ended).lines).toEqual(["shell"]);
+  });
+
   it.runIf(fullFigures)("takes steps again after the machine lost its power", async () => {
     const own = await FarHost.start();
     const rig = await SshRig.open({ far: own });
@@ -207,8 +245,12 @@ describe.skipIf(SKIP_NAMESPACES)("the next daemon of a place over SSH", SIDE_BY_
     const { place: before } = rig;
     rig.reopen();
     expect(await rig.place.adopt(["rig@1#1"])).toEqual(new Set());
+    const taken = performance.now();
     expect(rig.far.processes()).toEqual([]);
     await rig.ready();
+    // The one before hears it at once, and waits for no lease.
+    expect((await left.ended).death).toMatchObject(LOST);
+    expect(performance.now() - taken).toBeLessThan(9_000);
     // Not even what the one before asks for now.
     const late = rig.shell("echo late", { alone: true }, before);
     expect((await late.ended).death).toMatchObject({ blameless: "unbegun" });
@@ -242,7 +284,9 @@ describe.skipIf(SKIP_NAMESPACES)("the next daemon of a place over SSH", SIDE_BY_
 describe.skipIf(SKIP_NAMESPACES)("a place over SSH that takes no steps", SIDE_BY_SIDE, () => {
   it("says what is missing, and notices that it is there", async () => {
     const rig = await SshRig.open();
-    rmSync(join(rig.far.folder, farPackage().id), { recursive: true });
+    // An older release is there.
+    const older = join(rig.far.folder, "0.0.9-0123456789abcdef");
+    renameSync(join(rig.far.folder, farPackage().id), older);
     rig.reopen();
     await until(() => rig.place.whyNot()?.includes("prepare") === true);
     expect(rig.place.whyNot()).toMatch(
@@ -253,6 +297,7 @@ describe.skipIf(SKIP_NAMESPACES)("a place over SSH that takes no steps", SIDE_BY
     await prepareOnce(systemClock, rig.settings, WIRE_PROTOCOL);
     await rig.ready();
     expect(rig.place.room("shell", ["far"])).toBe(2);
+    expect(existsSync(older)).toBe(true);
   });
 
   it("says that its runner does not start, and starts none over and over", async () => {
