@@ -101,7 +101,8 @@ async function rowsOf(
         rows.push({ what, unit: "µs", orchd: there, beside: here, goal });
         const { name, samples } = there;
         const side = { name: raw.name, samples: raw.samples };
-        if (kind !== "many") rows.push({ what, unit: "µs", orchd: { name, samples }, beside: side });
+        const plain = { name, samples };
+        if (kind !== "many") rows.push({ what, unit: "µs", orchd: plain, beside: side });
       }
       return rows;
     });

@@ -1,7 +1,7 @@
 /**
- * Machines for tests and benches: each is a network namespace with a real sshd in it, its own host key and its
- * own processes. Keys, configs and known hosts are in a folder of its own. Nothing of the system's
- * is changed.
+ * Machines for tests and benches: each is a network namespace with a real sshd in it, its own host
+ * key and its own processes. Keys, configs and known hosts are in a folder of its own. Nothing of
+ * the system's is changed.
  *
  * Where a program or a right of the kernel is missing, the tests fail and say so in one line.
  * `ORCHD_SKIP_NAMESPACES=1` has them skipped.
@@ -207,7 +207,7 @@ export class FarMachine {
   }
 
   #makeKeys(): void {
-    mkdirSync(this.keys, { recursive: true });
+    mkdirSync(join(this.keys, "home"), { recursive: true });
     for (const name of ["host", "user"]) makeKey(join(this.keys, name));
     const [type, key] = readFileSync(join(this.keys, "host.pub"), "utf8").split(" ");
     writeFileSync(join(this.keys, "known_hosts"), `${this.host} ${type} ${key}\n`);
@@ -217,6 +217,9 @@ export class FarMachine {
     );
     const lines = [
       ...(this.#options.config ?? []),
+      // A home of its own: a shell there reads no files of the account here. These may take long,
+      // and what is killed in the middle of them may leave a lock that all later shells wait for.
+      `SetEnv HOME=${join(this.keys, "home")}`,
       `ListenAddress ${this.host}`,
       `HostKey ${join(this.keys, "host")}`,
       `AuthorizedKeysFile ${join(this.keys, "authorized_keys")}`,

@@ -1,7 +1,14 @@
 /** What of orchd is on another machine: old packages go, and no daemon loses what it uses. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { TOKEN_VARIABLE } from "../../../src/core/task.ts";
@@ -46,8 +53,8 @@ it("removes old packages with their files, but those that came last or are in us
   await living([join(folder, running!, "runner.js")]);
   expect(removeOldPackages(folder, own)).toEqual([gone]);
   const left = [own, newest, second, named, running, ...others, ".new-3-4", "files", "roots"];
-  expect(readdirSync(folder).sort()).toEqual(left.sort());
-  expect(readdirSync(join(folder, "files")).sort()).toEqual([own, "notes"].sort());
+  expect(readdirSync(folder).toSorted()).toEqual(left.toSorted());
+  expect(readdirSync(join(folder, "files")).toSorted()).toEqual([own, "notes"].toSorted());
   expect(removeOldPackages(folder, own)).toEqual([]);
 });
 

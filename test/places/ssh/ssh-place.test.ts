@@ -156,7 +156,7 @@ describe.skipIf(SKIP_NAMESPACES)("a place over SSH", { timeout: 90_000 }, () => 
     await until(() => own.processes().length === 0);
   });
 
-  it.runIf(fullFigures)("says that the disk there is full, and goes on when it is not", async () => {
+  it.runIf(fullFigures)("says that the disk there is full, and goes on after that", async () => {
     const before = "mkdir /run/small && mount -t tmpfs -o size=24m x /run/small";
     const own = await FarHost.start({ before });
     const rig = await SshRig.open({ far: own, more: { folder: "/run/small/orchd" } });
