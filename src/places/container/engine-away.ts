@@ -49,8 +49,10 @@ export async function stateOnceBack(
 }
 
 /** What the engine's command says when the engine dies under it. */
-const CUT =
-  /unexpected EOF|connection reset by peer|error during connect|error waiting for container|: EOF\b/;
+const CUT = new RegExp(
+  "unexpected EOF|connection reset by peer|error during connect|" +
+    String.raw`error waiting for container|: EOF\b`,
+);
 
 /** Whether the last words of the engine's command say that the engine died under it. */
 export function isCut(said: string): boolean {
