@@ -96,7 +96,7 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
 
     const LOST = { blameless: "lost", because: expect.stringMatching(/docker/) as string };
 
-    it("a shell step that ends meanwhile has its own result; the log says what may lack", async () => {
+    it("a shell step that ends meanwhile has its own result, and a line in the log", async () => {
       const text =
         'for i in 1 2 3 4 5 6; do echo "line $i"; sleep 0.6; done; echo 5 > "$ORCHD_OUTPUT"';
       const { begun, ended } = begin(text, { image: TEST_IMAGE, ...IMAGE });
