@@ -12,6 +12,7 @@ import {
 } from "../../src/places/container/container-attempt.ts";
 import { ContainerFiles } from "../../src/places/container/container-files.ts";
 import type { ContainerState, Engine } from "../../src/places/container/engine.ts";
+import type { DeathInfo } from "../../src/places/place.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -51,12 +52,17 @@ function adopted({
   heard = { stdout: 0, stderr: 0 },
   keep = "never",
   killStatus = () => 0,
+  killSays = "",
+  monitor = process.pid,
 }: {
   readonly ranMs?: number;
   readonly task?: Partial<ShellTask>;
   readonly heard?: { readonly stdout: number; readonly stderr: number };
   readonly keep?: ImageContainer["keep"];
   readonly killStatus?: () => number;
+  readonly killSays?: string;
+  /** The process that tells podman of the end. Default: one that lives. */
+  readonly monitor?: number;
 }) {
   const clock = new VirtualClock();
   const asked: Asked[] = [];
@@ -71,6 +77,7 @@ function adopted({
     startedAt: new Date(clock.now() - ranMs).toISOString(),
     exitCode: 0,
     outOfMemory: false,
+    monitor,
   };
   const engine = {
     name: "podman",
@@ -78,7 +85,7 @@ function adopted({
     ask(words: readonly string[]) {
       if (words[0] === "wait") return new Promise(() => undefined);
       note(...words);
-      return Promise.resolve({ status: killStatus(), stdout: "", stderr: "" });
+      return Promise.resolve({ status: killStatus(), stdout: "", stderr: killSays });
     },
     inspect: () => Promise.resolve(state === undefined ? [] : [state]),
     remove(names: readonly string[]) {
@@ -90,6 +97,7 @@ function adopted({
   files.begin();
   const lines: string[] = [];
   let done: { readonly result: TaskResult; readonly ms: number } | undefined;
+  let died: DeathInfo | undefined;
   let left: string | undefined;
   const attempt = new ContainerAttempt(
     { ...TASK, ...task },
@@ -98,11 +106,12 @@ function adopted({
       done: (result, ms) => void (done = { result, ms }),
       output: (more: readonly OutputLine[]) =>
         void lines.push(...more.map(({ stream, line }) => `${stream} ${line}`)),
-      died: () => undefined,
+      died: (info: DeathInfo) => void (died = info),
     },
     {
       clock,
       folder: { of: () => files },
+      id: "t",
       name: "c",
       ended: (_files: unknown, container: string) => void (left = container),
     } as unknown as AttemptHost,
@@ -115,6 +124,9 @@ function adopted({
     clock,
     files,
     lines,
+    /** How the attempt died, and what the place was told of its container. */
+    lost: () => ({ died, left }),
+    ended: () => done?.result,
     /** The container ends, and what reads its log with it. Undefined: somebody removed it. */
     async ends(end: Partial<ContainerState> | undefined) {
       state = end === undefined ? undefined : { ...state!, running: false, ...end };
@@ -168,6 +180,67 @@ describe("the time limit of a container that another daemon started", () => {
     const { asked, clock } = adopted({ ranMs: 90_000, task: { timeoutMs: undefined } });
     await clock.advance(86_400_000);
     expect(asked).toEqual([]);
+  });
+});
+
+describe("a container whose monitor was killed", () => {
+  /** No process has this number: it is above what Linux gives. */
+  const KILLED = 2 ** 22 + 1;
+  const NOT_THERE = "Error: container state improper: stopped\n";
+
+  it("has ended where podman finds no process, whatever podman says of it", async () => {
+    const { asked, clock, lost } = adopted({
+      monitor: KILLED,
+      killStatus: () => 125,
+      killSays: NOT_THERE,
+    });
+    await clock.advance(2_000);
+    expect(asked).toEqual([{ at: 2_000, words: "kill --signal=URG c" }]);
+    expect(lost()).toEqual({
+      left: "doubtful",
+      died: {
+        inFlight: ["t"],
+        alone: true,
+        because:
+          "podman's monitor of the container (conmon) was killed, and nobody saw how it ended",
+        code: "ORCHD_PLACE",
+        blameless: "lost",
+      },
+    });
+    await clock.advance(60_000);
+    expect(asked).toHaveLength(1);
+  });
+
+  it("goes on where its process lives, and is looked for every 2 s", async () => {
+    const { asked, clock, lost } = adopted({ monitor: KILLED, task: { timeoutMs: undefined } });
+    await clock.advance(10_000);
+    expect(asked.map(({ at }) => at)).toEqual([2_000, 4_000, 6_000, 8_000, 10_000]);
+    expect(lost()).toEqual({ left: undefined, died: undefined });
+  });
+
+  it.each([
+    "can only kill running containers. 0a is in state paused: container state improper",
+    "cannot connect to Podman",
+  ])("goes on where podman says: %s", async (killSays) => {
+    const { clock, lost } = adopted({
+      monitor: KILLED,
+      task: { timeoutMs: undefined },
+      killStatus: () => 125,
+      killSays,
+    });
+    await clock.advance(10_000);
+    expect(lost()).toEqual({ left: undefined, died: undefined });
+  });
+
+  it("is stopped where a stop finds no process", async () => {
+    const { attempt, clock, ended } = adopted({
+      monitor: KILLED,
+      killStatus: () => 125,
+      killSays: NOT_THERE,
+    });
+    attempt.stop("graceful", "by me");
+    await clock.advance(2_000);
+    expect(ended()).toMatchObject({ ok: false, outcome: "stopped" });
   });
 });
 

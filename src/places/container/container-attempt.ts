@@ -50,6 +50,7 @@ import { EngineLost, isCut, lostWithEngine, stateOnceBack } from "./engine-away.
 import type { Engine, EngineProcess } from "./engine.ts";
 import { outputLines, readToEnd } from "./engine-output.ts";
 import { imageIdOf, otherPlatform } from "./image.ts";
+import { MonitorWatch } from "./monitor-watch.ts";
 import { pull, type Pull } from "./image-pull.ts";
 import { OutputHold } from "./output-hold.ts";
 
@@ -153,7 +154,7 @@ export class ContainerAttempt {
         // The command died, or the engine under it: the container knows more.
         const goesOn = state?.running === true || state?.exitCode !== status;
         if (state?.startedAt !== undefined)
-          return goesOn ? await this.#follow(engine) : this.#failure(state);
+          return goesOn ? await this.#follow(engine, state) : this.#failure(state);
         if (this.#heard.stdout + this.#heard.stderr > 0 || isCut(said ?? ""))
           throw new EngineLost(`${engine.name} went away as the step began`);
         const missing =
@@ -184,7 +185,7 @@ export class ContainerAttempt {
     this.#startedAt = clock.now() - ran;
     await this.#toEnd(() => {
       if (state.running) this.#limit(ran);
-      return this.#follow(engine);
+      return this.#follow(engine, state);
     });
   }
 
@@ -288,8 +289,22 @@ export class ContainerAttempt {
     return { status, said };
   }
 
-  /** Reads what a container that goes on without us prints, and waits for its end. */
-  async #follow(engine: Engine): Promise<TaskResult> {
+  /** Follows a container that goes on without us, to its end. @throws EngineLost */
+  async #follow(engine: Engine, state: ContainerState): Promise<TaskResult> {
+    const watch = new MonitorWatch(engine, state, this.#host.clock);
+    try {
+      return await Promise.race([this.#followed(engine), watch.ended]);
+    } catch (error) {
+      // What reads the log would wait for more.
+      this.#client?.kill("SIGKILL");
+      throw error;
+    } finally {
+      watch.close();
+    }
+  }
+
+  /** Reads what it prints, and waits for its end. */
+  async #followed(engine: Engine): Promise<TaskResult> {
     const { name } = this.#host;
     const passed = { ...this.#heard };
     this.#heard.stdout = 0;
@@ -299,6 +314,7 @@ export class ContainerAttempt {
     await readToEnd(this.#client, (stream, chunk) => capture.write(stream, chunk));
     capture.end();
     for (;;) {
+      if (this.#isOver) throw new EngineError("nobody waits for it any more");
       const state = await this.#state(engine);
       if (state === undefined)
         throw new EngineError(`its container ${name} was removed by somebody while it ran`);

@@ -50,6 +50,8 @@ export interface ContainerState {
   readonly startedAt: string | undefined;
   readonly exitCode: number;
   readonly outOfMemory: boolean;
+  /** The process that tells podman of its end, on the engine's machine. Undefined: no such one. */
+  readonly monitor?: number | undefined;
 }
 
 /** One engine. */
@@ -233,6 +235,7 @@ interface Printed {
     readonly StartedAt: string;
     readonly ExitCode: number;
     readonly OOMKilled?: boolean;
+    readonly ConmonPid?: number;
   };
 }
 
@@ -247,6 +250,7 @@ function statesIn(text: string): ContainerState[] | undefined {
       startedAt: State.StartedAt.startsWith("0001-") ? undefined : State.StartedAt,
       exitCode: State.ExitCode,
       outOfMemory: State.OOMKilled === true,
+      monitor: State.ConmonPid,
     }));
   } catch {
     return undefined;
