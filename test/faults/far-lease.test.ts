@@ -87,7 +87,10 @@ describe.concurrent("a forked runner with a lease", () => {
     const { ended } = rig.startShell(`while :; do echo . >> ${beats}; sleep 0.1; done`);
     while (sizeOf(beats) === 0) await pause(5);
     freeze(rig.pool.pids()[0]!);
-    expect((await ended).death?.because).toBe("the runner did not answer for 8 s");
+    expect((await ended).death).toMatchObject({
+      because: "the runner did not answer for 8 s",
+      blameless: "lost",
+    });
     const size = sizeOf(beats);
     await pause(500);
     expect(sizeOf(beats)).toBe(size);

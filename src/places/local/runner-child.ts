@@ -246,10 +246,14 @@ export class RunnerChild implements RunnerProcess {
     // One that is not up yet has nothing to answer with.
     const most = this.#isUp ? this.#asks.most : (ASK_MS * UNANSWERED) / everyMs;
     if (this.#unanswered >= most) {
-      this.#condemn({
-        detail: `did not answer for ${(most * everyMs) / 1_000} s`,
-        outOfMemory: false,
-      });
+      const detail = `did not answer for ${(most * everyMs) / 1_000} s`;
+      const { leaseMs } = this.#settings;
+      // A lease is too short to tell a runner that a step stopped from a machine with much to do.
+      this.#condemn(
+        leaseMs === undefined
+          ? { detail, outOfMemory: false }
+          : { detail, outOfMemory: false, blameless: "lost" },
+      );
       return;
     }
     this.#unanswered += 1;
