@@ -38,16 +38,22 @@ export function packSlots(keys: Iterable<string>): SlotList {
   return Object.fromEntries([...tracks].map(([track, { text }]) => [track, text.join(",")]));
 }
 
-/** The keys of packed slots, schedule by schedule. Empty if the value is not such a list. */
+/**
+ * The keys of packed slots, schedule by schedule. Empty if the value is not such a list; of a track,
+ * those before the first that is no time.
+ */
 export function unpackSlots(list: unknown): string[] {
   if (list === null || typeof list !== "object" || Array.isArray(list)) return [];
   return Object.entries(list).flatMap(([track, text]) => {
-    if (typeof text !== "string") return [];
+    const keys: string[] = [];
+    if (typeof text !== "string") return keys;
     let second = 0;
-    return text.split(",").map((part) => {
+    for (const part of text.split(",")) {
       second += Number.parseInt(part, 36);
+      if (Number.isNaN(new Date(second * 1_000).getTime())) break;
       const slot = iso(second * 1_000);
-      return track === "" ? slot : `${slot}.${track}`;
-    });
+      keys.push(track === "" ? slot : `${slot}.${track}`);
+    }
+    return keys;
   });
 }

@@ -71,6 +71,13 @@ describe("the slots that fired lately", () => {
     expect([...fired(["soon", key(1)])]).toEqual([key(1)]);
   });
 
+  it("are read up to what is no time, which somebody wrote into a ledger", () => {
+    const first = packSlots([key(1)])[""]!;
+    for (const rest of ["zzzzzzzzzzzz", "!", ""])
+      expect(unpackSlots({ "": `${first},${rest},1` })).toEqual([key(1)]);
+    expect(unpackSlots({ x: "zzzzzzzzzzzz", y: "-zzzzzzzzzzzz", z: "?" })).toEqual([]);
+  });
+
   it("show to a comparison what they hold", () => {
     expect(fired([key(1), key(2)])).toEqual(fired([key(1), key(2)]));
     expect({ of: fired([key(1)]) }).not.toEqual({ of: fired([key(2)]) });
