@@ -251,8 +251,8 @@ const stepEvents = [
     })
     .meta({
       description:
-        "An attempt got its place, where that is not a process of this machine alone; it is " +
-        "about to begin there.",
+        "An attempt got its place, where that is not a process of this machine alone; it begins " +
+        "there, or has just begun.",
     }),
   z
     .looseObject({
