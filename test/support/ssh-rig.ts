@@ -186,10 +186,19 @@ export class SshRig {
       );
     while (find().length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
     for (const line of find()) process.kill(Number(line.trim().split(" ")[0]), "SIGKILL");
-    const until = async (holds: () => boolean): Promise<void> => {
-      while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
+    const until = async (
+      holds: () => boolean,
+      mostMs = Number.POSITIVE_INFINITY,
+    ): Promise<void> => {
+      for (const from = performance.now(); !holds() && performance.now() - from < mostMs;)
+        await new Promise((resolve) => setTimeout(resolve, 5));
     };
-    if (what === "its connection") await until(() => this.place.whyNot() !== undefined);
+    if (what === "its connection") {
+      await until(() => this.place.whyNot() !== undefined);
+      // A client that came just then found none, made one of its own, and goes on by that.
+      await until(() => this.place.tasks === 0, 5_000);
+      if (this.place.tasks > 0) await this.end("its client");
+    }
     // It may take no steps until it was looked at again.
     await until(() => this.place.tasks === 0);
     await this.ready();
