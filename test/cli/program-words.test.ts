@@ -149,6 +149,7 @@ describe("what the program tells is said", () => {
     protocol: 2,
     node: "v20",
     platform: "linux/x64",
+    removed: [],
   };
   const can = "> gpu1: Node v20, linux/x64, protocol 2; steps can run there";
   const begins = ["begins", "http://c"] as const;
@@ -231,6 +232,16 @@ describe("what the program tells is said", () => {
       "place prepare gpu1",
       [["done", { ...prepared, did: "replaced" }]],
       ["> gpu1: orchd 1.2.3 was not whole, and was copied again to o@gpu1, /h/.orchd", can],
+    ],
+    [
+      "place prepare gpu1",
+      [["done", { ...prepared, removed: ["1.2.2-a", "1.2.1-b"] }]],
+      [
+        "> gpu1: orchd 1.2.3 was copied to o@gpu1, /h/.orchd",
+        can,
+        "> gpu1: orchd 1.2.2-a was removed there, since nobody used it",
+        "> gpu1: orchd 1.2.1-b was removed there, since nobody used it",
+      ],
     ],
     ["place prepare gpu1 --json", [["done", prepared]], [`> ${JSON.stringify(prepared)}`]],
   ])("by `%s` of %j", async (words, tells, said) => {

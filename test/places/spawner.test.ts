@@ -27,10 +27,13 @@ const settled = async (rig: PoolRig): Promise<void> => void (await rig.startBody
 
 const BIG = "x".repeat(100_000);
 
-/** What a shell finds, without what differs from one process to the next. */
+/**
+ * What a shell finds, without what differs from one process to the next. The descriptors are those of
+ * a child: the shell itself has those of the pipe for a moment.
+ */
 const LOOK = `
   grep -E '^(Sig(Blk|Ign|Cgt)|Umask|NoNewPrivs|Cpus_allowed)' /proc/self/status
-  ls /proc/$$/fd | tr '\\n' ' '; readlink /proc/$$/fd/0; cat
+  ls /proc/self/fd | tr '\\n' ' '; readlink /proc/$$/fd/0; cat
   ulimit -a; pwd; umask
   set -- $(cut -d' ' -f1,5,6,7 /proc/$$/stat); echo "$(($2 - $1)) $(($3 - $1)) $4"
   env -0 | sort -z | grep -zvE '^(ORCHD_|_=)' | od -c`;
