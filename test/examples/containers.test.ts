@@ -45,8 +45,7 @@ describe.skipIf(SKIP_CONTAINERS)("the example containers", () => {
     expect(stdout).toMatch(new RegExp(`count +completed +1 +\\S+ +podman ${refs[0]} `));
     expect(stdout).toMatch(/tell +completed +1 +\S+ +- /);
     expect(containersOf(root.runs)).toEqual([]);
-    // A run in the foreground tells of no place: only a daemon does.
     const { places } = (await orchd(root.root, "places", "--json")).json<PlacesView>();
-    expect(places).toEqual([]);
+    expect(places.map(({ place }) => place)).toEqual(["local", "podman"]);
   });
 });

@@ -60,7 +60,9 @@ export function tempRoot(files: Record<string, string> = {}): TempRoot {
   mkdirSync(made.runs);
   for (const [path, text] of Object.entries(files)) made.write(path, text);
   try {
-    onTestFinished(() => rmSync(root, { recursive: true, force: true, maxRetries: 5 }));
+    onTestFinished(() =>
+      rmSync(root, { recursive: true, force: true, maxRetries: 8, retryDelay: 200 }),
+    );
   } catch {
     // Not inside a test: it is removed at the end of the test run.
   }
