@@ -28,8 +28,8 @@ const settled = async (rig: PoolRig): Promise<void> => void (await rig.startBody
 const BIG = "x".repeat(100_000);
 
 /**
- * What a shell finds, without what differs from one process to the next. The descriptors are those of
- * a child: the shell itself has those of the pipe for a moment.
+ * What a shell finds, without what differs from one process to the next. The descriptors are those
+ * of a child: the shell itself has those of the pipe for a moment.
  */
 const LOOK = `
   grep -E '^(Sig(Blk|Ign|Cgt)|Umask|NoNewPrivs|Cpus_allowed)' /proc/self/status

@@ -39,8 +39,8 @@ export function packSlots(keys: Iterable<string>): SlotList {
 }
 
 /**
- * The keys of packed slots, schedule by schedule. Empty if the value is not such a list; of a track,
- * those before the first that is no time.
+ * The keys of packed slots, schedule by schedule. Empty if the value is not such a list; of a
+ * track, those before the first that is no time.
  */
 export function unpackSlots(list: unknown): string[] {
   if (list === null || typeof list !== "object" || Array.isArray(list)) return [];

@@ -1,7 +1,7 @@
 /**
  * Notices the end of a container that podman does not notice. A process beside each container, its
- * monitor (conmon), tells podman of the end. Where the monitor was killed, podman says for ever that
- * the container runs, and waits for it without end.
+ * monitor (conmon), tells podman of the end. Where the monitor was killed, podman says for ever
+ * that the container runs, and waits for it without end.
  *
  * While the monitor lives, it is left to it. Afterwards podman is asked to send the container a
  * signal that nobody heeds: then it looks at the process, and says that it is not there. So this
