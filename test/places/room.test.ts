@@ -177,11 +177,12 @@ it("what a step started ends with it where its thread is gone", async () => {
     const { spawn } = await import("node:child_process");
     const child = spawn("sleep", ["${word}"], { detached: true, stdio: "ignore" });
     console.log("begun");
-    await new Promise((end) => setTimeout(end, 50));
+    await new Promise((end) => setTimeout(end, 1000));
     process.exit(3);`;
   const step = rig.startBody(body);
   await step.firstLine;
-  expect(processesWith(word)).toHaveLength(1);
+  // It has its words once it is a program of its own.
+  await vi.waitFor(() => expect(processesWith(word)).toHaveLength(1), 900);
   await step.ended;
   await vi.waitFor(() => expect(processesWith(word)).toEqual([]), 5_000);
 });

@@ -297,7 +297,7 @@ export function describeContainerModules(engine: TestEngine, brief = false): voi
           expect(death?.because).toBe(`the runner in the container ${name} ${KILLED}`);
           expect(death?.code).toBe(FAILURE_CODES.runnerDied);
         }
-        expect(engine.containersOf(subject.root)).toEqual([]);
+        await expect.poll(() => engine.containersOf(subject.root), { timeout: 10_000 }).toEqual([]);
         const again = await start(subject, "m@1#3", "return 1").ended;
         expect(again.result).toEqual({ ok: true, value: 1 });
       },
