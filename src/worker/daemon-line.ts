@@ -11,9 +11,11 @@ export interface DaemonLine {
   /**
    * Says something to the daemon, and waits for its answer.
    *
+   * @param message a function, where what it says changes: it is made as it is said, which may be
+   *   long after, and again each time
    * @throws BrokerSilence if nobody answers in time
    */
-  ask(message: FromWorker, timeoutMs: number): Promise<ToWorkerAnswer>;
+  ask(message: FromWorker | (() => FromWorker), timeoutMs: number): Promise<ToWorkerAnswer>;
   /** Hears the daemon, one message after the other. @returns a function that ends it */
   hear(answer: (message: ToWorker) => FromWorkerAnswer | Promise<FromWorkerAnswer>): () => void;
   /** The text of an object that a message names. @throws an Error if there is none */

@@ -200,14 +200,15 @@ export class PlaceWorker {
 
   async #askForLease(): Promise<void> {
     const { line, about, incarnation, log } = this.#options;
-    const beat: FromWorker = {
+    // A list that is older than its number would say that a task which has begun is gone.
+    const beat = (): FromWorker => ({
       type: "beat",
       incarnation,
       protocol: BROKER_PROTOCOL,
       tasks: this.tasks,
       leaving: this.#leaving,
       ...about,
-    };
+    });
     const sent = this.#lease.now();
     try {
       const answer = await line.ask(beat, ANSWER_MS);

@@ -81,7 +81,7 @@ export class WorkerWorld {
         error: (_, message) => void this.warnings.push(message),
       },
       line: {
-        ask: (message) => this.#asked(message),
+        ask: (said) => this.#asked(typeof said === "function" ? said() : said),
         hear: (hear) => {
           this.#hear = hear;
           return () => (this.#hear = undefined);

@@ -58,14 +58,17 @@ export class WorkerLine {
   /**
    * Says something to the daemon, and waits for its answer. A hello that is refused answers `no`.
    *
+   * @param message a function is called each time it is said: its number stands for what the worker
+   *   knows at that moment, and a session may come late
    * @throws BrokerSilence if nobody answers in time
    */
-  async ask(message: FromWorker, timeoutMs: number): Promise<ToWorkerAnswer> {
+  async ask(message: FromWorker | (() => FromWorker), timeoutMs: number): Promise<ToWorkerAnswer> {
     for (let tries = 0; tries < 3; tries += 1) {
       const refusal = await this.#greet(timeoutMs);
       if (refusal !== undefined) return refusal;
       const session = this.#session!;
-      const answer = await this.#say(session, message, timeoutMs);
+      const said = typeof message === "function" ? message() : message;
+      const answer = await this.#say(session, said, timeoutMs);
       // An answer of a session that is over counts for nothing: a yes may be older than the end.
       if (this.#session !== session) continue;
       if (answer.type !== "again") return answer;

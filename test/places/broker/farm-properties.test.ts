@@ -28,6 +28,8 @@ const faults = fc.record({
   lateMs: fc.constantFrom(50, 2_000, 25_000),
 });
 
+type Faults = typeof faults extends fc.Arbitrary<infer T> ? T : never;
+
 const played = fc.record({
   ms: fc.constantFrom(5, 300, 4_000, 20_000),
   lines: fc.integer({ min: 0, max: 5 }),
@@ -66,6 +68,17 @@ function happen(world: FarmWorld, { what, whom, ms }: Happening): void {
   }
 }
 
+/** A beat that waited for its session told of a time before the task that came meanwhile. */
+const OLD_BEAT: [number, Faults, { ms: number; lines: number }[], Happening[]] = [
+  545_491_994,
+  { lose: 0, duplicate: 0.5, delay: 0.5, lateMs: 2_000 },
+  [
+    { ms: 20_000, lines: 0 },
+    { ms: 20_000, lines: 5 },
+  ],
+  [{ at: 12_523, what: "engine", whom: 0, ms: 14_556 }],
+];
+
 describe("a farm", () => {
   it("runs each step to its end, once, and never two attempts at once", { timeout: 600_000 }, () =>
     fc.assert(
@@ -92,7 +105,7 @@ describe("a farm", () => {
           world.end();
         },
       ),
-      { numRuns: RUNS, ...REPLAY },
+      { numRuns: RUNS, examples: SEED === "" ? [OLD_BEAT] : [], ...REPLAY },
     ),
   );
 });

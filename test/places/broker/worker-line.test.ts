@@ -84,6 +84,23 @@ describe("a worker's line", () => {
     expect(sessions).toBe(2);
   });
 
+  it("makes what changes at the moment it is said, in each session anew", async () => {
+    const { daemon, line, soon } = rig();
+    const heard: FromWorker[] = [];
+    let sessions = 0;
+    daemon.listen("hello", () => ({ type: "welcome", root: "r", session: `s${(sessions += 1)}` }));
+    daemon.listen("daemon.r", (says) => {
+      heard.push((says as WorkerSays).message);
+      return { type: sessions === 2 ? "yes" : "again" };
+    });
+    const lack = (): FromWorker => ({ type: "lack", worker: "a", hash: `${sessions}` });
+    await soon(line.ask(lack, 1_000));
+    expect(heard).toEqual([
+      { type: "lack", worker: "a", hash: "1" },
+      { type: "lack", worker: "a", hash: "2" },
+    ]);
+  });
+
   it("is told no by a daemon that refuses its hello", async () => {
     const { daemon, line, soon } = rig();
     daemon.listen("hello", () => ({ type: "no", because: "another protocol" }));
