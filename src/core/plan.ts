@@ -261,7 +261,7 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
  * now. It costs what is due. @returns when the next one's wait is over
  */
 function expireSteps(state: RunState, facts: PlanFacts, actions: Action[]): number {
-  const { steps, next } = state.startLimits.over(facts.now);
+  const { keys: steps, next } = state.startLimits.over(facts.now);
   if (steps.length === 0) return next;
   const starting = new Set(facts.launching);
   for (const action of actions) if (action.kind === "launch") starting.add(action.step);

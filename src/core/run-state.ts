@@ -18,8 +18,8 @@ import type { RunLine, Trigger } from "./event.ts";
 import type { StepError } from "./failure.ts";
 import { laneOf, type Lane } from "./lane.ts";
 import type { Json, Snapshot, SnapshotStep } from "./snapshot.ts";
-import { StartLimits } from "./start-limits.ts";
 import type { FinalRunStatus, Status } from "./status.ts";
+import { TimedKeys } from "./timed-keys.ts";
 
 /** Where a step is between its first line and its last. */
 export type StepPhase = "waiting" | "ready" | "running" | "delayed" | "ended";
@@ -143,10 +143,11 @@ export interface RunState {
   /** The lanes of other machines that any of its steps queues in. */
   readonly farLanes: Set<Lane>;
   /**
-   * The steps that wait for room no longer than a limit (`startWithin`). It counts from the run's
-   * begin; a step that waits for its next attempt waits for room from then on.
+   * The steps that wait for room no longer than a limit (`startWithin`), and when that is over. It
+   * counts from the run's begin; a step that waits for its next attempt waits for room from then
+   * on. A run may have ten thousand of them, and each plan asks which waits are over.
    */
-  readonly startLimits: StartLimits;
+  readonly startLimits: TimedKeys;
   /** Why no place takes steps with these labels, which stand with a `+` between them. */
   readonly waits: Map<string, string>;
   /** Steps that can no longer run, and why. Each still needs a `step.skipped` line. */
@@ -237,11 +238,7 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
     case "run.started":
       state.phase = "started";
       state.startedAt = line.at;
-      if (state.startLimits.size > 0)
-        state.startLimits.begin(
-          Date.parse(line.at),
-          (id) => state.steps.get(id)!.spec.startWithinMs!,
-        );
+      wholeLimits(state, Date.parse(line.at));
       state.because = line.because;
       break;
     case "run.stop_requested":
@@ -459,7 +456,7 @@ function begin(line: Extract<RunLine, { type: "run.submitted" }>): RunState {
     running: new Set(),
     delayed: new Set(),
     farLanes: new Set(),
-    startLimits: new StartLimits(),
+    startLimits: new TimedKeys(),
     waits: new Map(),
     doomed: new Map(),
     owedHooks: new Map(),
@@ -534,6 +531,12 @@ function waitFrom(state: RunState, { spec }: StepState, from: number): void {
   if (spec.startWithinMs === undefined) return;
   const began = Date.parse(state.startedAt ?? state.submittedAt);
   state.startLimits.set(spec.id, Math.max(from, began) + spec.startWithinMs);
+}
+
+/** The run begins: a step that waited for that has its whole limit from now on. */
+function wholeLimits({ startLimits, steps }: RunState, at: number): void {
+  if (startLimits.size === 0) return;
+  startLimits.move((id, end) => Math.max(end, at + steps.get(id)!.spec.startWithinMs!));
 }
 
 /** Whether the steps after this one may build on it. */

@@ -13,7 +13,7 @@
  * average).
  */
 import type { Clock, Timer } from "../clock.ts";
-import { DueHeap } from "./due-heap.ts";
+import { TimedKeys } from "../core/timed-keys.ts";
 
 /** The longest sleep, in milliseconds. */
 export const LONGEST_WAIT_MS = 30_000;
@@ -46,7 +46,7 @@ export interface SchedulerHandlers {
 export class Scheduler {
   readonly #clock: Clock;
   readonly #handlers: SchedulerHandlers;
-  readonly #heap = new DueHeap();
+  readonly #heap = new TimedKeys();
   #timer: Timer | undefined;
   #wakeAt = Number.POSITIVE_INFINITY;
   #running = false;
@@ -75,7 +75,8 @@ export class Scheduler {
 
   /** Sets when a pipeline is due next; undefined: never. */
   set(key: string, due: number | undefined): void {
-    this.#heap.set(key, due);
+    if (due === undefined) this.#heap.delete(key);
+    else this.#heap.set(key, due);
     if (this.#running && due !== undefined && due < this.#wakeAt) this.#arm();
   }
 
