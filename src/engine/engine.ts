@@ -12,19 +12,14 @@
  *
  * What it never does: run a user's code, read the ledger of an active run, keep a state that the
  * ledgers do not hold.
- *
- * It stays one file: all parts meet here, and none of them knows another.
  */
-import type { Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { LineListener } from "../core/durable-line.ts";
 import { refused, type Reply } from "../core/request.ts";
 import { parseRunId } from "../core/run-id.ts";
 import type { OrchdSettings } from "../core/settings.ts";
-import { DAY_MS, HOUR_MS, MINUTE_MS, iso } from "../core/time.ts";
+import { DAY_MS } from "../core/time.ts";
 import type { LedgerHost } from "../ledger/ledger-host.ts";
-import { LedgerBlocked } from "../ledger/ledger-error.ts";
-import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
 import type { FoldedRun } from "../ledger/run-fold.ts";
 import type { RunStore } from "../ledger/run-store.ts";
@@ -32,18 +27,21 @@ import { takeOver } from "./adopted-run.ts";
 import { ActiveRuns } from "./active-runs.ts";
 import { Backfills } from "./backfills.ts";
 import { DueDecisions } from "./due-decisions.ts";
+import { HourlyWork } from "./hourly-work.ts";
 import { LedgerWatch } from "./ledger-watch.ts";
 import { makeMonthFolders } from "./month-folders.ts";
 import { OverdueWatch } from "./overdue-watch.ts";
-import { PipelineDesk, type DeskPorts } from "./pipeline-desk.ts";
+import type { DeskPorts, PipelineDesk } from "./pipeline-desk.ts";
+import { PipelineDesks } from "./pipeline-desks.ts";
 import { PipelineFiles, type FileChanges, type PipelineFilesPorts } from "./pipeline-files.ts";
 import type { Log } from "../log.ts";
 import type { RunMaker, UpkeepRequest } from "./ports.ts";
 import { recoverRuns, type Recovered, type RecoveryPorts } from "./recovery.ts";
 import { RequestHandlers, type Refreshed } from "./request-handlers.ts";
 import { RequestInbox } from "./request-inbox.ts";
-import { Scheduler, type ClockStep } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
 import { SetAside } from "./set-aside.ts";
+import { WallClock } from "./wall-clock.ts";
 
 /** What the engine does every hour. */
 export interface Hourly {
@@ -92,75 +90,63 @@ export interface EnginePorts extends LedgerHost {
   readonly ledgerLookMs?: number | undefined;
 }
 
-/** How many ledgers are opened at the same time. */
-const OPEN_AT_ONCE = 16;
 /** The shortest time between two looks for runs that take long. */
 const LOOK_MS = 15_000;
-/** A clock that is earlier than this has not been set: no release of orchd is older. */
-const CLOCK_FLOOR = Date.UTC(2026, 0, 1);
 
 /** The engine of one daemon. */
 export class Engine {
   readonly #ports: EnginePorts;
-  readonly #desks = new Map<string, PipelineDesk>();
-  readonly #opening = new Map<string, Promise<PipelineDesk>>();
+  readonly #desks: PipelineDesks;
   readonly #runs: ActiveRuns;
   readonly #scheduler: Scheduler;
   readonly #files: PipelineFiles;
   readonly #inbox: RequestInbox;
   readonly #backfills: Backfills;
   #settings: OrchdSettings;
-  #lastJump: ClockStep | undefined;
-  #upSince: number;
+  readonly #wall: WallClock;
   readonly #due: DueDecisions;
   readonly #overdue: OverdueWatch;
   readonly #setAside: SetAside;
   readonly #watch: LedgerWatch;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #stopping: Promise<void> | undefined;
-  #hourly: Timer | undefined;
+  readonly #hourly: HourlyWork;
 
   constructor(ports: EnginePorts) {
     this.#ports = ports;
     this.#settings = ports.settings;
-    this.#upSince = ports.upSince;
     this.#runs = this.#activeRuns();
     const { clock, log, store } = ports;
     this.#setAside = new SetAside({ clock, log, orchdDir: store.orchdDir });
     this.#watch = this.#ledgerWatch();
-    this.#backfills = new Backfills({
-      clock: ports.clock,
-      log: ports.log,
-      store: ports.store,
-      runs: this.#runs,
-    });
-    this.#due = new DueDecisions({
-      clock,
-      decide: (name) => this.#desks.get(name)?.decide(),
-    });
-    this.#scheduler = new Scheduler(ports.clock, {
+    this.#wall = new WallClock({ clock, log, upSince: ports.upSince, desks: () => this.desks() });
+    this.#desks = this.#pipelineDesks();
+    this.#hourly = this.#hourlyWork();
+    this.#backfills = new Backfills({ clock, log, store, runs: this.#runs });
+    this.#due = new DueDecisions({ clock, decide: (name) => this.#desks.known(name)?.decide() });
+    this.#scheduler = new Scheduler(clock, {
       onDue: (names) => this.#due.due(names),
-      onStep: (step) => this.#stepped(step),
+      onStep: (step) => this.#wall.stepped(step),
       onWake: () => this.#lookForLate(),
     });
     this.#overdue = this.#overdueWatch();
     this.#files = new PipelineFiles({
-      clock: ports.clock,
-      log: ports.log,
-      orchdDir: ports.store.orchdDir,
+      clock,
+      log,
+      orchdDir: store.orchdDir,
       load: ports.load,
       kept: ports.kept,
       desk: (name) => this.desk(name),
-      desks: () => this.#desks.values(),
-      known: (name) => this.#desks.get(name),
+      desks: () => this.desks(),
+      known: (name) => this.#desks.known(name),
       unlessAside: (name, work) => this.#setAside.unlessAside(name, work),
       watch: ports.watch,
     });
     const handlers = this.#requestHandlers();
     this.#inbox = new RequestInbox({
-      clock: ports.clock,
-      log: ports.log,
-      store: ports.store,
+      clock,
+      log,
+      store,
       rescanMs: ports.requestRescanMs,
       onFatal: ports.onFatal,
       accepts: (read) => !this.#mustWait(read),
@@ -178,18 +164,19 @@ export class Engine {
       holding: true,
       handlers: {
         onStarted: (run) => {
-          this.#written(run.ticket.pipeline, (desk) => desk.recordStart(run)).catch(
-            (error: unknown) =>
+          this.#desks
+            .written(run.ticket.pipeline, (desk) => desk.recordStart(run))
+            .catch((error: unknown) =>
               log.error(
                 { run: run.ticket.run, err: error },
                 "the start of a run could not be recorded",
               ),
-          );
+            );
         },
         onFinished: async (run, end) => {
           const { run: id, pipeline } = run.ticket;
           this.#overdue.ended(id, pipeline, end.workedMs ?? end.durationMs);
-          await this.#written(pipeline, (desk) => desk.recordEnd(id, end));
+          await this.#desks.written(pipeline, (desk) => desk.recordEnd(id, end));
           this.#backfills.poke(pipeline);
         },
       },
@@ -201,11 +188,13 @@ export class Engine {
     return new OverdueWatch({
       clock,
       runs: () => this.#runs.all(),
-      stateOf: (name) => this.#desks.get(name)?.state,
+      stateOf: (name) => this.#desks.known(name)?.state,
       append: (name, event) => {
-        this.#written(name, (desk) => desk.append([event])).catch((error: unknown) =>
-          log.error({ pipeline: name, err: error }, "a warning could not be recorded"),
-        );
+        this.#desks
+          .written(name, (desk) => desk.append([event]))
+          .catch((error: unknown) =>
+            log.error({ pipeline: name, err: error }, "a warning could not be recorded"),
+          );
       },
     });
   }
@@ -220,9 +209,8 @@ export class Engine {
       backfills: this.#backfills,
       folded,
       refresh: (name) => this.#refresh(name),
-      find: (name) => this.#desks.get(name),
-      names: () =>
-        [...this.#desks.values()].filter(({ state }) => !state.removed).map(({ name }) => name),
+      find: (name) => this.#desks.known(name),
+      names: () => [...this.desks()].filter(({ state }) => !state.removed).map(({ name }) => name),
       upkeep: async (request) =>
         (await upkeep?.(request, this)) ?? refused("this daemon cannot do that"),
       setAside: (name) => this.#setAside.because(name),
@@ -237,10 +225,54 @@ export class Engine {
       store,
       runs: this.#runs,
       setAside: this.#setAside,
-      desks: () => this.#desks.values(),
+      desks: () => this.desks(),
       lookMs: this.#ports.ledgerLookMs,
       bringBack: (name) => this.#bringBack(name),
       takeOver: (run, pipeline) => this.takeOver(run, pipeline),
+    });
+  }
+
+  #pipelineDesks(): PipelineDesks {
+    const { clock, disk, log, maker, onDurableLine, onFatal, onHeld, onMissed, store, tzdata } =
+      this.#ports;
+    return new PipelineDesks({
+      clock,
+      disk,
+      onDurableLine,
+      onFatal,
+      onHeld,
+      watch: this.#watch,
+      onDisturbed: (pipeline, because) => this.disturbed(pipeline, because),
+      desk: {
+        clock,
+        log,
+        store,
+        runs: this.#runs,
+        maker,
+        settings: () => this.#settings,
+        upSince: () => this.#wall.upSince,
+        lastJump: () => this.#wall.lastJump,
+        burst: () => this.#due.burst,
+        onMissed,
+        onInForce: (pipeline) => this.#backfills.poke(pipeline),
+        onBlocked: (pipeline, run, error) => this.#watch.cannotMake(pipeline, run, error),
+        onBlockedRun: (run, error) => this.#watch.cannotTakeOver(run, error),
+        onDisturbed: (pipeline, because) => this.disturbed(pipeline, because),
+        asidePeriod: (pipeline) => this.#setAside.lastPeriod(pipeline),
+        onNext: (pipeline, due) => this.#scheduler.set(pipeline, due),
+        tzdata,
+      },
+    });
+  }
+
+  #hourlyWork(): HourlyWork {
+    const { clock, log, hourly } = this.#ports;
+    return new HourlyWork({
+      clock,
+      log,
+      makeFolders: (at) => this.#makeFolders(at),
+      act: hourly === undefined ? undefined : () => hourly.act(this),
+      isWanted: () => hourly?.isWanted(this) === true,
     });
   }
 
@@ -256,7 +288,7 @@ export class Engine {
   async #bringBack(name: string): Promise<void> {
     const desk = await this.desk(name);
     this.#setAside.remove(name, "ledger");
-    await this.#stepBackTo(desk, this.#ports.clock.now());
+    await this.#wall.notBehind(desk);
     await recoverRuns([desk], this.#recoveryPorts, () => Promise.resolve());
     await this.#files.settleAgain(name);
     desk.decide();
@@ -266,9 +298,11 @@ export class Engine {
   /** Somebody touched ledgers of a pipeline: its own ledger says so, and with it the log. */
   disturbed(pipeline: string, because: string, run?: string): void {
     const line = defined({ type: "ledger.disturbed" as const, run, because });
-    this.#written(pipeline, (desk) => desk.append([line])).catch((error: unknown) =>
-      this.#ports.log.error({ pipeline, run, err: error }, `ledgers were touched: ${because}`),
-    );
+    this.#desks
+      .written(pipeline, (desk) => desk.append([line]))
+      .catch((error: unknown) =>
+        this.#ports.log.error({ pipeline, run, err: error }, `ledgers were touched: ${because}`),
+      );
   }
 
   /** As {@link disturbed}, of the ledger of one run. */
@@ -299,21 +333,12 @@ export class Engine {
 
   /** The desks of all pipelines that have a ledger. */
   desks(): Iterable<PipelineDesk> {
-    return this.#desks.values();
+    return this.#desks.all();
   }
 
   /** A pipeline's desk. Opens its ledger where that is not open yet. */
   desk(name: string): Promise<PipelineDesk> {
-    const known = this.#desks.get(name);
-    if (known !== undefined) return Promise.resolve(known);
-    let opening = this.#opening.get(name);
-    const unopened = this.#watch.unopened(name);
-    if (opening === undefined && unopened !== undefined) return Promise.reject(unopened);
-    if (opening === undefined) {
-      opening = this.#open(name).finally(() => this.#opening.delete(name));
-      this.#opening.set(name, opening);
-    }
-    return opening;
+    return this.#desks.open(name);
   }
 
   /**
@@ -322,18 +347,9 @@ export class Engine {
    * then {@link begin}.
    */
   async recover(): Promise<Recovered> {
-    const { store } = this.#ports;
-    const names = store.pipelines().values();
-    const walk = async (): Promise<void> => {
-      for (const name of names) {
-        await this.desk(name).catch((error: unknown) => {
-          if (!(error instanceof LedgerBlocked)) throw error;
-        });
-      }
-    };
-    await Promise.all(Array.from({ length: OPEN_AT_ONCE }, walk));
-    await this.#waitForClock();
-    return recoverRuns([...this.#desks.values()], this.#recoveryPorts, () =>
+    await this.#desks.openAll(this.#ports.store.pipelines());
+    await this.#wall.whenSet();
+    return recoverRuns([...this.desks()], this.#recoveryPorts, () =>
       this.#inbox.takeUpAll(this.#stopsInTime()),
     );
   }
@@ -369,14 +385,12 @@ export class Engine {
     if (this.#stopping !== undefined) return;
     await this.#files.firstReadingDone();
     this.#runs.release((run) => {
-      const desk = this.#desks.get(run.ticket.pipeline);
+      const desk = this.#desks.known(run.ticket.pipeline);
       return desk?.loaded === undefined ? {} : desk.queueTerms();
     });
-    await this.#due.decideAll(this.#desks.keys(), () => this.#stopping === undefined);
+    await this.#due.decideAll(this.#desks.names(), () => this.#stopping === undefined);
     await Promise.all(
-      [...this.#desks.values()].map((desk) =>
-        this.#setAside.unlessAside(desk.name, desk.settled()),
-      ),
+      [...this.desks()].map((desk) => this.#setAside.unlessAside(desk.name, desk.settled())),
     );
     if (this.#stopping !== undefined) return;
     // Slots that came due do not wait behind the runs of an earlier daemon.
@@ -384,9 +398,9 @@ export class Engine {
     this.#scheduler.start();
     await this.#inbox.takeUpAll();
     this.#inbox.start();
-    for (const desk of this.#desks.values()) this.#resumeBackfills(desk);
+    for (const desk of this.desks()) this.#resumeBackfills(desk);
     this.#watch.start();
-    this.#everyHour(MINUTE_MS);
+    this.#hourly.start();
     return this.#makeFolders(this.#ports.clock.now() + DAY_MS);
   }
 
@@ -423,7 +437,7 @@ export class Engine {
       ? drained
       : Promise.race([this.#stopping!, drained]).then(() => undefined);
     await this.#stopping;
-    if (first) await Promise.all([...this.#desks.values()].map((desk) => desk.close()));
+    if (first) await this.#desks.close();
   }
 
   async #drain(periodMs: number): Promise<void> {
@@ -431,67 +445,12 @@ export class Engine {
     // What was due before the stop is decided.
     this.#due.finish();
     this.#watch.close();
-    this.#hourly?.cancel();
+    this.#hourly.close();
     this.#files.close();
     this.#backfills.stop();
     const closed = this.#inbox.close();
     await this.#runs.drain(periodMs);
     await closed;
-  }
-
-  async #openLedger(name: string): Promise<PipelineLedger> {
-    const { clock, disk, onDurableLine, onFatal, onHeld, store } = this.#ports;
-    try {
-      return await PipelineLedger.open(store.runsDir, name, {
-        clock,
-        disk,
-        onDurableLine,
-        onFatal,
-        onHeld: (held, error) => {
-          onHeld?.(held, error);
-          this.#watch.held(name, held, error);
-        },
-        onRestored: (because) => this.disturbed(name, because),
-      });
-    } catch (error) {
-      if (error instanceof LedgerBlocked) this.#watch.cannotOpen(name, error);
-      throw error;
-    }
-  }
-
-  async #open(name: string): Promise<PipelineDesk> {
-    const { clock, log, store, maker, tzdata } = this.#ports;
-    const ledger = await this.#openLedger(name);
-    if (ledger.damage !== undefined) {
-      const { line, fault, keptAs } = ledger.damage;
-      log.error(
-        { pipeline: name, line, keptAs },
-        `the ledger of pipeline ${name} was damaged at line ${line} (${fault}); ` +
-          `it is kept as ${keptAs}, and a new one begins`,
-      );
-    }
-    const ports: DeskPorts = {
-      clock,
-      log,
-      store,
-      runs: this.#runs,
-      maker,
-      settings: () => this.#settings,
-      upSince: () => this.#upSince,
-      lastJump: () => this.#lastJump,
-      burst: () => this.#due.burst,
-      onMissed: this.#ports.onMissed,
-      onInForce: (pipeline) => this.#backfills.poke(pipeline),
-      onBlocked: (pipeline, run, error) => this.#watch.cannotMake(pipeline, run, error),
-      onBlockedRun: (run, error) => this.#watch.cannotTakeOver(run, error),
-      onDisturbed: (pipeline, because) => this.disturbed(pipeline, because),
-      asidePeriod: (pipeline) => this.#setAside.lastPeriod(pipeline),
-      onNext: (pipeline, due) => this.#scheduler.set(pipeline, due),
-      tzdata,
-    };
-    const desk = new PipelineDesk(ledger, ports);
-    this.#desks.set(name, desk);
-    return desk;
   }
 
   /** Not at every wake: there are many wakes where much is due each second. */
@@ -502,86 +461,11 @@ export class Engine {
     this.#overdue.look();
   }
 
-  #stepped(step: ClockStep): void {
-    const by = `${((step.to - step.from) / 1_000).toFixed(1)} s`;
-    this.#ports.log.warn(
-      { from: iso(step.from), to: iso(step.to) },
-      `the wall clock jumped by ${by}`,
-    );
-    if (step.to > step.from) {
-      this.#lastJump = step;
-      return;
-    }
-    // What comes due by the clock that was set back comes due while this daemon is up.
-    this.#upSince = Math.min(this.#upSince, step.to);
-    for (const desk of this.#desks.values()) {
-      desk
-        .stepBack(step)
-        .catch((error: unknown) =>
-          this.#ports.log.error(
-            { pipeline: desk.name, err: error },
-            "a clock step could not be recorded",
-          ),
-        );
-    }
-  }
-
-  /**
-   * Waits while the clock has not been set: a machine without a battery starts in 1970, and nothing
-   * is decided by that clock. A clock that is only behind the ledgers was set back while no daemon
-   * was up.
-   */
-  async #waitForClock(): Promise<void> {
-    const { clock, log } = this.#ports;
-    if (clock.now() < CLOCK_FLOOR) {
-      log.warn(
-        { now: iso(clock.now()) },
-        "the clock has not been set: nothing is decided until it is",
-      );
-      await new Promise<void>((resolve) => {
-        const look = (): void =>
-          clock.now() < CLOCK_FLOOR ? void clock.after(1_000, look) : resolve();
-        look();
-      });
-    }
-    const now = clock.now();
-    for (const desk of this.#desks.values()) await this.#stepBackTo(desk, now);
-  }
-
-  async #stepBackTo(desk: PipelineDesk, now: number): Promise<void> {
-    const { through } = desk.state;
-    if (through !== undefined && through > now) await desk.stepBack({ from: through, to: now });
-  }
-
-  #everyHour(inMs: number): void {
-    const { clock, log, hourly } = this.#ports;
-    const waitMs = hourly === undefined ? inMs : Math.min(inMs, MINUTE_MS);
-    this.#hourly = clock.after(waitMs, () => {
-      if (waitMs < inMs && hourly?.isWanted(this) !== true) {
-        this.#everyHour(inMs - waitMs);
-        return;
-      }
-      void this.#makeFolders(clock.now() + DAY_MS)
-        .then(() => hourly?.act(this))
-        .catch((error: unknown) =>
-          log.error({ err: error }, "retention failed; it is tried again in an hour"),
-        )
-        .finally(() => {
-          if (this.#stopping === undefined) this.#everyHour(HOUR_MS);
-        });
-    });
-  }
-
   #makeFolders(at: number): Promise<void> {
-    const scheduled = [...this.#desks.values()]
+    const scheduled = [...this.desks()]
       .filter(({ loaded }) => loaded !== undefined && loaded.schedules.length > 0)
       .map(({ name }) => name);
     return makeMonthFolders(scheduled, at, this.#ports, () => this.#stopping === undefined);
-  }
-
-  async #written(pipeline: string, write: (desk: PipelineDesk) => Promise<unknown>): Promise<void> {
-    const desk = this.#desks.get(pipeline);
-    if (desk !== undefined) await write(desk);
   }
 
   /** Reads a pipeline's file again: it may have been saved a moment ago. */
@@ -592,9 +476,7 @@ export class Engine {
 
   /** How many pipelines have a version in force. */
   get inForce(): number {
-    let count = 0;
-    for (const desk of this.#desks.values()) if (desk.loaded !== undefined) count += 1;
-    return count;
+    return this.#desks.inForce;
   }
 }
 

@@ -6,7 +6,8 @@
  * A step that the orchestrator retries itself (`handlesStepRetries`) is asked for again for each
  * attempt: a `runStep` rejects with what its own attempt threw, and a step whose attempt failed
  * waits until it is asked for again, or until nobody can ask any more. A stop of what the
- * orchestrator started itself is stop-elsewhere.ts.
+ * orchestrator started itself is stop-elsewhere.ts, what it asks of orchd is orchestrator-calls.ts,
+ * and how the submission ends is submission-end.ts.
  *
  * States: asked (`submit.started`) -> accepted (`submit.accepted`) -> ended (its task has ended
  * and, where it reports by `fetchStatus`, the run is over there too). After a crash in the state
@@ -14,23 +15,14 @@
  * otherwise the run fails with `submission unknown` (docs/semantics.md 22). The function of a
  * dynamic pipeline runs here whatever the orchestrator is, so where that knows the run the function
  * runs again at once. The planner learns all this from {@link Delegation.facts}.
- *
- * It stays one file: what each call and each answer means depends on how far the submission is.
  */
 import { defined } from "../core/defined.ts";
-import {
-  FAILURE_CODES,
-  clipError,
-  errorTree,
-  toStepError,
-  type StepError,
-} from "../core/failure.ts";
+import { toStepError } from "../core/failure.ts";
 import { isHalted, stopModeOf } from "../core/halt.ts";
 import type { PlanFacts } from "../core/plan.ts";
 import { allEnded } from "../core/run-status.ts";
-import type { Json } from "../core/snapshot.ts";
 import type { FinalRunStatus, Status } from "../core/status.ts";
-import { WAIT_CODE, type StoredOutputs, type TaskResult } from "../core/task.ts";
+import { WAIT_CODE, type TaskResult } from "../core/task.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
 import type { PlaceholderRun } from "../orchestrators/submission.ts";
 import { AskedSteps } from "./asked-steps.ts";
@@ -39,11 +31,12 @@ import { placeholderOf, submissionOf, type SubmissionArgument } from "./delegate
 import type { DynamicCalls } from "./dynamic-calls.ts";
 import { flavorCalls, type FlavorCalls } from "./flavor-calls.ts";
 import type { HookRuns } from "./hook-runs.ts";
-import { OrchestratorRunId } from "./orchestrator-run-id.ts";
+import { OrchestratorCalls } from "./orchestrator-calls.ts";
 import { RunElsewhere } from "./run-elsewhere.ts";
 import type { RunParts } from "./run-parts.ts";
 import type { RetriedBy } from "./step-runs.ts";
 import { StopElsewhere } from "./stop-elsewhere.ts";
+import { SubmissionEnd } from "./submission-end.ts";
 
 /** What a delegation needs besides its run. */
 export interface DelegationParts {
@@ -55,44 +48,47 @@ export interface DelegationParts {
 
 /** Drives one run by a user's orchestrator. */
 export class Delegation {
-  /** The orchestrator has asked for the pipeline's function to be run. */
-  runsFunction = false;
   readonly #parts: RunParts;
   readonly #of: DelegationParts;
   readonly #tasks: FlavorCalls;
   readonly #elsewhere: RunElsewhere;
   readonly #stop: StopElsewhere;
   readonly #asked: AskedSteps;
-  readonly #runId: OrchestratorRunId;
-  /** It may still ask for steps. */
-  #open = true;
+  readonly #asks: OrchestratorCalls;
+  readonly #ending: SubmissionEnd;
   #over = false;
   /** The task of the submission, while it runs. */
   #submitting: string | undefined;
   /** The cache is asked before it. */
   #asksCache = false;
-  /** It calls the init hook itself, and has asked for nothing that must come after that. */
-  #callsInit: boolean;
-  /** It gave a `waitForCompletion`. */
-  #waits = false;
 
   constructor(parts: RunParts, of: DelegationParts) {
     this.#parts = parts;
     this.#of = of;
-    this.#callsInit = of.flavor.hooks?.callsInit === true;
     const { reportsStatus, handlesStepRetries } = of.flavor.capabilities;
     this.#asked = new AskedSteps(parts, handlesStepRetries && of.calls === undefined);
-    this.#runId = new OrchestratorRunId(
-      parts,
-      () => this.#asked.steps.size > 0 || this.runsFunction,
-    );
-    this.#tasks = flavorCalls(parts, of.flavor, (name, given) => this.#call(name, given));
+    this.#asks = new OrchestratorCalls(parts, {
+      asked: this.#asked,
+      hooks: of.hooks,
+      calls: of.calls,
+      callsInit: of.flavor.hooks?.callsInit === true,
+      isOver: () => this.#over,
+      accepted: () => this.#stop.forget(),
+      failed: (error) => this.#ending.fail(error),
+    });
+    this.#ending = new SubmissionEnd(parts, {
+      flavor: of.flavor.name,
+      asked: this.#asked,
+      calls: of.calls,
+      runsFunction: () => this.runsFunction,
+    });
+    this.#tasks = flavorCalls(parts, of.flavor, (name, given) => this.#asks.carryOut(name, given));
     this.#elsewhere = new RunElsewhere(parts, {
       tasks: this.#tasks,
       flavor: of.flavor.name,
       requested: this.#asked.steps,
       placeholder: () => this.#placeholder(),
-      settled: () => this.#close(),
+      settled: () => this.#ending.close(),
       unknown: (first) => this.#unknownElsewhere(first),
       known: () => this.#stop.fetched(true),
       ended: (status) => this.#endAsElsewhere(status),
@@ -109,11 +105,16 @@ export class Delegation {
     });
   }
 
+  /** The orchestrator has asked for the pipeline's function to be run. */
+  get runsFunction(): boolean {
+    return this.#asks.runsFunction;
+  }
+
   /** For the planner. */
   get facts(): NonNullable<PlanFacts["delegated"]> {
     return defined({
       requested: this.#of.calls === undefined ? this.#asked.steps : undefined,
-      open: this.#open,
+      open: this.#ending.isOpen,
       again: this.#asked.again,
       stopRun: this.#of.flavor.hasStopRun && this.#isGiven ? this.#stop.facts : undefined,
     });
@@ -122,7 +123,7 @@ export class Delegation {
   /** Who starts the attempt after one that failed. */
   get retriedBy(): RetriedBy {
     if (this.#asked.again === undefined) return "orchd";
-    return this.#open ? "orchestrator" : "nobody";
+    return this.#ending.isOpen ? "orchestrator" : "nobody";
   }
 
   /** Whether nothing is under way that the daemon's end waits for. */
@@ -152,7 +153,10 @@ export class Delegation {
   /** Steps that orchd was not asked for may run where the orchestrator is, and it can stop them. */
   get #isElsewhere(): boolean {
     return (
-      this.#open && this.#isGiven && this.#of.flavor.hasStopRun && this.#of.calls === undefined
+      this.#ending.isOpen &&
+      this.#isGiven &&
+      this.#of.flavor.hasStopRun &&
+      this.#of.calls === undefined
     );
   }
 
@@ -178,7 +182,7 @@ export class Delegation {
 
   /** Whether the init hook waits. */
   get holdsInit(): boolean {
-    return this.#asksCache || (this.#callsInit && this.#open);
+    return this.#asksCache || (this.#asks.callsInit && this.#ending.isOpen);
   }
 
   /** Hands the run over, without the steps that the cache answers. */
@@ -190,7 +194,7 @@ export class Delegation {
       this.#asksCache = false;
       const nothingLeft =
         state.stop !== undefined || state.finished !== undefined || allEnded(state);
-      if (nothingLeft) this.#skip();
+      if (nothingLeft) this.#ending.skip();
       else this.#submitOnceSetUp();
     });
   }
@@ -201,15 +205,15 @@ export class Delegation {
     const { submission } = state;
     const { capabilities, hasStopRun } = this.#of.flavor;
     const isStopping = state.stop !== undefined || state.timedOut !== undefined;
-    if (submission === "failed" || allEnded(state)) return this.#skip();
+    if (submission === "failed" || allEnded(state)) return this.#ending.skip();
     // The planner calls `stopRun` again, and its answer decides.
     if (isStopping && (submission === "none" || !hasStopRun || this.#of.calls !== undefined))
-      return this.#skip();
+      return this.#ending.skip();
     if (isStopping) return this.#stop.settle();
     if (submission === "none") return this.#submitOnceSetUp();
     if (capabilities.reportsStatus) return this.#elsewhere.ask(true);
     if (capabilities.resubmits) return this.#submitOnceSetUp();
-    this.#unknown();
+    this.#ending.unknown();
   }
 
   /** The run is no longer driven: the orchestrator is ended, and nothing it says counts. */
@@ -222,19 +226,14 @@ export class Delegation {
       this.#parts.deps.place.stop(this.#submitting, "force", "the run is no longer driven");
   }
 
-  /** Nothing is left for the orchestrator to do. */
-  #skip(): void {
-    this.#open = false;
-  }
-
   /** Calls the orchestrator after the init hook, unless it calls that itself. */
   #submitOnceSetUp(): void {
     const { state, arrive } = this.#parts;
-    if (state.init !== "owed" || this.#callsInit) return this.#submit();
+    if (state.init !== "owed" || this.#asks.callsInit) return this.#submit();
     void this.#of.hooks.ended("init").then(() =>
       arrive(() => {
         if (this.#over) return;
-        if (isHalted(state) || allEnded(state)) this.#skip();
+        if (isHalted(state) || allEnded(state)) this.#ending.skip();
         else this.#submit();
       }),
     );
@@ -248,7 +247,7 @@ export class Delegation {
     try {
       submission = submissionOf(this.#parts, this.#of.flavor.name, this.#placeholder());
     } catch (error) {
-      return this.#fail(toStepError(error));
+      return this.#ending.fail(toStepError(error));
     }
     const method =
       state.snapshot.dynamic === undefined ? "submitPipeline" : "submitDynamicPipeline";
@@ -269,109 +268,19 @@ export class Delegation {
     else this.#submitted(death);
   }
 
-  #call(method: string, argument: Json): Promise<Json | StoredOutputs> {
-    const { arrive } = this.#parts;
-    if (method === "runStep")
-      return this.#runStep(argument as { step: string; orchestratorRunId?: Json });
-    if (method === "identify") return this.#askedToIdentify(argument);
-    if (method === "accepted")
-      return new Promise((resolve) =>
-        arrive(() => this.#accepted(argument as Record<string, Json>, () => resolve(null))),
-      );
-    if (method === "runFunction")
-      return this.#runFunction((argument as { orchestratorRunId?: Json } | null) ?? {});
-    if (method === "runInitHook") return this.#of.hooks.ask("init");
-    if (method === "runCleanupHook") return this.#of.hooks.ask("cleanup");
-    return Promise.reject(new Error(`an orchestrator cannot call "${method}"`));
-  }
-
-  #runStep({ step, orchestratorRunId }: { step: string; orchestratorRunId?: Json }): Promise<Json> {
-    const { state, arrive, journal, waiters } = this.#parts;
-    const known = state.steps.get(step);
-    if (known === undefined)
-      return Promise.reject(
-        new Error(`the pipeline ${state.pipeline} has no step ${JSON.stringify(step)}`),
-      );
-    return new Promise((resolve, reject) =>
-      arrive(() => {
-        if (this.#over) return;
-        this.#callsInit = false;
-        this.#runId.tell(orchestratorRunId);
-        const spent = this.#asked.spent(known);
-        if (spent !== undefined) return journal.afterwards(() => reject(spent));
-        waiters.outputsOf(step).then(() => resolve(null), reject);
-        if (known.phase === "ended") return journal.afterwards(() => waiters.settle(step));
-        this.#asked.add(known);
-      }),
-    );
-  }
-
-  /** The orchestrator names its run before it is given it. Answers the id that is in force. */
-  #askedToIdentify(orchestratorRunId: Json): Promise<Json> {
-    const { arrive, journal, state } = this.#parts;
-    return new Promise((resolve) =>
-      arrive(() => {
-        if (!this.#over) this.#runId.tell(orchestratorRunId);
-        journal.afterwards(() => resolve(state.orchestratorRunId));
-      }),
-    );
-  }
-
-  #runFunction({ orchestratorRunId }: { orchestratorRunId?: Json }): Promise<Json> {
-    const { calls } = this.#of;
-    if (calls === undefined)
-      return Promise.reject(
-        new Error("the pipeline is not a dynamic one: it has no function to run"),
-      );
-    const ended = calls.ended();
-    this.#parts.arrive(() => {
-      this.#callsInit = false;
-      this.#runId.tell(orchestratorRunId);
-      this.runsFunction = true;
-    });
-    return ended.then((error) => {
-      if (error !== undefined)
-        throw Object.assign(new Error(error.message), { name: error.name, code: error.code });
-      return null;
-    });
-  }
-
-  #accepted(
-    { orchestratorRunId, metadata, waits }: Record<string, Json>,
-    recorded: () => void,
-  ): void {
-    const { emitWhole, journal, state } = this.#parts;
-    this.#waits = waits === true;
-    this.#callsInit = false;
-    if (this.#over || state.finished !== undefined) return recorded();
-    emitWhole(
-      defined({
-        type: "submit.accepted",
-        orchestratorRunId: this.#runId.accepted(orchestratorRunId),
-        metadata: (metadata ?? {}) as { [name: string]: Json },
-      }),
-      () => {
-        journal.afterwards(recorded);
-        this.#stop.forget();
-        return !this.#over && state.finished === undefined;
-      },
-      (error) => this.#fail(toStepError(error)),
-    );
-  }
-
   /** The orchestrator's task has ended: it returned, and what it waited for came. */
   #submitted(result: TaskResult): void {
     this.#submitting = undefined;
-    this.#callsInit = false;
+    this.#asks.pastInit();
     const { state, emit } = this.#parts;
     if (state.finished !== undefined) return;
     this.#asked.noMore();
     const { reportsStatus } = this.#of.flavor.capabilities;
     const waitFailed = !result.ok && result.error.code === WAIT_CODE;
     const waitLost = !result.ok && !waitFailed && this.#isWaitLost;
-    if (!result.ok && !waitFailed && !waitLost) return this.#refused(result.error);
+    if (!result.ok && !waitFailed && !waitLost) return this.#ending.refused(result.error);
     if (!result.ok && (waitFailed || stopModeOf(state) === undefined))
-      this.#warn("waiting for the run's end failed", result.error);
+      this.#ending.warn("waiting for the run's end failed", result.error);
     else if (state.submission !== "accepted") emit({ type: "submit.accepted", metadata: {} });
     if (stopModeOf(state) !== undefined && this.#isElsewhere)
       return this.#stop.waited(result.ok ? "well" : waitFailed ? "badly" : undefined);
@@ -379,9 +288,9 @@ export class Delegation {
       return this.#elsewhere.ask(false);
     // orchd was asked for no step, so the steps ran elsewhere, and the end of the wait is all that
     // is known of them. An error of waiting says nothing of them, and must not make the run fail.
-    if (this.#waits && this.#asked.steps.size === 0 && this.#of.calls === undefined)
-      return result.ok ? this.#endAsElsewhere("completed") : this.#skip();
-    this.#close();
+    if (this.#asks.waits && this.#asked.steps.size === 0 && this.#of.calls === undefined)
+      return result.ok ? this.#endAsElsewhere("completed") : this.#ending.skip();
+    this.#ending.close();
   }
 
   /**
@@ -394,104 +303,15 @@ export class Delegation {
     return stopModeOf(state) === undefined || this.#isElsewhere;
   }
 
-  #refused(error: StepError): void {
-    const { state } = this.#parts;
-    // An orchestrator that passes on the error of a failed step has not refused the run: the step's
-    // failure is the run's.
-    const passedOn =
-      state.failed > 0 ||
-      state.stop !== undefined ||
-      state.timedOut !== undefined ||
-      state.functionError !== undefined ||
-      state.init === "failed";
-    if (!passedOn && !allEnded(state)) return this.#fail(error);
-    if (!this.#isKnown(error))
-      this.#warn("it threw after the end of all that it had asked for", error);
-    this.#close();
-  }
-
-  /** Whether the ledger has an error already: a step's, the function's, or that of a stop. */
-  #isKnown(error: StepError): boolean {
-    const { state } = this.#parts;
-    if (stopModeOf(state) !== undefined) return true;
-    const known = [state.functionError, ...[...state.steps.values()].map((step) => step.error)];
-    const messages = new Set(known.map((each) => each?.message));
-    return [...errorTree(error)].some(({ message }) => messages.has(message));
-  }
-
-  #fail(error: StepError): void {
-    this.#open = false;
-    this.#parts.emit({
-      type: "submit.failed",
-      error: { ...clipError(error), code: error.code ?? FAILURE_CODES.submission },
-    });
-    if (this.#of.calls !== undefined && !this.runsFunction)
-      this.#of.calls.stop("the orchestrator did not take the run");
-  }
-
-  #unknown(): void {
-    this.#fail({
-      name: "SubmissionUnknown",
-      message:
-        `submission unknown: the daemon ended while the orchestrator ${this.#of.flavor.name} ` +
-        "had the run, and it tells nothing by fetchStatus; let it declare resubmits if it may be " +
-        "asked again",
-      code: FAILURE_CODES.submission,
-    });
-  }
-
-  /** The orchestrator asks for nothing more. What it has not asked for does not run. */
-  #close(): void {
-    this.#asked.noMore();
-    this.#open = false;
-    const { state } = this.#parts;
-    if (this.#of.calls !== undefined) {
-      if (!this.runsFunction && state.function === "owed")
-        this.#fail({
-          name: "SubmissionError",
-          message: "the orchestrator ended without running the pipeline's function",
-        });
-      return;
-    }
-    const left = [...state.steps.values()].filter(
-      (step) =>
-        step.phase !== "ended" &&
-        step.phase !== "running" &&
-        step.phase !== "delayed" &&
-        !state.doomed.has(step.spec.id) &&
-        !this.#asked.steps.has(step.spec.id),
-    );
-    const halted =
-      state.failed > 0 ||
-      state.stop !== undefined ||
-      state.timedOut !== undefined ||
-      state.init === "failed";
-    if (left.length === 0 || halted) return;
-    const names = left.map(({ spec }) => JSON.stringify(spec.id)).join(", ");
-    this.#fail({
-      name: "SubmissionError",
-      message: `the orchestrator ended without running ${names.slice(0, 1_000)}`,
-    });
-  }
-
-  /** Records an error that makes no run fail. */
-  #warn(when: string, error: StepError): void {
-    const { deps, state, emit } = this.#parts;
-    const clipped = clipError(error);
-    const because = `${when}: ${clipped.message}`.slice(0, 4_096);
-    emit({ type: "submit.warning", error: { ...clipped }, because });
-    deps.log.warn({ run: state.run }, because);
-  }
-
   /** `fetchStatus` does not know the run. @returns whether it need not be asked again */
   #unknownElsewhere(first: boolean): boolean {
     if (stopModeOf(this.#parts.state) !== undefined && this.#isElsewhere) {
       this.#stop.fetched(false);
-      return !this.#open;
+      return !this.#ending.isOpen;
     }
     if (!first) return false;
     if (this.#of.flavor.capabilities.resubmits) this.#submit();
-    else this.#unknown();
+    else this.#ending.unknown();
     return true;
   }
 
@@ -504,16 +324,18 @@ export class Delegation {
   #knownDynamic(status: Status): boolean {
     if (status === "stopping") return false;
     const { state, arrive } = this.#parts;
-    this.#callsInit = false;
+    this.#asks.pastInit();
     if (status === "failed" || status === "stopped")
-      this.#fail({
+      this.#ending.fail({
         name: "RunFailed",
         message: `the orchestrator ${this.#of.flavor.name} reported that the run ${status}`,
       });
     else {
-      this.runsFunction = true;
-      void this.#of.calls!.ended().then(() => arrive(() => void (this.#over || this.#close())));
-      if (state.function !== "owed") this.#close();
+      this.#asks.runsFunction = true;
+      void this.#of
+        .calls!.ended()
+        .then(() => arrive(() => void (this.#over || this.#ending.close())));
+      if (state.function !== "owed") this.#ending.close();
     }
     return true;
   }
@@ -521,15 +343,15 @@ export class Delegation {
   /** The run was stopped, and its end is known there. */
   #stoppedElsewhere(status: FinalRunStatus): void {
     // It asks orchd for its steps: those that it never asked for ran nowhere.
-    if (this.#asked.steps.size > 0 && status === "stopped") this.#close();
+    if (this.#asked.steps.size > 0 && status === "stopped") this.#ending.close();
     else this.#endAsElsewhere(status);
   }
 
   /** The run is over elsewhere: what is not known of its steps is recorded by its status. */
   #endAsElsewhere(status: FinalRunStatus): void {
     const error = this.#elsewhere.recordEnd(status);
-    if (error !== undefined) this.#fail(error);
-    this.#open = false;
+    if (error !== undefined) this.#ending.fail(error);
+    this.#ending.skip();
   }
 
   #placeholder(): PlaceholderRun {
