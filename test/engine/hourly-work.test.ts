@@ -59,7 +59,7 @@ test("a failure is told, and it is tried again in an hour", async () => {
   expect(done.filter((what) => what.startsWith("error"))).toEqual(["error 02:01", "error 03:01"]);
 });
 
-test("without anything but folders it wakes each hour alone, and not at all once closed", async () => {
+test("without anything but folders it wakes each hour, and never once closed", async () => {
   const { clock, done, work } = given({ act: undefined, isWanted: undefined });
   work.start();
   await clock.advance(61 * MINUTE_MS);

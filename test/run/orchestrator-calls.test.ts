@@ -76,7 +76,7 @@ describe("a step that is asked for", () => {
     expect([bench.calls.callsInit, bench.run.state.orchestratorRunId]).toEqual([false, "theirs"]);
   });
 
-  it("rejects where there is none, where its attempts are spent, and never once it is over", async () => {
+  it("rejects where there is none or all attempts are made, but never once it is over", async () => {
     const bench = new Bench();
     await expect(bench.calls.carryOut("runStep", { step: "c" })).rejects.toThrow(
       'the pipeline p has no step "c"',
@@ -131,7 +131,7 @@ describe("the other calls", () => {
     expect([await first, await second]).toEqual(["theirs", "theirs"]);
   });
 
-  it("the function of a dynamic pipeline gives its end, or its error with name and code", async () => {
+  it("the function of a dynamic pipeline gives its end, or its whole error", async () => {
     const good = new Bench(Promise.resolve(undefined));
     expect(await good.calls.carryOut("runFunction", null)).toBeNull();
     expect(good.calls.runsFunction).toBe(true);
