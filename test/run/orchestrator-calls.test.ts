@@ -76,7 +76,7 @@ describe("a step that is asked for", () => {
     expect([bench.calls.callsInit, bench.run.state.orchestratorRunId]).toEqual([false, "theirs"]);
   });
 
-  it("rejects where there is none or all attempts are made, but never once it is over", async () => {
+  it("rejects where there is none or its attempts are made, but not once it is over", async () => {
     const bench = new Bench();
     await expect(bench.calls.carryOut("runStep", { step: "c" })).rejects.toThrow(
       'the pipeline p has no step "c"',
