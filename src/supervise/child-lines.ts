@@ -84,7 +84,8 @@ export class ChildLines {
 
   #tellLeftOut(): void {
     if (this.#leftOut === 0) return;
-    this.#give(`${this.#leftOut} more lines were left out`);
+    const lines = this.#leftOut === 1 ? "line was" : "lines were";
+    this.#give(`${this.#leftOut} more ${lines} left out`);
     this.#leftOut = 0;
   }
 }

@@ -98,7 +98,7 @@ it("counts lines anew after ten seconds to the millisecond", async () => {
 
 it.each([
   [50, []],
-  [51, ["1 more lines were left out"]],
+  [51, ["1 more line was left out"]],
   [52, ["2 more lines were left out"]],
 ])("of %i lines it tells of those that were left out: %j", (count, told) => {
   const { given, add, lines } = rig();
