@@ -151,10 +151,12 @@ export class Client {
     return runOutput(this.#store, run, options);
   }
 
-  /** The ledgers' lines, as they are written. */
+  /** The ledgers' lines, as they are written. Its `for await` rejects where nothing is given. */
   follow(options: FollowOptions = {}): Follow {
-    if (options.pipeline !== undefined) this.#know(options.pipeline);
-    return followLedgers(this.#store, options);
+    const { pipeline } = options;
+    return followLedgers(this.#store, options, () => {
+      if (pipeline !== undefined) this.#know(pipeline);
+    });
   }
 
   /**

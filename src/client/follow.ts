@@ -1,7 +1,9 @@
 /** The lines of all ledgers, one after the other, as they are written. */
 import type { PipelineLine, RunLine } from "../core/event.ts";
+import type { Feed } from "../feed/feed-line.ts";
 import { openFeed } from "../feed/open-feed.ts";
 import type { RunStore } from "../ledger/run-store.ts";
+import { ClientError } from "./client-error.ts";
 
 /** One line of a ledger. Types that a newer release writes come as they are. */
 export type FollowedLine =
@@ -30,10 +32,28 @@ export interface Follow extends AsyncIterable<FollowedLine> {
   readonly position: string;
 }
 
-/** Follows the ledgers of a root. @throws TypeError where `from` is no position */
-export function followLedgers(store: RunStore, options: FollowOptions): Follow {
+/**
+ * Follows the ledgers of a root. What cannot be followed rejects where its first line is asked for:
+ * with a {@link ClientError} where `from` is no position, or where `check` throws one.
+ *
+ * @param check throws where it is known already that nothing can be followed
+ */
+export function followLedgers(
+  store: RunStore,
+  options: FollowOptions,
+  check: () => void = () => undefined,
+): Follow {
   const { from, pipeline, signal } = options;
-  const feed = openFeed(store, { from, pipeline, signal });
+  let feed: Feed;
+  try {
+    check();
+    feed = openFeed(store, { from, pipeline, signal });
+  } catch (error) {
+    return refused(
+      error instanceof TypeError ? new ClientError("usage", error.message) : error,
+      from,
+    );
+  }
   return {
     get position() {
       return feed.position;
@@ -44,5 +64,13 @@ export function followLedgers(store: RunStore, options: FollowOptions): Follow {
           ? { pipeline: of, line }
           : { pipeline: of, run, line }) as unknown as FollowedLine;
     },
+  };
+}
+
+/** What is followed in vain: its first line is the reason. */
+function refused(reason: unknown, from = ""): Follow {
+  return {
+    position: from,
+    [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(reason) }),
   };
 }

@@ -157,7 +157,7 @@ describe("a question leaves this request", () => {
       () => client.status("elt"),
       () => all(client.runs({ pipeline: "elt" })),
       () => all(client.slots({ pipeline: "elt" })),
-      () => client.follow({ pipeline: "elt" }),
+      () => all(client.follow({ pipeline: "elt" })),
       () => client.run("etl@20261123T070000Z"),
       () => client.finished("etl@20261123T070000Z"),
     ])
@@ -296,11 +296,23 @@ describe("the lines that a client follows", () => {
     expect(await all(again)).toEqual([]);
   });
 
-  it("refuses a position that is none", () => {
-    expect(() => client.follow({ from: "x" })).toThrow(
-      new TypeError(
-        '"x" is no position in the ledgers; give the text that follow() gave as its position.',
-      ),
-    );
+  it.each([
+    ["x", '"x" is no position in the ledgers; give the text that follow() gave as its position.'],
+    ["", '"" is no position in the ledgers; give the text that follow() gave as its position.'],
+  ])(
+    "are refused from %j, which is no position, where the first is asked for",
+    async (from, said) => {
+      const follow = client.follow({ from });
+      expect(follow.position).toBe(from);
+      expect(await fault(() => all(follow))).toEqual(["usage", said]);
+      // It is said to each who asks, and is no rejection that nobody hears.
+      expect(await fault(() => all(follow))).toEqual(["usage", said]);
+    },
+  );
+
+  it("are refused of more than one pipeline from the position of that one", async () => {
+    const { position } = client.follow({ pipeline: "etl" });
+    const [code, said] = await fault(() => all(client.follow({ from: position })));
+    expect([code, said]).toEqual(["usage", expect.stringContaining("is one of other ledgers")]);
   });
 });
