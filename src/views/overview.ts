@@ -91,7 +91,10 @@ export interface PipelineRow extends PipelineView {
   readonly tags: readonly string[];
   /** The time zones of its schedules, each once. */
   readonly timezones: readonly string[];
-  /** A failed last run, an invalid file, a missed newest slot, an overdue run. */
+  /**
+   * The run that ended last failed, also while the next one goes on; an invalid file, a missed
+   * newest slot, an overdue run.
+   */
   readonly needsYou: boolean;
   /**
    * Its last slots and runs by hand, at most 34, oldest first. Null where it was not asked for:

@@ -12,7 +12,22 @@ const facts = (more: object = {}): object => ({
   ...more,
 });
 const missed = slot("missed", "no daemon was up");
-const failed = { lastRun: { run: "p@1", status: "failed", because: "it broke" } };
+const failed = {
+  lastRun: {
+    run: "p@1",
+    status: "failed",
+    finishedAt: "2026-11-23T02:00:09Z",
+    because: "it broke",
+  },
+};
+/** The run after it goes on. */
+const again = { lastRun: { run: "p@2", status: "running", finishedAt: null }, active: ["p@2"] };
+const ran = (run: string, status: string | null, because: string | null = null): object => ({
+  decision: "fired",
+  run,
+  status,
+  because,
+});
 const reason = (decision: string, slots: number): object => ({
   decision,
   slots,
@@ -33,11 +48,43 @@ it.each<[string, object, object | undefined, object[], [boolean, string | null]]
   ["a failed run", failed, facts(), [], [true, "it broke"]],
   [
     "a failed run without a reason",
-    { lastRun: { run: "p@1", status: "failed" } },
+    { lastRun: { run: "p@1", status: "failed", finishedAt: "2026-11-23T02:00:09Z" } },
     facts(),
     [],
     [true, "run p@1 failed"],
   ],
+  [
+    "a run that goes on after one that failed",
+    again,
+    facts({ strip: [ran("p@1", "failed", "it broke"), ran("p@2", "running", "its slot was due")] }),
+    [],
+    [true, "the run before failed: it broke"],
+  ],
+  [
+    "a run that waits after one that failed without a reason, with a skipped slot between",
+    { lastRun: { run: "p@2", status: "initializing", finishedAt: null } },
+    facts({
+      strip: [
+        ran("p@1", "failed"),
+        { ...slot("skipped", "the run before goes on"), run: null, status: null },
+        ran("p@2", "initializing"),
+        ran("p@3", null),
+      ],
+    }),
+    [],
+    [true, "the run before failed: no reason was recorded"],
+  ],
+  ...["completed", "cached", "stopped"].map(
+    (status): [string, object, object, object[], [boolean, null]] => [
+      `a run that goes on after one that is ${status}, and one that failed`,
+      again,
+      facts({
+        strip: [ran("p@0", "failed", "it broke"), ran("p@1", status), ran("p@2", "running")],
+      }),
+      [],
+      [false, null],
+    ],
+  ),
   [
     "a run that is overdue",
     failed,
