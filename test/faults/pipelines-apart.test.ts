@@ -8,6 +8,7 @@ import { describe, expect, it } from "vitest";
 import { linkOwnPackage } from "../../src/schedules/own-package.ts";
 import { reached } from "../support/figures.ts";
 import { PoolRig, type Ended } from "../support/pool-rig.ts";
+import { shared } from "../support/shared-subject.ts";
 
 const FS = `import fs, { readFileSync } from "node:fs";`;
 
@@ -457,16 +458,22 @@ const seenBy = ({ result, lines }: Ended): unknown => ({
 
 describe("a step of another pipeline", () => {
   let clean = 0;
+  /** Runs each victim on a thread that is new, and used once. */
+  const untouched = shared(() => {
+    const rig = new PoolRig({ threads: 1 });
+    linkOwnPackage(join(rig.folder, "bundles"));
+    return rig;
+  });
 
   it.each(POLLUTIONS.map((pollution) => [pollution.what, pollution] as const))(
     "does not see %s",
     { timeout: 15_000 },
     async (_what, pollution) => {
       const { dies } = pollution;
-      const fresh = new PoolRig({ threads: 1 });
-      linkOwnPackage(join(fresh.folder, "bundles"));
-      fresh.module("it", moduleOf(pollution));
-      const expected = seenBy(await fresh.start("it", { pipeline: "victim" }).ended);
+      const fresh = await untouched();
+      const name = `victim-${POLLUTIONS.indexOf(pollution)}`;
+      fresh.module(name, moduleOf(pollution));
+      const expected = seenBy(await fresh.start(name, { pipeline: name, isolated: true }).ended);
       expect(expected).toMatchObject({ result: { ok: true } });
       const rig = new PoolRig({ threads: 1 });
       linkOwnPackage(join(rig.folder, "bundles"));

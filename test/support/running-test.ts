@@ -13,7 +13,13 @@ import {
   type TestContext,
 } from "vitest";
 
-const running = new AsyncLocalStorage<TestContext>();
+/** Who is asked: a test, or what several tests share. */
+interface Owner {
+  readonly expect?: TestContext["expect"];
+  readonly onTestFinished: TestContext["onTestFinished"];
+}
+
+const running = new AsyncLocalStorage<Owner>();
 
 // It counts for each file that imports this. Following a test costs time: only where it must be.
 aroundEach((runTest, context) =>
@@ -34,3 +40,13 @@ export const expect: typeof lastExpect = new Proxy(lastExpect, {
   apply: (_target, _self, given: Parameters<typeof lastExpect>) => its()(...given),
   get: (_target, name) => Reflect.get(its(), name) as unknown,
 });
+
+/**
+ * Runs `make`, and has what it gives up at the end of a test given to `atEnd` instead: for what is
+ * to outlive the test that makes it (test/support/shared-subject.ts).
+ */
+export function ownedBy<T>(atEnd: (ending: () => unknown) => void, make: () => T): T {
+  // Without a test's own context: a callback of this project takes none.
+  const onTestFinished = atEnd as unknown as TestContext["onTestFinished"];
+  return running.run({ onTestFinished }, make);
+}

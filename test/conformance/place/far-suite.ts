@@ -13,6 +13,7 @@ import { FramedTask } from "../../../src/core/task-frame.ts";
 import type { ModuleTask, OutputLine, TaskResult } from "../../../src/core/task.ts";
 import type { DeathInfo, Place } from "../../../src/places/place.ts";
 import { fullFigures } from "../../support/figures.ts";
+import { shared } from "../../support/shared-subject.ts";
 import { tempRoot } from "../../support/temp-root.ts";
 
 /** What a place can do besides. Each that is false is refused with a sentence, or not tried. */
@@ -31,7 +32,7 @@ export interface FarDeclared {
   readonly ends: readonly string[];
 }
 
-/** A place for one test. */
+/** A place for one test, or for all that leave it whole (test/support/shared-subject.ts). */
 export interface FarPlaceUnderTest {
   readonly place: Place;
   /** What each of its tasks has more: the labels or the container that lead there. */
@@ -95,6 +96,8 @@ interface Heard {
 /** One case. */
 interface Case {
   readonly does: string;
+  /** It may break what it runs in: it has a place of its own. */
+  readonly breaks?: true;
   /** Undefined: for every place. */
   readonly where?: (declared: FarDeclared) => boolean;
   run(rig: Rig): Promise<void>;
@@ -323,6 +326,7 @@ const CASES: readonly Case[] = [
   },
   {
     does: "ends a step that holds more memory than it may, and says so",
+    breaks: true,
     where: ({ limitsMemory }) => limitsMemory,
     async run(rig) {
       const { result } = await rig.start("eats", { memoryMb: 64 }).heard;
@@ -399,12 +403,13 @@ export function describeFarPlace(
   };
 
   describe(`the place ${name}, far from the daemon,`, () => {
+    const whole = shared(opened);
     const cases = CASES.filter(({ where }) => where?.(declared) ?? true);
     it.each(cases.map((each) => [each.does, each] as const))(
       "%s",
-      async (_does, { run }) => {
+      async (_does, { run, breaks }) => {
         expect.hasAssertions();
-        await run(await opened());
+        await run(await (breaks === true ? opened() : whole()));
       },
       60_000,
     );

@@ -27,7 +27,7 @@ describe.skipIf(SKIP_NATS)("workers on NATS", () => {
 
   describeShells(
     "workers on NATS",
-    { lane: "shell", signalsAll: true, signalIsStatus: false },
+    { lane: "shell", signalsAll: true, signalIsStatus: false, isShared: true },
     async () => ({ place: (await NatsRig.open(server, 2)).place }),
   );
 });

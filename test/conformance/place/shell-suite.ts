@@ -11,6 +11,7 @@ import type { Lane } from "../../../src/core/lane.ts";
 import type { OutputLine, ShellTask, TaskResult } from "../../../src/core/task.ts";
 import { attemptTraceparent } from "../../../src/core/trace-span.ts";
 import type { Place, TaskHandlers } from "../../../src/places/place.ts";
+import { shared } from "../../support/shared-subject.ts";
 
 /** A place for one test. */
 export interface ShellPlaceUnderTest {
@@ -28,6 +29,10 @@ export interface Declared {
   readonly signalIsStatus: boolean;
   /** It gives files: values that are no scalars, `$ORCHD_OUTPUT`, long texts. Default: true. */
   readonly files?: boolean;
+  /**
+   * Its cases share one place (test/support/shared-subject.ts). Default: each has its own.
+   */
+  readonly isShared?: boolean;
 }
 
 interface Heard {
@@ -39,9 +44,10 @@ interface Heard {
 /** Holds a place to all of it. */
 export function describeShells(
   name: string,
-  { lane, signalsAll, signalIsStatus, files = true }: Declared,
-  open: () => ShellPlaceUnderTest | Promise<ShellPlaceUnderTest>,
+  { lane, signalsAll, signalIsStatus, files = true, isShared = false }: Declared,
+  openNow: () => ShellPlaceUnderTest | Promise<ShellPlaceUnderTest>,
 ): void {
+  let ids = 1;
   const output = files ? "$ORCHD_OUTPUT" : "/dev/null";
   const written = <T>(value: T): T | null => (files ? value : null);
   const taskOf = (text: string, more: Partial<ShellTask> = {}): ShellTask => ({
@@ -58,12 +64,13 @@ export function describeShells(
     ...more,
   });
 
+  /** @param id default: one that no task had before */
   function begin(
     { place, more }: ShellPlaceUnderTest,
-    id: string,
     text: string,
     own: Partial<ShellTask> = {},
-  ): { readonly begun: Promise<void>; readonly heard: Promise<Heard> } {
+    id = `suite@1#${(ids += 1)}`,
+  ): { readonly id: string; readonly begun: Promise<void>; readonly heard: Promise<Heard> } {
     const lines: OutputLine[] = [];
     let begun!: () => void;
     const first = new Promise<void>((resolve) => (begun = resolve));
@@ -84,19 +91,17 @@ export function describeShells(
       };
       place.start(id, taskOf(text, { ...more, ...own }), handlers);
     });
-    return { begun: first, heard };
+    return { id, begun: first, heard };
   }
 
-  const run = (
-    subject: ShellPlaceUnderTest,
-    text: string,
-    own?: Partial<ShellTask>,
-    id = "suite@1#2",
-  ) => begin(subject, id, text, own).heard;
+  const run = (subject: ShellPlaceUnderTest, text: string, own?: Partial<ShellTask>) =>
+    begin(subject, text, own).heard;
   const said = ({ lines }: Heard, stream: OutputLine["stream"] = "stdout"): string[] =>
     lines.filter((line) => line.stream === stream).map(({ line }) => line);
 
   describe(`the shells of ${name}`, () => {
+    const open = isShared ? shared(openNow) : openNow;
+
     it.runIf(files)("give back what they wrote, and are given params and inputs", async () => {
       const text =
         'echo "$ORCHD_PARAM_word $ORCHD_INPUT_n"; cat "$ORCHD_PARAMS"; echo\n' +
@@ -130,7 +135,7 @@ export function describeShells(
       });
       if (!files) return;
       const text = "echo '{' > $ORCHD_OUTPUT";
-      expect((await run(subject, text, {}, "suite@1#3")).result).toMatchObject({
+      expect((await run(subject, text)).result).toMatchObject({
         ok: false,
         error: { code: "ORCHD_BAD_OUTPUT" },
       });
@@ -141,10 +146,10 @@ export function describeShells(
       expect((await run(subject, "kill -9 $$")).result).toMatchObject({
         error: { code: "ORCHD_SIGNAL" },
       });
-      expect((await run(subject, "exit 137", {}, "suite@1#3")).result).toMatchObject({
+      expect((await run(subject, "exit 137")).result).toMatchObject({
         error: { code: signalIsStatus ? "ORCHD_SIGNAL" : "ORCHD_EXIT_STATUS", exitStatus: 137 },
       });
-      expect((await run(subject, "exit 125", {}, "suite@1#4")).result).toMatchObject({
+      expect((await run(subject, "exit 125")).result).toMatchObject({
         error: { code: "ORCHD_EXIT_STATUS", exitStatus: 125 },
       });
     });
@@ -173,9 +178,11 @@ export function describeShells(
       const subject = await open();
       const trace = "5eed".repeat(16);
       const text = 'echo "$TRACEPARENT"';
-      expect(said(await run(subject, text, { trace }))).toEqual([attemptTraceparent(trace, 2)]);
+      const { id, heard } = begin(subject, text, { trace });
+      const attempt = Number(id.slice(id.indexOf("#") + 1));
+      expect(said(await heard)).toEqual([attemptTraceparent(trace, attempt)]);
       const own = { trace, env: { TRACEPARENT: "mine" } };
-      expect(said(await run(subject, text, own, "suite@1#3"))).toEqual(["mine"]);
+      expect(said(await run(subject, text, own))).toEqual(["mine"]);
     });
 
     it("keep 8 MiB of their output, and go on", async () => {
@@ -207,18 +214,18 @@ export function describeShells(
       // A signal that comes between the fork and the program of a `sleep` is lost to that one.
       const wait = signalsAll ? "for i in 1 2 3 4 5 6; do sleep 10; done" : "sleep 60 & wait";
       const text = `trap 'echo heard; echo 5 > ${output}; exit 0' TERM; echo begun; ${wait}`;
-      const task = begin(subject, "suite@1#2", text);
+      const task = begin(subject, text);
       await task.begun;
-      subject.place.stop("suite@1#2", "graceful", "a person asked");
+      subject.place.stop(task.id, "graceful", "a person asked");
       expect((await task.heard).result).toEqual({ ok: true, value: written(5) });
     });
 
     it("are ended by force, and leave the others alone", async () => {
       const subject = await open();
-      const deaf = begin(subject, "suite@1#2", "trap '' TERM; echo begun; sleep 60; sleep 60");
-      const other = begin(subject, "suite@1#3", `echo begun; sleep 3; echo '2' > ${output}`);
+      const deaf = begin(subject, "trap '' TERM; echo begun; sleep 60; sleep 60");
+      const other = begin(subject, `echo begun; sleep 3; echo '2' > ${output}`);
       await Promise.all([deaf.begun, other.begun]);
-      subject.place.stop("suite@1#2", "force", "a person asked");
+      subject.place.stop(deaf.id, "force", "a person asked");
       expect((await deaf.heard).result).toMatchObject({
         ok: false,
         outcome: "stopped",
@@ -236,13 +243,13 @@ export function describeShells(
     });
 
     it("are refused under an id that is in use, and take room while they run", async () => {
-      const subject = await open();
+      const subject = await openNow();
       const before = subject.place.capacity()[lane]!;
-      const task = begin(subject, "suite@1#2", "echo begun; sleep 60");
+      const task = begin(subject, "echo begun; sleep 60");
       await task.begun;
       expect(subject.place.capacity()[lane]).toBe(before - 1);
-      await expect(begin(subject, "suite@1#2", "true").heard).rejects.toThrow("suite@1#2");
-      subject.place.stop("suite@1#2", "force", "enough");
+      await expect(begin(subject, "true", {}, task.id).heard).rejects.toThrow(task.id);
+      subject.place.stop(task.id, "force", "enough");
       await task.heard;
       expect(subject.place.capacity()[lane]).toBe(before);
     });

@@ -5,9 +5,13 @@ import { PoolRig } from "../../support/pool-rig.ts";
 import { describeContainerShells } from "./container-shells-suite.ts";
 import { describeShells } from "./shell-suite.ts";
 
-describeShells("local", { lane: "shell", signalsAll: true, signalIsStatus: false }, () => ({
-  place: new PoolRig({ threads: 2 }).pool,
-}));
+describeShells(
+  "local",
+  { lane: "shell", signalsAll: true, signalIsStatus: false, isShared: true },
+  () => ({
+    place: new PoolRig({ threads: 2 }).pool,
+  }),
+);
 
 describe.skipIf(SKIP_CONTAINERS)("with podman", () => {
   beforeAll(readyContainers);

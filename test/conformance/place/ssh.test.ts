@@ -26,7 +26,7 @@ describe.skipIf(SKIP_NAMESPACES)("another machine", () => {
 
   describeShells(
     "over SSH",
-    { lane: "shell", signalsAll: true, signalIsStatus: false },
+    { lane: "shell", signalsAll: true, signalIsStatus: false, isShared: true },
     async () => ({
       place: (await SshRig.open({ far })).place,
     }),

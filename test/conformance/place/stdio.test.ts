@@ -39,7 +39,7 @@ describePlace("behind stdin and stdout", () => {
 
 describeShells(
   "a runner behind stdin and stdout",
-  { lane: "shell", signalsAll: true, signalIsStatus: false },
+  { lane: "shell", signalsAll: true, signalIsStatus: false, isShared: true },
   () => ({ place: rigOf(2).pool }),
 );
 

@@ -6,13 +6,14 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, onTestFinished } from "vitest";
+import { describe } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
 import { silentLog } from "../../../src/log.ts";
 import { openBrokerPlace } from "../../../src/places/broker/open-broker-place.ts";
 import type { FarPlace } from "../../../src/places/far-place.ts";
 import { NatsServer, SKIP_NATS } from "../../support/nats-server.ts";
 import { RedisServer, SKIP_REDIS } from "../../support/redis-server.ts";
+import { expect, onTestFinished } from "../../support/running-test.ts";
 import { tempRoot } from "../../support/temp-root.ts";
 import { natsPlace, TEST_KEY, WorkerProcess } from "../../support/worker.ts";
 import { describeShells } from "./shell-suite.ts";
@@ -49,7 +50,7 @@ async function opened(engine: "nats" | "redis"): Promise<{ readonly place: FarPl
   return { place };
 }
 
-const DECLARED = { lane: LANE, signalsAll: true, signalIsStatus: false } as const;
+const DECLARED = { lane: LANE, signalsAll: true, signalIsStatus: false, isShared: true } as const;
 
 describe.skipIf(SKIP_NATS)("with NATS", () => {
   describeShells("workers on NATS", DECLARED, () => opened("nats"));
