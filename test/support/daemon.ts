@@ -137,7 +137,7 @@ export interface DaemonOptions {
   readonly env?: Record<string, string>;
   /** Program and words put before node: `["strace", "-f"]`. */
   readonly through?: readonly string[];
-  /** False: do not wait until `orchd status` shows it. */
+  /** False: do not wait until it is ready. */
   readonly ready?: boolean;
   readonly deadlineMs?: number;
   /** Another installation's command line; default: this build's. */
@@ -240,14 +240,17 @@ async function untilReady(
   over: () => unknown,
 ): Promise<void> {
   const deadline = Date.now() + (options.deadlineMs ?? 45_000);
-  // The command is the judge. Before its time it only takes the processor from the daemon.
-  const early = options.through === undefined && options.arguments === undefined;
-  const soon = Date.now() + 10_000;
+  // What the command would read. As a process it takes the processor from the daemon.
+  const isPlain = options.through === undefined && options.arguments === undefined;
   const orchdDir = join(options.root, "runs/.orchd");
   for (;;) {
     if (over())
       throw new Error(`The daemon ended before it was ready. Its log:\n${daemon.stderr()}`);
-    if (early && Date.now() < soon && readDaemon(orchdDir)?.ready !== true) {
+    if (isPlain) {
+      const there = readDaemon(orchdDir);
+      if (there?.ready === true && there.pid === daemon.pid) return;
+      if (Date.now() > deadline)
+        throw new Error(`The daemon was not ready in time. Its log:\n${daemon.stderr()}`);
       await sleep(10);
       continue;
     }
