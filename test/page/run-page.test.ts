@@ -284,7 +284,7 @@ describe.runIf(hasBrowser)("the page over a daemon", () => {
         await expectNoSidewaysScroll(page);
       }
     }
-  });
+  }, 180_000);
 
   it("tells what became of a request, and keeps one while no daemon is up", async () => {
     await served.daemon.end();
