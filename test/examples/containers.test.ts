@@ -44,7 +44,8 @@ describe.skipIf(SKIP_CONTAINERS)("the example containers", () => {
     const { stdout } = await orchd(root.root, "status", run.run);
     expect(stdout).toMatch(new RegExp(`count +completed +1 +\\S+ +podman ${refs[0]} `));
     expect(stdout).toMatch(/tell +completed +1 +\S+ +- /);
-    expect(containersOf(root.runs)).toEqual([]);
+    // Removed a moment after its end is told.
+    await expect.poll(() => containersOf(root.runs), { timeout: 20_000 }).toEqual([]);
     const { places } = (await orchd(root.root, "places", "--json")).json<PlacesView>();
     expect(places.map(({ place }) => place)).toEqual(["local", "podman"]);
   });

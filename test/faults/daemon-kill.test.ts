@@ -15,7 +15,7 @@ import {
 import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { awaitSight, linesOf } from "../support/await-event.ts";
+import { awaitLine, awaitSight, linesOf } from "../support/await-event.ts";
 import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
 import { fullFigures, hasProgram, reached, trials } from "../support/figures.ts";
 import { killPoint } from "../support/kill-point.ts";
@@ -460,10 +460,15 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
 
   it("that takes a failed sync for a good one is seen to go on", { timeout: 120_000 }, async () => {
     const program = await buildPlanted("deaf-daemon", DEAF);
-    // By the twelfth sync the daemon is ready for certain. The sync that says so may be the
-    // sixth, and is not a ledger's.
-    const { fault } = await failing(tempRoot(FILES), "fdatasync:error=EIO:when=12", {
+    const root = tempRoot(FILES);
+    const only = join(root.runs, "tick/pipeline.jsonl");
+    const first = await startDaemon({ root: root.root });
+    await awaitLine(only, ({ type }) => type === "slot.fired");
+    await first.end();
+    // Of this ledger alone: it ends where a sync of anything else fails.
+    const { fault } = await failing(root, "fdatasync:error=EIO", {
       program,
+      only,
       patienceMs: 4_000,
     });
     expect(fault).toContain("did not end");
@@ -484,11 +489,16 @@ const endLimitMs = (): number => 1_000 * Math.max(1, loadavg()[0]! / availablePa
 async function failing(
   root: TempRoot,
   inject: string,
-  { program, patienceMs = 60_000 }: { program?: string; patienceMs?: number } = {},
+  {
+    program,
+    patienceMs = 60_000,
+    ...more
+  }: { program?: string; patienceMs?: number; only?: string } = {},
 ) {
   const trace = join(root.root, "trace");
   const daemon = await traced(root, inject, {
     trace,
+    ...more,
     ...(program === undefined ? {} : { program }),
   });
   // Each thread counts its own calls, so it takes a while until one fails.
