@@ -8,7 +8,7 @@ import { tempRoot } from "../support/temp-root.ts";
 import { crashHistory } from "./crash-history.ts";
 
 const FIRST = Number(process.env["ORCHD_FIRST_SEED"] ?? 1);
-const SEEDS = Number(process.env["ORCHD_SEEDS"] ?? trials(4, 1_000));
+const SEEDS = Number(process.env["ORCHD_SEEDS"] ?? trials(2, 1_000));
 const ROUNDS = 30;
 const tell = process.env["ORCHD_TRACE"] === undefined ? undefined : console.log;
 

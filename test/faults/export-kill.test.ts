@@ -18,7 +18,7 @@ import { tempRoot } from "../support/temp-root.ts";
 import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const KILLS = trials(6, 300);
+const KILLS = trials(4, 300);
 const STEPS = 30;
 
 type Lines = ({ readonly type: string } & Readonly<Record<string, unknown>>)[];

@@ -69,7 +69,7 @@ async function hears(daemon: Daemon, signal: NodeJS.Signals, words: string): Pro
 it.runIf(possible)(
   "signals are heard while nothing can be written",
   async () => {
-    const freezes = trials(2, 20);
+    const freezes = trials(1, 20);
     const root = rootOnItsOwn();
     let heard = 0;
     for (let n = 0; n < freezes; n += 1) {

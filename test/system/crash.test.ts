@@ -24,7 +24,7 @@ function seeded(seed: number): () => number {
 }
 
 /** How often the daemon is killed. */
-const MOMENTS = trials(6, 12);
+const MOMENTS = trials(4, 12);
 
 describe("kill -9", () => {
   it(
