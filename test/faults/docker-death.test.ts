@@ -3,22 +3,18 @@
  * once: by its own result where its container has ended, or goes on, and otherwise as one whose
  * machine was lost, which is no step's fault. It comes with FAULTS=1: it takes a minute.
  */
-import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { systemClock } from "../../src/clock.ts";
 import type { ContainerSpec } from "../../src/core/container.ts";
 import type { ModuleTask, ShellTask, TaskResult } from "../../src/core/task.ts";
-import { silentLog } from "../../src/log.ts";
-import { ContainerPlace } from "../../src/places/container/container-place.ts";
 import type { DeathInfo } from "../../src/places/place.ts";
+import { openContainers, PLAIN_CONTAINER } from "../support/container-place.ts";
 import { DOCKER, SKIP_DOCKER, startDocker, type Dockerd } from "../support/docker.ts";
 import { fullFigures, reachedByTests } from "../support/figures.ts";
-import { tempRoot } from "../support/temp-root.ts";
 import { NODE_IMAGE, TEST_IMAGE } from "../support/test-engine.ts";
 
-const IMAGE = { pull: "never", volumes: [], network: "none", keep: "never", options: [] } as const;
 const AWAY = "[orchd: docker did not answer: what was printed meanwhile may be missing]";
 const NAME = "orchd-docker-death";
 
@@ -44,21 +40,8 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
       text: string,
       container: ContainerSpec,
     ): { begun: Promise<void>; ended: Promise<Ended> } {
-      const root = realpathSync(tempRoot().root);
-      mkdirSync(join(root, "bundles"));
+      const { place, root } = openContainers(DOCKER, 2);
       writeFileSync(join(root, "bundles/m.mjs"), `export default async ({ log }) => { ${text} };`);
-      const place = new ContainerPlace({
-        clock: systemClock,
-        log: silentLog,
-        settings: { engine: "docker", atOnce: 2 },
-        root,
-        folder: join(root, "containers"),
-        runner: { bundles: join(root, "bundles"), token: `death-${process.pid}` },
-      });
-      onTestFinished(async () => {
-        await place.close();
-        DOCKER.remove(...DOCKER.containersOf(root));
-      });
       const common = {
         params: {},
         inputs: {},
@@ -99,7 +82,7 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
     it("a shell step that ends meanwhile has its own result, and a line in the log", async () => {
       const text =
         'for i in 1 2 3 4 5 6; do echo "line $i"; sleep 0.6; done; echo 5 > "$ORCHD_OUTPUT"';
-      const { begun, ended } = begin(text, { image: TEST_IMAGE, ...IMAGE });
+      const { begun, ended } = begin(text, PLAIN_CONTAINER);
       await begun;
       // Its line may be heard before dockerd has noted that the container runs.
       await wait(1_000);
@@ -113,7 +96,7 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
     }, 60_000);
 
     it("a shell step that goes on longer has its result, or is lost", async () => {
-      const { begun, ended } = begin("echo a; sleep 25; echo b", { image: TEST_IMAGE, ...IMAGE });
+      const { begun, ended } = begin("echo a; sleep 25; echo b", PLAIN_CONTAINER);
       await begun;
       // Its line may be heard before dockerd has noted that the container runs.
       await wait(1_000);
@@ -142,8 +125,8 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
 
     it("a module step is lost, and its runner is gone", async () => {
       const { begun, ended } = begin("log.info('a'); await new Promise(() => {})", {
+        ...PLAIN_CONTAINER,
         image: NODE_IMAGE,
-        ...IMAGE,
       });
       await begun;
       // Its line may be heard before dockerd has noted that the container runs.

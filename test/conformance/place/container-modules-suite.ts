@@ -9,33 +9,25 @@ import { FAILURE_CODES } from "../../../src/core/failure.ts";
 import type { PlacedAt } from "../../../src/core/run-state.ts";
 import type { ModuleTask, OutputLine, TaskResult } from "../../../src/core/task.ts";
 import { silentLog } from "../../../src/log.ts";
-import { ContainerPlace } from "../../../src/places/container/container-place.ts";
 import { ContainersFolder } from "../../../src/places/container/container-files.ts";
 import { Engine } from "../../../src/places/container/engine.ts";
 import { ModulePools } from "../../../src/places/container/module-pools.ts";
 import type { DeathInfo, Place } from "../../../src/places/place.ts";
 import { endOfDeath } from "../../../src/places/run-task.ts";
+import {
+  openContainers,
+  PLAIN_CONTAINER,
+  type OpenedContainers,
+} from "../../support/container-place.ts";
 import { fullFigures } from "../../support/figures.ts";
 import { expect, onTestFinished } from "../../support/running-test.ts";
 import { tempRoot } from "../../support/temp-root.ts";
 import { NODE_IMAGE, TEST_IMAGE, type TestEngine } from "../../support/test-engine.ts";
 import { describePlace, ROOM } from "./suite.ts";
 
-const CONTAINER: ImageContainer = {
-  image: NODE_IMAGE,
-  pull: "never",
-  volumes: [],
-  network: "none",
-  keep: "never",
-  options: [],
-};
+const CONTAINER: ImageContainer = { ...PLAIN_CONTAINER, image: NODE_IMAGE };
 
 type TaskOptions = Parameters<Place["start"]>[3];
-
-interface Subject {
-  readonly place: ContainerPlace;
-  readonly root: string;
-}
 
 const KILLED = "was ended by SIGKILL";
 
@@ -55,7 +47,7 @@ interface Started {
 
 /** Starts a step whose function has this body. */
 function start(
-  { place, root }: Subject,
+  { place, root }: OpenedContainers,
   id: string,
   body: string,
   container: Partial<ImageContainer> = {},
@@ -103,22 +95,7 @@ function start(
 
 /** Holds them to all of it. @param brief to some of it, which takes seconds */
 export function describeContainerModules(engine: TestEngine, brief = false): void {
-  function opened(root = realpathSync(tempRoot().root)): Subject {
-    mkdirSync(join(root, "bundles"), { recursive: true });
-    const place = new ContainerPlace({
-      clock: systemClock,
-      log: silentLog,
-      settings: { engine: engine.name, atOnce: 4 },
-      root,
-      folder: join(root, "containers"),
-      runner: { bundles: join(root, "bundles"), token: `test-${process.pid}-${(count += 1)}` },
-    });
-    onTestFinished(async () => {
-      await place.close();
-      engine.remove(...engine.containersOf(root));
-    });
-    return { place, root };
-  }
+  const opened = (root?: string): OpenedContainers => openContainers(engine, 4, root);
 
   const isAlive = (name: string): boolean =>
     engine.run("ps", "--filter", `name=${name}`, "--format", "{{.Names}}").stdout.includes(name);

@@ -1,43 +1,16 @@
 /** Shell steps in containers of an engine, held to the suite of shells and to their own. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, realpathSync } from "node:fs";
-import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
-import { systemClock } from "../../../src/clock.ts";
+import { describe, expect, it } from "vitest";
 import type { ImageContainer } from "../../../src/core/container.ts";
-import { silentLog } from "../../../src/log.ts";
-import { ContainerPlace } from "../../../src/places/container/container-place.ts";
-import { tempRoot } from "../../support/temp-root.ts";
-import { TEST_IMAGE, type TestEngine } from "../../support/test-engine.ts";
+import type { ContainerPlace } from "../../../src/places/container/container-place.ts";
+import { openContainers, PLAIN_CONTAINER } from "../../support/container-place.ts";
+import type { TestEngine } from "../../support/test-engine.ts";
 import { describeShells, type ShellPlaceUnderTest } from "./shell-suite.ts";
-
-const CONTAINER: ImageContainer = {
-  image: TEST_IMAGE,
-  pull: "never",
-  volumes: [],
-  network: "none",
-  keep: "never",
-  options: [],
-};
 
 /** Holds them to all of it. @param brief to some of it, which takes seconds */
 export function describeContainerShells(engine: TestEngine, brief = false): void {
   function opened(): ShellPlaceUnderTest & { readonly root: string } {
-    const root = realpathSync(tempRoot().root);
-    mkdirSync(join(root, "runs"), { recursive: true });
-    const place = new ContainerPlace({
-      clock: systemClock,
-      log: silentLog,
-      settings: { engine: engine.name, atOnce: 2 },
-      root,
-      folder: join(root, "containers"),
-      runner: { bundles: join(root, "bundles"), token: "test" },
-    });
-    onTestFinished(async () => {
-      await place.close();
-      engine.remove(...engine.containersOf(root));
-    });
-    return { place, root, more: { container: CONTAINER } };
+    return { ...openContainers(engine, 2), more: { container: PLAIN_CONTAINER } };
   }
 
   if (!brief)
@@ -59,7 +32,7 @@ export function describeContainerShells(engine: TestEngine, brief = false): void
       step: "it",
       env: {},
       gracePeriodMs: 300,
-      container: { ...CONTAINER, ...container },
+      container: { ...PLAIN_CONTAINER, ...container },
     });
 
     const ran = (subject: ShellPlaceUnderTest, given: ReturnType<typeof task>) =>

@@ -1,13 +1,16 @@
 /** Shell steps in a container that runs already, held to the suite of shells and to their own. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, realpathSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { systemClock } from "../../../src/clock.ts";
-import { silentLog } from "../../../src/log.ts";
-import { ContainerPlace } from "../../../src/places/container/container-place.ts";
+import type { ContainerPlace } from "../../../src/places/container/container-place.ts";
 import type { OutputLine, ShellTask, TaskResult } from "../../../src/core/task.ts";
-import { tempRoot } from "../../support/temp-root.ts";
+import {
+  containersRoot,
+  openContainers,
+  openContainersAt,
+  type OpenedContainers,
+} from "../../support/container-place.ts";
 import { TEST_IMAGE, type TestEngine } from "../../support/test-engine.ts";
 import { describeShells, type ShellPlaceUnderTest } from "./shell-suite.ts";
 
@@ -52,27 +55,13 @@ function begin(place: ContainerPlace, id: string, task: ShellTask): Begun {
 
 /** Holds them to all of it. @param brief to some of it, which takes seconds */
 export function describeExec(engine: TestEngine, brief = false): void {
-  function openedAt(root: string): ContainerPlace {
-    return new ContainerPlace({
-      clock: systemClock,
-      log: silentLog,
-      settings: { engine: engine.name, atOnce: 2 },
-      root,
-      folder: join(root, "containers"),
-      runner: { bundles: join(root, "bundles"), token: "test" },
-    });
-  }
+  const openedAt = (root: string): ContainerPlace =>
+    openContainersAt(root, { engine: engine.name, atOnce: 2 });
 
-  function opened(): ShellPlaceUnderTest & {
-    readonly place: ContainerPlace;
-    readonly root: string;
-  } {
-    const root = realpathSync(tempRoot().root);
-    mkdirSync(join(root, "runs"), { recursive: true });
-    const place = openedAt(root);
-    onTestFinished(() => place.close());
-    return { place, root, more: { container: { exec: NAME } } };
-  }
+  const opened = (): ShellPlaceUnderTest & OpenedContainers => ({
+    ...openContainers(engine, 2),
+    more: { container: { exec: NAME } },
+  });
 
   /** The processes in the container, but its own first ones. */
   const processesIn = (): string =>
@@ -178,7 +167,7 @@ export function describeExec(engine: TestEngine, brief = false): void {
     });
 
     it("what an earlier daemon left is ended before the next step begins there", async () => {
-      const root = realpathSync(tempRoot().root);
+      const root = containersRoot();
       const first = openedAt(root);
       const task = begin(first, "exec@1#2", taskOf("echo begun; sleep 4741"));
       await task.begun;
@@ -193,7 +182,7 @@ export function describeExec(engine: TestEngine, brief = false): void {
     });
 
     it("a step that was told to go on by nobody never begins", async () => {
-      const root = realpathSync(tempRoot().root);
+      const root = containersRoot();
       mkdirSync(join(root, "effects"));
       const place = openedAt(root);
       const task = begin(place, "exec@1#2", taskOf("touch /tmp/began-without-a-word"));

@@ -1,5 +1,5 @@
 /** Images of a registry that wants a login: pulled, and refused with a sentence each. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,12 +8,10 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import { systemClock, type Clock } from "../../../src/clock.ts";
 import type { ImageContainer } from "../../../src/core/container.ts";
 import type { ShellTask, TaskResult } from "../../../src/core/task.ts";
-import { silentLog } from "../../../src/log.ts";
-import { ContainerPlace } from "../../../src/places/container/container-place.ts";
 import { SILENT_MS } from "../../../src/places/container/image-pull.ts";
+import { openContainers, PLAIN_CONTAINER } from "../../support/container-place.ts";
 import { freePort } from "../../support/free-port.ts";
 import { REGISTRY_LOGIN, startRegistry, type Registry } from "../../support/registry.ts";
-import { tempRoot } from "../../support/temp-root.ts";
 import { TEST_IMAGE, type TestEngine } from "../../support/test-engine.ts";
 
 interface Ran {
@@ -43,21 +41,9 @@ export function describeRegistry(engine: TestEngine, brief = false): void {
     auth?: string,
     clock = systemClock,
   ): Promise<Ran> {
-    const root = realpathSync(tempRoot().root);
-    mkdirSync(join(root, "runs"), { recursive: true });
-    const place = new ContainerPlace({
-      clock,
-      log: silentLog,
-      settings: { engine: engine.name, atOnce: 2 },
-      root,
-      folder: join(root, "containers"),
-      runner: { bundles: join(root, "bundles"), token: "test" },
-    });
-    onTestFinished(async () => {
-      await place.close();
-      engine.remove(...engine.containersOf(root));
-      engine.run("rmi", "--force", image);
-    });
+    // Handlers of a test's end are called last to first.
+    onTestFinished(() => void engine.run("rmi", "--force", image));
+    const { place, root } = openContainers(engine, 2, undefined, clock);
     const secrets = auth === undefined ? {} : { registryAuth: auth, secrets: [auth] };
     const task: ShellTask = {
       kind: "shell",
@@ -72,12 +58,9 @@ export function describeRegistry(engine: TestEngine, brief = false): void {
       gracePeriodMs: 300,
       ...secrets,
       container: {
+        ...PLAIN_CONTAINER,
         image,
         pull: "missing",
-        volumes: [],
-        network: "none",
-        keep: "never",
-        options: [],
         ...(auth === undefined ? {} : { auth: { secret: "registry" } }),
         ...container,
       },
