@@ -17,7 +17,8 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { orchd, startDaemon } from "../support/daemon.ts";
 import { linesOf, type Line } from "../support/await-event.ts";
-import { containersOf, readyContainers, SKIP_CONTAINERS } from "../support/containers.ts";
+import { containersOf, PODMAN, readyContainers, SKIP_CONTAINERS } from "../support/containers.ts";
+import { tellIfFailed } from "../support/told-failure.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { TEST_IMAGE } from "../support/test-engine.ts";
 
@@ -82,6 +83,8 @@ describe.skipIf(SKIP_CONTAINERS)("a daemon that is killed while steps run in con
       const second = await startDaemon({ root });
       const folder = join(root, "runs/p", readdirSync(join(root, "runs/p")).find(isMonth)!);
       const ledger = join(folder, `${run}.jsonl`);
+      const runs = realpathSync(join(root, "runs"));
+      tellIfFailed(PODMAN, runs, ledger);
       await expect
         .poll(() => linesOf(ledger).at(-1), { timeout: 40_000, interval: 100 })
         .toMatchObject({ type: "run.finished", status: "completed" });
@@ -97,7 +100,6 @@ describe.skipIf(SKIP_CONTAINERS)("a daemon that is killed while steps run in con
       const all = Array.from({ length: LINES }, (_, index) => `line ${index + 1}`);
       expect(logOf(folder).slice(-LINES)).toEqual(all);
       if (interrupted === 0) expect(logOf(folder)).toEqual(all);
-      const runs = realpathSync(join(root, "runs"));
       await expect.poll(() => containersOf(runs), { timeout: 20_000 }).toEqual([]);
       await expect
         .poll(() => readdirSync(join(runs, ".orchd/containers")), { timeout: 20_000 })

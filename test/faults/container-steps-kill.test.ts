@@ -15,6 +15,7 @@ import { PODMAN, readyContainers, SKIP_CONTAINERS } from "../support/containers.
 import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
 import { DOCKER, SKIP_DOCKER, startDocker, type Dockerd } from "../support/docker.ts";
 import { reachedByTests, trials } from "../support/figures.ts";
+import { tellIfFailed } from "../support/told-failure.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { NODE_IMAGE, TEST_IMAGE } from "../support/test-engine.ts";
 
@@ -119,6 +120,7 @@ describe.skipIf(isDocker ? SKIP_DOCKER : SKIP_CONTAINERS)("what dies with steps 
       const last = victim === "daemon" ? await startDaemon({ root }) : first;
       const month = readdirSync(join(root, "runs/p")).find((one) => /^\d{4}-\d\d$/.test(one))!;
       const ledger = join(root, "runs/p", month, `${run}.jsonl`);
+      tellIfFailed(engine, runs, ledger);
       await expect
         .poll(() => linesOf(ledger).at(-1), { timeout: 90_000, interval: 100 })
         .toMatchObject({ type: "run.finished", status: "completed" });
