@@ -8,6 +8,7 @@ import {
   ContainersFolder,
   type ContainerFiles,
 } from "../../src/places/container/container-files.ts";
+import { Engine } from "../../src/places/container/engine.ts";
 import { OutputHold } from "../../src/places/container/output-hold.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -16,7 +17,7 @@ const modeOf = (path: string): number => statSync(path).mode & 0o777;
 function begun(hasSecrets = false): { folder: ContainersFolder; files: ContainerFiles } {
   const { root } = tempRoot();
   const folder = new ContainersFolder(join(root, "containers"), `test${process.pid}`);
-  const files = folder.begin(hasSecrets);
+  const files = folder.begin(hasSecrets, new Engine("podman", "1", "/storage"));
   onTestFinished(() => rmSync(files.folder, { recursive: true, force: true }));
   return { folder, files };
 }

@@ -140,7 +140,7 @@ export class ContainerAttempt {
       const engine = await this.#host.ready();
       if (this.#isOver) return this.#endResult();
       this.#engine = engine;
-      this.#files = this.#host.folder.begin((task.secrets ?? []).length > 0);
+      this.#files = this.#host.folder.begin((task.secrets ?? []).length > 0, engine);
       if (this.#container.pull === "always") await this.#pulled(engine);
       const words = this.#words(engine, task, this.#files);
       for (let isAgain = false; ; isAgain = true) {

@@ -9,6 +9,7 @@
  * - The files of a step with secrets are in memory (`/dev/shm`), so that no disk holds a value.
  * - A container may outlive the daemon, and so do its files. A label of the container says where
  *   they are. Folders that no container has are removed by the next daemon.
+ * - A note says which engine the attempt is begun in, for the next daemon (engine-note.ts).
  */
 import { chmodSync, closeSync, constants, fstatSync, mkdirSync, mkdtempSync } from "node:fs";
 import { openSync, readSync, writeFileSync } from "node:fs";
@@ -20,6 +21,8 @@ import { makeFolder } from "../../disk/make-folder.ts";
 import { namesIn } from "../../disk/names-in.ts";
 import { removeTrees } from "../../disk/remove-tree.ts";
 import { BadOutput } from "../../steps/step-result.ts";
+import type { Engine } from "./engine.ts";
+import { noteOf, writeNote } from "./engine-note.ts";
 
 const MEMORY = "/dev/shm";
 
@@ -136,9 +139,10 @@ export class ContainersFolder {
     this.#prefix = `orchd-c-${id}-`;
   }
 
-  /** Makes an attempt's folder. @throws a Node error */
-  begin(hasSecrets: boolean): ContainerFiles {
+  /** Makes an attempt's folder. @param engine what it is begun in. @throws a Node error */
+  begin(hasSecrets: boolean, engine: Engine): ContainerFiles {
     const files = new ContainerFiles(hasSecrets ? this.#inMemory() : this.#onDisk());
+    writeNote(files.folder, noteOf(engine));
     files.begin();
     return files;
   }

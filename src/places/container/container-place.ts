@@ -11,6 +11,9 @@
  * engine does not answer: a step fails, and says so. No other step starts in a container before the
  * engine has removed what may still run: what an earlier daemon left, and what it did not tell of.
  *
+ * The engine changes, by orchd.yaml or the daemon's environment: each attempt stays with the one
+ * that it was begun in (engine-note.ts).
+ *
  * A container is removed when the end of its attempt is durable, with others in one command. If the
  * daemon dies before that, the next one takes the result from the container: the step does not run
  * again.
@@ -31,7 +34,9 @@ import { ContainerAttempt, type AttemptHost } from "./container-attempt.ts";
 import { ContainersFolder, type ContainerFiles } from "./container-files.ts";
 import { clientToken, containerName, execToken, idOf } from "./container-name.ts";
 import { isKept, runnersAmong } from "./containers-left.ts";
-import { EngineError, findEngine, type ContainerState, type Engine } from "./engine.ts";
+import { lookEverywhere, removeAll } from "./earlier-engines.ts";
+import type { LeftContainer, Look, NamedContainer } from "./earlier-engines.ts";
+import { EngineError, findEngine, type Engine } from "./engine.ts";
 import { EndedContainers } from "./ended-containers.ts";
 import { ExecAttempt } from "./exec-attempt.ts";
 import type { ExecMark } from "./exec-command.ts";
@@ -80,7 +85,7 @@ export class ContainerPlace implements Place {
   #ready: Promise<void> | undefined;
   #hasLooked = false;
   /** What an earlier daemon left, when this one first asked. */
-  #left: Promise<ReadonlyMap<string, ContainerState>> | undefined;
+  #left: Promise<Look> | undefined;
   /** The runners of an earlier daemon are gone. Undefined: nobody has looked yet. */
   #runnersGone: Promise<void> | undefined;
   /** Tasks of an earlier daemon that were asked for, and whether they may have begun. */
@@ -89,8 +94,8 @@ export class ContainerPlace implements Place {
   readonly #execs: LeftExecs;
   readonly #modules: ModulePools;
   readonly #images: KnownImages;
-  /** Containers of which the engine did not say that they ended: they go before the next begins. */
-  readonly #doubtful = new Set<string>();
+  /** Containers of which their engine did not say that they ended: they go before others begin. */
+  readonly #doubtful = new Map<string, NamedContainer>();
   readonly #reportListeners = new Set<() => void>();
   /** What is known of the engine. Undefined: nobody has asked for it. */
   #found: Engine | EngineError | undefined;
@@ -104,12 +109,7 @@ export class ContainerPlace implements Place {
     this.#folder = new ContainersFolder(folder, idOf(root));
     this.#execs = new LeftExecs(this.#folder);
     this.#images = new KnownImages(clock);
-    this.#ended = new EndedContainers({
-      clock,
-      log,
-      folder: this.#folder,
-      engine: () => this.#find(),
-    });
+    this.#ended = new EndedContainers({ clock, log, folder: this.#folder });
     this.#modules = new ModulePools({
       clock,
       log,
@@ -118,7 +118,8 @@ export class ContainerPlace implements Place {
       folder: this.#folder,
       settings: runner,
       atOnce: () => this.#settings.atOnce,
-      doubtful: (name) => this.#doubtful.add(name),
+      doubtful: (name, engine) =>
+        void this.#doubtful.set(name, { engine, state: { name, labels: {} } }),
     });
   }
 
@@ -196,7 +197,7 @@ export class ContainerPlace implements Place {
     try {
       return await this.#images.idOf(engine, container, {
         clock: this.#clock,
-        files: () => (files = this.#folder.begin(true)),
+        files: () => (files = this.#folder.begin(true, engine)),
         auth,
         ...heardBy(hearing),
       });
@@ -207,8 +208,8 @@ export class ContainerPlace implements Place {
 
   /**
    * Finds the containers of an earlier daemon, and goes on with those of these tasks that run or
-   * have ended meanwhile. The others are ended and removed before this resolves. If the engine does
-   * not answer, none is adopted, and none starts before they are gone.
+   * have ended meanwhile. The others are ended and removed before this resolves. Where an engine
+   * does not answer, none of its own is adopted, and none starts before they are gone.
    */
   async adopt(
     ids: readonly string[],
@@ -221,39 +222,43 @@ export class ContainerPlace implements Place {
     for (const id of ids)
       this.#asked.set(id, this.#execs.hadBegun(execToken(containerName(this.#root, id))));
     if (!this.#folder.isUsed) return adopted;
-    let engine: Engine;
-    let left: ReadonlyMap<string, ContainerState>;
-    try {
-      engine = await this.#find();
-      this.#left ??= this.#listed(engine);
-      left = await this.#left;
-    } catch (error) {
-      for (const id of ids) this.#asked.set(id, true);
+    this.#left ??= this.#looked();
+    const { found, silent } = await this.#left;
+    if (silent !== undefined) {
       this.#left = undefined;
-      this.#log.warn({ err: error }, "what runs in containers cannot be found: they are ended");
-      return adopted;
+      this.#log.warn({ because: silent }, "what runs in containers cannot be found: it is ended");
     }
-    const unwanted: string[] = [];
+    const unwanted: LeftContainer[] = [];
     for (const id of ids) {
-      const state = left.get(id);
-      if (state === undefined) {
-        // What a runner had begun, it alone knew.
-        if (attemptOf?.(id)?.task.kind === "module") this.#asked.set(id, true);
+      const left = found.get(id);
+      if (left === undefined) {
+        // What a runner had begun, it alone knew; what a silent engine has, nobody knows.
+        if (silent !== undefined || attemptOf?.(id)?.task.kind === "module")
+          this.#asked.set(id, true);
         continue;
       }
+      const { engine, state } = left;
       this.#asked.set(id, state.startedAt !== undefined);
       const known = state.startedAt === undefined ? undefined : attemptOf?.(id);
       const { task, heard } = known ?? {};
       if (heard === undefined || task?.kind !== "shell" || task.container?.image === undefined) {
-        unwanted.push(state.name);
+        unwanted.push(left);
         continue;
       }
       adopted.add(id);
-      void this.#attempt(id, task, task.container, handlersOf(id)).adopt(engine, state, heard);
+      const attempt = this.#attempt(id, task, task.container, handlersOf(id), engine);
+      void attempt.adopt(engine, state, heard);
     }
-    await this.#removed(engine, unwanted);
-    await (this.#runnersGone ??= this.#removed(engine, runnersAmong(left)));
-    const because = await this.#execs.end(engine, ({ token }) => tokens.has(token));
+    try {
+      await removeAll(unwanted);
+      await (this.#runnersGone ??= removeAll(runnersAmong(found)));
+    } catch (error) {
+      // They go before the next step begins.
+      this.#runnersGone = undefined;
+      this.#log.warn({ err: error }, "what an earlier daemon left in containers is not gone yet");
+    }
+    const present = await this.#find().catch(() => undefined);
+    const because = await this.#execs.end(present, ({ token }) => tokens.has(token));
     if (because !== undefined) this.#log.warn({}, because);
     return adopted;
   }
@@ -329,8 +334,10 @@ export class ContainerPlace implements Place {
     task: ShellTask,
     container: ImageContainer,
     handlers: TaskHandlers,
+    adoptedFrom?: Engine,
   ): ContainerAttempt {
     const name = containerName(this.#root, id);
+    let engine = adoptedFrom;
     const attempt = new ContainerAttempt(task, container, handlers, {
       ...this.#hostOf(id, name),
       clientToken: clientToken(this.#root),
@@ -339,11 +346,15 @@ export class ContainerPlace implements Place {
         "orchd.token": id,
         "orchd.keep": container.keep,
       },
-      ready: () => this.#prepared(),
+      ready: async () => (engine = await this.#prepared()),
       ended: (files, is) => {
         this.#attempts.delete(id);
-        if (is === "doubtful") this.#doubtful.add(name);
-        if (is !== "kept" && files !== undefined) this.#ended.add(id, { files, name });
+        if (files !== undefined && engine !== undefined) {
+          const labels = is === "doubtful" ? { "orchd.files": files.folder } : {};
+          const container = { engine, state: { name, labels } };
+          if (is === "doubtful") this.#doubtful.set(name, container);
+          if (is !== "kept") this.#ended.add(id, { files, container });
+        }
         this.#tellCapacity();
       },
     });
@@ -438,9 +449,9 @@ export class ContainerPlace implements Place {
     await this.#ready;
     const engine = await this.#find();
     if (this.#doubtful.size > 0) {
-      const names = [...this.#doubtful];
-      await this.#removed(engine, names);
-      for (const name of names) this.#doubtful.delete(name);
+      const all = [...this.#doubtful.values()];
+      await removeAll(all);
+      for (const { state } of all) this.#doubtful.delete(state.name);
     }
     return engine;
   }
@@ -448,12 +459,13 @@ export class ContainerPlace implements Place {
   async #swept(): Promise<void> {
     const engine = await this.#find();
     if (!this.#folder.isUsed) return;
-    const left = await this.#listed(engine);
+    const { found, silent } = await this.#looked();
+    if (silent !== undefined) throw new EngineError(silent);
     const own = new Set(this.#attempts.keys());
-    const others = [...left].filter(([id]) => !own.has(id));
-    const kept = others.filter(([, state]) => isKept(state));
-    const unwanted = others.filter(([, state]) => !isKept(state)).map(([, { name }]) => name);
-    await this.#removed(engine, unwanted);
+    const others = [...found].filter(([id]) => !own.has(id));
+    const kept = others.filter(([, { state }]) => isKept(state));
+    const unwanted = others.filter(([, { state }]) => !isKept(state)).map(([, left]) => left);
+    await removeAll(unwanted);
     if (unwanted.length > 0)
       this.#log.warn(
         { containers: unwanted.length },
@@ -461,28 +473,18 @@ export class ContainerPlace implements Place {
       );
     const because = await this.#execs.end(engine, () => true);
     if (because !== undefined) this.#log.warn({}, because);
-    const had = [...left].filter(([id]) => own.has(id));
-    this.#folder.tidy(
-      new Set([
-        ...[...kept, ...had].map(([, { labels }]) => labels["orchd.files"] ?? ""),
-        ...this.#execs.folders,
-      ]),
-    );
+    const had = [...found].filter(([id]) => own.has(id));
+    const files = [...kept, ...had].map(([, { state }]) => state.labels["orchd.files"] ?? "");
+    this.#folder.tidy(new Set([...files, ...this.#execs.folders]));
   }
 
-  /** All containers of this root, by their tokens. @throws EngineError */
-  #listed(engine: Engine): Promise<ReadonlyMap<string, ContainerState>> {
+  /** All containers of this root that an earlier daemon may have left. */
+  async #looked(): Promise<Look> {
     // A command of a killed daemon could make one after this look. None of this daemon's runs yet.
     if (!this.#hasLooked) killByToken(clientToken(this.#root));
     this.#hasLooked = true;
-    return engine.containersOf(this.#root);
-  }
-
-  /** @throws EngineError if one is left */
-  async #removed(engine: Engine, names: readonly string[]): Promise<void> {
-    const because = await engine.remove(names);
-    if (because !== undefined)
-      throw new EngineError(`a container of an earlier attempt cannot be removed: ${because}`);
+    const present = await this.#find().catch(() => undefined);
+    return lookEverywhere(present, this.#folder.all, this.#root);
   }
 
   #tellReport(): void {

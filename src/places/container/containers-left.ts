@@ -1,11 +1,12 @@
 /** What the containers are that an earlier daemon left. Pure. */
 import { isKeptName } from "./container-name.ts";
+import type { LeftContainer } from "./earlier-engines.ts";
 import type { ContainerState } from "./engine.ts";
 
-/** The names of the containers of runners, but those that stay. */
-export function runnersAmong(left: ReadonlyMap<string, ContainerState>): string[] {
-  return [...left.values()].flatMap((state) =>
-    state.labels["orchd.runner"] === undefined || isKept(state) ? [] : [state.name],
+/** The containers of runners, but those that stay. */
+export function runnersAmong(left: ReadonlyMap<string, LeftContainer>): LeftContainer[] {
+  return [...left.values()].filter(
+    ({ state }) => state.labels["orchd.runner"] !== undefined && !isKept(state),
   );
 }
 

@@ -5,7 +5,7 @@
 import type { Clock, Timer } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
-import { EngineError, type Engine } from "./engine.ts";
+import { removeAll, type NamedContainer } from "./earlier-engines.ts";
 
 /** How long containers that ended wait for others, to be removed together, in milliseconds. */
 const TOGETHER_MS = 100;
@@ -14,7 +14,7 @@ const TOGETHER_MS = 100;
 export interface Remains {
   readonly files: ContainerFiles;
   /** Its container. Undefined: it had none of its own. */
-  readonly name?: string;
+  readonly container?: NamedContainer;
 }
 
 /** What their removal needs. */
@@ -22,8 +22,6 @@ export interface EndedHost {
   readonly clock: Clock;
   readonly log: Log;
   readonly folder: ContainersFolder;
-  /** @throws EngineError */
-  engine(): Promise<Engine>;
 }
 
 /** Removes them. */
@@ -31,7 +29,7 @@ export class EndedContainers {
   readonly #host: EndedHost;
   /** Those whose ends are not known to be durable, by task. */
   readonly #remains = new Map<string, Remains>();
-  readonly #toRemove = new Map<string, ContainerFiles>();
+  readonly #toRemove = new Map<NamedContainer, ContainerFiles>();
   #removal: Timer | undefined;
   readonly #removing = new Set<Promise<void>>();
 
@@ -51,12 +49,12 @@ export class EndedContainers {
       const remains = this.#remains.get(id);
       if (remains === undefined) continue;
       this.#remains.delete(id);
-      const { name, files } = remains;
-      if (name === undefined) {
+      const { container, files } = remains;
+      if (container === undefined) {
         this.#host.folder.end(files);
         continue;
       }
-      this.#toRemove.set(name, files);
+      this.#toRemove.set(container, files);
       this.#removal ??= this.#host.clock.after(TOGETHER_MS, () => this.#flush());
     }
   }
@@ -80,10 +78,8 @@ export class EndedContainers {
     void work.then(() => this.#removing.delete(work));
   }
 
-  async #remove(given: ReadonlyMap<string, ContainerFiles>): Promise<void> {
-    const engine = await this.#host.engine();
-    const because = await engine.remove([...given.keys()]);
-    if (because !== undefined) throw new EngineError(because);
+  async #remove(given: ReadonlyMap<NamedContainer, ContainerFiles>): Promise<void> {
+    await removeAll([...given.keys()]);
     for (const files of given.values()) this.#host.folder.end(files);
   }
 }

@@ -7,6 +7,7 @@
  */
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
+import { setTimeout as wait } from "node:timers/promises";
 import { FAILURE_CODES } from "../../core/failure.ts";
 
 /** The engines, in the order in which they are asked. */
@@ -16,6 +17,9 @@ export type EngineName = (typeof ENGINES)[number];
 
 /** How long an engine may take to answer a question, in milliseconds. */
 const PATIENCE_MS = 30_000;
+/** How often a removal is tried, and how long between two tries, in milliseconds. */
+const REMOVALS = 3;
+const REMOVE_AGAIN_MS = 200;
 /** The most characters that are kept of an answer. */
 const MOST = 4 * 1024 * 1024;
 
@@ -54,14 +58,24 @@ export interface ContainerState {
   readonly monitor?: number | undefined;
 }
 
+/** Variables that an engine is asked with, beside the daemon's own. Undefined: not set. */
+export type EngineVariables = Readonly<Record<string, string | undefined>>;
+
 /** One engine. */
 export class Engine {
   readonly name: EngineName;
   readonly version: string;
+  /** What tells it from others of its name: where its containers are kept. Empty: nothing does. */
+  readonly id: string;
+  /** What it is asked with, beside the daemon's own environment. */
+  readonly env: EngineVariables;
 
-  constructor(name: EngineName, version: string) {
+  /** @param env default: the daemon's own alone */
+  constructor(name: EngineName, version: string, id = "", env: EngineVariables = {}) {
     this.name = name;
     this.version = version;
+    this.id = id;
+    this.env = env;
   }
 
   /**
@@ -79,7 +93,7 @@ export class Engine {
     return spawn(this.name, words, {
       stdio: ["ignore", "pipe", "pipe"],
       cwd,
-      env: { ...process.env, ...env },
+      env: { ...process.env, ...this.env, ...env },
       detached: true,
     });
   }
@@ -88,14 +102,14 @@ export class Engine {
   talk(words: readonly string[], env: Readonly<Record<string, string>> = {}): EngineTalk {
     return spawn(this.name, words, {
       stdio: ["pipe", "pipe", "pipe"],
-      env: { ...process.env, ...env },
+      env: { ...process.env, ...this.env, ...env },
       detached: true,
     });
   }
 
   /** Asks something. Never rejects. */
   ask(words: readonly string[], patienceMs = PATIENCE_MS): Promise<Answer> {
-    return answerOf(this.name, words, patienceMs);
+    return answerOf(this.name, words, patienceMs, this.env);
   }
 
   /**
@@ -133,40 +147,63 @@ export class Engine {
     return answer.stdout.split("\n").filter((name) => name !== "");
   }
 
-  /** Ends and removes containers, at once. @returns what stood in the way; undefined: nothing */
+  /**
+   * Ends and removes containers, at once. An engine may fail at first, as podman does where one is
+   * paused: the runtime thaws it to kill it, and podman then finds nothing to thaw. It is asked
+   * again for those that are left.
+   *
+   * @returns what stood in the way; undefined: nothing
+   */
   async remove(names: readonly string[]): Promise<string | undefined> {
-    if (names.length === 0) return undefined;
     const now = this.name === "podman" ? ["--time", "0"] : [];
-    const answer = await this.ask(["rm", "--force", "--volumes", ...now, ...names]);
-    if (answer.status === 0) return undefined;
-    // One that is gone already is no fault, and an engine may say that it is one.
-    const left = await this.inspect(names).catch((error: unknown) => error as Error);
-    if (left instanceof Error) return left.message;
-    return left.length === 0 ? undefined : sentenceOf(answer);
+    let given = names;
+    let because: string | undefined;
+    for (let look = 0; look < REMOVALS && given.length > 0; look += 1) {
+      if (look > 0) await wait(REMOVE_AGAIN_MS);
+      const answer = await this.ask(["rm", "--force", "--volumes", ...now, ...given]);
+      if (answer.status === 0) return undefined;
+      // One that is gone already is no fault, and an engine may say that it is one.
+      const left = await this.inspect(given).catch((error: unknown) => error as Error);
+      if (left instanceof Error) return left.message;
+      given = left.map(({ name }) => name);
+      because = sentenceOf(answer);
+    }
+    return given.length === 0 ? undefined : because;
   }
 }
 
-/** What asks for an engine's version, and so whether it answers. */
+/** What asks for an engine's version, and so whether it answers, and for what its id is made of. */
 const VERSION_WORDS: { readonly [name in EngineName]: readonly string[] } = {
-  podman: ["info", "--format", "{{.Version.Version}}"],
-  docker: ["version", "--format", "{{.Server.Version}}"],
+  podman: ["info", "--format", "{{.Version.Version}}\n{{.Store.GraphRoot}}"],
+  docker: ["info", "--format", "{{.ServerVersion}}\n{{.DockerRootDir}} {{.ID}}"],
 };
 
 /**
  * The engine that answers.
  *
  * @param wanted the one of orchd.yaml; undefined: the first of {@link ENGINES} that answers
+ * @param env what it is asked with
  * @throws EngineError, a sentence, if none does
  */
-export async function findEngine(wanted: EngineName | undefined): Promise<Engine> {
+export async function findEngine(
+  wanted: EngineName | undefined,
+  env: EngineVariables = {},
+): Promise<Engine> {
   const why: string[] = [];
   for (const name of wanted === undefined ? ENGINES : [wanted]) {
-    const answer = await answerOf(name, VERSION_WORDS[name], PATIENCE_MS);
-    const version = answer.stdout.trim();
-    if (answer.status === 0 && version !== "") return new Engine(name, version);
+    const answer = await answerOf(name, VERSION_WORDS[name], PATIENCE_MS, env);
+    const [version = "", kept = ""] = answer.stdout.split("\n").map((line) => line.trim());
+    const id = [kept, ...(name === "podman" ? remoteOf(env) : [])].join(" ").trim();
+    if (answer.status === 0 && version !== "") return new Engine(name, version, id, env);
     why.push(`${name}: ${sentenceOf(answer)}`);
   }
   throw new EngineError(`no container engine answers (${why.join("; ")})`);
+}
+
+/** Which other machine or service podman is told to ask, if any: its storage's path is no name. */
+function remoteOf(env: EngineVariables): string[] {
+  const all = { ...process.env, ...env };
+  return ["CONTAINER_HOST", "CONTAINER_CONNECTION"].flatMap((name) => all[name] ?? []);
 }
 
 /** What an engine said as it failed: its last line, without the word before it. */
@@ -187,7 +224,12 @@ function saysGone(line: string): boolean {
   return /no such (container|object)/i.test(line);
 }
 
-function answerOf(program: string, words: readonly string[], patienceMs: number): Promise<Answer> {
+function answerOf(
+  program: string,
+  words: readonly string[],
+  patienceMs: number,
+  env: EngineVariables,
+): Promise<Answer> {
   return new Promise((resolve) => {
     let [stdout, stderr] = ["", ""];
     let child: EngineProcess;
@@ -197,7 +239,11 @@ function answerOf(program: string, words: readonly string[], patienceMs: number)
       resolve({ status: null, stdout: "", stderr: said });
     };
     try {
-      child = spawn(program, words, { stdio: ["ignore", "pipe", "pipe"], detached: true });
+      child = spawn(program, words, {
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { ...process.env, ...env },
+        detached: true,
+      });
     } catch (error) {
       failed(error as Error);
       return;

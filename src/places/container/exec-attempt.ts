@@ -132,7 +132,7 @@ export class ExecAttempt {
     const engine = await this.#host.ready();
     if (this.#isOver || this.#ending !== undefined) return endedResult(this.#ending!);
     this.#engine = engine;
-    this.#files = this.#host.folder.begin((task.secrets ?? []).length > 0);
+    this.#files = this.#host.folder.begin((task.secrets ?? []).length > 0, engine);
     noteMark(this.#files, this.#mark);
     const variables = givenVariables(this.#environment(task));
     const { file } = variables;

@@ -8,6 +8,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ContainerFiles, type ContainersFolder } from "./container-files.ts";
 import { EngineError, sentenceOf, type Engine } from "./engine.ts";
+import { engineOf, isOf, noteIn } from "./engine-note.ts";
 import { endWords, foundBy, type ExecMark } from "./exec-command.ts";
 
 const NOTE = "exec.json";
@@ -82,6 +83,22 @@ async function isRunning(engine: Engine, name: string): Promise<boolean | Engine
   }
 }
 
+/** {@link endLeft} in the engine that the attempt was begun in. */
+async function endedIn(
+  folder: string,
+  mark: ExecMark,
+  present: Engine | undefined,
+): Promise<string | undefined> {
+  const note = noteIn(folder);
+  try {
+    const isPresent = note === undefined || (present !== undefined && isOf(present, note));
+    const engine = isPresent ? present : await engineOf(note, folder);
+    return engine === undefined ? "no container engine answers" : await endLeft(engine, mark);
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 /** The attempts in containers that run already of which something may be left. */
 export class LeftExecs {
   readonly #folder: ContainersFolder;
@@ -109,14 +126,18 @@ export class LeftExecs {
   }
 
   /**
-   * Ends what is left of some attempts. Never rejects.
+   * Ends what is left of some attempts, each in the engine that it was begun in. Never rejects.
    *
+   * @param present the engine that steps are begun in now. Undefined: none answers
    * @returns why something is left yet. Undefined: nothing is
    */
-  async end(engine: Engine, which: (mark: ExecMark) => boolean): Promise<string | undefined> {
+  async end(
+    present: Engine | undefined,
+    which: (mark: ExecMark) => boolean,
+  ): Promise<string | undefined> {
     const ends = [...this.#all].map(async ([folder, mark]) => {
       if (!which(mark)) return undefined;
-      const because = mark.boot === undefined ? undefined : await endLeft(engine, mark);
+      const because = mark.boot === undefined ? undefined : await endedIn(folder, mark, present);
       if (because !== undefined) return because;
       this.#all.delete(folder);
       this.#folder.end(new ContainerFiles(folder));

@@ -110,7 +110,7 @@ export class ModuleAttempt {
     try {
       const id = await image(engine, this.#container, {
         clock: this.#host.clock,
-        files: () => (files = folder.begin(true)),
+        files: () => (files = folder.begin(true, engine)),
         auth: this.#task.registryAuth,
         tell: (lines) => this.#tell(lines),
         pulling: (pull) => {

@@ -59,7 +59,7 @@ export interface RunnersHost {
   /** How many steps run at once. */
   atOnce(): number;
   /** A container could not be removed. */
-  doubtful(name: string): void;
+  doubtful(name: string, engine: Engine): void;
 }
 
 /** One runner, as its tasks see it. */
@@ -175,7 +175,7 @@ export class ModulePool {
   ): ContainerRunner {
     const { clock, root } = this.#host;
     const place: Place = {
-      files: this.#host.folder.begin(false),
+      files: this.#host.folder.begin(false, this.engine),
       name: containerName(root, `${settings.token}.${number}`),
       isGreeted: false,
       isKept: false,
@@ -300,7 +300,7 @@ export class ModulePool {
       return known;
     }
     this.#host.log.warn({}, `the container ${name} could not be removed: ${because}`);
-    this.#host.doubtful(name);
+    this.#host.doubtful(name, engine);
     return known;
   }
 }
