@@ -1,4 +1,4 @@
-/** The place for steps in containers, as tests open it: with a real engine and a root of its own. */
+/** The place for steps in containers, as tests open it: a real engine, a root of its own. */
 import { mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock, type Clock } from "../../src/clock.ts";
