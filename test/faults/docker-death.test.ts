@@ -3,6 +3,8 @@
  * once: by its own result where its container has ended, or goes on, and otherwise as one whose
  * machine was lost, which is no step's fault. It comes with FAULTS=1: it takes a minute.
  */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -17,6 +19,26 @@ import { NODE_IMAGE, TEST_IMAGE } from "../support/test-engine.ts";
 
 const AWAY = "[orchd: docker did not answer: what was printed meanwhile may be missing]";
 const NAME = "orchd-docker-death";
+
+let count = 1;
+
+/**
+ * Has dockerd take 2 s for each file that it renames, and so for noting that a container runs.
+ *
+ * @returns what resolves when dockerd is gone
+ */
+async function slowNotes(pid: number): Promise<{ readonly gone: Promise<unknown> }> {
+  const calls = "rename,renameat,renameat2";
+  const words = ["-f", "-o", "/dev/null", "-e", `trace=${calls}`];
+  const tracer = spawn("strace", [
+    ...words,
+    `--inject=${calls}:delay_enter=2000000`,
+    `--attach=${pid}`,
+  ]);
+  const gone = once(tracer, "exit");
+  await once(tracer.stderr, "data");
+  return { gone };
+}
 
 interface Ended {
   readonly result?: TaskResult;
@@ -39,8 +61,9 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
     function begin(
       text: string,
       container: ContainerSpec,
+      { place, root } = openContainers(DOCKER, 2),
     ): { begun: Promise<void>; ended: Promise<Ended> } {
-      const { place, root } = openContainers(DOCKER, 2);
+      const id = `d@1#${(count += 1)}`;
       writeFileSync(join(root, "bundles/m.mjs"), `export default async ({ log }) => { ${text} };`);
       const common = {
         params: {},
@@ -59,7 +82,7 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
       let first!: () => void;
       const begun = new Promise<void>((resolve) => (first = resolve));
       const ended = new Promise<Ended>((resolve) =>
-        place.start("d@1#2", task, {
+        place.start(id, task, {
           done: (result) => resolve({ result, lines }),
           died: (death) => resolve({ death, lines }),
           output(more) {
@@ -106,6 +129,19 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
         expect(result).toEqual({ ok: true, value: null });
         expect(lines.filter((line) => line !== AWAY)).toEqual(["a", "b"]);
       } else expect(death).toMatchObject(LOST);
+    }, 90_000);
+
+    it("a process that dockerd never noted is ended before the next step begins", async () => {
+      const opened = openContainers(DOCKER, 2);
+      const slow = await slowNotes(dockerd.pid);
+      const { begun, ended } = begin("echo a; sleep 4788", PLAIN_CONTAINER, opened);
+      await begun;
+      await dies(500);
+      await slow.gone;
+      expect((await ended).death).toMatchObject(LOST);
+      const next = await begin("true", PLAIN_CONTAINER, opened).ended;
+      expect(next.result).toEqual({ ok: true, value: null });
+      expect(spawnSync("pgrep", ["-f", "sleep 4788"]).status).toBe(1);
     }, 90_000);
 
     it("a step in a container that runs already is lost, and nothing of it is left", async () => {

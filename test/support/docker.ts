@@ -45,6 +45,11 @@ export class Dockerd {
     return `unix://${this.folder}/d.sock`;
   }
 
+  /** Its process. */
+  get pid(): number {
+    return this.#process?.pid ?? 0;
+  }
+
   /** Whether it runs. */
   get isUp(): boolean {
     const { exitCode, signalCode } = this.#process ?? {};

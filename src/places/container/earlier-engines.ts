@@ -1,5 +1,6 @@
 /** What earlier daemons left in containers, in each engine that may have any of it. */
 import { EngineError, ENGINES, findEngine, type ContainerState, type Engine } from "./engine.ts";
+import { endUnknown } from "./unknown-processes.ts";
 import { engineOf, isOf, noteIn, type EngineNote } from "./engine-note.ts";
 
 /** A container of an earlier daemon. */
@@ -75,11 +76,19 @@ async function unnoted(present: Engine | undefined): Promise<Engine[]> {
   return engines.flatMap((end) => (end.status === "fulfilled" ? [end.value] : []));
 }
 
-/** Ends and removes containers, each by its own engine. @throws EngineError if one is left */
+/**
+ * Ends and removes containers, each by its own engine, and what their engine does not know of them.
+ *
+ * @throws EngineError if one is left
+ */
 export async function removeAll(all: readonly NamedContainer[]): Promise<void> {
   for (const engine of new Set(all.map((one) => one.engine))) {
     const own = all.filter((one) => one.engine === engine);
-    const because = await engine.remove(own.map(({ state }) => state.name));
+    let because = await engine.remove(own.map(({ state }) => state.name));
+    for (const { state } of own) {
+      const folder = state.labels["orchd.files"];
+      if (folder !== undefined) because ??= await endUnknown(folder);
+    }
     if (because !== undefined)
       throw new EngineError(`a container of an earlier attempt cannot be removed: ${because}`);
   }
