@@ -81,6 +81,9 @@ function detail(line: Line): string {
   const error = line["error"] as StepError | undefined;
   if (error !== undefined && error !== null)
     parts.push(`${text(error.name)}: ${failureText({ ...error, message: text(error.message) })}`);
+  if (line["type"] === "step.placed")
+    parts.push(`on ${text(line["place"])} at ${text(line["host"])}`);
+  if (Array.isArray(line["on"])) parts.push(`for ${line["on"].map(String).join(", ")}`);
   if (typeof line["retryAt"] === "string") parts.push(`again at ${line["retryAt"]}`);
   if (Array.isArray(line["errors"])) parts.push(line["errors"].map(String).join("; "));
   if (typeof line["digest"] === "string" && line["type"] === "pipeline.loaded")

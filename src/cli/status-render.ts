@@ -205,8 +205,16 @@ export function printRun(terminal: Terminal, view: RunView, now: number): void {
     ]),
   );
   for (const { step, placements = [] } of view.steps)
-    for (const { attempt, ...placed } of placements)
-      terminal.line(span("dim", `  ${step}, attempt ${attempt}: ${placeText(placed)}`));
+    for (const [attempt, places] of byAttempt(placements))
+      terminal.line(span("dim", `  ${step}, attempt ${attempt}: ${places.join(", then ")}`));
+}
+
+/** Where each attempt ran: one that was interrupted and not counted has several places. */
+function byAttempt(placements: readonly Placement[]): Map<number, string[]> {
+  const places = new Map<number, string[]>();
+  for (const { attempt, ...placed } of placements)
+    places.set(attempt, [...(places.get(attempt) ?? []), placeText(placed)]);
+  return places;
 }
 
 /** Where its last attempt runs or ran; `-`: in a process of this machine, or nowhere yet. */

@@ -31,6 +31,14 @@ describe("a line in words", () => {
       "step.failed a E: it did not start within 4s: nobody is there",
     ],
     [
+      { type: "step.placed", step: "a", attempt: 1, place: "farm", host: "w1", ref: "x" },
+      "step.placed a on farm at w1",
+    ],
+    [
+      { type: "run.waits", on: ["arm", "gpu"], because: "nobody is there" },
+      "run.waits for arm, gpu: nobody is there",
+    ],
+    [
       { type: "hook.failed", hook: "onFailure", step: "a", error: { name: "E", message: "no" } },
       "hook.failed onFailure a E: no",
     ],

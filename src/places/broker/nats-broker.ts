@@ -328,6 +328,8 @@ function textOf(error: unknown): string {
     const text = at.message || ((at as NodeJS.ErrnoException).code ?? at.name);
     if (!texts.includes(text)) texts.push(text);
   }
+  // `connect ECONNREFUSED 127.0.0.1:4222` says the same, and where.
+  if (/ECONNREFUSED/.test(texts.at(-1) ?? "") && texts[0] === "connection refused") texts.shift();
   return texts.length === 0 ? String(error) : texts.join(": ");
 }
 
