@@ -132,8 +132,8 @@ function runningRuns(
     .slice(0, MOST_RUNNING);
   memory.keepRuns(new Set(longest.map(({ run }) => run)));
   return longest.map((it) => {
-    const { done = 0, steps = 0 } = memory.progress(it.run) ?? {};
-    return { ...it, done, steps };
+    const { done = 0, steps = 0, waiting = 0 } = memory.progress(it.run) ?? {};
+    return { ...it, done, steps, waiting };
   });
 }
 

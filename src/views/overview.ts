@@ -73,6 +73,8 @@ export interface RunningRun {
   /** Steps that have ended, and how many there are. */
   readonly done: number;
   readonly steps: number;
+  /** Steps that could begin, and that no place takes: `run.waits` of its ledger says why. */
+  readonly waiting: number;
 }
 
 /** Something that somebody did, or that happened to the daemon. */

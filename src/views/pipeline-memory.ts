@@ -17,6 +17,7 @@ import type { DayTally } from "./day-tally.ts";
 import type { Change, StripMark } from "./overview.ts";
 import { readPipeline } from "./pipeline-reading.ts";
 import { nextFire, viewPipeline, type FiringState, type PipelineView } from "./pipeline-view.ts";
+import { stepsWithoutPlace } from "./place-waits.ts";
 import { RecentSlots } from "./recent-slots.ts";
 import { zonesOf } from "./recorded-schedule.ts";
 import { stateOfRun } from "./run-reading.ts";
@@ -53,6 +54,7 @@ export interface RunProgress {
   readonly status: string;
   readonly done: number;
   readonly steps: number;
+  readonly waiting: number;
 }
 
 interface Remembered {
@@ -122,7 +124,8 @@ export class PipelineMemory {
     const state = stateOfRun(this.store, run);
     if (state === undefined || size === undefined) return undefined;
     const { status } = runStatus(state);
-    const progress = { status, done: state.ended, steps: state.steps.size };
+    const waiting = stepsWithoutPlace(state);
+    const progress = { status, done: state.ended, steps: state.steps.size, waiting };
     this.#runs.set(run, { size, progress });
     return progress;
   }

@@ -8,8 +8,7 @@ import { listText } from "./counted.ts";
 /** By step, as a sentence that follows its name; the places are read where a step waits for one. */
 export function placeWaits(store: RunStore, state: RunState): ReadonlyMap<string, string> {
   const waits = new Map<string, string>();
-  if (state.phase !== "started" || state.stop !== undefined || state.timedOut !== undefined)
-    return waits;
+  if (!startsSteps(state)) return waits;
   let reports: ReturnType<typeof readPlaces> | undefined;
   for (const id of state.ready) {
     const { on } = state.steps.get(id)!.spec;
@@ -21,4 +20,18 @@ export function placeWaits(store: RunStore, state: RunState): ReadonlyMap<string
     waits.set(id, `it waits: ${because}`);
   }
   return waits;
+}
+
+/** How many steps wait that no place takes, by the run's own ledger (`run.waits`). */
+export function stepsWithoutPlace(state: RunState): number {
+  if (!startsSteps(state)) return 0;
+  return [...state.ready].filter((id) => {
+    const { on } = state.steps.get(id)!.spec;
+    return on !== undefined && state.waits.has(on.join("+"));
+  }).length;
+}
+
+/** Whether a run starts what is ready: one that stops starts nothing. */
+function startsSteps({ phase, stop, timedOut }: RunState): boolean {
+  return phase === "started" && stop === undefined && timedOut === undefined;
 }

@@ -2,7 +2,7 @@
 import { defined } from "../core/defined.ts";
 import type { Trigger } from "../core/event.ts";
 import type { StepError } from "../core/failure.ts";
-import type { PlacedAt, StepState } from "../core/run-state.ts";
+import type { PlacedAt, RunState, StepState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { NoView } from "./no-view.ts";
@@ -34,6 +34,11 @@ export interface StepView {
   /** How many attempts have started. */
   readonly attempts: number;
   readonly because: string | null;
+  /**
+   * It could begin, and waits for its place or for its image: `because` says why. Absent: it does
+   * not.
+   */
+  readonly waits?: true;
   readonly startedAt: string | null;
   readonly finishedAt: string | null;
   /** Where its last attempt runs or ran. Absent: in a process of the daemon's machine. */
@@ -60,10 +65,16 @@ export function viewRun({ state, fault }: Pick<RunReading, "state" | "fault">): 
     submittedAt: state.submittedAt,
     startedAt: state.startedAt ?? null,
     finishedAt: state.finished?.at ?? null,
-    because: state.finished?.because ?? state.stop?.because ?? state.because ?? null,
+    because: state.finished?.because ?? stopReason(state) ?? state.because ?? null,
     steps: [...state.steps].map(([step, it]) => viewStep(step, it)),
     ...defined({ fault }),
   };
+}
+
+/** Why it stops; undefined where it does not. */
+function stopReason({ stop }: RunState): string | undefined {
+  if (stop === undefined) return undefined;
+  return stop.because ?? `${stop.by} asked it to stop${stop.mode === "force" ? " by force" : ""}`;
 }
 
 /** A run as `orchd status RUN` shows it: a waiting one says what it waits for now. */
@@ -91,7 +102,7 @@ function withWaits(view: RunView, waits: ReadonlyMap<string, string>): RunView {
   if (waits.size === 0) return view;
   const steps = view.steps.map((step) => {
     const because = waits.get(step.step);
-    return because === undefined ? step : { ...step, because };
+    return because === undefined ? step : { ...step, because, waits: true as const };
   });
   return { ...view, steps };
 }

@@ -103,6 +103,7 @@ export function rootWithPlaces(): TempRoot {
       other: [],
     }),
     { type: "run.started", because: "the slot is due" },
+    { type: "run.waits", on: ["big"], because: "gpu1.lan does not answer: No route to host" },
     started("here"),
     started("contained"),
     placed("contained", 1, ["podman", "here", "box-7"]),

@@ -51,6 +51,7 @@ describe("the Overview", () => {
         usualMs: 121_000,
         done: 1,
         steps: 2,
+        waiting: 0,
       },
     ]);
     expect(view.next.map(({ pipeline, slot }) => [pipeline, slot])).toEqual(

@@ -3,6 +3,8 @@ import { expect, it } from "vitest";
 import { whyUnserved, type PlaceReport } from "../../src/core/place-report.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import type { PlacesView } from "../../src/views/places.ts";
+import { readOverview } from "../../src/views/overview-reading.ts";
+import { PipelineMemory } from "../../src/views/pipeline-memory.ts";
 import { readPlacesView } from "../../src/views/places-reading.ts";
 import { orchd } from "../support/daemon.ts";
 import {
@@ -14,6 +16,7 @@ import {
   rootWithPlaces,
   silentReport as gpu1,
 } from "../support/made-up-places.ts";
+import { header, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 it("says what runs where, why a place takes no work, and what waits for which labels", () => {
@@ -125,4 +128,38 @@ it("`orchd why` says what a step of a running run waits for", async () => {
     `${RUN}, which is running; its step big has not begun: it waits: gpu1.lan does not answer: ` +
       "No route to host (and 2 more)",
   );
+});
+
+it("the Overview says how many steps of a run no place takes", () => {
+  const { root, runs, schedules } = rootWithPlaces();
+  const view = readOverview({ root, schedules, runs }, NOW, new PipelineMemory(new RunStore(runs)));
+  const one = view.running.find(({ run }) => run === RUN);
+  expect(one).toMatchObject({ done: 0, steps: 8, waiting: 2 });
+});
+
+it("a step that moved while its attempt was not counted is told in one line", async () => {
+  const { root, runs } = tempRoot();
+  const run = "p@20261123T020000Z";
+  const placed = (host: string) => ({
+    type: "step.placed",
+    step: "a",
+    attempt: 1,
+    place: "farm",
+    host,
+    ref: host,
+  });
+  const began = { type: "step.started", step: "a", attempt: 1, because: "x" };
+  const interrupted = { type: "step.interrupted", step: "a", attempt: 1, because: "w1 is silent" };
+  writePipeline(runs, "p", [loaded("* * * * *"), { type: "run.started", run }]);
+  writeRun(runs, run, [
+    header(run, { a: [] }),
+    { type: "run.started", because: "x" },
+    began,
+    placed("w1"),
+    { ...interrupted, next: "rerun" },
+    began,
+    placed("w2"),
+  ]);
+  const { stdout } = await orchd(root, "status", run);
+  expect(stdout).toContain("\n  a, attempt 1: farm w1, then farm w2\n");
 });

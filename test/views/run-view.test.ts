@@ -26,6 +26,8 @@ describe("why a run stands as it does", () => {
     [[queued], "another goes on"],
     [[queued, STARTED], "scheduled"],
     [[STARTED, stop], "asked"],
+    [[STARTED, { ...stop, because: undefined }], "x asked it to stop"],
+    [[STARTED, { ...stop, because: undefined, mode: "force" }], "x asked it to stop by force"],
     [
       [STARTED, stop, { type: "run.finished", status: "stopped", because: "end", durationMs: 1 }],
       "end",

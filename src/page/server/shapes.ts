@@ -180,6 +180,7 @@ export const overviewShape = z
         usualMs: orNull(ms),
         done: z.int(),
         steps: z.int(),
+        waiting: z.int().meta({ description: "steps that no place takes" }),
       }),
     ),
     next: z.array(nextSlot),
@@ -342,6 +343,9 @@ export const runPageShape = z
         status,
         attempts: z.int(),
         because: orNull(because),
+        waits: z.literal(true).optional().meta({
+          description: "it could begin, and waits for its place or its image",
+        }),
         startedAt: orNull(time),
         finishedAt: orNull(time),
         error: error.optional(),

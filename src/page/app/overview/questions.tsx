@@ -171,7 +171,7 @@ function whyMissed({ downtimes, reasons, at }: Overview): string | undefined {
 const SLOW = 1.5;
 
 function Running({ run }: { run: RunningRun }) {
-  const { usualMs, startedAt, done, steps } = run;
+  const { usualMs, startedAt, done, steps, waiting } = run;
   const passed = startedAt === null ? 0 : Math.max(0, now.value - Date.parse(startedAt));
   const times = usualMs === null || usualMs === 0 ? undefined : passed / usualMs;
   const share = times === undefined ? (steps === 0 ? 0 : done / steps) : Math.min(1, times);
@@ -186,6 +186,7 @@ function Running({ run }: { run: RunningRun }) {
         {startedAt === null ? "has not begun" : durationText(Math.floor(passed / 1_000) * 1_000)}
         {usualMs !== null && `, usually ${durationText(usualMs)}`}
         {` · ${done} of ${countText(steps, "step")}`}
+        {waiting > 0 && ` · ${countText(waiting, "waits", "wait")} for a place`}
         {isSlow && (
           <>
             {" · "}

@@ -64,15 +64,28 @@ function Lead({ view }: { readonly view: PlacesView }): JSX.Element {
         {asOf !== null && ` What follows is as of ${fullTime(asOf)}.`}
       </p>
     );
-  const idle = places.filter(isIdle);
+  const idle = places.filter(isIdle).map(({ place }) => place);
+  const alone = places.filter((place) => !isIdle(place)).flatMap(idleMachines);
+  const parts = [
+    ...(idle.length === 0
+      ? []
+      : [`${countText(idle.length, "place takes", "places take")} no work: ${idle.join(", ")}.`]),
+    ...(alone.length === 0
+      ? []
+      : [
+          `${countText(alone.length, "machine takes", "machines take")} none: ${alone.join(", ")}.`,
+        ]),
+  ];
   return (
-    <p class={idle.length === 0 ? "lead mute" : "lead bad"}>
-      {idle.length === 0
-        ? "Every place takes work."
-        : `${countText(idle.length, "place takes", "places take")} no work: ` +
-          `${safeText(idle.map(({ place }) => place).join(", "))}.`}
+    <p class={parts.length === 0 ? "lead mute" : "lead bad"}>
+      {parts.length === 0 ? "Every place takes work." : safeText(parts.join(" "))}
     </p>
   );
+}
+
+/** `w1 of farm`: the machines that take no work of a place that does. */
+function idleMachines({ place, hosts }: PlaceView): string[] {
+  return hosts.flatMap(({ host, because }) => (because === null ? [] : [`${host} of ${place}`]));
 }
 
 /** Whether no machine of it takes work. */
@@ -128,7 +141,9 @@ function Runs({ runs }: { readonly runs: readonly string[] }): JSX.Element {
 
 function rowsOf(place: PlaceView): JSX.Element[] {
   const { hosts, labels, engine, engineVersion } = place;
-  const own = labels.filter((label) => label !== place.place);
+  // Its own name chooses it too, and stands before it.
+  const isOther = (label: string): boolean => label !== place.place;
+  const own = labels.filter(isOther);
   const name = (
     <td title={fullTime(place.since)}>
       <b>{safeText(place.place)}</b>{" "}
@@ -144,7 +159,7 @@ function rowsOf(place: PlaceView): JSX.Element[] {
         <td />
         <State because={place.because ?? "no machine of it is there"} since={place.since} />
         <td>{safeText(own.join(", "))}</td>
-        <td>{place.running} running</td>
+        <td class="count">{place.running} running</td>
         <td />
         <td />
       </tr>,
@@ -154,9 +169,9 @@ function rowsOf(place: PlaceView): JSX.Element[] {
       {name}
       <td>{safeText(host.host)}</td>
       <State because={place.because ?? host.because} since={place.since} />
-      <td>{safeText([...own, ...host.labels].join(", "))}</td>
-      <td>{host.running} running</td>
-      <td>{host.threads} at once</td>
+      <td>{safeText([...own, ...host.labels.filter(isOther)].join(", "))}</td>
+      <td class="count">{host.running} running</td>
+      <td class="count">{host.threads} at once</td>
       <td>{safeText(versionsOf(host))}</td>
     </tr>
   ));
@@ -175,7 +190,8 @@ function State({
         <Status status="completed" text="takes work" />
       ) : (
         <>
-          <Status status="failed" text="takes no work" /> {sentence(because)}
+          <Status status="failed" text="takes no work" />
+          {`: ${sentence(because)}`}
         </>
       )}
     </td>

@@ -15,12 +15,13 @@ import { LedgerLines } from "../run/ledger-lines.tsx";
 import { Log } from "../run/log.tsx";
 import { RunActions } from "../run/run-actions.tsx";
 import { RunFacts } from "../run/run-facts.tsx";
-import { CacheReasons, WhyItFailed } from "../run/run-reasons.tsx";
+import { CacheReasons, WhatWaits, WhyItFailed } from "../run/run-reasons.tsx";
 import { useSettled } from "../run/settled.ts";
 import { Steps } from "../run/steps.tsx";
 import { Values } from "../run/values.tsx";
 import { safeText } from "../safe-text.ts";
 import { sentence } from "../sentence.ts";
+import { countText } from "../words.ts";
 
 export function Run({ target }: PageProps): JSX.Element {
   const { value, problem } = useNamed<RunPage>(`runs/${encodeURIComponent(target)}`, {
@@ -79,6 +80,7 @@ function Shown({ page }: { readonly page: RunPage }): JSX.Element {
         </div>
         <div class="side" ref={side}>
           <WhyItFailed page={told} />
+          <WhatWaits page={told} />
           <CacheReasons page={told} />
           <Values page={page} />
           <LedgerLines page={page} />
@@ -96,8 +98,12 @@ function LiveAttempts({ page }: { readonly page: RunPage }): JSX.Element {
 function leadOf({ because, inProgress, steps }: RunPage): string {
   if (!inProgress || steps.length === 0) return because ?? "";
   const ended = steps.filter(({ finishedAt }) => finishedAt !== null).length;
+  const waiting = steps.filter(({ waits }) => waits === true).length;
   const said = because === null ? "" : `${because} · `;
-  return `${said}${ended} of ${steps.length} steps have ended`;
+  const waits = waiting === 0 ? "" : `, ${waiting} ${waiting === 1 ? "waits" : "wait"}`;
+  return `${said}${ended} of ${countText(steps.length, "step")} ${
+    steps.length === 1 ? "has" : "have"
+  } ended${waits}`;
 }
 
 function Crumbs({ run }: { readonly run: string }): JSX.Element {

@@ -74,9 +74,9 @@ function Row({
           <Point step={step} axis={axis} />
         ) : (
           step.timeline.flatMap((attempt, index) => [
-            <Bar key={`a${attempt.attempt}`} attempt={attempt} step={step} axis={axis} now={now} />,
+            <Bar key={`a${index}`} attempt={attempt} step={step} axis={axis} now={now} />,
             <Wait
-              key={`w${attempt.attempt}`}
+              key={`w${index}`}
               from={attempt.endedAt}
               to={step.timeline[index + 1]?.startedAt ?? waitsUntil(step, index, now)}
               axis={axis}
@@ -85,14 +85,32 @@ function Row({
         )}
       </div>
       <div class="g-w" title={sentence(why)}>
-        <Where step={step} /> {sentence(why)}
+        <WhereAndWhy step={step} why={why} />
       </div>
     </div>
   );
 }
 
+/** Where a step's attempts ran, and why it is as it is. */
+export function WhereAndWhy({
+  step,
+  why,
+}: {
+  readonly step: StepPage;
+  readonly why: string;
+}): JSX.Element {
+  const isPlaced = step.timeline.some(({ placed }) => placed !== undefined);
+  return (
+    <>
+      <Where step={step} />
+      {isPlaced && why !== "" && " · "}
+      {sentence(why)}
+    </>
+  );
+}
+
 /** Where its attempts ran, if not all in processes of the daemon's machine. */
-export function Where({ step }: { readonly step: StepPage }): JSX.Element | null {
+function Where({ step }: { readonly step: StepPage }): JSX.Element | null {
   const places = step.timeline.flatMap(({ placed }) =>
     placed === undefined ? [] : [placeText(placed)],
   );

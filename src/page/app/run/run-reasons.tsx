@@ -9,11 +9,11 @@ import { hrefOf, withQuery } from "../location.ts";
 import { Status } from "../marks.tsx";
 import { safeText } from "../safe-text.ts";
 import { sentence } from "../sentence.ts";
-import { countText } from "../words.ts";
+import { countText, someText } from "../words.ts";
 import { logPieces } from "./ansi.ts";
 
-/** This many failed steps are explained, and this many steps' cache. */
-const MOST = { failed: 5, cache: 12 } as const;
+/** This many failed steps are explained, reasons to wait, steps of one reason, steps' cache. */
+const MOST = { failed: 5, waits: 5, named: 6, cache: 12 } as const;
 /** The last lines that a failed step printed on stderr. */
 const LAST_LINES = 4;
 
@@ -119,6 +119,34 @@ function LastLines({
         </div>
       ))}
     </pre>
+  );
+}
+
+/** What steps wait for that could begin: a place, or an image. Nothing where none does. */
+export function WhatWaits({ page }: { readonly page: RunPage }): JSX.Element | null {
+  const reasons = new Map<string, string[]>();
+  for (const { step, waits, because } of page.steps) {
+    if (waits !== true) continue;
+    const reason = (because ?? "").replace(/^it waits: /, "");
+    reasons.set(reason, [...(reasons.get(reason) ?? []), step]);
+  }
+  if (reasons.size === 0) return null;
+  return (
+    <section class="card" aria-labelledby="waits">
+      <h2 id="waits">What it waits for</h2>
+      <ul class="reasons">
+        {[...reasons].slice(0, MOST.waits).map(([reason, steps]) => (
+          <li key={reason}>
+            <b>{safeText(someText(steps, MOST.named))}</b>
+            <br />
+            <span class="mute">{sentence(reason)}</span>
+          </li>
+        ))}
+      </ul>
+      <p class="mute">
+        <a href={hrefOf(["places"])}>Places</a> tells where steps may run.
+      </p>
+    </section>
   );
 }
 

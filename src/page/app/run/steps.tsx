@@ -9,7 +9,7 @@ import { sentence } from "../sentence.ts";
 import { Segments } from "../segments.tsx";
 import { countText, durationText } from "../words.ts";
 import { MOST_DRAWN } from "./graph-layout.ts";
-import { Where } from "./attempts.tsx";
+import { WhereAndWhy } from "./attempts.tsx";
 import { GraphDrawing, type GraphLabel } from "./graph.tsx";
 import { VirtualList } from "./virtual-list.tsx";
 
@@ -105,9 +105,10 @@ function labelOf(name: string, step: StepPage | undefined, selected: boolean): G
   };
 }
 
-/** `2.1s`, `failed · attempt 3`, `cached`. */
+/** `2.1s`, `failed · attempt 3`, `cached`, `waits`. */
 function noteOf(step: StepPage): string {
-  const { status, attempts } = step;
+  const { status, attempts, waits } = step;
+  if (waits === true) return attempts > 1 ? `waits · attempt ${attempts}` : "waits";
   const took = stepMs(step);
   if (status === "completed" && took !== undefined)
     return attempts > 1 ? `${durationText(took)} · attempt ${attempts}` : durationText(took);
@@ -177,7 +178,7 @@ function StepRow({
         {took === undefined || step.attempts === 0 ? "" : durationText(took)}
       </span>
       <span class="g-w" title={sentence(because)}>
-        <Where step={step} /> {sentence(because)}
+        <WhereAndWhy step={step} why={because} />
       </span>
     </div>
   );
