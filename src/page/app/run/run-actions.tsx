@@ -96,7 +96,7 @@ function stopIntent(run: string, force: boolean): Intent {
     title: force ? `Stop ${run} by force` : `Stop ${run}`,
     what: force
       ? "Its steps are told to stop. Those that have not ended after their grace period are ended."
-      : "No step of it starts any more. Those that run are told to stop, and none of them is ended: " +
+      : "No step of it starts any more. Those that run are told to stop, and none is ended: " +
         "Force stop does that.",
     button: force ? "Stop it by force" : "Stop it",
     command: ["orchd", "stop", run, ...(force ? ["--force"] : [])],
