@@ -7,25 +7,47 @@
  * A slot is safe once its run's header is durable. The slot's line and the run's first steps would
  * take disk and processors from headers that are still to come. So in a burst they wait until the
  * last header is durable. A run that is made alone goes on at once.
+ *
+ * What waits goes on a few runs in each turn of the event loop. A thousand in one turn would hold
+ * up all else for a quarter of a second.
  */
 
 /** This many runs together, or fewer, are no burst: none of them waits. */
 const SMALL = 16;
+/** How many runs go on in one turn of the event loop. */
+const A_TURN = 32;
+
+/** What runs wait at until it is open. */
+class Gate {
+  #isOpen = false;
+  #waiting: (() => void)[] = [];
+
+  /** Resolves when who asks may go on. */
+  pass(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#isOpen && this.#waiting.length === 0) resolve();
+      else this.#waiting.push(resolve);
+    });
+  }
+
+  open(): void {
+    this.#isOpen = true;
+    for (const goOn of this.#waiting.splice(0, A_TURN)) goOn();
+    if (this.#waiting.length > 0) setImmediate(() => this.open());
+  }
+}
 
 /** One burst. It is not over before all its runs have joined. */
 export class Burst {
   #size = 0;
   /** Runs whose headers are not durable, and one for those that may still join. */
   #open = 1;
-  #settle!: () => void;
-  readonly #settled: Promise<void>;
-  #decide!: () => void;
-  /** Resolves when all that was due is decided: from then on ledgers are made. */
-  readonly decided: Promise<void>;
+  readonly #decided = new Gate();
+  readonly #settled = new Gate();
 
-  constructor() {
-    this.#settled = new Promise((resolve) => (this.#settle = resolve));
-    this.decided = new Promise((resolve) => (this.#decide = resolve));
+  /** Resolves once all that was due is decided: from then on ledgers are made. */
+  decided(): Promise<void> {
+    return this.#decided.pass();
   }
 
   /** A run is about to be made. */
@@ -36,18 +58,18 @@ export class Burst {
 
   /** All that was due is decided: no further run joins. */
   allJoined(): void {
-    this.#decide();
+    this.#decided.open();
     this.leave();
   }
 
   /** A run's header is durable, or could not be written. */
   leave(): void {
     this.#open -= 1;
-    if (this.#open === 0) this.#settle();
+    if (this.#open === 0) this.#settled.open();
   }
 
   /** Resolves when a run of the burst may go on after its header. Undefined: it may at once. */
-  get over(): Promise<void> | undefined {
-    return this.#size <= SMALL || this.#open === 0 ? undefined : this.#settled;
+  over(): Promise<void> | undefined {
+    return this.#size <= SMALL || this.#open === 0 ? undefined : this.#settled.pass();
   }
 }

@@ -127,7 +127,7 @@ export class SlotRecorder {
     burst?.join();
     let handle: RunHandle;
     try {
-      if (burst !== undefined) await burst.decided;
+      await burst?.decided();
       handle = await this.#ports.maker.create(header, decidedAt);
     } catch (error) {
       this.#ports.runs.drop(entry);
@@ -135,7 +135,7 @@ export class SlotRecorder {
     } finally {
       burst?.leave();
     }
-    await burst?.over;
+    await burst?.over();
     return handle;
   }
 
