@@ -178,14 +178,7 @@ export class SshRig {
   }
 
   /** Ends a part of what tasks run in, once it is there, and waits until the place goes on. */
-  async end(what: "its client" | "its connection" | "its front" | "its runner"): Promise<void> {
-    const [where, word] = PARTS[what];
-    const find = (): string[] =>
-      (where === "there" ? this.far.processes() : clientsOf(this.far)).filter((line) =>
-        line.includes(word),
-      );
-    while (find().length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
-    for (const line of find()) process.kill(Number(line.trim().split(" ")[0]), "SIGKILL");
+  async end(what: keyof typeof PARTS): Promise<void> {
     const until = async (
       holds: () => boolean,
       mostMs = Number.POSITIVE_INFINITY,
@@ -193,15 +186,40 @@ export class SshRig {
       for (const from = performance.now(); !holds() && performance.now() - from < mostMs;)
         await new Promise((resolve) => setTimeout(resolve, 5));
     };
+    await until(() => this.#linesOf(what).length > 0);
+    // It may be there again before anybody looks.
+    let wasLost = false;
+    const off = this.place.onCapacity(() => (wasLost ||= this.place.whyNot() !== undefined));
+    this.#kill(what);
     if (what === "its connection") {
-      await until(() => this.place.whyNot() !== undefined);
+      await until(() => wasLost, 5_000);
       // A client that came just then found none, made one of its own, and goes on by that.
       await until(() => this.place.tasks === 0, 5_000);
-      if (this.place.tasks > 0) await this.end("its client");
+      while (this.place.tasks > 0) {
+        this.#kill("its client");
+        await until(() => this.place.tasks === 0, 1_000);
+      }
     }
+    off();
     // It may take no steps until it was looked at again.
     await until(() => this.place.tasks === 0);
     await this.ready();
+  }
+
+  /** The processes of a part, as `pid command` lines. */
+  #linesOf(what: keyof typeof PARTS): string[] {
+    const [where, word] = PARTS[what];
+    const all = where === "there" ? this.far.processes() : clientsOf(this.far);
+    return all.filter((line) => line.includes(word));
+  }
+
+  #kill(what: keyof typeof PARTS): void {
+    for (const line of this.#linesOf(what))
+      try {
+        process.kill(Number(line.trim().split(" ")[0]), "SIGKILL");
+      } catch {
+        // It has ended.
+      }
   }
 
   /** Ends the runners there, as a crash of them does. */
