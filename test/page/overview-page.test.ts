@@ -120,7 +120,9 @@ describe.runIf(hasBrowser)("Overview", () => {
     const requests = (): string[] => {
       const folder = join(root.runs, ".orchd/requests");
       try {
-        return readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));
+        // A dot-name is one that is being written.
+        const names = readdirSync(folder).filter((name) => !name.startsWith("."));
+        return names.map((name) => readFileSync(join(folder, name), "utf8"));
       } catch {
         return [];
       }

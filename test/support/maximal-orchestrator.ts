@@ -5,7 +5,7 @@
  * maximal.test.ts copies this file, as a user's own, for a runner and for a program. It notes the
  * calls in the file of its config, because the instances of a run share no memory.
  */
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BaseOrchestrator, z } from "../../src/index.ts";
 import type {
@@ -188,12 +188,12 @@ export default class MaximalOrchestrator extends BaseOrchestrator<typeof config>
     await super.stopRun(run, { graceful });
     if (stopFault !== "" && graceful) throw new Error(stopFault);
     // A job takes its time to end, and ends at once by force.
-    if (this.config.elsewhere && !graceful) writeFileSync(`${calls}.${run.id}`, "stopped");
+    if (this.config.elsewhere && !graceful) tell(`${calls}.${run.id}`, "stopped");
   }
 
   /** A job on another platform: its file tells how it stands. */
   #job(run: PlaceholderRun): SubmissionResult {
-    writeFileSync(`${this.config.calls}.${run.id}`, "running");
+    tell(`${this.config.calls}.${run.id}`, "running");
     return {
       metadata: { job: run.id },
       waitForCompletion: async () => {
@@ -202,6 +202,12 @@ export default class MaximalOrchestrator extends BaseOrchestrator<typeof config>
       },
     };
   }
+}
+
+/** Whole or not at all: others read it meanwhile. */
+function tell(path: string, status: string): void {
+  writeFileSync(`${path}.new`, status);
+  renameSync(`${path}.new`, path);
 }
 
 function jobOf({ calls }: Pick<Config, "calls">, { id }: PlaceholderRun): string {
