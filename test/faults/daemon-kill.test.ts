@@ -12,10 +12,10 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitLine, awaitSight, linesOf } from "../support/await-event.ts";
+import { busy } from "../support/busy.ts";
 import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
 import { fullFigures, hasProgram, reached, trials } from "../support/figures.ts";
 import { killPoint } from "../support/kill-point.ts";
@@ -479,7 +479,7 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
  * How many milliseconds a daemon may live after a failed call: a second, times the load of each
  * processor where that is over 1.
  */
-const endLimitMs = (): number => 1_000 * Math.max(1, loadavg()[0]! / availableParallelism());
+const endLimitMs = (): number => 1_000 * busy();
 
 /**
  * Has a call of a daemon fail. The times of strace say how long after it the daemon was gone.

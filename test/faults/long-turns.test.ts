@@ -5,10 +5,10 @@
  * something else to do.
  */
 import { unlinkSync } from "node:fs";
-import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { awaitLine, awaitSight } from "../support/await-event.ts";
+import { busy } from "../support/busy.ts";
 import { orchd, startDaemon } from "../support/daemon.ts";
 import { fullFigures, reached, trials } from "../support/figures.ts";
 import { outcomeOf, pipelineLedger, runsOf } from "../support/ledgers.ts";
@@ -270,6 +270,5 @@ steps: { s: { uses: "./m/give.mjs#one" } }
   );
   reached(37, "the longest turn in ms, at most", longestTurnMs, LONGEST_MS);
   // Beside much other work the same instructions take longer.
-  const busy = Math.max(1, loadavg()[0]! / availableParallelism());
-  expect(longestTurnMs).toBeLessThanOrEqual(LONGEST_MS * busy);
+  expect(longestTurnMs).toBeLessThanOrEqual(LONGEST_MS * busy());
 });

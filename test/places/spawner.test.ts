@@ -9,6 +9,7 @@ import { FAILURE_CODES } from "../../src/core/failure.ts";
 import { Spawner } from "../../src/places/runner/spawner.ts";
 import type { ShellListener } from "../../src/places/runner/shell-process.ts";
 import { awaitSight } from "../support/await-event.ts";
+import { busy } from "../support/busy.ts";
 import { reached, trials } from "../support/figures.ts";
 import { childrenOf, processesWith } from "../support/ledgers.ts";
 import { PoolRig, type Ended, type TaskParts } from "../support/pool-rig.ts";
@@ -255,7 +256,7 @@ describe("the death of a spawner", () => {
       const since = performance.now();
       rig.pool.stop(step.id, "force", "enough");
       expect((await step.ended).result).toMatchObject({ outcome: "stopped" });
-      expect(performance.now() - since).toBeLessThan(2_200);
+      expect(performance.now() - since).toBeLessThan(2_200 * busy());
       expect((await beside.ended).death?.inFlight).toContain(step.id);
       await goneOf(mark);
     },
