@@ -1,6 +1,6 @@
 /**
  * Promise 38: what one pipeline's step does to a thread is never seen by another pipeline's step.
- * Each pollution runs on a runner of one thread, and a victim of another pipeline after it. The
+ * Each pollution runs on the one thread of a runner, and a victim of another pipeline after it. The
  * victim must see what it sees on a new thread.
  */
 import { join } from "node:path";
@@ -456,32 +456,34 @@ const seenBy = ({ result, lines }: Ended): unknown => ({
   printed: lines.map(({ stream, line }) => `${stream}: ${line}`),
 });
 
+/** A runner of one thread, whose code may import orchd. */
+function singleThread(): PoolRig {
+  const rig = new PoolRig({ threads: 1 });
+  linkOwnPackage(join(rig.folder, "bundles"));
+  return rig;
+}
+
 describe("a step of another pipeline", () => {
   let clean = 0;
+  const polluted = shared(singleThread);
   /** Runs each victim on a thread that is new, and used once. */
-  const untouched = shared(() => {
-    const rig = new PoolRig({ threads: 1 });
-    linkOwnPackage(join(rig.folder, "bundles"));
-    return rig;
-  });
+  const untouched = shared(singleThread);
 
   it.each(POLLUTIONS.map((pollution) => [pollution.what, pollution] as const))(
     "does not see %s",
     { timeout: 15_000 },
     async (_what, pollution) => {
       const { dies } = pollution;
-      const fresh = await untouched();
-      const name = `victim-${POLLUTIONS.indexOf(pollution)}`;
-      fresh.module(name, moduleOf(pollution));
-      const expected = seenBy(await fresh.start(name, { pipeline: name, isolated: true }).ended);
+      const name = `it-${POLLUTIONS.indexOf(pollution)}`;
+      const [fresh, rig] = await Promise.all([untouched(), polluted()]);
+      for (const one of [fresh, rig]) one.module(name, moduleOf(pollution));
+      const victim = { pipeline: `victim-of-${name}` };
+      const expected = seenBy(await fresh.start(name, { ...victim, isolated: true }).ended);
       expect(expected).toMatchObject({ result: { ok: true } });
-      const rig = new PoolRig({ threads: 1 });
-      linkOwnPackage(join(rig.folder, "bundles"));
-      rig.module("it", moduleOf(pollution));
       const parts = { params: { evil: true }, env: { TOKEN: "t0ken!" }, secrets: ["t0ken!"] };
-      const evil = await rig.start("it", { pipeline: "evil", ...parts }).ended;
+      const evil = await rig.start(name, { pipeline: `evil-${name}`, ...parts }).ended;
       expect(evil.result).toMatchObject(dies === true ? { ok: false } : { ok: true, value: null });
-      expect(seenBy(await rig.start("it", { pipeline: "victim" }).ended)).toEqual(expected);
+      expect(seenBy(await rig.start(name, victim).ended)).toEqual(expected);
       clean += 1;
     },
   );
@@ -565,23 +567,26 @@ const ORDINARY: readonly (readonly [what: string, body: string, imports?: string
 ];
 
 describe("a thread", () => {
+  const rigOf = shared(singleThread);
+
   it.each(ORDINARY)(
     "is used by one pipeline after the other: %s",
     { timeout: 15_000 },
-    async (_what, body, imports = "") => {
-      const rig = new PoolRig({ threads: 1 });
+    async (what, body, imports = "") => {
+      const rig = await rigOf();
+      const name = `ordinary-${ORDINARY.findIndex(([one]) => one === what)}`;
       rig.module(
-        "it",
+        name,
         `import { threadId } from "node:worker_threads";
         ${imports}
         const work = async (context) => { ${body} };
         export default async (context) => [threadId, (await work(context)) ?? null];`,
       );
-      const first = await rig.start("it", { pipeline: "a" }).ended;
+      const first = await rig.start(name, { pipeline: `${name}-a` }).ended;
       expect(first.result).toEqual({ ok: true, value: expect.anything() as unknown });
       const [thread] = (first.result as unknown as { value: unknown[] }).value;
       for (const pipeline of ["b", "c", "a", "b"]) {
-        const { result } = await rig.start("it", { pipeline }).ended;
+        const { result } = await rig.start(name, { pipeline: `${name}-${pipeline}` }).ended;
         expect([pipeline, (result as unknown as { value: unknown[] }).value[0]]).toEqual([
           pipeline,
           thread,
