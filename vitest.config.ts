@@ -1,23 +1,32 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { defineConfig } from "vitest/config";
-import FileOrder from "./test/support/file-order.ts";
+import FileOrder, { LONG } from "./test/support/file-order.ts";
 
-/**
- * Folders whose tests replace no module and leave nothing behind in their process: their files
- * share workers. A worker of its own costs a file a third of a second of processor time.
- */
-const SHARED = [
-  "bench",
-  "core",
-  "disk",
-  "docs",
-  "ledger",
-  "notify",
-  "observe",
-  "traces",
-  "views",
-].map((folder) => `test/${folder}/**/*.test.ts`);
 /** What takes minutes to set up. FAULTS=1 has it run, or say why it cannot. */
 const LEFT_OUT = process.env["FAULTS"] === "1" ? [] : ["test/faults/real-systemd.test.ts"];
+
+/**
+ * Folders whose files share workers: a worker of its own costs a file a third of a second of
+ * processor time. In other folders tests depend on a module's first use, change what a process has,
+ * or take so long that it does not count.
+ */
+const SHARED_FOLDERS = new Set([
+  ..."bench cli client conformance core disk docs engine ledger notify observe".split(" "),
+  ..."orchestrators places schedules supervise traces views".split(" "),
+]);
+/** Files of these that have their own: they replace a module, or wait side by side. */
+const OWN = /\bvi\.(?:mock|doMock|hoisted|resetModules)\(|\bconcurrent: true|describe\.concurrent/;
+
+const SHARED = readdirSync(new URL("./test/", import.meta.url), {
+  recursive: true,
+  encoding: "utf8",
+})
+  .filter((name) => name.endsWith(".test.ts") && SHARED_FOLDERS.has(name.split("/")[0]!))
+  .filter((name) => !/^places\/(?:broker|ssh)\//.test(name))
+  // Those that take long begin first.
+  .filter((name) => !LONG.includes(name.slice(0, -".test.ts".length)))
+  .map((name) => `test/${name}`)
+  .filter((path) => !OWN.test(readFileSync(new URL(path, import.meta.url), "utf8")));
 
 const common = {
   pool: "forks",

@@ -9,8 +9,8 @@
  */
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** The files that take more than some 15 s, without `.test.ts`. */
-const FIRST: readonly string[] = [
+/** The files that take more than some 15 s, without `.test.ts`, in their order. */
+export const LONG: readonly string[] = [
   "conformance/place/ssh",
   "faults/long-turns",
   "faults/worker-loss",
@@ -64,10 +64,10 @@ const FIRST: readonly string[] = [
 /** The place of a file in the order: files that are not named come after those that are. */
 function placeOf({ moduleId, project }: TestSpecification): number {
   // A worker is shared by files that come one after the other.
-  if (!project.config.isolate) return FIRST.length + 1;
+  if (!project.config.isolate) return LONG.length + 1;
   const name = /\/test\/(.*)\.test\.ts$/.exec(moduleId)?.[1] ?? "";
-  const place = FIRST.indexOf(name);
-  return place < 0 ? FIRST.length : place;
+  const place = LONG.indexOf(name);
+  return place < 0 ? LONG.length : place;
 }
 
 export default class FileOrder extends BaseSequencer {
