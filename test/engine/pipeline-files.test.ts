@@ -51,6 +51,11 @@ class Rig {
     return `/nowhere/hangs-${name}.mjs`;
   }
 
+  /** The path of a file that is wrong, with these messages, each on a line of its own. */
+  bad(...messages: string[]): string {
+    return `/nowhere/bad-${messages.join("-")}.yaml`;
+  }
+
   /** How long a promise takes, in milliseconds of the clock. */
   async timeOf(promise: Promise<unknown>): Promise<number> {
     const begun = this.clock.monotonic();
@@ -63,6 +68,11 @@ class Rig {
   #load(path: string, signal: AbortSignal): Promise<LoadResult> {
     const name = path.replace(/^.*\/(?:good|hangs)-|\.\w+$/g, "");
     if (path.includes("good-")) return Promise.resolve({ ok: true, loaded: pipelineOf(name, []) });
+    if (path.includes("bad-")) {
+      const messages = path.replace(/^.*\/bad-|\.\w+$/g, "").split("-");
+      const errors = messages.map((message, nth) => ({ file: path, line: nth + 2, message }));
+      return Promise.resolve({ ok: false, errors, watched: [] });
+    }
     return new Promise<LoadResult>((resolve) => {
       this.hanging.push({ signal, end: resolve });
       const ended = { ok: false, errors: [{ file: path, message: "ended" }], watched: [] } as const;
@@ -160,4 +170,28 @@ test("a version that is kept already is not written again at a start", async () 
   // What a crash left of it is no version.
   writeFileSync(kept, "{");
   expect(await start()).not.toBe(first);
+});
+
+test("who asks for a run of a file that is wrong is told its first fault", async () => {
+  const rig = new Rig();
+  await rig.files.firstReadingDone();
+  await rig.files.apply({ changed: [rig.bad("a", "b")], removed: [] });
+  expect(await rig.files.refresh("bad-a-b")).toEqual({
+    ok: false,
+    reason: "/nowhere/bad-a-b.yaml:2:1: a",
+  });
+});
+
+test("who asks for a run of a file that is gone, or says another name now, is told so", async () => {
+  const rig = new Rig();
+  await rig.files.firstReadingDone();
+  expect(await rig.files.refresh("bakcup")).toEqual({
+    ok: false,
+    reason: 'there is no pipeline "bakcup"',
+  });
+  await rig.files.apply({ changed: [rig.good("backup")], removed: [] });
+  expect(await rig.files.refresh("bakcup")).toEqual({
+    ok: false,
+    reason: 'there is no pipeline "bakcup"; did you mean "backup"?',
+  });
 });

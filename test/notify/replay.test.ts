@@ -1,12 +1,15 @@
 /** What a replayed end of a run tells, and why it tells nobody. */
 import { expect, it } from "vitest";
 import { resolveNotify, type NotifyDefinition } from "../../src/core/notify-settings.ts";
+import type { PipelineFacts } from "../../src/notify/notify-input.ts";
 import { replayed, type Replayed, type ReplayedLine } from "../../src/notify/replay.ts";
 
 /** Replays the last of some runs. @param statuses theirs, oldest first */
 function replay(
   statuses: readonly string[],
   rule: Partial<NonNullable<NotifyDefinition["rules"]>[number]> = {},
+  before: readonly ReplayedLine["line"][] = [],
+  facts: Partial<PipelineFacts> = {},
 ): Replayed | undefined {
   const settings = resolveNotify(
     {
@@ -17,7 +20,7 @@ function replay(
   );
   const lines = statuses.map((status, n): ReplayedLine => ({
     file: "etl/pipeline.jsonl",
-    seq: n + 1,
+    seq: before.length + n + 1,
     line: {
       type: "run.finished",
       at: new Date(Date.UTC(2026, 10, 28, 12, n)).toISOString(),
@@ -26,7 +29,13 @@ function replay(
       because: `run ${n} ${status}`,
     },
   }));
-  return replayed(`etl@${statuses.length - 1}`, { pipeline: "etl" }, lines, settings, "UTC");
+  const first = before.map((line, n): ReplayedLine => ({
+    file: "etl/pipeline.jsonl",
+    seq: n + 1,
+    line: { at: "2026-11-28T11:00:00.000Z", ...line },
+  }));
+  const known = { pipeline: "etl", ...facts };
+  return replayed(`etl@${statuses.length - 1}`, known, [...first, ...lines], settings, "UTC");
 }
 
 it("tells a failure and a recovery as they were told", () => {
@@ -59,4 +68,22 @@ it.each([
 
 it("knows no run that did not end", () => {
   expect(replay([])).toBeUndefined();
+});
+
+it.each(["pipeline.silenced", "pipeline.paused", "pipeline.checkpoint", "pipeline.loaded"])(
+  "goes by the rules of now, and not by a %s of that time",
+  (type) => {
+    expect(replay(["failed"], {}, [{ type, until: "2027-01-01T00:00:00.000Z" }])?.due).toHaveLength(
+      1,
+    );
+  },
+);
+
+it("tells though the pipeline is silenced or paused now, or its own rule gathers", () => {
+  const facts = {
+    paused: true,
+    silence: { until: "2027-01-01T00:00:00.000Z", by: "cli:root (uid 0)" },
+    notify: { to: ["ops"], group: "1h", quiet: { from: "00:00", to: "23:59" } },
+  };
+  expect(replay(["failed"], {}, [], facts)?.due).toHaveLength(1);
 });

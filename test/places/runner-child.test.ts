@@ -162,3 +162,12 @@ it("the machine's own place has its name as its label, and its threads", () => {
     ],
   });
 });
+
+it("that cannot be started is told so, and takes nothing", async () => {
+  const { execPath } = process;
+  onTestFinished(() => void (process.execPath = execPath));
+  process.execPath = "/nowhere/node";
+  const { child, over } = fork();
+  expect(await over).toEqual({ detail: "could not be started", outOfMemory: false });
+  expect([child.pid, child.open]).toEqual([undefined, false]);
+});

@@ -1,5 +1,5 @@
 /** How long a run took, and how long it was worked on (docs/semantics.md 15). */
-import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { RunLoop } from "../../src/run/run-loop.ts";
@@ -134,4 +134,47 @@ it("the history says until when the daemon was seen that was up at a moment", ()
   expect(seen("2026-11-23T02:10:00.000Z")).toBe("2026-11-23T03:00:00.000Z");
   expect(seen("2026-11-23T04:10:00.000Z")).toBeUndefined();
   expect(daemonsSeen(tempRoot().runs)("2026-11-23T04:10:00.000Z")).toBeUndefined();
+});
+
+it("a limit that is over when a daemon takes the run over ends the run before anything starts", async () => {
+  const clock = new VirtualClock();
+  const { runs: runsDir } = tempRoot();
+  const work = held();
+  const first = new RunBench({ clock, runsDir, functions: { a: work } });
+  const step = moduleStep("a", { onInterruption: "rerun" });
+  const loop = await first.begin([step], {}, { timeoutMs: 10_000 });
+  await work.began;
+  const beganAt = clock.now();
+  const later = new VirtualClock({ start: beganAt + 60_000 });
+  const second = new RunBench({ clock: later, runsDir, functions: { a: held() } });
+  const seen = new Date(beganAt + 12_000).toISOString();
+  const again = (await RunLoop.recover(loop.state.run, second.deps, "again", () => seen))!;
+  again.start("again");
+  await later.until(() => again.state.finished !== undefined);
+  const ended = await second.end(again);
+  expect(ended.of("run.timed_out")).toHaveLength(1);
+  expect(ended.because).toBe("the run took longer than its limit of 10s");
+  expect(later.now()).toBe(beganAt + 60_000);
+  expect(ended.state.finished).toMatchObject({ durationMs: 60_000, workedMs: 12_000 });
+});
+
+it("a limit that was over already is told once, however often the run is taken over", async () => {
+  const clock = new VirtualClock();
+  const { runs: runsDir } = tempRoot();
+  const first = new RunBench({ clock, runsDir, functions: { a: held() } });
+  const step = moduleStep("a", { onInterruption: "rerun" });
+  const loop = await first.begin([step], {}, { timeoutMs: 10_000 });
+  await clock.until(() => loop.state.finished !== undefined);
+  const { run } = await first.end(loop);
+  const path = first.store.runLedger(run);
+  const lines = readFileSync(path, "utf8").split("\n");
+  const told = lines.findIndex((line) => line.includes('"run.timed_out"'));
+  writeFileSync(path, `${lines.slice(0, told + 1).join("\n")}\n`);
+  const second = new RunBench({ clock, runsDir, functions: { a: held() } });
+  const again = (await RunLoop.recover(run, second.deps))!;
+  again.start("again");
+  await clock.until(() => again.state.finished !== undefined);
+  const ended = await second.end(again);
+  expect(ended.because).toBe("the run took longer than its limit of 10s");
+  expect(ended.of("run.timed_out")).toHaveLength(1);
 });

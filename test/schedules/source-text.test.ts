@@ -258,3 +258,20 @@ it("a text with a colon and a blank is told to be put in quotes", () => {
       /^a text that holds a colon and a blank must be in quotes, or .* below \|: (?:Nested|Block)/,
     );
 });
+
+it("says of JSON that ends too early where it ends, at its last line", () => {
+  for (const [text, place] of [
+    ["{", "1:2"],
+    ['{"a":\n  [1,\n   2', "3:5"],
+    ['{"a": "b', "1:9"],
+    ['{"a": 1,\n', "2:1"],
+    ["[tru", "1:5"],
+  ] as const) {
+    const read = readSourceText(text, "json");
+    if (read.ok) throw new Error(`${text} was read`);
+    const [{ message, position }] = read.faults as [(typeof read.faults)[0]];
+    expect([text, `${position?.line}:${position?.column}`]).toEqual([text, place]);
+    expect(message).toMatch(/^is not valid JSON: /);
+    expect(message).not.toMatch(/position|line \d/);
+  }
+});
