@@ -182,7 +182,7 @@ test("who asks for a run of a file that is wrong is told its first fault", async
   });
 });
 
-test("who asks for a run of a file that is gone, or says another name now, is told so", async () => {
+test("who asks for a pipeline that no file defines is told so, and what was meant", async () => {
   const rig = new Rig();
   await rig.files.firstReadingDone();
   expect(await rig.files.refresh("bakcup")).toEqual({

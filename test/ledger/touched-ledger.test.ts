@@ -233,7 +233,7 @@ describe("a path that is bad when the ledger is created", () => {
   });
 });
 
-it("one line in sixteen has a checksum that begins with 0: it is known as one's own too", async () => {
+it("a line whose checksum begins with 0, one in sixteen, is known as one's own", async () => {
   const { path, file, told } = await opened();
   const begins = (): string => readFileSync(path, "latin1").split('"crc":"').at(-1)![0]!;
   const cut = "another program appended 5 bytes to the ledger; they were cut off";

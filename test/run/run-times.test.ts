@@ -136,7 +136,7 @@ it("the history says until when the daemon was seen that was up at a moment", ()
   expect(daemonsSeen(tempRoot().runs)("2026-11-23T04:10:00.000Z")).toBeUndefined();
 });
 
-it("a limit that is over when a daemon takes the run over ends the run before anything starts", async () => {
+it("a limit that is over when a daemon takes the run over ends the run at once", async () => {
   const clock = new VirtualClock();
   const { runs: runsDir } = tempRoot();
   const work = held();

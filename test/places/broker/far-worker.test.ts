@@ -1,0 +1,157 @@
+/** One worker as the daemon knows it: when it takes tasks, and why it does not. */
+import { beforeEach, describe, expect, it } from "vitest";
+import { FarWorker } from "../../../src/places/broker/far-worker.ts";
+import { BEAT_MS, PATIENCE_MS } from "../../../src/places/broker/messages.ts";
+
+const SILENT_MS = 2 * BEAT_MS + 500;
+const IN_TIME_MS = BEAT_MS + 500;
+const REFUSED_MS = 1_000;
+const BEAT = {
+  type: "beat",
+  tasks: ["a"],
+  threads: 2,
+  labels: ["gpu"],
+  leaving: false,
+  node: "20.19.0",
+  version: "0.1.0",
+  protocol: 1,
+  platform: "linux/x64",
+} as never;
+const HELLO = { incarnation: "one", home: "/home/one" } as never;
+const NOW = 1_000_000;
+
+let worker: FarWorker;
+beforeEach(() => {
+  worker = new FarWorker("w1");
+  worker.enter(worker.offer(HELLO), HELLO);
+  worker.hear(BEAT, 1, NOW);
+});
+
+const whyNot = (now: number): string | undefined => worker.report(now, []).because;
+
+describe("a worker takes tasks", () => {
+  it("from its first beat on", () => {
+    const late = new FarWorker("w2");
+    expect(late.isOpen(NOW)).toBe(false);
+    expect(late.report(NOW, []).because).toBe("it has not come yet");
+    late.enter(late.offer(HELLO), HELLO);
+    expect([late.isOpen(NOW), late.threads, late.room("module")]).toEqual([false, 0, 0]);
+    late.hear(BEAT, 1, NOW);
+    expect(late.isOpen(NOW)).toBe(true);
+  });
+
+  it("until beats are missing, and is gone after that", () => {
+    expect([IN_TIME_MS - 1, IN_TIME_MS].map((ms) => worker.beatsInTime(NOW + ms))).toEqual([
+      true,
+      false,
+    ]);
+    expect([SILENT_MS - 1, SILENT_MS].map((ms) => worker.isSilent(NOW + ms))).toEqual([
+      false,
+      true,
+    ]);
+    expect([SILENT_MS - 1, SILENT_MS].map((ms) => worker.isOpen(NOW + ms))).toEqual([true, false]);
+    expect([SILENT_MS - 1, SILENT_MS].map((ms) => whyNot(NOW + ms))).toEqual([
+      undefined,
+      "it is silent",
+    ]);
+    expect([PATIENCE_MS - 1, PATIENCE_MS].map((ms) => worker.isGone(NOW + ms))).toEqual([
+      false,
+      true,
+    ]);
+  });
+
+  it("and is looked at again when it can be worse", () => {
+    for (const [since, next] of [
+      [0, IN_TIME_MS],
+      [IN_TIME_MS - 1, IN_TIME_MS],
+      [IN_TIME_MS, SILENT_MS],
+      [SILENT_MS - 1, SILENT_MS],
+      [SILENT_MS, PATIENCE_MS],
+    ] as const)
+      expect(worker.untilWorse(NOW + since)).toBe(next - since);
+  });
+
+  it("a second after it refused one, and at once after it came again", () => {
+    worker.refused(NOW);
+    expect(worker.isOpen(NOW + REFUSED_MS - 1)).toBe(false);
+    expect(worker.isOpen(NOW + REFUSED_MS)).toBe(true);
+    worker.enter(worker.offer(HELLO), HELLO);
+    expect(worker.isOpen(NOW)).toBe(true);
+  });
+
+  it("not while nobody listens as it, until it beats", () => {
+    worker.missed();
+    expect(worker.isOpen(NOW)).toBe(false);
+    expect(whyNot(NOW)).toBe("nobody listens as it: its process or its connection has ended");
+    expect(worker.hear(BEAT, 2, NOW)).toBe(true);
+    expect([worker.isOpen(NOW), whyNot(NOW)]).toEqual([true, undefined]);
+  });
+
+  it("not once it was told to end, or is gone; and says so no longer when it is back", () => {
+    worker.hear({ ...(BEAT as object), leaving: true } as never, 2, NOW);
+    expect([worker.isOpen(NOW), whyNot(NOW)]).toEqual([
+      false,
+      "it was told to end, and finishes what it has",
+    ]);
+    worker.leave("it said bye");
+    expect([worker.isOpen(NOW), whyNot(NOW), worker.tasks.size]).toEqual([false, "it said bye", 0]);
+    worker.enter(worker.offer(HELLO), HELLO);
+    expect(worker.because).toBeUndefined();
+    worker.leave("again");
+    worker.leave("for another reason");
+    expect(whyNot(NOW)).toBe("for another reason");
+  });
+});
+
+describe("a beat", () => {
+  it("counts once, and in its order", () => {
+    const later = { ...(BEAT as object), tasks: ["b"] } as never;
+    expect(worker.hear(later, 3, NOW + 10)).toBe(true);
+    expect(worker.hear(BEAT, 3, NOW + 20)).toBe(false);
+    expect(worker.hear(BEAT, 2, NOW + 20)).toBe(false);
+    expect([[...worker.tasks], worker.number, worker.heardAt]).toEqual([["b"], 3, NOW + 10]);
+  });
+
+  it("begins at 1 in each session, and is forgotten where another process has come", () => {
+    worker.enter(worker.offer(HELLO), HELLO);
+    expect([worker.number, worker.threads, [...worker.tasks]]).toEqual([0, 2, ["a"]]);
+    const other = { incarnation: "two", home: "/home/two" };
+    worker.enter(worker.offer(other as never), other);
+    expect([worker.threads, [...worker.tasks], worker.incarnation, worker.home]).toEqual([
+      0,
+      [],
+      "two",
+      "/home/two",
+    ]);
+    expect(worker.isOpen(NOW)).toBe(false);
+  });
+});
+
+it("a session that was offered is known until one is taken up; the oldest of nine is not", () => {
+  const sessions = Array.from({ length: 9 }, () => worker.offer(HELLO));
+  expect(new Set(sessions).size).toBe(9);
+  expect(sessions.map((one) => worker.offered(one) !== undefined)).toEqual([
+    false,
+    ...Array.from({ length: 8 }, () => true),
+  ]);
+  worker.enter(sessions[3]!, HELLO);
+  expect(worker.offered(sessions[4]!)).toBeUndefined();
+  expect(worker.session).toBe(sessions[3]);
+});
+
+it("its room is counted for each kind, and its labels are those of its place too", () => {
+  worker.given.add({ kind: "module" });
+  expect([worker.room("module"), worker.room("shell")]).toEqual([1, 2]);
+  expect(worker.has(["gpu", "site"], ["site"])).toBe(true);
+  expect(worker.has(["gpu", "big"], ["site"])).toBe(false);
+  expect(worker.has([], [])).toBe(true);
+  expect(worker.report(NOW, ["site", "gpu"])).toEqual({
+    host: "w1",
+    labels: ["site", "gpu"],
+    threads: 2,
+    node: "20.19.0",
+    version: "0.1.0",
+    protocol: 1,
+    platform: "linux/x64",
+  });
+});
