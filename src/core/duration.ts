@@ -56,8 +56,11 @@ function bounded(milliseconds: number): number | undefined {
 
 /** Writes milliseconds as a person says them: `0s`, `350ms`, `4.2s`, `3m 20s`, `2h 5m`, `4d 6h`. */
 export function formatDuration(milliseconds: number): string {
-  if (milliseconds < 1_000) return milliseconds === 0 ? "0s" : `${Math.round(milliseconds)}ms`;
-  if (milliseconds < MINUTE_MS) return `${trimZero((milliseconds / 1_000).toFixed(1))}s`;
+  // Rounded first: what rounds up to a second or a minute is written as one.
+  const whole = Math.round(milliseconds);
+  if (whole < 1_000) return whole === 0 ? "0s" : `${whole}ms`;
+  const tenths = Math.round(milliseconds / 100);
+  if (tenths < 600) return `${trimZero((tenths / 10).toFixed(1))}s`;
   const seconds = Math.round(milliseconds / 1_000);
   if (seconds < 3_600) return pair(seconds, 60, "m", "s");
   if (seconds < 86_400) return pair(Math.round(seconds / 60), 60, "h", "m");

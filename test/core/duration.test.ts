@@ -14,6 +14,9 @@ describe("parseDuration", () => {
     ["90", 90_000],
     [90, 90_000],
     ["0s", 0],
+    [`${MAX_DURATION_MS}ms`, MAX_DURATION_MS],
+    [MAX_DURATION_MS / 1_000, MAX_DURATION_MS],
+    ["36500d", MAX_DURATION_MS],
   ])("reads %s", (text, milliseconds) => {
     expect(parseDuration(text)).toBe(milliseconds);
   });
@@ -30,6 +33,9 @@ describe("parseDuration", () => {
     "5s!",
     "h5",
     `${MAX_DURATION_MS}s`,
+    `${MAX_DURATION_MS + 1}ms`,
+    -1,
+    MAX_DURATION_MS / 1_000 + 1,
   ])("refuses %j", (text) => {
     expect(parseDuration(text)).toBeUndefined();
   });
@@ -59,6 +65,12 @@ describe("formatDuration", () => {
     [1_049, "1s"],
     [1_050, "1.1s"],
     [59_900, "59.9s"],
+    [59_949, "59.9s"],
+    [59_950, "1m"],
+    [59_999, "1m"],
+    [0.4, "0s"],
+    [999.4, "999ms"],
+    [999.6, "1s"],
     [60_000, "1m"],
     [60_500, "1m 1s"],
     [3_599_499, "59m 59s"],
