@@ -20,13 +20,27 @@ export interface NextSlot {
   readonly note?: string;
 }
 
-/** The first `number` slots of all pipelines after `from` (milliseconds since 1970), by slot. */
+/**
+ * The first `number` slots of all pipelines after `from` (milliseconds since 1970), by slot. Once
+ * there are enough, only those of a pipeline are worked out that come before the last of them.
+ */
 export function comingSlots(planned: readonly Planned[], from: number, number: number): NextSlot[] {
-  return planned
-    .flatMap((it) => slotsAfter(it, from, number).map((slot) => ({ it, slot })))
-    .toSorted((a, b) => a.slot.slot - b.slot.slot || (a.it.pipeline < b.it.pipeline ? -1 : 1))
-    .slice(0, number)
-    .map(({ it, slot }) => nextSlot(it, slot));
+  const coming: { readonly it: Planned; readonly slot: DueSlot }[] = [];
+  let until = Number.POSITIVE_INFINITY;
+  for (const it of planned) {
+    for (const slot of slotsAfter(it, from, number, until)) coming.push({ it, slot });
+    if (coming.length < (until === Number.POSITIVE_INFINITY ? number : 2 * number)) continue;
+    cutTo(coming, number);
+    until = coming.at(-1)?.slot.slot ?? from;
+  }
+  cutTo(coming, number);
+  return coming.map(({ it, slot }) => nextSlot(it, slot));
+}
+
+/** Leaves the first ones by slot, and by pipeline where slots are equal. */
+function cutTo(coming: { readonly it: Planned; readonly slot: DueSlot }[], number: number): void {
+  coming.sort((a, b) => a.slot.slot - b.slot.slot || (a.it.pipeline < b.it.pipeline ? -1 : 1));
+  coming.length = Math.min(coming.length, number);
 }
 
 /** One slot, with its notes. */

@@ -13,12 +13,31 @@ export interface Planned {
   readonly paused: boolean;
 }
 
-/** By its file. @param state what its ledger says; undefined where it has none */
-export function plannedByFile(loaded: LoadedPipeline, state: PipelineState | undefined): Planned {
-  const { name, schedules, digest } = loaded;
+/**
+ * By its file. Its ledger is read where that is needed: for schedules that end with a number of
+ * runs, and else once somebody asks whether the pipeline is paused. Most of hundreds are never
+ * asked, and reading their ledgers took longer than all else.
+ *
+ * @param stateOf what its ledger says; undefined where it has none
+ */
+export function plannedByFile(
+  { name, schedules, digest }: Pick<LoadedPipeline, "name" | "schedules" | "digest">,
+  stateOf: () => PipelineState | undefined,
+): Planned {
+  let read: { readonly state: PipelineState | undefined } | undefined;
+  const state = (): PipelineState | undefined => (read ??= { state: stateOf() }).state;
   // What has fired under this very text counts against its `stopAfter`.
-  const inForce = state?.digest === digest ? schedulesInForce(state) : schedules;
-  return { pipeline: name, table: timetable(name, inForce), paused: state?.paused === true };
+  const inForce =
+    schedules.some(({ stopAfter }) => stopAfter !== undefined) && state()?.digest === digest
+      ? schedulesInForce(state()!)
+      : schedules;
+  return {
+    pipeline: name,
+    table: timetable(name, inForce),
+    get paused() {
+      return state()?.paused === true;
+    },
+  };
 }
 
 /** By its ledger alone. */
@@ -36,13 +55,22 @@ export function plannedByLedger(
 /**
  * The first `number` slots of a pipeline after `from` (milliseconds since 1970): slots, not due
  * times (semantics.md 0). A slot before `from` whose jitter is not over is none of them.
+ *
+ * @param until slots after this instant are not wanted; default: there is no end
  */
-export function slotsAfter({ table }: Planned, from: number, number: number): DueSlot[] {
+export function slotsAfter(
+  { table }: Planned,
+  from: number,
+  number: number,
+  until: number = Number.POSITIVE_INFINITY,
+): DueSlot[] {
+  // Without jitter slots are due in their own order, and each is worked out once.
+  if (table.reach === 0) return table.dueSlots(from, until, number);
   const found: DueSlot[] = [];
   let after = from;
   while (found.length < number) {
     const next = table.next(after);
-    if (next === undefined) break;
+    if (next === undefined || next.due - table.reach > until) break;
     const together = table.dueSlots(next.due - 1, next.due);
     found.push(...together.filter(({ slot }) => slot > from));
     after = next.due;

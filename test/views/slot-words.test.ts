@@ -145,13 +145,13 @@ describe("a pipeline's coming slots", () => {
   const count = (planned: Planned): number => slotsAfter(planned, FROM, 1).length;
 
   it("count what ran under the very text of the file, and nothing of another one", () => {
-    expect(count(plannedByFile(file, undefined))).toBe(1);
-    expect(count(plannedByFile(file, stateOf(file.digest, 0)))).toBe(1);
-    expect(count(plannedByFile(file, stateOf(file.digest, 1)))).toBe(0);
-    expect(count(plannedByFile(file, stateOf("other", 1)))).toBe(1);
+    expect(count(plannedByFile(file, () => undefined))).toBe(1);
+    expect(count(plannedByFile(file, () => stateOf(file.digest, 0)))).toBe(1);
+    expect(count(plannedByFile(file, () => stateOf(file.digest, 1)))).toBe(0);
+    expect(count(plannedByFile(file, () => stateOf("other", 1)))).toBe(1);
     expect(count(plannedByLedger("p", stateOf("other", 1)))).toBe(0);
-    expect(plannedByFile(file, stateOf("other", 1, true)).paused).toBe(true);
-    expect(plannedByFile(file, undefined).paused).toBe(false);
+    expect(plannedByFile(file, () => stateOf("other", 1, true)).paused).toBe(true);
+    expect(plannedByFile(file, () => undefined).paused).toBe(false);
     expect(plannedByLedger("p", stateOf("other", 1, true)).paused).toBe(true);
     expect(plannedByLedger("q", stateOf("other", 1)).pipeline).toBe("q");
   });

@@ -76,7 +76,7 @@ async function plannedPipelines(
   const planned = new Map<string, Planned>();
   for (const file of loaded) {
     const stateOf = (): PipelineState | undefined => readPipeline(store, file.name)?.state;
-    if (file.ok) planned.set(file.name, plannedByFile(file.loaded, stateOf()));
+    if (file.ok) planned.set(file.name, plannedByFile(file.loaded, stateOf));
     else if (wanted === undefined || file.name === wanted)
       terminal.note(invalidText(file, stateOf()));
   }

@@ -32,6 +32,8 @@ export interface DueSlot {
 
 /** All slots of a pipeline. */
 export interface Timetable {
+  /** The longest time from a slot until it is due, in milliseconds. */
+  readonly reach: number;
   /**
    * The slots that are due in (from, to], ordered by due time, then slot, then track.
    *
@@ -76,6 +78,7 @@ export function timetable(
     (track) => new Track(pipeline, track, since ?? Number.NEGATIVE_INFINITY, calculator),
   );
   return {
+    reach: Math.max(0, ...schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000)),
     dueSlots(from, to, limit = Number.POSITIVE_INFINITY) {
       if (tracks.length === 1) return tracks[0]!.between(from, to, limit);
       const all = tracks.flatMap((track) => track.between(from, to, limit)).sort(byDue);
