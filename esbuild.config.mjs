@@ -17,6 +17,9 @@ const shared = {
   minifyWhitespace: true,
   legalComments: "none",
   logLevel: "warning",
+  // The package has its modules as CommonJS for Node, seventy files; these are the same as modules,
+  // of which only what is used gets into the bundle.
+  alias: { yaml: "./node_modules/yaml/browser/dist/index.js" },
   // These stay packages: native code, separate programs, and packages that load their own files.
   external: [
     "@nats-io/*",
@@ -29,7 +32,6 @@ const shared = {
     "chokidar",
     "prom-client",
     "proper-lockfile",
-    "yaml",
   ],
 };
 

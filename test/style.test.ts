@@ -92,6 +92,10 @@ describe("a page", () => {
     expect(places(/^\s*(private|protected)\s+(?!constructor\b)/)).toEqual([]);
   });
 
+  it("imports zod as a namespace: by the name `z` a bundle gets its fifty languages too", () => {
+    expect(places(/^import (type )?\{.*\} from "zod"/)).toEqual([]);
+  });
+
   it("has no comment that only points at another", () => {
     expect(places(/^\s*\/\*\* See (the head of this file|above)\b/)).toEqual([]);
   });

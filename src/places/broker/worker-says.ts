@@ -2,7 +2,7 @@
  * Takes what a worker says only as far as it is what messages.ts says: a worker with the key may be
  * broken, or lie. Nothing of it is longer than a task may make it.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { StepError } from "../../core/failure.ts";
 import type { Json } from "../../core/snapshot.ts";
 import type { FromWorkerAnswer, Hello, WorkerAnswers, WorkerSays } from "./messages.ts";
