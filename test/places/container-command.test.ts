@@ -162,6 +162,21 @@ describe("the end of a container", () => {
     });
     expect(endError(255, fine, { step: "a" }, "").code).toBe("ORCHD_EXIT_STATUS");
   });
+
+  it.each([
+    [[], "this machine has no memory left"],
+    [["--memory-swap=1g"], "this machine has no memory left"],
+    [
+      ["--memory=32m"],
+      "it wants more than its container may have (container.options: --memory=32m)",
+    ],
+    [["-m", "32m"], "it wants more than its container may have (container.options: -m 32m)"],
+  ])("with options %j says whose memory ran out", (options, why) => {
+    const container = { ...CONTAINER, options };
+    expect(endError(137, { outOfMemory: true }, { step: "a", container }, "").message).toBe(
+      `step "a" was ended by the kernel: ${why}`,
+    );
+  });
 });
 
 it("what an engine said is its last line, without its hints", () => {

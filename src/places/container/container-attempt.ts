@@ -435,7 +435,8 @@ export class ContainerAttempt {
     if (this.#ending !== undefined) return this.#endResult();
     const unstarted = initFault(this.#lastError, this.#container, this.#task.shell);
     if (unstarted !== undefined) return this.#failed(containerError(unstarted));
-    return this.#failed(endError(state.exitCode, state, this.#task, this.#lastError));
+    const outOfMemory = state.outOfMemory || this.#files?.wasOutOfMemory === true;
+    return this.#failed(endError(state.exitCode, { outOfMemory }, this.#task, this.#lastError));
   }
 
   #failed(error: StepError): TaskResult {

@@ -1,5 +1,5 @@
 /** What the end of a container says of the command in it. Pure. */
-import type { ImageContainer } from "../../core/container.ts";
+import type { ContainerSpec, ImageContainer } from "../../core/container.ts";
 import { FAILURE_CODES, toStepError, type StepError } from "../../core/failure.ts";
 import type { ShellTask, TaskResult } from "../../core/task.ts";
 import { NotGivable } from "../shell-environment.ts";
@@ -18,7 +18,7 @@ import { EngineError, type ContainerState } from "./engine.ts";
 export function endError(
   status: number,
   { outOfMemory }: Pick<ContainerState, "outOfMemory">,
-  { memoryMb, step = "" }: Pick<ShellTask, "memoryMb" | "step">,
+  { memoryMb, step = "", container }: Pick<ShellTask, "memoryMb" | "step" | "container">,
   said: string,
 ): StepError {
   if (outOfMemory)
@@ -26,7 +26,7 @@ export function endError(
       name: "OutOfMemory",
       message:
         memoryMb === undefined
-          ? `step "${step}" was ended by the kernel: this machine has no memory left`
+          ? `step "${step}" was ended by the kernel: ${whyNoMemory(container)}`
           : `step "${step}" wants more than its limit of ${memoryMb} MiB (resources.memoryMb): ` +
             "raise the limit, or let it hold less at once",
       code: FAILURE_CODES.memory,
@@ -39,6 +39,16 @@ export function endError(
   if (signal !== "SIGKILL" || memoryMb === undefined) return error;
   const perhaps = `; perhaps it wanted more than its ${memoryMb} MiB of memory`;
   return { ...error, message: `${error.message}${perhaps}` };
+}
+
+function whyNoMemory(container: ContainerSpec | undefined): string {
+  const options = container?.image === undefined ? [] : container.options;
+  const limit = options.findIndex((option) => /^(--memory|-m)(=|$)/.test(option));
+  if (limit === -1) return "this machine has no memory left";
+  const word = /=/.test(options[limit]!)
+    ? options[limit]
+    : options.slice(limit, limit + 2).join(" ");
+  return `it wants more than its container may have (container.options: ${word})`;
 }
 
 /** What the small inits of containers say where they cannot begin the program. */

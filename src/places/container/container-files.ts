@@ -11,7 +11,8 @@
  *   they are. Folders that no container has are removed by the next daemon.
  * - A note says which engine the attempt is begun in, for the next daemon (engine-note.ts).
  */
-import { chmodSync, closeSync, constants, fstatSync, mkdirSync, mkdtempSync } from "node:fs";
+import { chmodSync, closeSync, constants, existsSync, fstatSync, mkdirSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { openSync, readSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { CONTAINER_FILES } from "../../core/container.ts";
@@ -72,6 +73,15 @@ export class ContainerFiles {
     const path = join(this.folder, name);
     writeFileSync(path, text, { mode: 0o600, flag: "wx" });
     return path;
+  }
+
+  /**
+   * Memory ran out in the container. Podman's monitor (conmon) says so by a file in the folder that
+   * the engine's command was started in. With cgroups of version 1 podman looks for it elsewhere,
+   * and says nothing.
+   */
+  get wasOutOfMemory(): boolean {
+    return existsSync(join(this.folder, "oom"));
   }
 
   /**

@@ -275,7 +275,7 @@ export class ModulePool {
 
   async #askOfMemory(place: Place): Promise<void> {
     const [state] = await this.engine.inspect([place.name]).catch(() => []);
-    if (state?.outOfMemory === true) place.isOutOfMemory = true;
+    if (state?.outOfMemory === true || place.files.wasOutOfMemory) place.isOutOfMemory = true;
   }
 
   /** Removes the container of a runner that has died. */

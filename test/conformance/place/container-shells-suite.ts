@@ -1,11 +1,19 @@
 /** Shell steps in containers of an engine, held to the suite of shells and to their own. */
 import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { ImageContainer } from "../../../src/core/container.ts";
+import type { ShellTask } from "../../../src/core/task.ts";
 import type { ContainerPlace } from "../../../src/places/container/container-place.ts";
 import { openContainers, PLAIN_CONTAINER } from "../../support/container-place.ts";
 import type { TestEngine } from "../../support/test-engine.ts";
 import { describeShells, type ShellPlaceUnderTest } from "./shell-suite.ts";
+
+/** Whether the kernel limits memory here, as it does not in each sandbox. */
+const LIMITS_MEMORY =
+  existsSync("/sys/fs/cgroup/memory/memory.limit_in_bytes") ||
+  (existsSync("/sys/fs/cgroup/cgroup.controllers") &&
+    readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").includes("memory"));
 
 /** Holds them to all of it. @param brief to some of it, which takes seconds */
 export function describeContainerShells(engine: TestEngine, brief = false): void {
@@ -21,8 +29,8 @@ export function describeContainerShells(engine: TestEngine, brief = false): void
     );
 
   describe("a container", () => {
-    const task = (text: string, container: Partial<ImageContainer> = {}) => ({
-      kind: "shell" as const,
+    const task = (text: string, container: Partial<ImageContainer> = {}): ShellTask => ({
+      kind: "shell",
       text,
       shell: ["/bin/sh", "-eu"],
       cwd: "/",
@@ -35,7 +43,7 @@ export function describeContainerShells(engine: TestEngine, brief = false): void
       container: { ...PLAIN_CONTAINER, ...container },
     });
 
-    const ran = (subject: ShellPlaceUnderTest, given: ReturnType<typeof task>) =>
+    const ran = (subject: ShellPlaceUnderTest, given: ShellTask) =>
       new Promise<{ result: unknown; lines: string[]; placed: unknown }>((resolve) => {
         const lines: string[] = [];
         let placed: unknown;
@@ -84,6 +92,22 @@ export function describeContainerShells(engine: TestEngine, brief = false): void
       await subject.place.adopt([], () => undefined as never);
       expect(lines.at(-1)).toMatch(/^\[orchd: the container orchd-suite-1-2-.+ is kept: look/);
       expect(engine.containersOf(subject.root)).toHaveLength(1);
+    });
+
+    it.runIf(LIMITS_MEMORY)("that wants more memory than its step may have says so", async () => {
+      const text = "echo begins; tail -c 300m /dev/zero; exit 3";
+      const { result } = await ran(opened(), { ...task(text), memoryMb: 24 });
+      expect(result).toMatchObject({
+        ok: false,
+        outcome: "failed",
+        error: {
+          name: "OutOfMemory",
+          code: "ORCHD_OUT_OF_MEMORY",
+          message:
+            'step "it" wants more than its limit of 24 MiB (resources.memoryMb): raise the ' +
+            "limit, or let it hold less at once",
+        },
+      });
     });
 
     it("is removed once its end is durable", async () => {
