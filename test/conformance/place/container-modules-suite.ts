@@ -256,9 +256,8 @@ export function describeContainerModules(engine: TestEngine, brief = false): voi
       expect(engine.containersOf(subject.root)).toEqual([]);
     });
 
-    // A paused one is given up once its lease is over: that takes 15 s, and some more to remove it
-    // on a busy machine, so FAULTS=1 has it tried.
-    it.each(fullFigures ? ["kill", "pause", "stop"] : ["kill", "stop"])(
+    // A paused one is given up once its lease is over: that takes 15 s.
+    it.each(["kill", "pause", "stop"])(
       "dies with its container: %s",
       { timeout: 60_000, concurrent: true },
       async (how) => {
