@@ -1,19 +1,21 @@
 /** What a test of kills says where it fails: why its run's attempts ended, and what is left. */
-import { onTestFailed } from "vitest";
+import { onTestFinished } from "vitest";
 import { linesOf } from "./await-event.ts";
 import type { TestEngine } from "./test-engine.ts";
 
-const SAID = /^(step\.(failed|interrupted|stopped|retrying|completed|started|placed)|run\.)/;
+const SAID = /^(step|run)\./;
 
-/** Has the running test say it. */
+/** Has the running test say it, before its root is removed. */
 export function tellIfFailed(engine: TestEngine, runs: string, ledger: string): void {
-  onTestFailed(() => {
-    const ends = linesOf(ledger).filter(({ type }) => SAID.test(type));
-    const said = ends.map(({ at, type, because, error, ref }) =>
-      JSON.stringify([at.slice(17), type, because, error, ref]),
-    );
+  onTestFinished(({ task }) => {
+    if (task.result?.state !== "fail") return;
+    const said = linesOf(ledger)
+      .filter(({ type }) => SAID.test(type))
+      .map(({ at, type, because, error, ref }) =>
+        JSON.stringify([at.slice(17), type, because, error, ref]),
+      );
     const filter = `label=orchd.root=${runs}`;
     const { stdout } = engine.run("ps", "--all", "--no-trunc", "--filter", filter);
-    process.stderr.write(`${said.join("\n")}\n${stdout}\n`);
+    process.stderr.write(`${task.name}\n${said.join("\n")}\n${stdout}\n`);
   });
 }
