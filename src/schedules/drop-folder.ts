@@ -14,7 +14,8 @@
  * chokidar watches the drop folder, its parent (which sees the folder come and go) and the folders
  * of modules. It is told to ignore the files in them, and only its `raw` events are used. So it
  * keeps one inotify watch a folder, and does not stat each file to report what the rescan finds out
- * anyway.
+ * anyway. An event that names a plain file which no pipeline is made from asks for nothing: a root
+ * may have a log beside its drop folder, and steps write data beside their modules.
  *
  * Two races are closed. A file that was written within the last two seconds may be written again
  * within one tick of its time: the next look compares its hash. A module that was written while its
@@ -24,7 +25,7 @@
  * after a second: editors and deployments remove files and make them again. If the folder cannot be
  * read at all, what was known stays.
  */
-import { readdirSync, statSync } from "node:fs";
+import { lstatSync, readdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { watch, type FSWatcher } from "chokidar";
 import type { Clock, Timer } from "../clock.ts";
@@ -337,6 +338,19 @@ export class DropFolder {
     for (const folder of wanted) if (!this.#watchers.has(folder)) this.#watchFolder(folder);
   }
 
+  /** Whether an event can change what a rescan finds. @param name undefined: it is not known */
+  #matters(folder: string, name: string | null | undefined): boolean {
+    if (name === null || name === undefined) return true;
+    const path = join(folder, name);
+    if (this.#modules.has(path) || (folder === this.#dir && isPipelineFileName(name))) return true;
+    try {
+      // Folders and links may be on the way to a file. What is gone may have been one of them.
+      return lstatSync(path, { throwIfNoEntry: false })?.isFile() !== true;
+    } catch {
+      return true;
+    }
+  }
+
   #watchFolder(folder: string): void {
     const inode = inodeOf(folder);
     if (inode === undefined) return;
@@ -348,7 +362,9 @@ export class DropFolder {
         ignoreInitial: true,
         ignored: (path) => path !== folder,
       });
-      watcher.on("raw", () => this.#dirty());
+      watcher.on("raw", (_, name: string | null | undefined) => {
+        if (this.#matters(folder, name)) this.#dirty();
+      });
       // It watches only from now on: what happened before has to be looked for.
       watcher.on("ready", () => {
         this.#troubles.delete(watching);

@@ -16,7 +16,7 @@ import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { systemClock } from "../../src/clock.ts";
+import { systemClock, type Clock } from "../../src/clock.ts";
 import { isPipelineFileName } from "../../src/core/pipeline-file-name.ts";
 import { DropFolder, type DropFolderChanges } from "../../src/schedules/drop-folder.ts";
 import { reachedByTests } from "../support/figures.ts";
@@ -36,7 +36,7 @@ interface Watched {
 
 async function watched(
   options: {
-    clock?: VirtualClock;
+    clock?: Clock;
     before?: Record<string, string>;
     onChange?: (changes: DropFolderChanges) => Promise<void> | void;
   } = {},
@@ -280,6 +280,36 @@ describe("with the real watcher", () => {
     at.write("deep/s.ts", "2");
     await at.seen("+a.yaml", before + 1);
     expect(new Set(at.log)).toEqual(new Set(["+a.yaml"]));
+  });
+
+  it("does not look again for a log beside it, or for data beside its modules", async () => {
+    let looks = 0;
+    const clock: Clock = {
+      ...systemClock,
+      after(milliseconds, callback) {
+        if (milliseconds <= 60) looks += 1;
+        return systemClock.after(milliseconds, callback);
+      },
+    };
+    const at = await watched({ clock, before: { "a.yaml": "1" } });
+    mkdirSync(join(at.dir, "steps"));
+    at.write("steps/s.ts", "1");
+    at.folder.follow(join(at.dir, "a.yaml"), [join(at.dir, "steps/s.ts")]);
+    await at.folder.rescan();
+    await at.seen("+a.yaml");
+    at.write("a.yaml", "2");
+    await at.seen("+a.yaml", 2);
+    const before = looks;
+    for (let line = 0; line < 50; line += 1) {
+      at.write("../orchd.log", `${line}`);
+      at.write("steps/out.csv", `${line}`);
+      at.write("notes.txt", `${line}`);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    // It comes after all of these.
+    at.write("a.yaml", "3");
+    await at.seen("+a.yaml", 3);
+    expect(looks - before).toBeLessThan(20);
   });
 
   it("takes a module that was written while its pipeline was loading as changed", async () => {
