@@ -118,7 +118,8 @@ it("ends quickly, whatever is repeated for a megabyte", () => {
     if (took > 5_000) slow.push(`${JSON.stringify(piece)}: ${took} ms`);
   }
   expect(slow).toEqual([]);
-}, 120_000);
+  // 13 s of processor time: what counts is each piece's.
+}, 300_000);
 
 it("gives a value or a sentence for any mutant of a good text", () => {
   const mutation = fc.tuple(
