@@ -21,7 +21,12 @@ const period = durationSchema.refine(
   (value) => (parseDuration(value) ?? 1) > 0,
   "must be more than 0",
 );
-const address = textOrSecret.describe("the address; a secret by its name if it holds a token");
+const webText = text.regex(
+  /^https?:\/\/[^\s/]\S*$/,
+  "must begin with https:// or http://; if it holds a token, name its secret: {secret: NAME}",
+);
+const webAddress = z.union([webText, secretSchema]);
+const address = webAddress.describe("the address; a secret by its name if it holds a token");
 const trusted = text
   .optional()
   .describe("a file with the certificates that are trusted, from the root; default: Node's");
@@ -95,7 +100,7 @@ export const channelSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: kindOf("teams"), url: address, ...web }),
   z.strictObject({
     kind: kindOf("ntfy"),
-    url: textOrSecret.describe("with the topic: https://ntfy.sh/my-topic"),
+    url: webAddress.describe("with the topic: https://ntfy.sh/my-topic"),
     token: secretSchema.optional().describe("default: none"),
     priority: z.int().min(1).max(5).optional().describe("default: the server's"),
     ...web,

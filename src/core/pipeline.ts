@@ -17,6 +17,7 @@ import {
   durationSchema,
   envSchema,
   jsonSchema,
+  MOST_MEMORY_MB,
   nameSchema,
   paramsSchema,
   wordSchema,
@@ -36,14 +37,15 @@ export type Overlap = (typeof OVERLAP_POLICIES)[number];
 
 const onInterruption = z.enum(["retry", "rerun", "fail"]);
 const priority = z.int().min(-1000).max(1000);
-const words = z.union([z.string(), z.array(z.string())]);
+const word = z.string().regex(/\S/, "must not be empty");
+const words = z.union([word, z.array(word)]);
 
 /** A retry policy as written. */
 export const retrySchema = z
   .strictObject({
     maxRetries: z
       .int()
-      .min(1)
+      .min(1, "must be at least 1; for no retry write retry: {}")
       .optional()
       .describe("attempts after the first; default: 0, that is no retry"),
     delay: durationSchema.optional().describe("the wait before the second attempt; default: 0s"),
@@ -152,7 +154,10 @@ export const stepSchema = z
       .max(262_144, "is longer than 256 KiB: put it into a script file")
       .optional()
       .describe("a shell step's text; this or `uses`; default: none"),
-    shell: words.optional().describe("the shell and its arguments for `run`; default: /bin/sh -eu"),
+    shell: z
+      .union([word, z.array(word).min(1)])
+      .optional()
+      .describe("the shell and its arguments for `run`; default: /bin/sh -eu"),
     cwd: z
       .string()
       .min(1)
@@ -219,6 +224,7 @@ export const stepSchema = z
         memoryMb: z
           .int()
           .min(16)
+          .max(MOST_MEMORY_MB)
           .optional()
           .describe("the memory that the step may use, in MiB; default: the runner's"),
         cpus: z

@@ -5,7 +5,7 @@
 import * as z from "zod";
 import { defined } from "./defined.ts";
 import type { PlaceSettings } from "./place-settings.ts";
-import { nameSchema, secretSchema } from "./schema-parts.ts";
+import { MOST_MEMORY_MB, nameSchema, secretSchema } from "./schema-parts.ts";
 
 /** What a label of a place looks like. A lane's name holds labels, with a `+` between them. */
 export const LABEL_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
@@ -85,6 +85,7 @@ const sshSchema = z.strictObject({
   memoryMb: z
     .int()
     .min(64)
+    .max(MOST_MEMORY_MB)
     .optional()
     .describe(
       "the memory in MiB that the runner over there may use; default: three quarters of what " +

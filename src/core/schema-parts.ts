@@ -42,6 +42,9 @@ export const wordSchema = z
     "is a word that every object has already; choose another name",
   );
 
+/** More memory than any machine has, in MiB: a limit above it is a mistake. */
+export const MOST_MEMORY_MB = 16_777_216;
+
 /** A duration as written: `5s`, `1h30m`, or a number of seconds. `parseDuration` reads it. */
 export const durationSchema = z
   .union([z.string(), z.number()])

@@ -13,7 +13,7 @@ import { placesSchema, resolvePlaces } from "./place-schema.ts";
 import type { PlaceSettings } from "./place-settings.ts";
 import { telemetrySchema, type TelemetrySettings } from "./telemetry-settings.ts";
 import { retentionSchema, orchestratorSchema } from "./pipeline.ts";
-import { durationSchema, envSchema, nameSchema } from "./schema-parts.ts";
+import { durationSchema, envSchema, MOST_MEMORY_MB, nameSchema } from "./schema-parts.ts";
 import { readZoneName } from "./schedule/zone-name.ts";
 import type { EnvValue, OrchestratorRef } from "./snapshot.ts";
 
@@ -124,6 +124,7 @@ export const orchdSettingsSchema = z
         memoryMb: z
           .int()
           .min(64)
+          .max(MOST_MEMORY_MB)
           .optional()
           .describe(
             "the memory in MiB that a runner process may use, Buffers included; default: three " +

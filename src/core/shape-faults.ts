@@ -41,11 +41,24 @@ export function checkShape<T extends z.ZodType>(
   if (parsed.success) return { ok: true, value: parsed.data };
   return {
     ok: false,
-    faults: parsed.error.issues.flatMap((issue) => faultsOf(issue, [], schema, value)),
+    faults: firstOfEach(parsed.error.issues.flatMap((issue) => faultsOf(issue, [], schema, value))),
   };
 }
 
 type Issue = z.core.$ZodIssue;
+
+/**
+ * The first fault of each field: a list where a text has to be is not too short besides. Keys that
+ * are not known are fields of their own.
+ */
+function firstOfEach(faults: readonly Fault[]): Fault[] {
+  const fields = new Map<string, Fault>();
+  for (const fault of faults) {
+    const field = JSON.stringify(fault.path);
+    if (!fields.has(field)) fields.set(field, fault);
+  }
+  return [...fields.values()];
+}
 
 function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknown): Fault[] {
   const path: FieldPath = [
@@ -80,10 +93,27 @@ function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknow
       return unionFaults(issue, path, schema, root, value);
     case "invalid_format":
     case "custom":
-      return [{ path, message: issue.message.replace(/^Invalid/, "has an invalid") }];
+      return [{ path, message: withValue(issue.message, path, value) }];
     default:
       return [{ path, message: issue.message.replace(/^./, (first) => first.toLowerCase()) }];
   }
+}
+
+/** Fields whose value may be a secret, or hold one, where somebody wrote it there by mistake. */
+const HIDING = /secret|password|token|header|key|url|endpoint|env/i;
+
+/**
+ * The sentence of a schema with the value behind it: `must be a label: …, not "a b"`. The value is
+ * not shown where it may be a secret.
+ */
+function withValue(message: string, path: FieldPath, value: unknown): string {
+  const isHidden =
+    !message.startsWith("must be ") ||
+    (typeof value === "string" && value.includes("://")) ||
+    path.some((part) => typeof part === "string" && HIDING.test(part));
+  if (isHidden || value === null || typeof value === "object" || value === undefined)
+    return message.replace(/^Invalid/, "has an invalid");
+  return `${message}, not ${shown(value)}`;
 }
 
 /**
@@ -238,7 +268,7 @@ function expected(type: string): string {
 }
 
 function typeFault(type: string, value: unknown): string {
-  if (value === undefined) return "is missing";
+  if (value === undefined) return `is missing; it must be ${expected(type)}`;
   if (value === null) return `is empty; it must be ${expected(type)}`;
   return `must be ${expected(type)}, not ${kindOf(value)}${quoteHint(type, value)}`;
 }
@@ -278,9 +308,15 @@ function sizeFault(
   bound: string,
   value: unknown,
 ): string {
+  if (message.startsWith(own) && sizeOf(origin) === "have" && sizeIn(value) === 0)
+    return "must not be empty";
   return message.startsWith(own)
     ? `must ${sizeOf(origin)} ${bound}${unitOf(origin)}${given(origin, value)}`
     : message;
+}
+
+function sizeIn(value: unknown): number | undefined {
+  return typeof value === "string" || Array.isArray(value) ? value.length : undefined;
 }
 
 function sizeOf(origin: string): string {

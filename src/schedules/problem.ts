@@ -5,6 +5,9 @@
 import { defined } from "../core/defined.ts";
 import { formatPath, type Fault } from "../core/fault.ts";
 
+/** A quoted text that is longer than a sentence bears, and how it begins. */
+const LONG_TEXT = /"((?:[^"\\]|\\.){100})(?:[^"\\]|\\.)+"/g;
+
 /** A problem with a file. */
 export interface Problem {
   readonly file: string;
@@ -39,9 +42,8 @@ export function formatProblem(problem: Problem): string {
     problem.line === undefined
       ? problem.file
       : `${problem.file}:${problem.line}:${problem.column ?? 1}`;
-  return printable(
-    `${place}: ${problem.field === undefined ? "" : `${problem.field} `}${problem.message}`,
-  );
+  const message = problem.message.replace(LONG_TEXT, '"$1…"');
+  return printable(`${place}: ${problem.field === undefined ? "" : `${problem.field} `}${message}`);
 }
 
 /** Makes a problem of a fault whose position is known. */

@@ -102,6 +102,10 @@ describe("notify: of orchd.yaml", () => {
     [{ channels: { ops }, rules: [{ to: ["ops"], repeat: 0 }] }, /repeat must be more than 0/],
     [{ channels: { ops }, rules: [{ to: ["ops"], group: "soon" }] }, /group must be a duration/],
     [
+      { channels: { chat: { kind: "slack", url: "hooks.slack.com/x" } } },
+      /^notify\.channels\.chat\.url must begin with https:\/\/ or http:\/\/; if it holds a token/,
+    ],
+    [
       { channels: { ops: { kind: "slak" } } },
       /^notify\.channels\.ops\.kind must be one of mail, .*, not "slak"; did you mean "slack"\?$/,
     ],

@@ -137,10 +137,17 @@ describe("a wrong value", () => {
     [{ retry: { delay: "5x" } }, /retry\.delay must be a duration such as/],
     [{ retry: { delay: -1 } }, /retry\.delay must be a duration such as/],
     [{ retry: { backoff: 0 } }, /retry\.backoff must be at least 1/],
-    [{ timeout: "soon" }, /timeout must be a duration/],
+    [{ timeout: "soon" }, /timeout must be a duration.*, not "soon"$/],
+    [{ retry: { maxRetries: 0 } }, /must be at least 1; for no retry write retry: \{\}$/],
+    [{ retry: { on: "" } }, /retry\.on must not be empty$/],
+    [{ tags: "x".repeat(100) }, /tags must be a list, not "x{64}…"$/],
+    [{ steps: { a: { run: "x", shell: [] } } }, /steps\.a\.shell must not be empty$/],
+    [{ concurrency: { priority: 1 } }, /concurrency\.group is missing; it must be text$/],
     [{ env: { A: null } }, /env\.A must be text, a number, true or false or a map/],
     [{ env: { "A-B": "x" } }, /env\.A-B is a name that must be an environment variable's name/],
     [{ env: { A: { secret: "../etc/passwd" } } }, /env\.A\.secret must be the name of a secret/],
+    // Who writes the secret itself there is not told it again: the sentence goes into a ledger.
+    [{ env: { A: { secret: "hunter 2" } } }, /of a secret: letters, digits, \., - and _$/],
     [
       { params: { a: { secret: "x", more: 1 } } },
       /params\.a must be \{secret: NAME\} and nothing else/,

@@ -311,14 +311,14 @@ export const BAD_FILES: readonly BadFile[] = [
     text: 'name: "Bad Name"\nsteps:\n  a: { run: "true" }\n',
     error:
       "badname.yaml:1:7: name must be 1 to 64 lower-case letters, digits, - and _, " +
-      "and begin with a letter or a digit",
+      'and begin with a letter or a digit, not "Bad Name"',
   },
   {
     file: "badname2.yaml",
     text: 'name: ../x\nsteps:\n  a: { run: "true" }\n',
     error:
       "badname2.yaml:1:7: name must be 1 to 64 lower-case letters, digits, - and _, " +
-      "and begin with a letter or a digit",
+      'and begin with a letter or a digit, not "../x"',
   },
   {
     file: "step-name.yaml",
@@ -375,14 +375,14 @@ export const BAD_FILES: readonly BadFile[] = [
     text: 'timeout: 5 parsecs\nsteps:\n  a: { run: "true" }\n',
     error:
       'timeout.yaml:1:10: timeout must be a duration such as "5s", ' +
-      '"1h30m" or "7d" (a bare number counts seconds)',
+      '"1h30m" or "7d" (a bare number counts seconds), not "5 parsecs"',
   },
   {
     file: "timeout2.yaml",
     text: 'timeout: -5\nsteps:\n  a: { run: "true" }\n',
     error:
       'timeout2.yaml:1:10: timeout must be a duration such as "5s", ' +
-      '"1h30m" or "7d" (a bare number counts seconds)',
+      '"1h30m" or "7d" (a bare number counts seconds), not -5',
   },
   {
     file: "timeout3.yaml",
@@ -524,7 +524,46 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "retry.yaml",
     text: 'retry: { maxRetries: -1 }\nsteps:\n  a: { run: "true" }\n',
-    error: "retry.yaml:1:22: retry.maxRetries must be at least 1, not -1",
+    error: "retry.yaml:1:22: retry.maxRetries must be at least 1; for no retry write retry: {}",
+  },
+  {
+    file: "retry-none.yaml",
+    text: 'retry: { maxRetries: 0 }\nsteps:\n  a: { run: "true" }\n',
+    error:
+      "retry-none.yaml:1:22: retry.maxRetries must be at least 1; for no retry write retry: {}",
+  },
+  {
+    file: "shell-empty.yaml",
+    text: 'steps:\n  a: { run: "true", shell: "" }\n',
+    error: "shell-empty.yaml:2:28: steps.a.shell must not be empty",
+  },
+  {
+    file: "cwd-list.yaml",
+    text: 'steps:\n  a: { run: "true", cwd: [] }\n',
+    error: "cwd-list.yaml:2:21: steps.a.cwd must be text, not a list",
+  },
+  {
+    file: "outputs-none.yaml",
+    text: 'steps:\n  a: { run: "true", outputs: [] }\n',
+    error: "outputs-none.yaml:2:21: steps.a.outputs must not be empty",
+  },
+  {
+    file: "group-none.yaml",
+    text: 'concurrency: { priority: 1 }\nsteps:\n  a: { run: "true" }\n',
+    error: "group-none.yaml:1:1: concurrency.group is missing; it must be text",
+  },
+  {
+    file: "memory-most.yaml",
+    text: 'steps:\n  a: { run: "true", resources: { memoryMb: 1000000000 } }\n',
+    error:
+      "memory-most.yaml:2:44: steps.a.resources.memoryMb must be at most 16777216, not 1000000000",
+  },
+  {
+    file: "after-long.yaml",
+    text: `steps:\n  a: { run: "true", after: ${"y".repeat(2_000)} }\n`,
+    error:
+      `after-long.yaml:2:28: steps.a.after names step "${"y".repeat(100)}…", ` +
+      "which the pipeline does not have",
   },
   {
     file: "run-num.yaml",
