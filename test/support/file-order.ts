@@ -12,6 +12,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 /** The files that take more than some 15 s, without `.test.ts`, in their order. */
 export const LONG: readonly string[] = [
   "conformance/place/ssh",
+  "system/far-secrets",
   "faults/long-turns",
   "faults/worker-loss",
   "faults/begun-ahead",
