@@ -3,8 +3,10 @@ import { execFileSync, spawnSync } from "node:child_process";
 import {
   chmodSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   realpathSync,
   rmSync,
   writeFileSync,
@@ -18,6 +20,12 @@ export const TEST_IMAGE = "localhost/orchd-test:1";
 
 /** An image that has this process's Node too. */
 export const NODE_IMAGE = `localhost/orchd-test-node:${process.versions.node}`;
+
+/** Whether the kernel limits memory here, as it does not in each sandbox. */
+export const LIMITS_MEMORY =
+  existsSync("/sys/fs/cgroup/memory/memory.limit_in_bytes") ||
+  (existsSync("/sys/fs/cgroup/cgroup.controllers") &&
+    readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").includes("memory"));
 
 /** How a command of the engine ended. */
 export interface EngineAnswer {

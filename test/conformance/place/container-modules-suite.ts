@@ -22,7 +22,12 @@ import {
 import { fullFigures } from "../../support/figures.ts";
 import { expect, onTestFinished } from "../../support/running-test.ts";
 import { tempRoot } from "../../support/temp-root.ts";
-import { NODE_IMAGE, TEST_IMAGE, type TestEngine } from "../../support/test-engine.ts";
+import {
+  LIMITS_MEMORY,
+  NODE_IMAGE,
+  TEST_IMAGE,
+  type TestEngine,
+} from "../../support/test-engine.ts";
 import { describePlace, ROOM } from "./suite.ts";
 
 const CONTAINER: ImageContainer = { ...PLAIN_CONTAINER, image: NODE_IMAGE };
@@ -231,6 +236,23 @@ export function describeContainerModules(engine: TestEngine, brief = false): voi
       expect(death).toMatchObject({ inFlight: ["m@1#2"] });
       expect(isAlive(placed!.ref)).toBe(false);
     });
+
+    it.runIf(LIMITS_MEMORY)(
+      "that takes all memory of its container: its death says so",
+      async () => {
+        const { death, placed } = await start(
+          opened(),
+          "m@1#2",
+          "for (const all = []; ; ) all.push(Buffer.alloc(8 << 20, 1));",
+          { options: ["--memory=128m"] },
+        ).ended;
+        expect(death).toMatchObject({
+          inFlight: ["m@1#2"],
+          code: FAILURE_CODES.memory,
+          because: `the runner in the container ${placed!.ref} ran out of memory`,
+        });
+      },
+    );
 
     it("that kills all in its container is a suspect, and alone it is at fault", async () => {
       const subject = opened();

@@ -1,19 +1,12 @@
 /** Shell steps in containers of an engine, held to the suite of shells and to their own. */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { ImageContainer } from "../../../src/core/container.ts";
 import type { ShellTask } from "../../../src/core/task.ts";
 import type { ContainerPlace } from "../../../src/places/container/container-place.ts";
 import { openContainers, PLAIN_CONTAINER } from "../../support/container-place.ts";
-import type { TestEngine } from "../../support/test-engine.ts";
+import { LIMITS_MEMORY, type TestEngine } from "../../support/test-engine.ts";
 import { describeShells, type ShellPlaceUnderTest } from "./shell-suite.ts";
-
-/** Whether the kernel limits memory here, as it does not in each sandbox. */
-const LIMITS_MEMORY =
-  existsSync("/sys/fs/cgroup/memory/memory.limit_in_bytes") ||
-  (existsSync("/sys/fs/cgroup/cgroup.controllers") &&
-    readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").includes("memory"));
 
 /** Holds them to all of it. @param brief to some of it, which takes seconds */
 export function describeContainerShells(engine: TestEngine, brief = false): void {
