@@ -108,14 +108,12 @@ export class PipelineDesk implements DeciderView, RecorderView {
   }
 
   /**
-   * When the last good line of a damaged ledger was written, in milliseconds since 1970; undefined
-   * if it was not damaged.
+   * When the last good line was written that an earlier daemon left, in milliseconds since 1970.
+   * Undefined if there was none.
    */
-  get damagedSince(): number | undefined {
-    const { damage } = this.#ledger;
-    return damage === undefined
-      ? undefined
-      : Date.parse(damage.lastAt ?? "1970-01-01T00:00:00.000Z");
+  get leftAt(): number | undefined {
+    const { leftAt } = this.#ledger;
+    return leftAt === undefined ? undefined : Date.parse(leftAt);
   }
 
   /** Appends lines to the pipeline's ledger. Durable when it resolves. */

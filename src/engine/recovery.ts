@@ -9,6 +9,7 @@
  * for meanwhile are written. After that runs may start.
  */
 import { statSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { defined } from "../core/defined.ts";
 import type { PipelineEvent } from "../core/event.ts";
 import { parseRunId, runIdForSlot } from "../core/run-id.ts";
@@ -33,6 +34,8 @@ export interface Recovered {
 
 /** Pipelines that are recovered at the same time. */
 const AT_ONCE = 8;
+/** How long the event loop may be kept, in milliseconds: months of many runs are listed. */
+const TURN_MS = 20;
 /**
  * How much older than the ledger's last line a header may be, and still have no line: a write can
  * be held up for that long before the daemon gives up.
@@ -51,8 +54,16 @@ export async function recoverRuns(
 ): Promise<Recovered> {
   let runs = 0;
   const rest = desks.values();
+  let from = ports.clock.monotonic();
   const walk = async (): Promise<void> => {
-    for (const desk of rest) runs += await recoverPipeline(desk, ports);
+    for (const desk of rest) {
+      // Where nothing is to be taken over, a pipeline waits for nothing, and there may be hundreds.
+      if (ports.clock.monotonic() - from >= TURN_MS) {
+        await nextTurn();
+        from = ports.clock.monotonic();
+      }
+      runs += await recoverPipeline(desk, ports);
+    }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, walk));
   await beforeStart();
@@ -127,7 +138,8 @@ function isKnown(desk: PipelineDesk, line: PipelineEvent): boolean {
 function unrecorded(desk: PipelineDesk, { store, clock, log }: RecoveryPorts): string[] {
   const { active, ended } = desk.state;
   const ledger = statSync(store.pipelineLedger(desk.name), { throwIfNoEntry: false });
-  const since = (desk.damagedSince ?? ledger?.mtimeMs ?? 0) - SLACK_MS;
+  // The file was written when it was opened, so its time only bounds that of a clock that was ahead.
+  const since = Math.min(desk.leftAt ?? 0, ledger?.mtimeMs ?? 0) - SLACK_MS;
   const lastDue = runIdForSlot(desk.name, Math.floor(clock.now() / 1_000) * 1_000);
   /**
    * True for most runs of a month, and the name alone tells: names of equal length sort by their
@@ -137,7 +149,7 @@ function unrecorded(desk: PipelineDesk, { store, clock, log }: RecoveryPorts): s
   const found: string[] = [];
   const findIn = (month: string): void => {
     const folder = statSync(`${store.pipelineDir(desk.name)}/${month}`, { throwIfNoEntry: false });
-    if (folder === undefined || (folder.mtimeMs < since && ledger !== undefined)) return;
+    if (folder === undefined || folder.mtimeMs < since) return;
     for (const run of store.listMonth(desk.name, month, (name) => !isDueSlot(name))) {
       const id = parseRunId(run);
       if (
@@ -149,7 +161,7 @@ function unrecorded(desk: PipelineDesk, { store, clock, log }: RecoveryPorts): s
       )
         continue;
       const written = statSync(store.runLedger(run));
-      if (written.birthtimeMs < since && written.mtimeMs < since && ledger !== undefined) continue;
+      if (written.birthtimeMs < since && written.mtimeMs < since) continue;
       if (readRunState(store, run)?.finished === undefined) found.push(run);
     }
   };

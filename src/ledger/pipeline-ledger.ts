@@ -78,6 +78,11 @@ export class PipelineLedger {
   readonly path: string;
   /** The damage that opening found; undefined if none. */
   damage: PipelineDamage | undefined;
+  /**
+   * When the last line was written that was there when it was opened, ISO 8601; undefined if there
+   * was none. The file's own time says nothing: opening writes the last lines again.
+   */
+  leftAt: string | undefined;
   #state: PipelineState = emptyPipelineState();
   readonly #options: PipelineLedgerOptions;
   #file: LedgerFile<PipelineEvent> | undefined;
@@ -113,7 +118,10 @@ export class PipelineLedger {
       const { file } = await LedgerFile.open<PipelineEvent>(ledger.path, {
         ...ledger.#fileOptions(),
         since: "pipeline.checkpoint",
-        each: (line) => void evolvePipeline(state, line),
+        each: (line) => {
+          evolvePipeline(state, line);
+          ledger.leftAt = line.at;
+        },
       });
       ledger.#state = state;
       ledger.#file = file;
@@ -240,6 +248,7 @@ export class PipelineLedger {
     const { lines } = readTail<PipelineEvent>(this.path, "pipeline.checkpoint");
     for (const good of lines) evolvePipeline(this.#state, good);
     const lastAt = lines.at(-1)?.at;
+    this.leftAt = lastAt;
     const keptAs = freeName((n) => `${this.path}.damaged-${n}`, this.path);
     this.#file = await this.#replace(keptAs);
     this.damage = { line, fault, keptAs, lastAt };
