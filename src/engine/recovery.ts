@@ -138,7 +138,7 @@ function isKnown(desk: PipelineDesk, line: PipelineEvent): boolean {
 function unrecorded(desk: PipelineDesk, { store, clock, log }: RecoveryPorts): string[] {
   const { active, ended } = desk.state;
   const ledger = statSync(store.pipelineLedger(desk.name), { throwIfNoEntry: false });
-  // The file was written when it was opened, so its time only bounds that of a clock that was ahead.
+  // The file was written when it was opened: its time only bounds one of a clock that was ahead.
   const since = Math.min(desk.leftAt ?? 0, ledger?.mtimeMs ?? 0) - SLACK_MS;
   const lastDue = runIdForSlot(desk.name, Math.floor(clock.now() / 1_000) * 1_000);
   /**
