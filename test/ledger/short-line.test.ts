@@ -49,3 +49,10 @@ it("says in a text that was cut how much is missing, and changes nothing that is
     `${"x".repeat(16_384)}… (1983616 characters more)`,
   );
 });
+
+it("says how much of the whole text is missing, where one cut was not enough", () => {
+  const texts = Array.from({ length: 500 }, () => "x".repeat(20_000));
+  const short = shortened({ type: "note", texts });
+  expect(short.texts).toHaveLength(500);
+  expect(short.texts[0]).toBe(`${"x".repeat(1_024)}… (18976 characters more)`);
+});

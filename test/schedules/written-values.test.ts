@@ -103,3 +103,20 @@ steps:
       "but placeholders stand in params and env only",
   ]);
 });
+
+it.each([
+  ["{ A: 010, <<: *base }", { A: "010", B: "020" }],
+  ["{ <<: *base, A: 010 }", { A: "010", B: "020" }],
+  ["{ <<: [*more, *base] }", { A: "030", B: "020" }],
+  ["{ <<: [*base, *more] }", { A: "1.10", B: "020" }],
+])("of what a map merges its own text wins, then the first: %s", async (env, expected) => {
+  const root = loader({
+    "schedules/p.yaml": `env: &base { A: 1.10, B: 020 }
+steps:
+  t: { run: "true", env: &more { A: 030 } }
+  s: { run: "true", env: ${env} }
+`,
+  });
+  const { steps } = (await root.good("p.yaml")).snapshot;
+  expect(steps.find(({ id }) => id === "s")!.env).toEqual(expected);
+});

@@ -47,6 +47,12 @@ describe("a run's log", () => {
     expect(await numbers(store, { from: -9_000, limit: 1 })).toEqual([1]);
   });
 
+  it("goes on from where it was asked for, where that many lines are not there yet", async () => {
+    const { store } = storeWith("");
+    const { lines, next, more } = await readRunLog(store, RUN, { ...ALL, from: 1_000 });
+    expect([lines, next, more]).toEqual([[], 1_000, false]);
+  });
+
   it("gives what was printed since, and no line that is not whole yet", async () => {
     const { store, path } = storeWith(logOf(1_500));
     const { next } = await readRunLog(store, RUN, { ...ALL, from: -1 });
