@@ -302,3 +302,23 @@ describe("a checkpoint", () => {
     );
   });
 });
+
+it("a pause has its own reason, or none: that of an earlier one is forgotten", () => {
+  const paused = (because?: string): PipelineEvent => ({
+    type: "pipeline.paused",
+    by: "cli:root",
+    ...(because === undefined ? {} : { because }),
+  });
+  const state = foldEvents([loaded, paused("a move")]);
+  expect([state.paused, state.pausedBecause]).toEqual([true, "a move"]);
+  foldEvents([{ type: "pipeline.resumed", by: "cli:root" }], state);
+  expect([state.paused, state.pausedBecause]).toEqual([false, undefined]);
+  foldEvents([paused()], state);
+  expect([state.paused, state.pausedBecause]).toEqual([true, undefined]);
+});
+
+it("a slot of a track without a schedule's name counts for what it is of", () => {
+  const fired = { type: "slot.fired", slot: iso(60), run: "p@1", through: iso(60) } as const;
+  expect(foldEvents([loaded, { ...fired, of: "every" }]).ran).toEqual({ every: 1 });
+  expect(foldEvents([loaded, { ...fired, schedule: "x", of: "every" }]).ran).toEqual({ x: 1 });
+});

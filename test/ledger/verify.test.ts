@@ -160,6 +160,17 @@ describe("verifying a root", () => {
     ]);
   });
 
+  it("names the first of several lines that follow the end of a run", async () => {
+    const store = new RunStore(tempRoot().runs);
+    const file = await LedgerFile.create<RunEvent>(
+      store.runLedger(RUN),
+      [header(RUN), finished, finished, finished],
+      calm(),
+    );
+    await file.close();
+    expect(verifyLedger(store.runLedger(RUN), { run: RUN })).toMatchObject({ line: 3 });
+  });
+
   it("knows that nothing may follow the end of a run", async () => {
     const store = new RunStore(tempRoot().runs);
     const file = await LedgerFile.create<RunEvent>(
