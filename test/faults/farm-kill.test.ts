@@ -66,6 +66,8 @@ const step = async ({ env, params }) => {
   const ended = new Promise((resolve) => held.once("close", resolve));
   held.stdin.end("\\n");
   await ended;
+  // It goes by a file of the broker, the same one for all that run now.
+  return "a long result ".repeat(10_000);
 };
 export { step as default };
 `;
@@ -118,11 +120,11 @@ const cutFor =
 
 const brokerDownFor =
   (milliseconds: () => number): Fault[1] =>
-  async ({ farm: { nats } }) => {
-    await nats.kill();
-    nats.empty();
+  async ({ farm: { broker } }) => {
+    await broker.kill();
+    broker.empty();
     await rest(milliseconds());
-    await nats.begin();
+    await broker.begin();
   };
 
 const daemonDownFor =
@@ -164,10 +166,10 @@ const AT_BROKER: readonly Fault[] = [
   ["the broker is down for long", brokerDownFor(() => 5_000 + chance(6_000))],
   [
     "the broker stands still",
-    async ({ farm: { nats } }) => {
-      nats.freeze();
+    async ({ farm: { broker } }) => {
+      broker.freeze();
       await rest(500 + chance(9_000));
-      nats.thaw();
+      broker.thaw();
     },
   ],
 ];

@@ -165,9 +165,9 @@ describe.skipIf(SKIP_NATS)("steps at workers", () => {
     ...(fullFigures ? [["for long", 9_000, 2] as const] : []),
   ])("whose broker is killed %s are not lost", LONG, async (_, downMs, begins) => {
     const { farm, run } = await begun(["w1"]);
-    await farm.nats.kill();
+    await farm.broker.kill();
     await sleep(downMs);
-    await farm.nats.begin();
+    await farm.broker.begin();
     if (begins === 2) await farm.until("begins", 2, 40_000);
     await sleep(1_000);
     farm.release("go");
@@ -177,12 +177,12 @@ describe.skipIf(SKIP_NATS)("steps at workers", () => {
 
   it("that end while the broker is down are not run again", LONG, async () => {
     const { farm, run } = await begun(["w1"]);
-    await farm.nats.kill();
+    await farm.broker.kill();
     await sleep(500);
     farm.release("go");
     await farm.until("ends");
     await sleep(1_500);
-    await farm.nats.begin();
+    await farm.broker.begin();
     expect(await outcomeOf(farm, run)).toEqual(well(1));
     hasAllLines(farm, run);
   });

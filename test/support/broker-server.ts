@@ -4,7 +4,7 @@
  */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -78,6 +78,12 @@ export class BrokerServer {
     const gone = once(server, "exit");
     server.kill("SIGKILL");
     await gone;
+  }
+
+  /** Changes its configuration, and has it read again. */
+  change(edit: (text: string) => string): void {
+    writeFileSync(this.#config, edit(readFileSync(this.#config, "utf8")));
+    this.#process?.kill("SIGHUP");
   }
 
   /** All that it keeps is lost. It has to be down. */

@@ -1,6 +1,6 @@
 /**
- * A farm of a test's own: a real daemon, a real nats-server, and real workers, each behind a link
- * that can be cut. Steps leave their effects in a file, which counts them from outside.
+ * A farm of a test's own: a real daemon, a real server, and real workers, each behind a link that
+ * can be cut. Steps leave their effects in a file, which counts them from outside.
  */
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,10 +8,12 @@ import { expect, onTestFinished } from "./running-test.ts";
 import { linesOf, type Line } from "./await-event.ts";
 import { CutLink } from "./cut-link.ts";
 import { orchd, startDaemon, type Daemon } from "./daemon.ts";
+import type { BrokerServer } from "./broker-server.ts";
 import { NatsServer } from "./nats-server.ts";
+import { RedisServer } from "./redis-server.ts";
 import type { PrivateNetwork } from "./private-network.ts";
 import { tempRoot, type TempRoot } from "./temp-root.ts";
-import { natsPlace, secretsFolder, WorkerProcess, type WorkerProcessOptions } from "./worker.ts";
+import { placeOn, secretsFolder, WorkerProcess, type WorkerProcessOptions } from "./worker.ts";
 
 /** One worker of a farm, which may be started again. */
 export interface FarmWorker {
@@ -32,7 +34,9 @@ export type FarmWorkerOptions = Partial<WorkerProcessOptions> & {
 
 /** What a farm is made with. */
 export interface FarmOptions {
-  /** Lines of nats-server's configuration. */
+  /** The engine between them. Default: NATS. */
+  readonly engine?: "nats" | "redis";
+  /** Lines of the server's configuration. */
   readonly server?: string;
   /** What the place has more, beginning with a comma. */
   readonly place?: string;
@@ -44,7 +48,7 @@ export interface FarmOptions {
 
 export class Farm {
   readonly root: TempRoot;
-  readonly nats: NatsServer;
+  readonly broker: BrokerServer;
   readonly workers: FarmWorker[] = [];
   /** What steps did. */
   readonly effects: string;
@@ -52,11 +56,11 @@ export class Farm {
   readonly #secrets: string;
   #daemon: Daemon | undefined;
 
-  private constructor(nats: NatsServer, options: FarmOptions, files: Record<string, string>) {
-    this.nats = nats;
+  private constructor(broker: BrokerServer, options: FarmOptions, files: Record<string, string>) {
+    this.broker = broker;
     this.#options = options;
     this.#secrets = secretsFolder(options.secrets);
-    const place = natsPlace(nats.url, options.place);
+    const place = placeOn(options.engine ?? "nats", broker.url, options.place);
     this.root = tempRoot({
       "orchd.yaml": `places: { farm: ${place} }\n${options.settings ?? ""}`,
     });
@@ -68,9 +72,10 @@ export class Farm {
 
   /** Starts the server and the daemon. @param files of the root; EFFECTS is the file of effects */
   static async start(files: Record<string, string>, options: FarmOptions = {}): Promise<Farm> {
-    const nats = await NatsServer.start(options.server);
-    onTestFinished(() => nats.remove());
-    const farm = new Farm(nats, options, files);
+    const Server = options.engine === "redis" ? RedisServer : NatsServer;
+    const broker = await Server.start(options.server);
+    onTestFinished(() => broker.remove());
+    const farm = new Farm(broker, options, files);
     await farm.startDaemon();
     return farm;
   }
@@ -92,10 +97,12 @@ export class Farm {
     { more, network, ...options }: FarmWorkerOptions = {},
   ): Promise<FarmWorker> {
     const host = network?.here ?? "127.0.0.1";
-    const link = await CutLink.to(this.nats.port, host);
+    const link = await CutLink.to(this.broker.port, host);
     onTestFinished(() => link.close());
-    const place = natsPlace(
-      `nats://${host}:${link.port}`,
+    const engine = this.#options.engine ?? "nats";
+    const place = placeOn(
+      engine,
+      `${engine}://${host}:${link.port}`,
       `${this.#options.place ?? ""}${more ?? ""}`,
     );
     const through = network?.through ?? [];

@@ -24,12 +24,19 @@ export interface WorkerProcessOptions {
   readonly through?: readonly string[];
   /** The folder of a worker that ran before. */
   readonly root?: string;
+  /** The program. Default: this tree's, as it was built. */
+  readonly program?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A place on NATS, with a key. */
 export function natsPlace(url: string, more = ""): string {
-  return `{ engine: nats, url: "${url}", key: { secret: queue.key }${more} }`;
+  return placeOn("nats", url, more);
+}
+
+/** A place on an engine, with a key. */
+export function placeOn(engine: "nats" | "redis", url: string, more = ""): string {
+  return `{ engine: ${engine}, url: "${url}", key: { secret: queue.key }${more} }`;
 }
 
 /** Makes a folder of secrets. @returns its path */
@@ -56,7 +63,8 @@ export class WorkerProcess {
     this.root = options.root ?? tempRoot(files).root;
     const own = ["--place", placeName, "--name", name, "--root", this.root];
     const worker = ["worker", ...own, ...words];
-    const [program, ...rest] = [...through, process.execPath, orchdProgram, ...worker];
+    const orchd = options.program ?? orchdProgram;
+    const [program, ...rest] = [...through, process.execPath, orchd, ...worker];
     const child = spawn(program!, rest, {
       cwd: this.root,
       env: {
@@ -110,9 +118,24 @@ export class WorkerProcess {
     await this.ended;
   }
 
+  /** The pids of its runners. */
+  runners(): number[] {
+    return this.processes().filter((pid) => parentOf(pid) === this.pid);
+  }
+
   /** The pids of all that carries its token: its runners and what these started. */
   processes(): number[] {
     return carriers("ORCHD_RUNNER_TOKEN=orchd-worker-").filter((pid) => isBelow(pid, this.root));
+  }
+}
+
+/** Undefined: there is no such process. */
+function parentOf(pid: number): number | undefined {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    return Number(/^PPid:\s+(\d+)/m.exec(status)?.[1]);
+  } catch {
+    return undefined;
   }
 }
 

@@ -3,9 +3,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { BROKER_PROTOCOL } from "../../src/places/broker/messages.ts";
 import { orchd } from "../support/daemon.ts";
 import { countOf, Farm, hostsOf } from "../support/farm.ts";
 import { NatsServer, SKIP_NATS } from "../support/nats-server.ts";
+import { otherRelease } from "../support/other-release.ts";
 import { natsPlace, WorkerProcess } from "../support/worker.ts";
 
 /** A step that begins, waits until the effects say so, and ends. */
@@ -116,7 +118,7 @@ steps:
     worker.signal("SIGTERM");
     await worker.ended;
     await farm.daemon.end();
-    expect(filesHolding(farm.nats.folder, canary)).toEqual([]);
+    expect(filesHolding(farm.broker.folder, canary)).toEqual([]);
     expect(filesHolding(worker.root, canary)).toEqual([]);
     expect(worker.stderr + worker.stdout + farm.daemon.stderr()).not.toContain(canary);
   });
@@ -154,6 +156,33 @@ steps:
     second.process.signal("SIGTERM");
   });
 
+  it("of another release gets no work: both sides say why, and nothing hangs", FAR, async () => {
+    const farm = await Farm.start({ "schedules/p.yaml": WAITS });
+    const program = otherRelease({
+      "src/places/broker/messages.js": [/BROKER_PROTOCOL = \d+/, "BROKER_PROTOCOL = 1"],
+      "src/version.js": [/VERSION = "[^"]*"/, 'VERSION = "0.0.9"'],
+    });
+    const because =
+      `it speaks protocol 1 (orchd 0.0.9), and the daemon speaks ${BROKER_PROTOCOL}: ` +
+      "install the same release on both";
+    const { process: old } = await farm.worker("w1", { program });
+    await expect
+      .poll(() => old.stderr, { timeout: 20_000 })
+      .toContain(`the daemon gives this worker no tasks: ${because}`);
+    const run = await farm.run("p");
+    const told = async (...words: string[]): Promise<string> =>
+      (await orchd(farm.root.root, ...words)).stdout;
+    await expect.poll(() => told("places"), { timeout: 20_000 }).toContain(because);
+    await expect.poll(() => told("status", run), { timeout: 20_000 }).toContain(because);
+    expect(farm.daemon.stderr()).toContain(`a worker gets no tasks: ${because}`);
+    old.signal("SIGTERM");
+    expect(await old.ended).toBe(0);
+    await farm.worker("w1");
+    await farm.until("begins");
+    farm.release("go");
+    expect((await farm.ended(run)).at(-1)).toMatchObject({ status: "completed" });
+  });
+
   it("with a wrong key or wrong credentials gets no work", FAR, async () => {
     const login = "authorization { users: [{ user: a, password: right }] }";
     const farm = await Farm.start(
@@ -165,7 +194,7 @@ steps:
       },
     );
     const stranger = new WorkerProcess({
-      place: natsPlace(farm.nats.url, ", credentials: { secret: login }"),
+      place: natsPlace(farm.broker.url, ", credentials: { secret: login }"),
       secrets: { login: "a:wrong-word" },
     });
     await expect
