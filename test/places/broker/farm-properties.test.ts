@@ -15,7 +15,19 @@ const REPLAY = SEED === "" ? {} : { seed: Number(SEED), path: PATH.join(":") };
 /** What happens, when, to whom, and for how long; in milliseconds. */
 const happening = fc.record({
   at: fc.integer({ min: 0, max: 60_000 }),
-  what: fc.constantFrom("freeze", "kill", "cut", "engine", "daemon", "daemonFreeze"),
+  what: fc.constantFrom(
+    "freeze",
+    "kill",
+    "cut",
+    "engine",
+    "daemon",
+    "daemonFreeze",
+    "power",
+    "leave",
+    "close",
+    "stop",
+    "stopByForce",
+  ),
   whom: fc.integer({ min: 0, max: 2 }),
   ms: fc.oneof(fc.integer({ min: 10, max: 3_000 }), fc.integer({ min: 3_000, max: 30_000 })),
 });
@@ -34,6 +46,8 @@ const played = fc.record({
   ms: fc.constantFrom(5, 300, 4_000, 20_000),
   lines: fc.integer({ min: 0, max: 5 }),
 });
+
+type Played = typeof played extends fc.Arbitrary<infer T> ? T : never;
 
 function happen(world: FarmWorld, { what, whom, ms }: Happening): void {
   const worker = world.workers[whom]!;
@@ -56,6 +70,19 @@ function happen(world: FarmWorld, { what, whom, ms }: Happening): void {
     case "daemon":
       if (world.daemonIsUp) world.killDaemon();
       return later(() => world.daemonIsUp || world.beginDaemon());
+    case "power":
+      if (!world.daemonIsUp) return;
+      world.killDaemon();
+      world.losePower();
+      return later(() => world.daemonIsUp || world.beginDaemon());
+    case "leave":
+    case "close":
+      return worker.leave(what === "close");
+    case "stop":
+    case "stopByForce": {
+      const step = world.steps[ms % world.steps.length]!;
+      return world.stop(step, what === "stop" ? "graceful" : "force");
+    }
     case "daemonFreeze": {
       const { daemonClock, connection } = world;
       daemonClock.freeze();
@@ -69,7 +96,7 @@ function happen(world: FarmWorld, { what, whom, ms }: Happening): void {
 }
 
 /** A beat that waited for its session told of a time before the task that came meanwhile. */
-const OLD_BEAT: [number, Faults, { ms: number; lines: number }[], Happening[]] = [
+const OLD_BEAT: [number, Faults, Played[], Happening[]] = [
   545_491_994,
   { lose: 0, duplicate: 0.5, delay: 0.5, lateMs: 2_000 },
   [
@@ -78,6 +105,37 @@ const OLD_BEAT: [number, Faults, { ms: number; lines: number }[], Happening[]] =
   ],
   [{ at: 12_523, what: "engine", whom: 0, ms: 14_556 }],
 ];
+
+/** All has come to its end as it should. */
+function expectWell(world: FarmWorld): void {
+  expect(world.wrongs).toEqual([]);
+  expect(world.steps.map(({ ends }) => ends)).toEqual(world.steps.map(() => 1));
+  for (const { how, told } of world.steps)
+    expect(how === "stopped" && told === undefined).toBe(false);
+  for (const worker of world.workers) expect(worker.worker?.tasks).toEqual([]);
+  expect(world.running.size).toBe(0);
+}
+
+/** Plays worlds on one clock to their ends. */
+async function play(worlds: readonly FarmWorld[], wrong: Faults): Promise<void> {
+  const [{ clock, engine }] = worlds as [FarmWorld];
+  engine.faults = wrong;
+  await clock.advance(95_000);
+  engine.faults = { lose: 0, duplicate: 0, delay: 0, lateMs: 0 };
+  await clock.until(() => worlds.every(({ isDone }) => isDone), { limitMilliseconds: 300_000 });
+  await clock.advance(30_000);
+  for (const world of worlds) {
+    expectWell(world);
+    world.end();
+  }
+}
+
+function begin(world: FarmWorld, steps: readonly Played[], happenings: readonly Happening[]): void {
+  world.beginDaemon();
+  for (const name of ["a", "b", "c"]) world.worker(name);
+  for (const one of steps) world.step(one);
+  for (const one of happenings) world.clock.after(one.at, () => happen(world, one));
+}
 
 describe("a farm", () => {
   it("runs each step to its end, once, and never two attempts at once", { timeout: 600_000 }, () =>
@@ -89,23 +147,36 @@ describe("a farm", () => {
         fc.array(happening, { maxLength: 12 }),
         async (seed, wrong, steps, happenings) => {
           const world = new FarmWorld(seed);
-          world.engine.faults = wrong;
-          world.beginDaemon();
-          for (const name of ["a", "b", "c"]) world.worker(name);
-          for (const one of steps) world.step(one);
-          for (const one of happenings) world.clock.after(one.at, () => happen(world, one));
-          await world.clock.advance(95_000);
-          world.engine.faults = { lose: 0, duplicate: 0, delay: 0, lateMs: 0 };
-          await world.clock.until(() => world.isDone, { limitMilliseconds: 300_000 });
-          await world.clock.advance(30_000);
-          expect(world.wrongs).toEqual([]);
-          expect(world.steps.map(({ ends }) => ends)).toEqual(steps.map(() => 1));
-          for (const worker of world.workers) expect(worker.worker?.tasks).toEqual([]);
-          expect(world.running.size).toBe(0);
-          world.end();
+          begin(world, steps, happenings);
+          await play([world], wrong);
         },
       ),
       { numRuns: RUNS, examples: SEED === "" ? [OLD_BEAT] : [], ...REPLAY },
+    ),
+  );
+
+  it("does so beside another place of the same daemon's engine", { timeout: 600_000 }, () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.nat(),
+        faults,
+        fc.array(played, { minLength: 1, maxLength: 3 }),
+        fc.array(fc.tuple(happening, fc.boolean()), { maxLength: 12 }),
+        async (seed, wrong, steps, happenings) => {
+          const one = new FarmWorld(seed);
+          const other = new FarmWorld(seed, one, "orchd.other.test");
+          for (const world of [one, other])
+            begin(
+              world,
+              steps,
+              happenings
+                .filter(([, isOther]) => isOther === (world === other))
+                .map(([each]) => each),
+            );
+          await play([one, other], wrong);
+        },
+      ),
+      { numRuns: Math.ceil(RUNS / 4), ...REPLAY },
     ),
   );
 });

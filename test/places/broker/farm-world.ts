@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock, Timer } from "../../../src/clock.ts";
 import type { ShellTask, Task } from "../../../src/core/task.ts";
+import type { PlacedAt } from "../../../src/core/run-state.ts";
 import { silentLog } from "../../../src/log.ts";
 import type { TaskHandlers } from "../../../src/places/place.ts";
 import { BrokerPlace } from "../../../src/places/broker/broker-place.ts";
@@ -125,7 +126,7 @@ export class FarmWorker {
     this.#starts += 1;
     this.clock = new ProcessClock(world.clock);
     this.connection = world.engine.connect();
-    const broker = new SealedBroker(this.connection, new Seal(SECRET), PREFIX, world.onFault);
+    const broker = world.sealed(this.connection, world.onFault);
     const incarnation = `${this.home} ${this.#starts}`;
     const who = { worker: this.name, incarnation, home: this.home, version: "1" };
     const line = new WorkerLine(broker, this.clock, who);
@@ -159,6 +160,22 @@ export class FarmWorker {
     for (const one of this.running) this.#end(one);
   }
 
+  /** It is told to end, once or twice, and started again when it has. */
+  leave(insists: boolean): void {
+    const { worker, clock, connection } = this;
+    if (worker === undefined) return;
+    const ended = insists ? worker.close() : worker.leave();
+    void ended.then(() => {
+      // It was killed meanwhile.
+      if (this.worker !== worker) return;
+      if (this.running.size > 0) this.world.wrongs.push(`${this.name} ended, and its tasks run on`);
+      this.worker = undefined;
+      clock.end();
+      void connection.close();
+      this.world.clock.after(1_000, () => this.begin());
+    });
+  }
+
   /** Stands still. Its runners go on until their own lease is over. */
   freeze(): void {
     if (!this.isUp) return;
@@ -187,16 +204,26 @@ export class FarmWorker {
       },
       stop: (id, mode) => {
         for (const one of mine)
-          if (one.id === id && this.running.has(one) && mode === "force") {
-            this.#end(one);
-            const error = { name: "Stopped", message: "stopped" };
-            one.handlers.done({ ok: false, outcome: "stopped", error }, 1, 0);
-          }
+          if (one.id === id && this.running.has(one)) this.#stop(one, mode === "force" ? 0 : 200);
       },
       close: async () => {
         for (const one of mine) this.#end(one);
       },
     };
+  }
+
+  /** It ends as one that was stopped, unless it ends before. */
+  #stop(one: Running, afterMs: number): void {
+    const stop = (): void => {
+      if (!this.running.has(one)) return;
+      this.#end(one);
+      const error = { name: "Stopped", message: "stopped" };
+      this.connection.whenThawed(
+        () => this.isUp && one.handlers.done({ ok: false, outcome: "stopped", error }, 1, 0),
+      );
+    };
+    if (afterMs === 0) stop();
+    else one.timers.push(this.world.clock.after(afterMs, stop));
   }
 
   #run(one: Running, task: Task): void {
@@ -260,6 +287,10 @@ interface Step {
   ends: number;
   /** What the end was. */
   how: string;
+  /** How it was asked to stop. */
+  told: "graceful" | "force" | undefined;
+  /** Where its attempt was placed, as the ledger has it. */
+  placed: PlacedAt | undefined;
 }
 
 /** All of it. */
@@ -282,11 +313,16 @@ export class FarmWorld {
   daemonClock!: ProcessClock;
   connection!: PlayedBroker;
   place!: BrokerPlace;
+  readonly #prefix: string;
   #lives = 0;
   #up = false;
 
-  /** @param beside another world whose clock and engine this one uses */
-  constructor(seed = 1, beside?: FarmWorld) {
+  /**
+   * @param beside another world whose clock and engine this one uses
+   * @param prefix of its subjects: another place's is another one
+   */
+  constructor(seed = 1, beside?: FarmWorld, prefix = PREFIX) {
+    this.#prefix = prefix;
     this.clock = beside?.clock ?? new VirtualClock({ seed, turns: 4 });
     this.engine = beside?.engine ?? new PlayedEngine(this.clock);
   }
@@ -297,6 +333,11 @@ export class FarmWorld {
   }
 
   readonly onFault = (sentence: string): void => void this.faults.push(sentence);
+
+  /** A connection of the place. */
+  sealed(connection: PlayedBroker, onFault: (sentence: string) => void): SealedBroker {
+    return new SealedBroker(connection, new Seal(SECRET), this.#prefix, onFault);
+  }
 
   /** Adds a worker, and starts it. */
   worker(name: string, labels: readonly string[] = [], home?: string): FarmWorker {
@@ -318,7 +359,7 @@ export class FarmWorld {
       clock: this.daemonClock,
       log: silentLog,
       connect: (onFault) =>
-        new SealedBroker(this.connection, new Seal(SECRET), PREFIX, (sentence) => {
+        this.sealed(this.connection, (sentence) => {
           this.onFault(sentence);
           onFault(sentence);
         }),
@@ -357,7 +398,7 @@ export class FarmWorld {
 
   /** A worker's line, for a test that is the worker. */
   line(worker: string): WorkerLine {
-    const broker = new SealedBroker(this.engine.connect(), new Seal(SECRET), PREFIX, this.onFault);
+    const broker = this.sealed(this.engine.connect(), this.onFault);
     return new WorkerLine(broker, this.clock, {
       worker,
       incarnation: "i",
@@ -374,7 +415,7 @@ export class FarmWorld {
 
   /** Asks as somebody who has the key. */
   ask(at: string, message: object): Promise<unknown> {
-    const broker = new SealedBroker(this.engine.connect(), new Seal(SECRET), PREFIX, this.onFault);
+    const broker = this.sealed(this.engine.connect(), this.onFault);
     return broker.ask(at, message, 1_000);
   }
 
@@ -404,10 +445,29 @@ export class FarmWorld {
       heard: [],
       ends: 0,
       how: "",
+      told: undefined,
+      placed: undefined,
     };
     this.steps.push(step);
     this.#fill();
     return step;
+  }
+
+  /** Somebody asks a step to stop. */
+  stop(step: Step, mode: "graceful" | "force"): void {
+    if (step.ends > 0) return;
+    step.told = mode;
+    if (step.current !== undefined && this.#up)
+      this.place.stop(step.current, mode, "a person asked");
+    this.#fill();
+  }
+
+  /** What was written last is lost: lines of a log, and where a step is. */
+  losePower(): void {
+    for (const step of this.steps) {
+      step.heard.length = Math.floor(step.heard.length * this.clock.random());
+      if (this.clock.random() < 0.5) step.placed = undefined;
+    }
   }
 
   begins(id: string, worker: FarmWorker): void {
@@ -430,13 +490,18 @@ export class FarmWorld {
 
   /** What the run-loop does: it starts what is ready where there is room. */
   #fill(): void {
-    if (this.place === undefined) return;
+    if (this.place === undefined || !this.#up) return;
     for (const step of this.steps) {
       if (step.current !== undefined || step.ends > 0) continue;
+      if (step.told !== undefined) {
+        this.#over(step, "stopped");
+        continue;
+      }
       if (this.place.room("shell", step.task.on!) <= 0) continue;
       step.attempts += 1;
       const id = `${step.name}#${step.attempts}`;
       step.current = id;
+      step.placed = undefined;
       step.heard.length = 0;
       this.place.start(id, step.task, this.#handlers(step, id));
     }
@@ -454,8 +519,14 @@ export class FarmWorld {
         const { task, heard } = byId.get(id)!;
         return { task, heard: { stdout: heard.length, stderr: 0 } };
       },
+      (id) => ({ placed: byId.get(id)!.placed }),
     );
     if (life !== this.#lives) return;
+    // A stop is told again.
+    for (const id of lives) {
+      const { current, told } = byId.get(id)!;
+      if (current === id && told !== undefined) this.place.stop(id, told, "a person asked");
+    }
     for (const [id, step] of byId) if (!lives.has(id) && step.current === id) this.#again(step);
     this.#fill();
   }
@@ -464,7 +535,10 @@ export class FarmWorld {
     const life = this.#lives;
     const isMine = (): boolean => life === this.#lives;
     return {
-      placed: (at) => void this.placed.push({ id, ...at }),
+      placed: (at) => {
+        this.placed.push({ id, ...at });
+        if (step.current === id) step.placed = at;
+      },
       output: (lines) => {
         if (!isMine()) this.wrongs.push(`${id} is heard by a daemon that is dead`);
         if (step.current === id) for (const { line } of lines) step.heard.push(line);
@@ -476,9 +550,9 @@ export class FarmWorld {
         // The line is durable a little later.
         this.daemonClock.after(5, () => {
           if (!isMine()) return;
-          step.ends += 1;
-          step.current = undefined;
-          step.how = result.ok ? String(result.value) : result.outcome;
+          if (!result.ok && result.outcome !== "stopped")
+            this.wrongs.push(`${id} ends as ${result.outcome}`);
+          this.#over(step, result.ok ? String(result.value) : result.outcome);
           const all = Array.from({ length: step.lines }, (_, line) => `${line}`);
           if (result.ok && step.heard.join() !== all.join())
             this.wrongs.push(`${id} printed ${all.join()}, and ${step.heard.join()} was heard`);
@@ -493,6 +567,12 @@ export class FarmWorld {
         this.#fill();
       },
     };
+  }
+
+  #over(step: Step, how: string): void {
+    step.ends += 1;
+    step.current = undefined;
+    step.how = how;
   }
 
   #again(step: Step): void {
