@@ -30,6 +30,7 @@ import { NatsBroker } from "../src/places/broker/nats-broker.ts";
 import { RedisBroker } from "../src/places/broker/redis-broker.ts";
 import { Seal } from "../src/places/broker/seal.ts";
 import { namesOn, SealedBroker } from "../src/places/broker/sealed-broker.ts";
+import { ToldFaults } from "../src/places/broker/told-faults.ts";
 import { WorkerLine } from "../src/places/broker/worker-line.ts";
 import { forkRunner } from "../src/places/local/runner-child.ts";
 import { killByToken } from "../src/places/pool/kill-by-token.ts";
@@ -118,7 +119,8 @@ async function serve(ground: Ground, { seal, credentials }: Secrets): Promise<vo
     bucket,
     name: `orchd worker ${about.worker}`,
   });
-  const sealed = new SealedBroker(broker, seal, prefix, (sentence) => log.warn({}, sentence));
+  const faults = new ToldFaults(clock, (sentence) => log.warn({}, sentence));
+  const sealed = new SealedBroker(broker, seal, prefix, faults.tell);
   const worker = new PlaceWorker({
     clock,
     sinceBoot: () => uptime() * 1_000,

@@ -17,7 +17,7 @@ import { readFile } from "node:fs/promises";
 import type { Clock } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import { clipError, FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
-import type { OutputLine, Task, TaskResult } from "../core/task.ts";
+import type { OutputLine, StagedFile, Task, TaskResult } from "../core/task.ts";
 import { removeStaged } from "../steps/staged-result.ts";
 import { isExhausted, whatRanOut } from "../disk/disk-error.ts";
 import type { Log } from "../log.ts";
@@ -44,6 +44,13 @@ type Give = Extract<ToWorker, { readonly type: "give" }>;
 type End = Extract<FromWorker, { readonly type: "end" }>["end"];
 
 type TaskState = "preparing" | "claiming" | "running" | "ended" | "over";
+
+interface NeededFile {
+  readonly kind: FileKind;
+  readonly hash: string;
+  /** The bundle whose source map it is. */
+  readonly mapOf?: string | undefined;
+}
 
 /** What a task needs of its worker. */
 export interface TaskHost {
@@ -73,10 +80,11 @@ export class HeldTask {
   readonly #host: TaskHost;
   readonly #alone: boolean;
   readonly #output = new KeptOutput();
-  readonly #files: { readonly kind: FileKind; readonly hash: string; readonly mapOf?: string }[] =
-    [];
+  readonly #files: NeededFile[] = [];
   #state: TaskState = "preparing";
   #end: End | undefined;
+  /** The files of a large result, which the broker may lose before the daemon has them. */
+  #staged: readonly StagedFile[] = [];
   /** Nobody wants it: nothing of it is said any more. */
   #dropped = false;
   /** Counts the daemons that it reported to. */
@@ -198,17 +206,28 @@ export class HeldTask {
     for (const hash of files) {
       const kind = hash === bundle ? "bundle" : "artifact";
       const mapOf = hash === map ? bundle : undefined;
-      const { cache, line } = this.#host;
-      const use = async () => {
-        await cache.use(kind, hash, () => line.getFile(hash), mapOf);
-        return true;
-      };
-      const isHere = await this.#persist("preparing", use);
+      const isHere = await this.#persist("preparing", () => this.#has({ kind, hash, mapOf }));
       if (isHere === undefined) return undefined;
-      this.#files.push({ kind, hash, ...defined({ mapOf }) });
+      if (isHere) this.#files.push({ kind, hash, ...defined({ mapOf }) });
       if (this.#state !== "preparing") return undefined;
     }
     return this.#host.localTask(task);
+  }
+
+  /**
+   * Has a file here. False: it is a source map that nobody has any more, and the task runs without.
+   *
+   * @throws FileMissing, a Node error, BrokerSilence
+   */
+  async #has({ kind, hash, mapOf }: NeededFile): Promise<boolean> {
+    const { cache, line } = this.#host;
+    try {
+      await cache.use(kind, hash, () => line.getFile(hash), mapOf);
+      return true;
+    } catch (error) {
+      if (mapOf !== undefined && error instanceof FileMissing) return false;
+      throw error;
+    }
   }
 
   /** Whether it may start. */
@@ -269,20 +288,26 @@ export class HeldTask {
   async #sent(result: TaskResult): Promise<TaskResult | undefined> {
     if (!("staged" in result)) return result;
     const { value, files } = result.staged;
-    try {
-      for (const { ref, file } of files) {
-        const content = await readFile(file);
-        const put = async (): Promise<true> => {
-          await this.#host.line.putFile(ref.$artifact, content);
-          return true;
-        };
-        if ((await this.#persist("ended", put)) === undefined) return undefined;
-      }
-    } finally {
-      removeStaged(files);
-    }
+    this.#staged = files;
+    for (const file of files) if ((await this.#put(file)) === undefined) return undefined;
     const sent = files.map(({ ref }) => ({ ref, file: ref.$artifact }));
     return { ok: true, staged: { value, files: sent } };
+  }
+
+  /** Puts a file of the result. Undefined: nobody wants it any more. */
+  async #put({ ref, file }: StagedFile): Promise<true | undefined> {
+    const content = await readFile(file);
+    return this.#persist("ended", async () => {
+      await this.#host.line.putFile(ref.$artifact, content);
+      return true as const;
+    });
+  }
+
+  /** The broker has lost a file of the result. */
+  async #putAgain(hash: string): Promise<void> {
+    const lost = this.#staged.find(({ ref }) => ref.$artifact === hash);
+    const isPut = lost !== undefined && (await this.#put(lost).catch(() => undefined));
+    if (isPut !== true) await this.#pause();
   }
 
   #fail(error: unknown): void {
@@ -323,6 +348,7 @@ export class HeldTask {
       if (!isCurrent()) return;
       if (answer === undefined) await this.#pause();
       else if (answer.type === "no") this.drop(answer.because);
+      else if (answer.type === "lacks") await this.#putAgain(answer.hash);
       else if (message.type === "output") this.#output.answered();
       else this.#leave();
     }
@@ -369,6 +395,7 @@ export class HeldTask {
     if (this.#state === "over") return;
     this.#answered();
     this.#state = "over";
+    removeStaged(this.#staged);
     this.#releaseFiles();
     this.#host.over(this.id);
   }

@@ -4,23 +4,39 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { farBundleFault, farSourceMap } from "../../src/places/pool/far-bundle.ts";
+import { FarTasks } from "../../src/places/pool/far-tasks.ts";
+import type { ToRunner } from "../../src/places/pool/protocol.ts";
 import { ReceivedFiles } from "../../src/places/pool/received-files.ts";
 import { SentFiles } from "../../src/places/pool/sent-files.ts";
 import { PIECE_BYTES, type FromFar, type ToFar } from "../../src/places/pool/wire.ts";
 import { FarFolder } from "../../src/places/runner/far-folder.ts";
+import type { ModuleTask } from "../../src/core/task.ts";
 import { tempRoot } from "../support/temp-root.ts";
+
+const PLAIN_MODULE = {
+  kind: "module",
+  isolated: false,
+  params: {},
+  inputs: {},
+  run: { id: "r@1", pipeline: "r", attempt: 1 },
+  step: "it",
+  env: {},
+  gracePeriodMs: 300,
+} as const;
 
 const sha = (bytes: string | Buffer): string => createHash("sha256").update(bytes).digest("hex");
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
-/** Both ends of a wire, in one process. */
-function bothEnds(spoil: (message: ToFar) => ToFar = (message) => message): {
+/** Both ends of a wire, in one process. @param beside another one, whose folder it uses */
+function bothEnds(
+  spoil: (message: ToFar) => ToFar = (message) => message,
+  beside?: { readonly folder: string },
+): {
   readonly sent: SentFiles;
   readonly said: ToFar[];
   readonly folder: string;
 } {
-  const { root } = tempRoot();
-  const far = new FarFolder(join(root, "far"));
+  const far = new FarFolder(beside?.folder ?? join(tempRoot().root, "far"));
   const said: ToFar[] = [];
   const sent: SentFiles = new SentFiles({
     write: (message) => {
@@ -176,6 +192,58 @@ it("a source map names whole paths over there, and keeps all else", () => {
   expect(JSON.parse(farSourceMap(JSON.stringify(map), "/runs/bundles"))).toEqual({
     ...map,
     sources: ["/runs/a.ts", null, "/b.ts"],
+  });
+});
+
+describe("a bundle that two roots have, of different files,", () => {
+  /** A root of its own, and a daemon's messages from it into the one folder. */
+  const rootOf = ({ sent, folder }: ReturnType<typeof bothEnds>, source: string) => {
+    const bundles = tempRoot().root;
+    writeFileSync(join(bundles, "code.mjs"), "export default 1;\n");
+    const map = (mappings: string): void =>
+      writeFileSync(join(bundles, "code.mjs.map"), JSON.stringify({ sources: [source], mappings }));
+    map("AAAA");
+    const started: Extract<ToRunner, { type: "start" }>[] = [];
+    const tasks = new FarTasks({
+      bundles,
+      folder,
+      files: sent,
+      send: (message) => void (message.type === "start" && started.push(message)),
+      ended: () => expect.fail("it could not be sent"),
+    });
+    /** Starts a task. @returns what its source map over there says */
+    const start = async (): Promise<{ sources: string[]; mappings: string }> => {
+      const count = started.length;
+      const code = { bundle: "code", pick: "export:default", source: "./code.ts" };
+      const task = { ...PLAIN_MODULE, code };
+      tasks.take({ type: "start", id: `r@1#${count + 2}`, task });
+      await expect.poll(() => started.length).toBe(count + 1);
+      return read();
+    };
+    /** What the source map of its last task says. */
+    const read = (): { sources: string[]; mappings: string } => {
+      const { head, body } = started.at(-1)!;
+      expect((JSON.parse(body) as ModuleTask).code.bundle).toBe(head.bundle);
+      const path = join(folder, "bundles", `${head.bundle}.mjs`);
+      expect(readFileSync(path, "utf8")).toMatch(/^export default 1;\n/);
+      return JSON.parse(readFileSync(`${path}.map`, "utf8")) as never;
+    };
+    return { start, read, map };
+  };
+
+  it("has the source map of each root beside it, whoever came last", async () => {
+    const far = bothEnds();
+    const [one, other] = [rootOf(far, "/one/a.ts"), rootOf(bothEnds(undefined, far), "/two/a.ts")];
+    expect((await one.start()).sources).toEqual(["/one/a.ts"]);
+    expect((await other.start()).sources).toEqual(["/two/a.ts"]);
+    expect(one.read().sources).toEqual(["/one/a.ts"]);
+  });
+
+  it("has the newest map of a root: a comment may move what stays the same", async () => {
+    const root = rootOf(bothEnds(), "/one/a.ts");
+    await root.start();
+    root.map("AACA;");
+    expect((await root.start()).mappings).toBe("AACA;");
   });
 });
 

@@ -1,5 +1,5 @@
 /** What a worker does with its tasks, its lease and its end, beside a played daemon. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { BROKER_PROTOCOL, type ToWorkerAnswer } from "../../src/places/broker/messages.ts";
@@ -74,6 +74,57 @@ describe("a worker", () => {
     await world.clock.advance(5);
     expect(await answer).toEqual({ type: "begun" });
     expect(world.pool.running.size).toBe(1);
+  });
+
+  it("puts the files of a result again that the broker has lost, until the daemon has them", async () => {
+    const world = await started();
+    const { handlers } = await world.running("etl@1#2");
+    const file = join(world.cache.artifacts, ".staged-it");
+    writeFileSync(file, "a large result");
+    const hash = hashOf("a large result");
+    const ref = { $artifact: hash, bytes: 14 };
+    let losses = 2;
+    world.answer = ({ type }) => {
+      if (type !== "end" || losses === 0) return undefined;
+      losses -= 1;
+      world.files.clear();
+      return { type: "lacks", hash };
+    };
+    handlers.done({ ok: true, staged: { value: ref, files: [{ ref, file }] } }, 1, 0);
+    await world.clock.advance(2_000);
+    expect(world.of("end")).toHaveLength(3);
+    expect(world.files.get(hash)?.toString()).toBe("a large result");
+    expect(world.worker.tasks).toEqual([]);
+    expect(existsSync(file)).toBe(false);
+  });
+
+  it("asks again for a file that it does not have, and cannot put", async () => {
+    const world = await started();
+    const { handlers } = await world.running("etl@1#2");
+    const hash = hashOf("never was");
+    world.answer = ({ type }) =>
+      type === "end" && world.of("end").length < 4 ? { type: "lacks", hash } : undefined;
+    handlers.done(FIVE, 1, 0);
+    await world.clock.advance(5_000);
+    expect(world.of("end")).toHaveLength(4);
+    expect(world.worker.tasks).toEqual([]);
+  });
+
+  it("runs a task whose source map nobody has any more, and none without its bundle", async () => {
+    const world = await started();
+    const bundle = world.keep("code");
+    const code = { bundle, pick: "export:default", source: "./it.ts" };
+    const body = JSON.stringify({ ...shellTask(), kind: "module", code });
+    const map = hashOf("a map that was written again");
+    world.give("etl@1#2", { body, files: [bundle, map], map });
+    await world.clock.settle();
+    expect([...world.pool.running.keys()]).toEqual(["etl@1#2"]);
+    world.files.clear();
+    const other = { ...code, bundle: hashOf("gone") };
+    const lost = JSON.stringify({ ...shellTask(), kind: "module", code: other });
+    world.give("etl@1#3", { body: lost, files: [other.bundle] });
+    await world.clock.settle();
+    expect(world.of("end").at(-1)).toMatchObject({ id: "etl@1#3", end: { result: { ok: false } } });
   });
 
   it("claims a granted task whose files are not here yet", async () => {

@@ -32,19 +32,17 @@ import { BrokerSilence } from "./broker.ts";
 import { EarlierTasks } from "./earlier-tasks.ts";
 import { EndedTasks } from "./ended-tasks.ts";
 import type { FarWorker } from "./far-worker.ts";
-import { GivenTask, placeError } from "./given-task.ts";
+import { GivenTask, placeError, type Taken } from "./given-task.ts";
 import type { FromWorker, ToWorkerAnswer, WorkerSays } from "./messages.ts";
-import { fetchResult, NotWhole } from "./result-files.ts";
+import { fetchResult, NotThere, NotWhole } from "./result-files.ts";
 import type { SealedBroker } from "./sealed-broker.ts";
 import { TaskFiles, type BundleFault } from "./task-files.ts";
+import { ToldFaults } from "./told-faults.ts";
 import { ToldWorkers } from "./told-workers.ts";
 import { readHello, readSays } from "./worker-says.ts";
 import { TaskGiver } from "./task-giver.ts";
 import { Workers } from "./workers.ts";
 import { fileObject } from "./worker-line.ts";
-
-/** How often a fault of a kind is logged, in milliseconds. */
-const FAULT_MS = 60_000;
 
 type Said<T extends FromWorker["type"]> = Extract<FromWorker, { readonly type: T }>;
 type End = Said<"end">["end"];
@@ -87,7 +85,7 @@ export class BrokerPlace implements FarPlace {
   readonly #roomListeners = new Set<() => void>();
   readonly #reportListeners = new Set<() => void>();
   readonly #off: (() => void)[] = [];
-  readonly #faults = new Map<string, number>();
+  readonly #faults: ToldFaults;
   /** Why the broker does not answer, as the log has it. Undefined: it answers. */
   #loggedDown: string | undefined;
   #closed = false;
@@ -98,7 +96,8 @@ export class BrokerPlace implements FarPlace {
     this.#labels = [name, ...labels.filter((label) => label !== name)];
     this.#clock = clock;
     this.#log = log;
-    this.#broker = connect((sentence) => this.#fault(sentence));
+    this.#faults = new ToldFaults(clock, (sentence) => log.warn({ place: name }, sentence));
+    this.#broker = connect(this.#faults.tell);
     this.#ended = new EndedTasks(clock);
     this.#told = new ToldWorkers(this.#broker, clock);
     const root = rootId(options.root);
@@ -119,13 +118,12 @@ export class BrokerPlace implements FarPlace {
       broker: this.#broker,
       workers: this.#workers,
       told: this.#told,
-      files: this.#files,
       labels: this.#labels,
       began: (worker, task, number) => task.claim(worker, number, name),
       stopped: (task) => this.#stopped(task),
       refused: (task, because) => this.#refused(task, because),
       lost: (task, because) => this.#lose(task, because),
-      fault: (sentence) => this.#fault(sentence),
+      fault: this.#faults.tell,
     });
     this.#earlier = new EarlierTasks({
       clock,
@@ -141,6 +139,7 @@ export class BrokerPlace implements FarPlace {
         this.#logState();
         this.#tellReport();
       }),
+      this.#broker.onTrouble(() => this.#tellReport()),
     );
   }
 
@@ -183,7 +182,7 @@ export class BrokerPlace implements FarPlace {
     const because = state.up
       ? hosts.length === 0
         ? `no worker has come yet: start one with \`orchd worker --place ${this.name}\``
-        : undefined
+        : this.#broker.trouble
       : state.because;
     const report = { place: this.name, engine, labels: this.#labels, hosts };
     return because === undefined ? report : { ...report, because };
@@ -220,8 +219,8 @@ export class BrokerPlace implements FarPlace {
       throw new Error(`"${id}" is no step, and runs on this machine only`);
     const fault = this.#files.faultOf(task);
     if (fault !== undefined) throw Object.assign(new Error(fault), { name: "PlaceError" });
-    const files = this.#files.of(task);
-    const given = new GivenTask({ id, task, handlers, files, alone });
+    const sent = this.#files.of(task);
+    const given = new GivenTask({ id, task, handlers, sent, alone });
     this.#tasks.set(id, given);
     this.#giver.give(given);
   }
@@ -368,8 +367,9 @@ export class BrokerPlace implements FarPlace {
     }
     if (isOlder(task, number)) return undefined;
     task.ending ??= this.#take(task, end).finally(() => (task.ending = undefined));
-    return task.ending.then((isTaken) => {
-      if (!isTaken) return undefined;
+    return task.ending.then((taken) => {
+      if (taken === "silent") return undefined;
+      if (taken !== "taken") return { type: "lacks", hash: taken.lacks };
       return this.#ended.durable(id)?.then(() => ({ type: "yes" })) ?? { type: "yes" };
     });
   }
@@ -395,13 +395,13 @@ export class BrokerPlace implements FarPlace {
     return { type: "no", because: "it is not this worker's any more" };
   }
 
-  /** Takes an end. False: the broker is down, and the worker says it again. */
-  async #take(task: GivenTask, end: End): Promise<boolean> {
+  /** Takes an end. */
+  async #take(task: GivenTask, end: End): Promise<Taken> {
     if (end.kind === "died") {
       const { inFlight, alone, blameless, because, code } = end;
       this.#heard(task);
       task.died({ inFlight, alone, blameless, because, code });
-      return true;
+      return "taken";
     }
     let result: TaskResult = end.result.ok
       ? end.result
@@ -413,7 +413,8 @@ export class BrokerPlace implements FarPlace {
         task.objects.push(...staged.files.map(({ file }) => fileObject(file)));
         result = { ok: true, staged: fetched };
       } catch (error) {
-        if (!(error instanceof NotWhole)) return false;
+        if (!(error instanceof NotWhole)) return "silent";
+        if (error instanceof NotThere && task.mayLack()) return { lacks: error.hash };
         const message = `its result did not come whole from its worker: ${error.message}`;
         this.#log.warn({ place: this.name, task: task.id }, message);
         result = { ok: false, outcome: "failed", error: placeError(message) };
@@ -422,11 +423,11 @@ export class BrokerPlace implements FarPlace {
     // Given up, left or closed while the files came.
     if (this.#tasks.get(task.id) !== task || task.state.at === "over") {
       if ("staged" in result) removeStaged(result.staged.files);
-      return false;
+      return "silent";
     }
     this.#heard(task);
     task.done(result, end.durationMs, this.#clock.now());
-    return true;
+    return "taken";
   }
 
   /** The end of a task is heard. Its worker keeps it until it is durable. */
@@ -438,14 +439,14 @@ export class BrokerPlace implements FarPlace {
 
   async #lack(worker: FarWorker, hash: string): Promise<ToWorkerAnswer | undefined> {
     for (const task of this.#tasks.values()) {
-      const file = task.isAt(worker) ? task.files.find((one) => one.hash === hash) : undefined;
+      const file = task.isAt(worker) ? task.sent.files.find((one) => one.hash === hash) : undefined;
       if (file === undefined) continue;
       try {
         await this.#files.put(file);
         return { type: "yes" };
       } catch (error) {
         if (error instanceof BrokerSilence) return undefined;
-        this.#fault(`a file of a task cannot be read: ${(error as Error).message}`);
+        this.#faults.tell(`a file of a task cannot be read: ${(error as Error).message}`);
         return { type: "no", because: "the daemon cannot read it" };
       }
     }
@@ -459,7 +460,8 @@ export class BrokerPlace implements FarPlace {
     { task }: EarlierAttempt,
     handlers: TaskHandlers,
   ): void {
-    const given = new GivenTask({ id, task, handlers, files: [], alone: false });
+    const sent = { task, files: [], map: undefined };
+    const given = new GivenTask({ id, task, handlers, sent, alone: false });
     given.adopt(worker, number);
     this.#tasks.set(id, given);
   }
@@ -552,14 +554,6 @@ export class BrokerPlace implements FarPlace {
     this.#loggedDown = because;
     if (because !== undefined) this.#log.warn({ place: this.name }, because);
     else if (wasDown) this.#log.info({ place: this.name }, "the broker answers again");
-  }
-
-  #fault(sentence: string): void {
-    const now = this.#clock.monotonic();
-    if (now - (this.#faults.get(sentence) ?? Number.NEGATIVE_INFINITY) < FAULT_MS) return;
-    if (this.#faults.size >= 100) this.#faults.clear();
-    this.#faults.set(sentence, now);
-    this.#log.warn({ place: this.name }, sentence);
   }
 }
 

@@ -17,10 +17,16 @@ import {
 } from "../../core/task.ts";
 import type { TaskHandlers } from "../place.ts";
 import type { FarWorker } from "./far-worker.ts";
-import type { TaskFile } from "./task-files.ts";
+import type { SentTask } from "./task-files.ts";
 
 /** How much more than a runner's capture lets through a task may say, in bytes. */
 const SLACK = 1024 * 1024;
+
+/** How often a worker is asked for a file that it said it had put. */
+const MOST_LACKS = 5;
+
+/** What came of an end that was heard. `silent`: the broker is down, and it is said again. */
+export type Taken = "taken" | "silent" | { readonly lacks: string };
 
 /** Where a task is. `number`: its worker's list names it in every later beat. */
 export type TaskState =
@@ -35,7 +41,7 @@ export interface GivenTaskParts {
   readonly id: string;
   readonly task: Task;
   readonly handlers: TaskHandlers;
-  readonly files: readonly TaskFile[];
+  readonly sent: SentTask;
   readonly alone: boolean;
 }
 
@@ -44,7 +50,8 @@ export class GivenTask {
   readonly id: string;
   readonly task: Task;
   readonly alone: boolean;
-  readonly files: readonly TaskFile[];
+  /** As its worker gets it. */
+  readonly sent: SentTask;
   #state: TaskState = { at: "nowhere" };
   /** Some worker was asked to take it: it is not granted a second time. */
   wasGiven = false;
@@ -53,17 +60,19 @@ export class GivenTask {
   /** How it was told to stop. */
   told: { readonly mode: "graceful" | "force"; readonly because: string } | undefined;
   /** Its end is being taken. */
-  ending: Promise<boolean> | undefined;
+  ending: Promise<Taken> | undefined;
   readonly #handlers: TaskHandlers;
+  /** How often its worker was asked for a file of its result again. */
+  #lacked = 0;
   #batches = 0;
   #printed = 0;
   #placed = false;
 
-  constructor({ id, task, handlers, files, alone }: GivenTaskParts) {
+  constructor({ id, task, handlers, sent, alone }: GivenTaskParts) {
     this.id = id;
     this.task = task;
     this.#handlers = handlers;
-    this.files = files;
+    this.sent = sent;
     this.alone = alone;
   }
 
@@ -128,6 +137,12 @@ export class GivenTask {
     }
     if (kept.length > 0) this.#handlers.output(kept);
     return true;
+  }
+
+  /** Whether its worker may be asked once more for a file of its result. */
+  mayLack(): boolean {
+    this.#lacked += 1;
+    return this.#lacked <= MOST_LACKS;
   }
 
   /** It ended. @param now wall time */

@@ -41,7 +41,7 @@ import type { OutputLine, TaskResult } from "../../core/task.ts";
 import type { DeathInfo, HeardLines } from "../place.ts";
 
 /** Daemon and workers of unequal protocols do not work together. */
-export const BROKER_PROTOCOL = 2;
+export const BROKER_PROTOCOL = 3;
 /** How often a worker says that it lives, in milliseconds. */
 export const BEAT_MS = 1_500;
 /** How long a worker goes on without an answer of the daemon, in milliseconds. */
@@ -158,6 +158,8 @@ export type ToWorkerAnswer =
   | { readonly type: "no"; readonly because: string }
   /** To a beat: the tasks that it should not have; it ends them. */
   | { readonly type: "beat"; readonly unwanted: readonly string[] }
+  /** To an end: the broker has lost a file of the result. Put it again, and say the end again. */
+  | { readonly type: "lacks"; readonly hash: string }
   /** The session is none of this daemon's: say hello, and then the same again. */
   | { readonly type: "again" };
 

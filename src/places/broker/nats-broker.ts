@@ -11,6 +11,7 @@ import type { ObjectStore } from "@nats-io/obj";
 import type { Clock, Timer } from "../../clock.ts";
 import { OBJECT_MS, OBJECT_PATIENCE_MS, BrokerSilence } from "./broker.ts";
 import type { Broker, BrokerOptions, BrokerState, Hear } from "./broker.ts";
+import { faultText } from "./connection-fault.ts";
 
 /** How long a connection may take to come up, in milliseconds. */
 const CONNECT_MS = 5_000;
@@ -80,7 +81,7 @@ export class NatsBroker implements Broker {
       return answer.data;
     } catch (error) {
       const reachedNobody = hadNoListener(error);
-      const sentence = `${subject} does not answer: ${textOf(error)}`;
+      const sentence = `${subject} does not answer: ${faultText(error)}`;
       throw new BrokerSilence(sentence, { cause: error, reachedNobody });
     }
   }
@@ -241,7 +242,7 @@ export class NatsBroker implements Broker {
       return await Promise.race([work(objects), late]);
     } catch (error) {
       if (error instanceof BrokerSilence) throw error;
-      throw new BrokerSilence(`${this.#where}: ${textOf(error)}`, { cause: error });
+      throw new BrokerSilence(`${this.#where}: ${faultText(error)}`, { cause: error });
     } finally {
       timer?.cancel();
     }
@@ -280,7 +281,7 @@ async function openBucket(connection: NatsConnection, bucket: string): Promise<O
     const made = await manager.open(bucket).catch(() => undefined);
     if (made !== undefined) return made;
     throw new Error(
-      `it keeps no objects (${textOf(error)}): start nats-server with --jetstream, ` +
+      `it keeps no objects (${faultText(error)}): start nats-server with --jetstream, ` +
         `and let this user make the stream OBJ_${bucket}`,
       { cause: error },
     );
@@ -314,23 +315,11 @@ function loginOf<T>(
 
 /** What a person reads of a broker that does not answer. */
 function sentence(where: string, error: unknown): string {
-  const text = textOf(error);
+  const text = faultText(error);
   if (/authorization violation|authentication/i.test(text))
     return `${where} refuses the credentials: ${text}`;
   if (/^(?:the credentials|it keeps no objects)/.test(text)) return `${where}: ${text}`;
   return `${where} does not answer: ${text}`;
-}
-
-/** A message, with those of its causes: the package says `connection refused` of much. */
-function textOf(error: unknown): string {
-  const texts: string[] = [];
-  for (let at = error; at instanceof Error && texts.length < 4; at = at.cause) {
-    const text = at.message || ((at as NodeJS.ErrnoException).code ?? at.name);
-    if (!texts.includes(text)) texts.push(text);
-  }
-  // `connect ECONNREFUSED 127.0.0.1:4222` says the same, and where.
-  if (/ECONNREFUSED/.test(texts.at(-1) ?? "") && texts[0] === "connection refused") texts.shift();
-  return texts.length === 0 ? String(error) : texts.join(": ");
 }
 
 /** An address without the user and the password that may be in it. */

@@ -17,6 +17,7 @@ import type { RedisClientType } from "@redis/client";
 import type { Clock, Timer } from "../../clock.ts";
 import { BrokerSilence, OBJECT_MS, OBJECT_PATIENCE_MS } from "./broker.ts";
 import type { Broker, BrokerOptions, BrokerState, Hear } from "./broker.ts";
+import { faultText } from "./connection-fault.ts";
 
 /** How long a connection may take to come up, in milliseconds. */
 const CONNECT_MS = 5_000;
@@ -215,6 +216,7 @@ export class RedisBroker implements Broker {
       await Promise.all([pair.asks.connect(), pair.hears.connect()]);
       await pair.hears.subscribe(this.#inbox, (message) => this.#answered(message), true);
       for (const listener of this.#listeners) await this.#subscribe(pair, listener);
+      await tryToKeep(pair, this.#key("probe"));
       return pair;
     } catch (error) {
       destroy(pair);
@@ -322,7 +324,8 @@ export class RedisBroker implements Broker {
     try {
       return await Promise.race([work(pair), late]);
     } catch (error) {
-      throw error instanceof BrokerSilence ? error : silence(this.#where, error);
+      if (error instanceof BrokerSilence) throw error;
+      throw silence(this.#where, notKept(error, this.#key("")));
     } finally {
       timer?.cancel();
     }
@@ -382,15 +385,37 @@ function loginOf(credentials: string): { readonly username?: string; readonly pa
   return at === 0 ? { password } : { username: text.slice(0, at), password };
 }
 
+/** @throws Error with what is wrong, if the engine keeps no objects */
+async function tryToKeep({ asks }: Pair, key: string): Promise<void> {
+  try {
+    await asks.set(key, "", { expiration: { type: "PX", value: 1_000 } });
+  } catch (error) {
+    throw notKept(error, key);
+  }
+}
+
+/** What an engine says that keeps no objects, and what to do. Other errors stay. */
+function notKept(error: unknown, key: string): unknown {
+  const text = faultText(error).replace(/\.$/, "");
+  const [code = ""] = text.split(" ", 1);
+  const advice = {
+    READONLY: "it is a copy of another server: name that one",
+    OOM: "its memory is full: raise its maxmemory",
+    MISCONF: "it cannot write to its disk",
+    NOPERM: `let this user write keys that begin with ${key.slice(0, key.indexOf(":") + 1)}`,
+  }[code];
+  if (advice === undefined) return error;
+  return new Error(`it keeps no objects (${text}): ${advice}`, { cause: error });
+}
+
 /** What a person reads of a broker that does not answer. */
 function sentence(where: string, error: unknown): string {
-  const text = error instanceof Error ? error.message || error.name : String(error);
+  const text = faultText(error);
   if (/^(?:WRONGPASS|NOAUTH|NOPERM)/.test(text)) return `${where} refuses the credentials: ${text}`;
-  if (text.startsWith("the credentials")) return `${where}: ${text}`;
+  if (/^(?:the credentials|it keeps no objects)/.test(text)) return `${where}: ${text}`;
   return `${where} does not answer: ${text}`;
 }
 
 function silence(where: string, error: unknown): BrokerSilence {
-  const text = error instanceof Error ? error.message : String(error);
-  return new BrokerSilence(`${where}: ${text}`, { cause: error });
+  return new BrokerSilence(`${where}: ${faultText(error)}`, { cause: error });
 }

@@ -21,11 +21,21 @@ export class NotWhole extends Error {
   override readonly name = "NotWhole";
 }
 
+/** A file of a result is not at the broker: its worker has it still. */
+export class NotThere extends NotWhole {
+  readonly hash: string;
+
+  constructor(hash: string) {
+    super("a file of it is not at the broker");
+    this.hash = hash;
+  }
+}
+
 /**
  * Fetches the files of a result.
  *
  * @param folder the task's artifacts
- * @throws BrokerSilence if the broker is down: ask again; NotWhole
+ * @throws BrokerSilence if the broker is down: ask again; NotThere; NotWhole
  */
 export async function fetchResult(
   broker: SealedBroker,
@@ -56,7 +66,7 @@ export async function fetchResult(
 
 async function contentOf(broker: SealedBroker, hash: string): Promise<Buffer> {
   const content = await broker.get(fileObject(hash));
-  if (content === undefined) throw new NotWhole("a file of it is not at the broker");
+  if (content === undefined) throw new NotThere(hash);
   return content;
 }
 

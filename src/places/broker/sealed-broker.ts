@@ -24,6 +24,8 @@ export class SealedBroker {
   readonly #seal: Seal;
   readonly #prefix: string;
   readonly #onFault: (sentence: string) => void;
+  readonly #watchers = new Set<() => void>();
+  #trouble: string | undefined;
 
   /** @param onFault called with a sentence for each message that is not what it should be */
   constructor(broker: Broker, seal: Seal, prefix: string, onFault: (sentence: string) => void) {
@@ -82,10 +84,30 @@ export class SealedBroker {
     });
   }
 
+  /**
+   * Why the engine kept no object the last time that it was to: its disk or its memory is full.
+   * Undefined: it did, or it is down. Who puts it tries again, so what needs it waits.
+   */
+  get trouble(): string | undefined {
+    return this.broker.state.up ? this.#trouble : undefined;
+  }
+
+  /** Calls back when {@link trouble} has changed. @returns a function that ends the calls */
+  onTrouble(callback: () => void): () => void {
+    this.#watchers.add(callback);
+    return () => void this.#watchers.delete(callback);
+  }
+
   /** Keeps a content. @param name it is not shown to the engine. @throws BrokerSilence */
   async put(name: string, content: Uint8Array): Promise<void> {
     const object = this.#seal.nameOf("object", name);
-    await this.broker.put(object, this.#seal.seal(content, `object ${object}`));
+    try {
+      await this.broker.put(object, this.#seal.seal(content, `object ${object}`));
+      this.#setTrouble(undefined);
+    } catch (error) {
+      if (this.broker.state.up) this.#setTrouble((error as Error).message);
+      throw error;
+    }
   }
 
   /** A content. Undefined: there is none. @throws BrokerSilence | Unsealed */
@@ -98,6 +120,13 @@ export class SealedBroker {
   /** Removes contents. @throws BrokerSilence */
   async remove(names: readonly string[]): Promise<void> {
     await this.broker.remove(names.map((name) => this.#seal.nameOf("object", name)));
+  }
+
+  #setTrouble(trouble: string | undefined): void {
+    if (trouble !== undefined) this.#onFault(trouble);
+    if (trouble === this.#trouble) return;
+    this.#trouble = trouble;
+    for (const watcher of this.#watchers) watcher();
   }
 
   #answer(answer: Answer, asked: Uint8Array): Uint8Array | undefined {

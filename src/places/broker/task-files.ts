@@ -12,15 +12,14 @@ import { join } from "node:path";
 import type { Clock, Timer } from "../../clock.ts";
 import { isArtifactRef } from "../../core/artifact-ref.ts";
 import type { Json } from "../../core/snapshot.ts";
+import { wholeTask } from "../../core/task-frame.ts";
 import type { Task } from "../../core/task.ts";
-import { farSourceMap } from "../pool/far-bundle.ts";
+import { FarBundles, farSourceMap, type FarBundle } from "../pool/far-bundle.ts";
 import type { SealedBroker } from "./sealed-broker.ts";
 import { fileObject } from "./worker-line.ts";
 
 /** How long a file that was put stays, in milliseconds: others may lack it too. */
 const STAYS_MS = 300_000;
-/** How many bundles are remembered. */
-const KEPT = 1_024;
 
 /** A file of this machine, and the sha256 of its content. */
 export interface TaskFile {
@@ -30,67 +29,67 @@ export interface TaskFile {
   readonly sentAs?: ((text: string) => string) | undefined;
 }
 
+/** A task as a worker gets it. */
+export interface SentTask {
+  readonly task: Task;
+  /** All files that it needs. */
+  readonly files: readonly TaskFile[];
+  /** The sha256 of its bundle's source map. Undefined: there is none. */
+  readonly map: string | undefined;
+}
+
 /** Why other machines cannot run a bundle, in a sentence. Undefined: they can. */
 export type BundleFault = (text: string) => string | undefined;
-
-interface KnownBundle {
-  readonly fault: string | undefined;
-  /** Its source map. Undefined: there is none. */
-  readonly map: TaskFile | undefined;
-}
 
 /** Finds the files of tasks, and puts those that workers lack. */
 export class TaskFiles {
   readonly #broker: SealedBroker;
   readonly #clock: Clock;
-  readonly #bundles: string;
-  readonly #faultOf: BundleFault;
-  readonly #known = new Map<string, KnownBundle>();
+  readonly #folder: string;
+  readonly #bundles: FarBundles;
   readonly #put = new Map<string, Timer>();
   readonly #putting = new Map<string, Promise<void>>();
 
-  /** @param bundles the folder of bundles */
-  constructor(broker: SealedBroker, clock: Clock, bundles: string, faultOf: BundleFault) {
+  /** @param folder the folder of bundles */
+  constructor(broker: SealedBroker, clock: Clock, folder: string, faultOf: BundleFault) {
     this.#broker = broker;
     this.#clock = clock;
-    this.#bundles = bundles;
-    this.#faultOf = faultOf;
+    this.#folder = folder;
+    this.#bundles = new FarBundles(folder, faultOf);
   }
 
   /** Why a task cannot run on another machine, in a sentence. @throws a Node error */
   faultOf(task: Task): string | undefined {
-    return task.kind === "shell" ? undefined : this.#bundle(task.code.bundle)?.fault;
+    return this.#bundle(task)?.fault;
   }
 
-  /** The source map of a task's bundle. */
-  mapOf(task: Task): TaskFile | undefined {
-    return task.kind === "shell" ? undefined : this.#bundle(task.code.bundle)?.map;
+  /** A task for a worker. @throws a Node error, or what a damaged artifact throws */
+  of(task: Task): SentTask {
+    const far = this.#bundle(task);
+    const whole = wholeTask(task);
+    const sent =
+      far === undefined || whole.kind === "shell"
+        ? whole
+        : { ...whole, code: { ...whole.code, bundle: far.sha } };
+    return { task: sent, files: this.#filesOf(task, far), map: far?.map };
   }
 
-  /** All files that a task needs. @throws a Node error, or what a damaged artifact throws */
-  of(task: Task): readonly TaskFile[] {
-    const found = new Map<string, TaskFile>();
-    const add = (hash: string, path: string): void => void found.set(hash, { hash, path });
-    if (task.kind !== "shell" && task.code.bundle !== "")
-      add(task.code.bundle, join(this.#bundles, `${task.code.bundle}.mjs`));
-    const map = this.mapOf(task);
-    if (map !== undefined) found.set(map.hash, map);
-    const { artifacts } = task;
-    if (artifacts !== undefined) {
-      if (task.kind === "module") addRefs(task.state, artifacts, add);
-      for (const { outputs } of task.stored ?? []) addOutputs(outputs, artifacts, add);
-    }
-    return [...found.values()];
-  }
-
-  /** Puts a file that a worker lacks. @throws BrokerSilence, or a Node error */
+  /**
+   * Puts a file that a worker lacks.
+   *
+   * @throws BrokerSilence, a Node error, or an Error if the file is another one by now
+   */
   async put({ hash, path, sentAs }: TaskFile): Promise<void> {
     this.#stay(hash);
     let putting = this.#putting.get(hash);
     if (putting === undefined) {
       putting = readFile(path)
         .then((bytes) => (sentAs === undefined ? bytes : Buffer.from(sentAs(bytes.toString()))))
-        .then((content) => this.#broker.put(fileObject(hash), content))
+        .then((content) => {
+          if (createHash("sha256").update(content).digest("hex") !== hash)
+            throw new Error(`${path} has changed since the task was given`);
+          return this.#broker.put(fileObject(hash), content);
+        })
         .finally(() => this.#putting.delete(hash));
       this.#putting.set(hash, putting);
     }
@@ -119,26 +118,27 @@ export class TaskFiles {
     await this.#broker.remove(hashes.map(fileObject)).catch(() => undefined);
   }
 
-  #bundle(bundle: string): KnownBundle | undefined {
-    if (bundle === "") return undefined;
-    const known = this.#known.get(bundle);
-    if (known !== undefined) return known;
-    const path = join(this.#bundles, `${bundle}.mjs`);
-    const fault = this.#faultOf(readFileSync(path, "utf8"));
-    const made = { fault, map: this.#mapAt(`${path}.map`) };
-    if (this.#known.size >= KEPT) this.#known.delete(this.#known.keys().next().value!);
-    this.#known.set(bundle, made);
-    return made;
+  #filesOf(task: Task, far: FarBundle | undefined): readonly TaskFile[] {
+    const found = new Map<string, TaskFile>();
+    const add = (hash: string, path: string, sentAs?: TaskFile["sentAs"]): void =>
+      void found.set(hash, { hash, path, sentAs });
+    if (far !== undefined && task.kind !== "shell") {
+      const path = join(this.#folder, `${task.code.bundle}.mjs`);
+      add(far.sha, path, far.sentAs);
+      if (far.map !== undefined)
+        add(far.map, `${path}.map`, (text) => farSourceMap(text, this.#folder));
+    }
+    const { artifacts } = task;
+    if (artifacts !== undefined) {
+      if (task.kind === "module") addRefs(task.state, artifacts, add);
+      for (const { outputs } of task.stored ?? []) addOutputs(outputs, artifacts, add);
+    }
+    return [...found.values()];
   }
 
-  #mapAt(path: string): TaskFile | undefined {
-    const sentAs = (text: string): string => farSourceMap(text, this.#bundles);
-    try {
-      const text = sentAs(readFileSync(path, "utf8"));
-      return { hash: createHash("sha256").update(text).digest("hex"), path, sentAs };
-    } catch {
-      return undefined;
-    }
+  #bundle(task: Task): FarBundle | undefined {
+    if (task.kind === "shell" || task.code.bundle === "") return undefined;
+    return this.#bundles.of(task.code.bundle);
   }
 }
 

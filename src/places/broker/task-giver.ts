@@ -14,7 +14,6 @@ import { BrokerSilence } from "./broker.ts";
 import type { FarWorker } from "./far-worker.ts";
 import type { GivenTask } from "./given-task.ts";
 import type { SealedBroker } from "./sealed-broker.ts";
-import type { TaskFiles } from "./task-files.ts";
 import type { ToldWorkers } from "./told-workers.ts";
 import type { Workers } from "./workers.ts";
 
@@ -27,7 +26,6 @@ export interface TaskGiverPorts {
   readonly broker: SealedBroker;
   readonly workers: Workers;
   readonly told: ToldWorkers;
-  readonly files: TaskFiles;
   /** The labels that each worker has, besides its own. */
   readonly labels: readonly string[];
   /** A worker began a task. @param number of what it said last before */
@@ -91,10 +89,10 @@ export class TaskGiver {
 
   /** Gives it once. @returns whether it is sure that the worker does not have it */
   async #ask(worker: FarWorker, task: GivenTask, grants: boolean): Promise<boolean> {
-    const { told, files, began, lost, stopped, fault } = this.#ports;
+    const { told, began, lost, stopped, fault } = this.#ports;
     const { state } = task;
     try {
-      const said = await told.give(worker, task, files.mapOf(task.task)?.hash, grants);
+      const said = await told.give(worker, task, grants);
       if (said === undefined || task.state !== state) return false;
       const { answer, number } = said;
       switch (answer.type) {

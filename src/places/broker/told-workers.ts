@@ -1,6 +1,5 @@
 /** What the daemon tells workers of tasks: to take one, to stop it, to go on with it. */
 import type { Clock } from "../../clock.ts";
-import { wholeTask } from "../../core/task-frame.ts";
 import type { EarlierAttempt } from "../place.ts";
 import { BrokerSilence } from "./broker.ts";
 import type { AdoptionAnswer } from "./earlier-tasks.ts";
@@ -31,18 +30,17 @@ export class ToldWorkers {
   /**
    * Gives a worker a task.
    *
-   * @param map the sha256 of its bundle's source map
    * @param grants it may begin without a claim
    * @returns its answer, with the number of what it said last. Undefined: it is none
    * @throws BrokerSilence if it does not answer
    */
   async give(
     worker: FarWorker,
-    { id, alone, files, objects, task }: GivenTask,
-    map: string | undefined,
+    { id, alone, sent, objects }: GivenTask,
     grants: boolean,
   ): Promise<Answer> {
-    const text = JSON.stringify(wholeTask(task));
+    const { task, files, map } = sent;
+    const text = JSON.stringify(task);
     const object = `task ${id}`;
     if (!this.#broker.fits(Buffer.byteLength(text)) && objects.push(object) === 1)
       await this.#broker.put(object, Buffer.from(text));

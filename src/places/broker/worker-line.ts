@@ -112,7 +112,11 @@ export class WorkerLine {
     if (kept !== undefined) return kept;
     const { worker } = this.#name;
     const answer = await this.ask({ type: "lack", worker, hash }, FILE_MS);
-    return answer.type === "yes" ? this.#broker.get(fileObject(hash)) : undefined;
+    if (answer.type !== "yes") return undefined;
+    const put = await this.#broker.get(fileObject(hash));
+    // Another task's end may have removed what it put: then it puts it again.
+    if (put === undefined) throw new BrokerSilence("the broker has lost the file again");
+    return put;
   }
 
   /** Keeps a file for the daemon, under its hash. @throws BrokerSilence */

@@ -2,7 +2,12 @@
  * What other machines get of a bundle, and which bundles they cannot run: a bundle holds the user's
  * own modules, and finds packages, and files of CommonJS, by their place on this machine.
  */
-import { resolve } from "node:path";
+import { createHash } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+/** How many bundles are remembered. */
+const KEPT = 1_024;
 
 /** What follows `from`, `import`, `import(` or `require(` in quotes, where it is a place here. */
 const HERE = new RegExp(
@@ -42,4 +47,81 @@ export function farSourceMap(text: string, bundles: string): string {
     typeof source === "string" ? resolve(bundles, source) : source,
   );
   return JSON.stringify({ ...map, sources });
+}
+
+/** A bundle as another machine gets it. */
+export interface FarBundle {
+  /** What it is called over there: the sha256 of its text there. */
+  readonly sha: string;
+  /** Why it cannot run there, in a sentence. Undefined: it can. */
+  readonly fault: string | undefined;
+  /** The sha256 of its source map, as that is sent. Undefined: it has none. */
+  readonly map: string | undefined;
+  /** Its text over there. */
+  sentAs(text: string): string;
+}
+
+interface Known {
+  /** Tells the files from those that were read before. */
+  readonly stamp: string;
+  readonly bundle: FarBundle;
+}
+
+/**
+ * The bundles of one root for other machines.
+ *
+ * Two roots may have the same bundle of different sources: only the source map knows where these
+ * are. A machine or a worker may serve both. So a bundle that is sent names its map in a last line,
+ * and is called by the sha256 of the whole: each root's steps then find their own map beside it. A
+ * map changes where a comment is edited and the code stays the same, so both files are looked at
+ * each time.
+ */
+export class FarBundles {
+  readonly #folder: string;
+  readonly #faultOf: typeof farBundleFault;
+  readonly #known = new Map<string, Known>();
+
+  /** @param folder the folder of bundles here, absolute */
+  constructor(folder: string, faultOf = farBundleFault) {
+    this.#folder = folder;
+    this.#faultOf = faultOf;
+  }
+
+  /** @param bundle its sha256 here. @throws a Node error if it cannot be read */
+  of(bundle: string): FarBundle {
+    const path = join(this.#folder, `${bundle}.mjs`);
+    const stamp = `${stampOf(path)} ${stampOf(`${path}.map`)}`;
+    const known = this.#known.get(bundle);
+    if (known?.stamp === stamp) return known.bundle;
+    const made = this.#read(path);
+    this.#known.delete(bundle);
+    if (this.#known.size >= KEPT) this.#known.delete(this.#known.keys().next().value!);
+    this.#known.set(bundle, { stamp, bundle: made });
+    return made;
+  }
+
+  #read(path: string): FarBundle {
+    const text = readFileSync(path, "utf8");
+    const map = this.#mapAt(`${path}.map`);
+    const sentAs = (given: string): string =>
+      map === undefined ? given : `${given}\n// source map: ${map}\n`;
+    return { sha: sha256(sentAs(text)), fault: this.#faultOf(text), map, sentAs };
+  }
+
+  #mapAt(path: string): string | undefined {
+    try {
+      return sha256(farSourceMap(readFileSync(path, "utf8"), this.#folder));
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function stampOf(path: string): string {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats === undefined ? "-" : `${stats.ino}:${stats.size}:${stats.mtimeMs}`;
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }

@@ -6,11 +6,12 @@
  * sent fails with the reason.
  */
 import { isArtifactRef, type ArtifactRef } from "../../core/artifact-ref.ts";
+import { defined } from "../../core/defined.ts";
 import { FAILURE_CODES, toStepError } from "../../core/failure.ts";
-import type { Json } from "../../core/snapshot.ts";
+import type { CodeRef, Json } from "../../core/snapshot.ts";
 import { wholeTask } from "../../core/task-frame.ts";
 import type { StoredInputs } from "../../core/task.ts";
-import { farBundleFault, farSourceMap } from "./far-bundle.ts";
+import { farBundleFault, FarBundles, farSourceMap, type FarBundle } from "./far-bundle.ts";
 import { startOf } from "./protocol.ts";
 import type { FromRunner, PoolMessage, RawResult, ToRunner } from "./protocol.ts";
 import { NotSent, type FarFile, type SentFiles } from "./sent-files.ts";
@@ -24,6 +25,14 @@ interface Parts {
   readonly artifacts?: string;
   readonly stored?: readonly StoredInputs[];
   readonly state?: Json;
+  readonly code?: CodeRef;
+}
+
+/** A bundle over there. */
+interface SentBundle {
+  /** What it is called. */
+  readonly sha: string;
+  readonly files: readonly FarFile[];
 }
 
 interface Frame {
@@ -54,11 +63,11 @@ export class FarTasks {
   readonly #held = new Set<string>();
   /** The folder of each task's artifacts here. */
   readonly #artifacts = new Map<string, string | undefined>();
-  /** The files of each bundle. */
-  readonly #bundles = new Map<string, readonly FarFile[]>();
+  readonly #bundles: FarBundles;
 
   constructor(ports: FarTasksPorts) {
     this.#ports = ports;
+    this.#bundles = new FarBundles(ports.bundles);
   }
 
   /** Takes a message. It is sent at once, later, or never. */
@@ -66,21 +75,23 @@ export class FarTasks {
     switch (message.type) {
       case "start": {
         const task = wholeTask(message.task);
-        const start = startOf(message.id, this.#placed(task));
-        const bundle = this.#bundle(start.head.bundle);
+        const bundle = this.#bundle(task.kind === "shell" ? undefined : task.code.bundle);
+        const start = startOf(message.id, this.#placed(task, bundle));
         const own = artifactsOf(task as Parts);
         this.#artifacts.set(message.id, task.artifacts);
-        this.#whenThere(message.id, own.length === 0 ? bundle : [...bundle, ...own], start);
+        const files = own.length === 0 ? bundle.files : [...bundle.files, ...own];
+        this.#whenThere(message.id, files, start);
         return;
       }
       case "frame": {
         const parts = JSON.parse(message.text) as Parts & { readonly state?: string };
         const state = parts.state === undefined ? undefined : (JSON.parse(parts.state) as Json);
-        const { bundle } = message.head;
-        const files = [...this.#bundle(bundle), ...artifactsOf({ ...parts, state: state! })];
+        const bundle = this.#bundle(message.head.bundle);
+        const head = { ...message.head, bundle: bundle.sha };
+        const files = [...bundle.files, ...artifactsOf({ ...parts, state: state! })];
         const { artifacts } = parts;
         this.#frames.set(message.frame, { artifacts, files, held: 0, isForgotten: false });
-        this.#ports.send({ ...message, text: JSON.stringify(this.#placed(parts)) });
+        this.#ports.send({ ...message, head, text: JSON.stringify(this.#placed(parts, bundle)) });
         return;
       }
       case "step": {
@@ -190,31 +201,37 @@ export class FarTasks {
   }
 
   /** A task or frame as it is over there. */
-  #placed<T extends { readonly artifacts?: string | undefined }>(parts: T): T {
-    if (parts.artifacts === undefined) return parts;
-    return { ...parts, artifacts: `${this.#ports.folder}/${FAR_FOLDERS.artifacts}` };
+  #placed<T extends { readonly artifacts?: string | undefined; readonly code?: CodeRef }>(
+    parts: T,
+    { sha }: SentBundle,
+  ): T {
+    const code = parts.code && { ...parts.code, bundle: sha };
+    const artifacts = parts.artifacts && `${this.#ports.folder}/${FAR_FOLDERS.artifacts}`;
+    return { ...parts, ...defined({ code, artifacts }) };
   }
 
-  #bundle(bundle: string | undefined): readonly FarFile[] {
-    if (bundle === undefined || bundle === "") return NO_FILES;
-    const known = this.#bundles.get(bundle);
-    if (known !== undefined) return known;
+  #bundle(bundle: string | undefined): SentBundle {
+    if (bundle === undefined || bundle === "") return NO_BUNDLE;
     const path = join(this.#ports.bundles, `${bundle}.mjs`);
-    const name = `${FAR_FOLDERS.bundles}/${bundle}.mjs`;
+    const nameOf = (sha: string): string => `${FAR_FOLDERS.bundles}/${sha}.mjs`;
+    let far: FarBundle;
+    try {
+      far = this.#bundles.of(bundle);
+    } catch {
+      // The runner says that it is missing, as it does on this machine.
+      return { sha: bundle, files: [{ name: nameOf(bundle), path }] };
+    }
+    const name = nameOf(far.sha);
+    const sentAs = (text: string): string => farSourceMap(text, this.#ports.bundles);
     const files = [
-      { name, path, check: farBundleFault },
-      {
-        name: `${name}.map`,
-        path: `${path}.map`,
-        sentAs: (text: string) => farSourceMap(text, this.#ports.bundles),
-      },
+      { name, path, check: farBundleFault, sentAs: far.sentAs },
+      { name: `${name}.map`, path: `${path}.map`, sentAs },
     ];
-    this.#bundles.set(bundle, files);
-    return files;
+    return { sha: far.sha, files };
   }
 }
 
-const NO_FILES: readonly FarFile[] = [];
+const NO_BUNDLE: SentBundle = { sha: "", files: [] };
 
 /** The files of the values that a task loads. */
 function artifactsOf({ artifacts, stored, state }: Parts): FarFile[] {

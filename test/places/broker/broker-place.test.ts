@@ -191,7 +191,7 @@ describe("a place on a broker", () => {
     });
     await world.clock.advance(10);
     const because =
-      "it speaks protocol 7 (orchd 9.0.0), and the daemon speaks 2: " +
+      "it speaks protocol 7 (orchd 9.0.0), and the daemon speaks 3: " +
       "install the same release on both";
     expect(await answer).toEqual({ type: "no", because });
     expect(world.place.report().hosts).toEqual([

@@ -1,0 +1,94 @@
+/** The files of tasks on their way to workers, by their hash. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import type { ModuleTask } from "../../../src/core/task.ts";
+import { Seal } from "../../../src/places/broker/seal.ts";
+import { SealedBroker } from "../../../src/places/broker/sealed-broker.ts";
+import { TaskFiles, type SentTask } from "../../../src/places/broker/task-files.ts";
+import { fileObject } from "../../../src/places/broker/worker-line.ts";
+import { FileCache } from "../../../src/worker/file-cache.ts";
+import { PlayedEngine } from "../../support/played-broker.ts";
+import { tempRoot } from "../../support/temp-root.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
+
+const TASK: ModuleTask = {
+  kind: "module",
+  code: { bundle: "code", pick: "export:default", source: "./code.ts" },
+  isolated: false,
+  params: {},
+  inputs: {},
+  run: { id: "r@1", pipeline: "r", attempt: 1 },
+  step: "it",
+  env: {},
+  gracePeriodMs: 300,
+};
+
+/** A broker, one worker's cache, and roots beside each other. */
+function rig() {
+  const clock = new VirtualClock();
+  const engine = new PlayedEngine(clock);
+  const cache = new FileCache(tempRoot().root);
+  /** Files are read by this machine's time, and the broker has the played one. */
+  const soon = async <T>(done: Promise<T>): Promise<T> => {
+    let isOver = false;
+    const over = (): void => void (isOver = true);
+    done.then(over, over);
+    while (!isOver) {
+      await nextTurn();
+      await clock.advance(1);
+    }
+    return done;
+  };
+  const sealed = (): SealedBroker =>
+    new SealedBroker(engine.connect(), new Seal("6f".repeat(32)), "t", (fault) =>
+      expect.fail(fault),
+    );
+  const worker = sealed();
+  const rootOf = (source: string) => {
+    const folder = tempRoot().root;
+    const path = join(folder, "code.mjs");
+    const map = (mappings: string): void =>
+      writeFileSync(`${path}.map`, JSON.stringify({ sources: [source], mappings }));
+    writeFileSync(path, "export default 1;\n");
+    map("AAAA");
+    return { files: new TaskFiles(sealed(), clock, folder, () => undefined), map };
+  };
+  /** A task's files come to the worker. @returns what its source map says there */
+  const have = async (files: TaskFiles, { task, files: all, map }: SentTask): Promise<unknown> => {
+    const { bundle } = (task as ModuleTask).code;
+    for (const file of all) {
+      await soon(files.put(file));
+      const get = (): Promise<Buffer | undefined> => worker.get(fileObject(file.hash));
+      const mapOf = file.hash === map ? bundle : undefined;
+      await soon(cache.use(mapOf === undefined ? "bundle" : "artifact", file.hash, get, mapOf));
+    }
+    return mapAt(bundle);
+  };
+  const mapAt = (bundle: string): unknown =>
+    JSON.parse(readFileSync(join(cache.bundles, `${bundle}.mjs.map`), "utf8"));
+  return { rootOf, have, mapAt, soon };
+}
+
+describe("a bundle that two roots have, of different files,", () => {
+  it("has the source map of each root beside it at one worker", async () => {
+    const { rootOf, have, mapAt } = rig();
+    const [one, other] = [rootOf("/one/a.ts"), rootOf("/two/a.ts")];
+    const sent = one.files.of(TASK);
+    expect(await have(one.files, sent)).toMatchObject({ sources: ["/one/a.ts"] });
+    const second = other.files.of(TASK);
+    expect(await have(other.files, second)).toMatchObject({ sources: ["/two/a.ts"] });
+    expect(mapAt((sent.task as ModuleTask).code.bundle)).toMatchObject({ sources: ["/one/a.ts"] });
+  });
+
+  it("has the newest map of a root, and never one that is not what its hash says", async () => {
+    const { rootOf, have, soon } = rig();
+    const { files, map } = rootOf("/one/a.ts");
+    const before = files.of(TASK);
+    map("AACA;");
+    const old = before.files.find(({ hash }) => hash === before.map)!;
+    await expect(soon(files.put(old))).rejects.toThrow("has changed since the task was given");
+    expect(await have(files, files.of(TASK))).toMatchObject({ mappings: "AACA;" });
+  });
+});
