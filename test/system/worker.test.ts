@@ -158,10 +158,10 @@ steps:
 
   it("of another release gets no work: both sides say why, and nothing hangs", FAR, async () => {
     const farm = await Farm.start({ "schedules/p.yaml": WAITS });
-    const program = otherRelease({
-      "src/places/broker/messages.js": [/BROKER_PROTOCOL = \d+/, "BROKER_PROTOCOL = 1"],
-      "src/version.js": [/VERSION = "[^"]*"/, 'VERSION = "0.0.9"'],
-    });
+    const program = otherRelease([
+      [/\bBROKER_PROTOCOL ?= ?\d+/, "BROKER_PROTOCOL=1"],
+      [/\bVERSION ?= ?"[^"]*"/, 'VERSION="0.0.9"'],
+    ]);
     const because =
       `it speaks protocol 1 (orchd 0.0.9), and the daemon speaks ${BROKER_PROTOCOL}: ` +
       "install the same release on both";

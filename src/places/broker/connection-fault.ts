@@ -20,7 +20,7 @@ export function faultText(error: unknown): string {
   for (let at = error; at instanceof Error && texts.length < 4; at = at.cause) {
     const text = textOf(at);
     const isEmpty = text === SAYS_NOTHING && at.cause instanceof Error;
-    if (!isEmpty && !texts.some((said) => said.includes(text))) texts.push(text);
+    if (!isEmpty && !texts.some((said) => said.includes(text.replace(/\.$/, "")))) texts.push(text);
   }
   return texts.length === 0 ? String(error) : texts.join(": ");
 }
