@@ -159,7 +159,7 @@ steps:
   it("of another release gets no work: both sides say why, and nothing hangs", FAR, async () => {
     const farm = await Farm.start({ "schedules/p.yaml": WAITS });
     const program = otherRelease([
-      [/\bBROKER_PROTOCOL ?= ?\d+/, "BROKER_PROTOCOL=1"],
+      [/type:"hello",protocol:\d+/, 'type:"hello",protocol:1'],
       [/\bVERSION ?= ?"[^"]*"/, 'VERSION="0.0.9"'],
     ]);
     const because =
