@@ -79,9 +79,9 @@ const DECLARED = { lane: LANE, signalsAll: true, signalIsStatus: false, isShared
 
 describe.skipIf(SKIP_NATS)("with NATS", () => {
   // In the quick form nats.test.ts has a worker in its own process.
-  describe.runIf(fullFigures)("and modules", () =>
-    describePlace("of workers on NATS", () => modulesOn("nats"), { calls: false }),
-  );
+  describe.runIf(fullFigures)("and modules", () => {
+    describePlace("of workers on NATS", () => modulesOn("nats"), { calls: false });
+  });
   describeShells("workers on NATS", DECLARED, () => shellsOn("nats"));
 });
 
