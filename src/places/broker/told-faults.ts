@@ -1,4 +1,4 @@
-/** Faults that a person should know, each sentence once a minute: what is tried again fails again. */
+/** Faults that a person should know. Each is told once a minute, since all is tried again. */
 import type { Clock } from "../../clock.ts";
 
 /** How often a sentence is told, in milliseconds. */
