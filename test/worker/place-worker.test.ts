@@ -76,7 +76,7 @@ describe("a worker", () => {
     expect(world.pool.running.size).toBe(1);
   });
 
-  it("puts files of a result again that the broker has lost, until the daemon has them", async () => {
+  it("puts files of a result again that the broker has lost, until the daemon has it", async () => {
     const world = await started();
     const { handlers } = await world.running("etl@1#2");
     const file = join(world.cache.artifacts, ".staged-it");
