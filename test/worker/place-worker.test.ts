@@ -91,7 +91,7 @@ describe("a worker", () => {
       return { type: "lacks", hash };
     };
     handlers.done({ ok: true, staged: { value: ref, files: [{ ref, file }] } }, 1, 0);
-    await world.clock.advance(2_000);
+    await world.clock.until(() => world.worker.tasks.length === 0);
     expect(world.of("end")).toHaveLength(3);
     expect(world.files.get(hash)?.toString()).toBe("a large result");
     expect(world.worker.tasks).toEqual([]);
@@ -117,13 +117,13 @@ describe("a worker", () => {
     const body = JSON.stringify({ ...shellTask(), kind: "module", code });
     const map = hashOf("a map that was written again");
     world.give("etl@1#2", { body, files: [bundle, map], map });
-    await world.clock.settle();
+    await world.clock.until(() => world.pool.running.size > 0);
     expect([...world.pool.running.keys()]).toEqual(["etl@1#2"]);
     world.files.clear();
     const other = { ...code, bundle: hashOf("gone") };
     const lost = JSON.stringify({ ...shellTask(), kind: "module", code: other });
     world.give("etl@1#3", { body: lost, files: [other.bundle] });
-    await world.clock.settle();
+    await world.clock.until(() => world.of("end").length > 0);
     expect(world.of("end").at(-1)).toMatchObject({ id: "etl@1#3", end: { result: { ok: false } } });
   });
 
