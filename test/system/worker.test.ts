@@ -23,7 +23,7 @@ steps:
       echo '[1]' > "$ORCHD_OUTPUT"
   two: { run: 'cat "$ORCHD_INPUTS"', inputs: { from: one } }
 `;
-const FAR = { timeout: 90_000 };
+const FAR = { timeout: 240_000 };
 
 describe.skipIf(SKIP_NATS)("orchd worker", () => {
   it("says in a sentence why it does not start", async () => {
@@ -167,13 +167,13 @@ steps:
       "install the same release on both";
     const { process: old } = await farm.worker("w1", { program });
     await expect
-      .poll(() => old.stderr, { timeout: 20_000 })
+      .poll(() => old.stderr, { timeout: 60_000 })
       .toContain(`the daemon gives this worker no tasks: ${because}`);
     const run = await farm.run("p");
     const told = async (...words: string[]): Promise<string> =>
       (await orchd(farm.root.root, ...words)).stdout;
-    await expect.poll(() => told("places"), { timeout: 20_000 }).toContain(because);
-    await expect.poll(() => told("status", run), { timeout: 20_000 }).toContain(because);
+    await expect.poll(() => told("places"), { timeout: 60_000 }).toContain(because);
+    await expect.poll(() => told("status", run), { timeout: 60_000 }).toContain(because);
     expect(farm.daemon.stderr()).toContain(`a worker gets no tasks: ${because}`);
     old.signal("SIGTERM");
     expect(await old.ended).toBe(0);
