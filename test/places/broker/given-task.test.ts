@@ -14,16 +14,17 @@ let heard: unknown[][];
 let task: GivenTask;
 beforeEach(() => {
   heard = [];
+  const given = { kind: "shell", step: "a", run: { attempt: 2 }, on: ["gpu"] } as never;
   task = new GivenTask({
     id: "p@1#1",
-    task: { kind: "shell", step: "a", run: { attempt: 2 }, on: ["gpu"] } as never,
+    task: given,
     handlers: {
       done: (...given) => void heard.push(["done", ...given]),
       died: (...given) => void heard.push(["died", ...given]),
       output: (lines) => void heard.push(["output", lines]),
       placed: (at) => void heard.push(["placed", at]),
     },
-    files: [],
+    sent: { task: given, files: [], map: undefined },
     alone: false,
   });
 });
