@@ -26,6 +26,7 @@ export function printPlaces(terminal: Terminal, view: PlacesView, now: number): 
       terminal,
       ["PLACE", "ENGINE", "HOST", "LABELS", "RUNNING", "AT ONCE", "NODE", "ORCHD", "STATE"],
       places.flatMap(rowsOf),
+      { reasons: true },
     );
   if (waiting.length > 0) {
     terminal.line("");
@@ -34,6 +35,7 @@ export function printPlaces(terminal: Terminal, view: PlacesView, now: number): 
       terminal,
       ["LABELS", "WAITING", "STARTING", "RUNS", "BECAUSE"],
       waiting.map(waitingRow),
+      { reasons: true },
     );
   }
   if (unread > 0) terminal.line(span("dim", `${unread} more active runs were not looked at`));

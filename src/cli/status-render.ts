@@ -203,6 +203,7 @@ export function printRun(terminal: Terminal, view: RunView, now: number): void {
       ...(isFar ? [whereOf(step)] : []),
       reasonOf(step),
     ]),
+    { reasons: true },
   );
   for (const { step, placements = [] } of view.steps)
     for (const [attempt, places] of byAttempt(placements))

@@ -2,6 +2,7 @@
 import { cutParts, partWidth, span, type Part, type Terminal } from "./terminal.ts";
 
 const GAP = 2;
+const REASON_INDENT = 4;
 
 /** How many columns of a terminal a table takes. */
 export function tableWidth(head: readonly string[], rows: readonly (readonly Part[])[]): number {
@@ -19,22 +20,52 @@ function widthsOf(head: readonly string[], rows: readonly (readonly Part[])[]): 
  * so that it stays one line.
  *
  * @param head a title for each column
+ * @param reasons the last column says why: where the terminal is too narrow for the table, what it
+ *   says stands whole below its row
  */
 export function printTable(
   terminal: Terminal,
   head: readonly string[],
   rows: readonly (readonly Part[])[],
+  { reasons = false }: { readonly reasons?: boolean } = {},
 ): void {
+  const { columns = Number.POSITIVE_INFINITY } = terminal;
+  if (reasons && tableWidth(head, rows) > columns) return printBelow(terminal, head, rows);
   const widths = widthsOf(head, rows);
   const limit = terminal.columns;
   const print = (cells: readonly Part[]): void => {
-    const parts = cells.map((cell, column) =>
-      column === cells.length - 1
-        ? cell
-        : [cell, " ".repeat((widths[column] ?? 0) - partWidth(cell) + GAP)],
-    );
+    const parts = padded(cells, widths);
     terminal.line(limit === undefined ? parts : cutParts(parts, limit));
   };
   print(head.map((title) => span("dim", title)));
   for (const row of rows) print(row);
+}
+
+/** Prints a table whose last column stands below each row. */
+function printBelow(
+  terminal: Terminal,
+  head: readonly string[],
+  rows: readonly (readonly Part[])[],
+): void {
+  const before = rows.map((row) => row.slice(0, -1));
+  const widths = widthsOf(head.slice(0, -1), before);
+  const print = (cells: readonly Part[]): void => {
+    const parts = padded(cells, widths);
+    terminal.line(cutParts(parts, terminal.columns ?? Number.POSITIVE_INFINITY));
+  };
+  print(head.slice(0, -1).map((title) => span("dim", title)));
+  for (const [index, cells] of before.entries()) {
+    print(cells);
+    const reason = rows[index]!.at(-1) ?? "";
+    if (partWidth(reason) > 0) terminal.line(" ".repeat(REASON_INDENT), reason);
+  }
+}
+
+/** The cells of a row, each but the last as wide as its column. */
+function padded(cells: readonly Part[], widths: readonly number[]): Part[] {
+  return cells.map((cell, column) =>
+    column === cells.length - 1
+      ? cell
+      : [cell, " ".repeat((widths[column] ?? 0) - partWidth(cell) + GAP)],
+  );
 }

@@ -6,6 +6,7 @@ import type { PlacesView } from "../../src/views/places.ts";
 import { readOverview } from "../../src/views/overview-reading.ts";
 import { PipelineMemory } from "../../src/views/pipeline-memory.ts";
 import { readPlacesView } from "../../src/views/places-reading.ts";
+import { printPlaces } from "../../src/cli/places-render.ts";
 import { orchd } from "../support/daemon.ts";
 import {
   farmReport as farm,
@@ -18,6 +19,7 @@ import {
 } from "../support/made-up-places.ts";
 import { header, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
+import { ToldTerminal } from "../support/told-terminal.ts";
 
 it("says what runs where, why a place takes no work, and what waits for which labels", () => {
   const { runs } = rootWithPlaces();
@@ -162,4 +164,23 @@ it("a step that moved while its attempt was not counted is told in one line", as
   ]);
   const { stdout } = await orchd(root, "status", run);
   expect(stdout).toContain("\n  a, attempt 1: farm w1, then farm w2\n");
+});
+
+it("a narrow terminal has each reason whole, below its row", () => {
+  const view = readPlacesView(new RunStore(rootWithPlaces().runs), NOW);
+  const terminal = new ToldTerminal(80);
+  printPlaces(terminal.it, view, NOW);
+  const rows = terminal.lines.filter((line) => /^(PLACE|local|farm|gpu1| {4}takes)/.test(line));
+  expect(rows.map((row) => row.trimEnd())).toEqual([
+    "PLACE  ENGINE       HOST  LABELS  RUNNING  AT ONCE  NODE     ORCHD",
+    "local  local        here  -       1        8        20.20.0  -",
+    "    takes work",
+    "farm   nats 2.9.10  w1    gpu     1        4        22.1.0   0.9.0 (protocol 1)",
+    "    takes work",
+    "farm   nats 2.9.10  w2    linux   0        2        -        -",
+    "    takes no work: it speaks protocol 2, not 1",
+    "gpu1   ssh          -     big     0        -        -        -",
+    "    takes no work: gpu1.lan does not answer: No route to host",
+  ]);
+  expect(terminal.lines).toContain("    gpu1.lan does not answer: No route to host");
 });
