@@ -25,6 +25,8 @@ import { TEST_IMAGE } from "../support/test-engine.ts";
 const POINTS = Number(process.env["CONTAINER_POINTS"] ?? 4);
 /** How long after the run was asked for the daemon is killed at most, in milliseconds. */
 const SPAN_MS = 4_000;
+/** How long a daemon may take to be ready: such loops run beside all else. */
+const READY_MS = 150_000;
 const LINES = 30;
 
 /** A step that has one effect as it begins and one as it ends, outside of orchd. */
@@ -74,19 +76,19 @@ describe.skipIf(SKIP_CONTAINERS)("a daemon that is killed while steps run in con
       const { root } = tempRoot({ "schedules/p.yaml": PIPELINE });
       mkdirSync(join(root, "schedules/effects"));
       writeFileSync(join(root, "schedules/effects/log"), "");
-      const first = await startDaemon({ root });
+      const first = await startDaemon({ root, deadlineMs: READY_MS });
       const asked = await orchd(root, "run", "p");
       const run = asked.stdout.trim();
       const moment = ((point * 0.618) % 1) * SPAN_MS;
       await new Promise((resolve) => setTimeout(resolve, moment));
       await first.kill();
-      const second = await startDaemon({ root });
+      const second = await startDaemon({ root, deadlineMs: READY_MS });
       const folder = join(root, "runs/p", readdirSync(join(root, "runs/p")).find(isMonth)!);
       const ledger = join(folder, `${run}.jsonl`);
       const runs = realpathSync(join(root, "runs"));
       tellIfFailed(PODMAN, runs, ledger);
       await expect
-        .poll(() => linesOf(ledger).at(-1), { timeout: 40_000, interval: 100 })
+        .poll(() => linesOf(ledger).at(-1), { timeout: 150_000, interval: 100 })
         .toMatchObject({ type: "run.finished", status: "completed" });
       const lines = linesOf(ledger);
       const effects = readFileSync(join(root, "schedules/effects/log"), "utf8").trim().split("\n");
@@ -106,7 +108,7 @@ describe.skipIf(SKIP_CONTAINERS)("a daemon that is killed while steps run in con
         .toEqual([]);
       await second.end("SIGTERM");
     },
-    120_000,
+    400_000,
   );
 
   it("ends what a killed daemon asked the engine for before anything begins", async () => {

@@ -21,6 +21,8 @@ import { NODE_IMAGE, TEST_IMAGE } from "../support/test-engine.ts";
 
 /** How long after the run was asked for the blow comes at most, in milliseconds. */
 const SPAN_MS = 3_000;
+/** How long a daemon may take to be ready: such loops run beside all else. */
+const READY_MS = 150_000;
 const NAME = `orchd-kill-test-${process.pid}`;
 const isDocker = process.env["CONTAINER_ENGINE"] === "docker";
 const engine = isDocker ? DOCKER : PODMAN;
@@ -107,7 +109,7 @@ describe.skipIf(isDocker ? SKIP_DOCKER : SKIP_CONTAINERS)("what dies with steps 
       writeFileSync(log, "");
       writeFileSync(join(root, "schedules/p.yaml"), `container: ${KINDS[kind](log)}`);
       const runs = realpathSync(join(root, "runs"));
-      const first = await startDaemon({ root });
+      const first = await startDaemon({ root, deadlineMs: READY_MS });
       const run = (await orchd(root, "run", "p")).stdout.trim();
       const moment = ((point * 0.618 + 0.3) % 1) * SPAN_MS;
       if (victim !== "daemon")
@@ -117,12 +119,12 @@ describe.skipIf(isDocker ? SKIP_DOCKER : SKIP_CONTAINERS)("what dies with steps 
       await new Promise((resolve) => setTimeout(resolve, moment));
       if (victim === "daemon") await first.kill();
       else for (const strike of victims(victim, kind, first, runs)) strike();
-      const last = victim === "daemon" ? await startDaemon({ root }) : first;
+      const last = victim === "daemon" ? await startDaemon({ root, deadlineMs: READY_MS }) : first;
       const month = readdirSync(join(root, "runs/p")).find((one) => /^\d{4}-\d\d$/.test(one))!;
       const ledger = join(root, "runs/p", month, `${run}.jsonl`);
       tellIfFailed(engine, runs, ledger);
       await expect
-        .poll(() => linesOf(ledger).at(-1), { timeout: 90_000, interval: 100 })
+        .poll(() => linesOf(ledger).at(-1), { timeout: 150_000, interval: 100 })
         .toMatchObject({ type: "run.finished", status: "completed" });
       const written = readFileSync(log, "utf8").trim().split("\n");
       // One after the other: each attempt's lines stand together.
@@ -131,14 +133,19 @@ describe.skipIf(isDocker ? SKIP_DOCKER : SKIP_CONTAINERS)("what dies with steps 
         .filter((id, index, all) => id !== all[index - 1]);
       expect(new Set(blocks).size).toBe(blocks.length);
       expect(written.at(-1)).toMatch(/ ends$/);
-      expect(written.filter((line) => line.endsWith(" ends"))).toHaveLength(1);
-      const started = linesOf(ledger).filter(({ type }) => type === "step.started").length;
+      const lines = linesOf(ledger);
+      const started = lines.filter(({ type }) => type === "step.started").length;
+      const lost = lines.filter(({ type }) => type === "step.interrupted").length;
+      // A container whose monitor was killed may end well, and nobody sees it.
+      const unseen = victim === "monitor" ? lost : 0;
+      const ends = written.filter((line) => line.endsWith(" ends")).length;
+      expect(ends).toBeLessThanOrEqual(1 + unseen);
       expect(blocks.length).toBeLessThanOrEqual(started);
       await last.end("SIGTERM");
       expect(engine.containersOf(runs)).toEqual([]);
       expect(engine.run("exec", NAME, "ps", "-o", "args").stdout).not.toContain("orchd-step");
     },
-    150_000,
+    400_000,
   );
 });
 
