@@ -37,6 +37,7 @@ import { isKept, runnersAmong } from "./containers-left.ts";
 import { lookEverywhere, removeAll } from "./earlier-engines.ts";
 import type { LeftContainer, Look, NamedContainer } from "./earlier-engines.ts";
 import { EngineError, findEngine, type Engine } from "./engine.ts";
+import { removeNote } from "./engine-note.ts";
 import { EndedContainers } from "./ended-containers.ts";
 import { ExecAttempt } from "./exec-attempt.ts";
 import type { ExecMark } from "./exec-command.ts";
@@ -353,7 +354,8 @@ export class ContainerPlace implements Place {
           const labels = is === "doubtful" ? { "orchd.files": files.folder } : {};
           const container = { engine, state: { name, labels } };
           if (is === "doubtful") this.#doubtful.set(name, container);
-          if (is !== "kept") this.#ended.add(id, { files, container });
+          if (is === "kept") removeNote(files.folder);
+          else this.#ended.add(id, { files, container });
         }
         this.#tellCapacity();
       },

@@ -7,7 +7,7 @@
  * containers for another user or another storage. So the note has what an engine is reached by, and
  * what tells it from others. An engine that is reached and is another one is none that answers.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   EngineError,
@@ -73,6 +73,14 @@ export function noteIn(folder: string): EngineNote | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Removes the note of an attempt whose container has ended and stays: nothing can run there, so its
+ * engine may go.
+ */
+export function removeNote(folder: string): void {
+  rmSync(join(folder, NOTE), { force: true });
 }
 
 /** Whether this is the engine of a note. */

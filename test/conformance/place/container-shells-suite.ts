@@ -1,9 +1,12 @@
 /** Shell steps in containers of an engine, held to the suite of shells and to their own. */
 import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { ImageContainer } from "../../../src/core/container.ts";
 import type { ShellTask } from "../../../src/core/task.ts";
+import { ContainersFolder } from "../../../src/places/container/container-files.ts";
 import type { ContainerPlace } from "../../../src/places/container/container-place.ts";
+import { noteIn } from "../../../src/places/container/engine-note.ts";
 import { openContainers, PLAIN_CONTAINER } from "../../support/container-place.ts";
 import { LIMITS_MEMORY, type TestEngine } from "../../support/test-engine.ts";
 import { describeShells, type ShellPlaceUnderTest } from "./shell-suite.ts";
@@ -84,6 +87,9 @@ export function describeContainerShells(engine: TestEngine, brief = false): void
       (subject.place as ContainerPlace).settle(["suite@1#2"]);
       await subject.place.adopt([], () => undefined as never);
       expect(lines.at(-1)).toMatch(/^\[orchd: the container orchd-suite-1-2-.+ is kept: look/);
+      // Nothing runs there: its engine may be gone one day.
+      const files = new ContainersFolder(join(subject.root, "containers"), "none");
+      expect(files.all.map(noteIn)).toEqual([undefined]);
       expect(engine.containersOf(subject.root)).toHaveLength(1);
     });
 
