@@ -264,6 +264,12 @@ export class HeldTask {
     this.#report();
   }
 
+  /** Says something in the run's log. The daemon knows the step and the attempt. */
+  #tell(line: string): void {
+    const at = new Date(this.#host.clock.now()).toISOString();
+    this.#printed([{ at, step: "", attempt: 1, stream: "orchd", line }]);
+  }
+
   async #done(result: TaskResult, durationMs: number): Promise<void> {
     if (!this.isRunning) return;
     if (this.#dropped) {
@@ -297,10 +303,11 @@ export class HeldTask {
   /** Puts a file of the result. Undefined: nobody wants it any more. */
   async #put({ ref, file }: StagedFile): Promise<true | undefined> {
     const content = await readFile(file);
-    return this.#persist("ended", async () => {
+    const put = async (): Promise<true> => {
       await this.#host.line.putFile(ref.$artifact, content);
-      return true as const;
-    });
+      return true;
+    };
+    return this.#persist("ended", put, (because) => this.#tell(`its result waits: ${because}`));
   }
 
   /** The broker has lost a file of the result. */
@@ -374,13 +381,22 @@ export class HeldTask {
     }
   }
 
-  /** Tries again while the broker or the daemon is silent. Undefined: it is not needed any more. */
-  async #persist<T>(state: TaskState, attempt: () => Promise<T>): Promise<T | undefined> {
-    while (this.#state === state && !this.#dropped) {
+  /**
+   * Tries again while the broker or the daemon is silent. Undefined: it is not needed any more.
+   *
+   * @param waits called once, if it has to wait
+   */
+  async #persist<T>(
+    state: TaskState,
+    attempt: () => Promise<T>,
+    waits?: (because: string) => void,
+  ): Promise<T | undefined> {
+    for (let tries = 0; this.#state === state && !this.#dropped; tries += 1) {
       try {
         return await attempt();
       } catch (error) {
         if (!(error instanceof BrokerSilence)) throw error;
+        if (tries === 0) waits?.(error.message);
         await this.#pause();
       }
     }

@@ -98,6 +98,24 @@ describe("a worker", () => {
     expect(existsSync(file)).toBe(false);
   });
 
+  it("says in the run's log that a result waits for the broker, once", async () => {
+    const world = await started();
+    const { handlers } = await world.running("etl@1#2");
+    const file = join(world.cache.artifacts, ".staged-it");
+    writeFileSync(file, "a large result");
+    const ref = { $artifact: hashOf("a large result"), bytes: 14 };
+    world.isFull = true;
+    handlers.done({ ok: true, staged: { value: ref, files: [{ ref, file }] } }, 1, 0);
+    await world.clock.until(() => world.refusedPuts > 2);
+    world.isFull = false;
+    await world.clock.until(() => world.worker.tasks.length === 0);
+    const lines = world.of("output").flatMap((output) => output.lines);
+    expect(lines).toMatchObject([
+      { stream: "orchd", line: "its result waits: the broker is full" },
+    ]);
+    expect(world.of("end")).toHaveLength(1);
+  });
+
   it("asks again for a file that it does not have, and cannot put", async () => {
     const world = await started();
     const { handlers } = await world.running("etl@1#2");

@@ -64,6 +64,9 @@ export class WorkerWorld {
   readonly warnings: string[] = [];
   /** Nothing reaches anybody. */
   cut = false;
+  /** The broker keeps no more files. */
+  isFull = false;
+  refusedPuts = 0;
   /** Answers in place of the usual daemon. Undefined: as usual. A promise: later. */
   answer: (message: FromWorker) => Promise<ToWorkerAnswer> | ToWorkerAnswer | undefined = () =>
     undefined;
@@ -96,6 +99,10 @@ export class WorkerWorld {
         },
         putFile: async (hash, content) => {
           this.#reach();
+          if (this.isFull) {
+            this.refusedPuts += 1;
+            throw new BrokerSilence("the broker is full");
+          }
           this.files.set(hash, content);
         },
       },

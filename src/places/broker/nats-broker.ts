@@ -242,7 +242,7 @@ export class NatsBroker implements Broker {
       return await Promise.race([work(objects), late]);
     } catch (error) {
       if (error instanceof BrokerSilence) throw error;
-      throw new BrokerSilence(`${this.#where}: ${faultText(error)}`, { cause: error });
+      throw new BrokerSilence(`${this.#where}: ${notKept(faultText(error))}`, { cause: error });
     } finally {
       timer?.cancel();
     }
@@ -258,6 +258,13 @@ async function respond(hear: Hear, message: Msg): Promise<void> {
 /** Whether the engine says that nobody listened. The package's class is loaded late. */
 function hadNoListener(error: unknown): boolean {
   return (error as { isNoResponders?: () => boolean }).isNoResponders?.() === true;
+}
+
+/** What the engine says of an object that it does not take, and what to do. */
+function notKept(text: string): string {
+  return /insufficient|exceeded/i.test(text)
+    ? `it keeps no objects (${text}): give its JetStream more room`
+    : text;
 }
 
 async function isThere(objects: ObjectStore, name: string): Promise<boolean> {

@@ -24,6 +24,31 @@ const REDIS: BrokerEngine = {
 describe.skipIf(SKIP_REDIS)("with a redis-server", () => {
   describeBroker(REDIS);
 
+  it("Redis that is a copy, is full, or gives no right to write is told of", async () => {
+    const rig = new BrokerRig(REDIS);
+    const server = await rig.served();
+    const copy = await rig.served(`port PORT\nreplicaof 127.0.0.1 ${server.port}`);
+    expect(await until(rig.connected([copy.url]), false)).toMatchObject({
+      because: expect.stringMatching(
+        /: it keeps no objects \(READONLY .*\): it is a copy of another server: name that one$/,
+      ) as string,
+    });
+    const full = await rig.served("port PORT\nmaxmemory 1");
+    expect(await until(rig.connected([full.url]), false)).toMatchObject({
+      because: expect.stringMatching(
+        /: it keeps no objects \(OOM .*\): its memory is full: raise its maxmemory$/,
+      ) as string,
+    });
+    const users = "port PORT\nuser a on >right ~other:* &* +@all\nuser default off";
+    const narrow = await rig.served(users);
+    const guest = rig.connected([narrow.url], { credentials: "a:right" });
+    expect(await until(guest, false)).toMatchObject({
+      because: expect.stringMatching(
+        /NOPERM .*: let this user write keys that begin with /,
+      ) as string,
+    });
+  });
+
   it("Redis takes a password without a user", async () => {
     const rig = new BrokerRig(REDIS);
     const server = await rig.served("port PORT\nrequirepass right");
