@@ -38,6 +38,7 @@ export type { DaemonView, StatusView } from "./views/status-view.ts";
 export type { PlaceHostView, PlacesView, PlaceView, WaitingSteps } from "./views/places.ts";
 export type { PipelineView } from "./views/pipeline-view.ts";
 export type { RunSummary } from "./views/run-list.ts";
-export type { RunView, StepView } from "./views/run-view.ts";
+export type { PlacedAt } from "./core/run-state.ts";
+export type { Placement, RunView, StepView } from "./views/run-view.ts";
 export type { SlotDecision, SlotOutcome } from "./views/slot-outcome.ts";
 export type { Json } from "./core/snapshot.ts";

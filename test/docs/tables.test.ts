@@ -68,7 +68,7 @@ describe("the command line", () => {
     OptionSpec,
   ]): string[] => {
     const short = alias === undefined ? "" : `-${alias}, `;
-    const value = choices ? choices.join("\\|") : name.toUpperCase();
+    const value = choices ? choices.join("|") : name.toUpperCase();
     return [`\`${short}--${name}${type === "boolean" ? "" : ` ${value}`}\``, says];
   };
 
