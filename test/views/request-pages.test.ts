@@ -1,0 +1,55 @@
+/** Requests page by page: each once, the newest first, and no page that is empty. */
+import { readFileSync, utimesSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { writeRequest } from "../../src/ledger/requests.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import { readRequests } from "../../src/views/request-list.ts";
+import { loaded, writePipeline } from "../support/hand-ledger.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+it.each([
+  [3, 4, [3]],
+  [3, 3, [3]],
+  [4, 3, [3, 1]],
+  [6, 3, [3, 3]],
+  [7, 3, [3, 3, 1]],
+])("of %i, %i a page", async (count, limit, pages) => {
+  const { runs } = tempRoot();
+  const store = new RunStore(runs);
+  const ids = Array.from({ length: count }, (_, nth) => `r${nth}`);
+  for (const [nth, id] of ids.entries()) {
+    await writeRequest(runs, { type: "pause", pipeline: "p" }, { id });
+    utimesSync(join(store.requests, `${id}.json`), 1_000_000 + nth, 1_000_000 + nth);
+  }
+  const found: string[] = [];
+  const sizes: number[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = readRequests(store, { cursor, limit });
+    sizes.push(page.requests.length);
+    found.push(...page.requests.map(({ id }) => id));
+    cursor = page.cursor ?? undefined;
+  } while (cursor !== undefined);
+  expect(sizes).toEqual(pages);
+  expect(found).toEqual(ids.toReversed());
+});
+
+it("a backfill is told by its oldest line, not once for each of its runs", () => {
+  const { runs } = tempRoot();
+  const slot = (nth: number): string => `2026-11-28T0${nth}:00:00.000Z`;
+  const backfilled = (nth: number) => ({
+    type: "slot.backfilled",
+    slot: slot(nth),
+    run: `p@20261128T0${nth}0000Z-b1`,
+    backfill: "b1",
+    requestId: "b1",
+  });
+  writePipeline(runs, "p", [loaded("0 * * * *"), backfilled(1), backfilled(2), backfilled(3)]);
+  const store = new RunStore(runs);
+  const [, first, second] = readFileSync(store.pipelineLedger("p"), "utf8").split("\n");
+  const at = (line: string | undefined): unknown => (JSON.parse(line!) as { at: unknown }).at;
+  expect(at(first)).not.toBe(at(second));
+  const { requests } = readRequests(store, { limit: 10 });
+  expect(requests.map((row) => [row.id, row.at])).toEqual([["b1", at(first)]]);
+});
