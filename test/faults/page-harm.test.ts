@@ -24,7 +24,7 @@ const STREAMS = 500;
 const SLOW = 50;
 const FLOODS = 8;
 /** How long each half of a round is looked at, in milliseconds. */
-const WATCH_MS = trials(4_000, 20_000);
+const WATCH_MS = trials(6_000, 20_000);
 const ROUNDS = trials(1, 4);
 
 async function pageRoot(): Promise<{ readonly root: TempRoot; readonly url: string }> {
