@@ -316,6 +316,21 @@ describe("a run's params", () => {
     expect(pipeline.snapshot.env).toEqual({ P: "/var/log" });
   });
 
+  it("are refused where an environment, its stack's too, is none that a process can have", () => {
+    const { template } = pipeline;
+    for (const layer of ["baseEnv", "stackEnv"])
+      expect(
+        snapshotFor({ ...pipeline, template: { ...template, [layer]: { A: "a\0b" } } }, { n: 4 }),
+      ).toEqual({ ok: false, message: "env.A holds a NUL character, which no environment can" });
+    // Each is short enough, and both together are not.
+    const most = Object.fromEntries(
+      Array.from({ length: 8 }, (_, nth) => [`A${nth}`, "x".repeat(130_000)]),
+    );
+    const large = { ...pipeline, template: { ...template, stackEnv: most } };
+    expect(snapshotFor(large, { n: 4 }).ok).toBe(true);
+    expect(snapshotFor(large, { n: 4, path: "y".repeat(20_000) }).ok).toBe(false);
+  });
+
   it("are refused with a sentence where one is missing", () => {
     const needy = loaded({
       schedule: [{ cron: "@daily", name: "eu", params: { region: "eu" } }],

@@ -81,6 +81,8 @@ describe("a result", () => {
 
   it("has an end", () => {
     const { files } = begun();
+    execFileSync("truncate", ["--size", String(RESULT_LIMIT), output(files)]);
+    expect(files.readOutput("s")).toHaveLength(RESULT_LIMIT);
     execFileSync("truncate", ["--size", String(RESULT_LIMIT + 1), output(files)]);
     expect(() => files.readOutput("s")).toThrow(/wrote 33554433 bytes/);
   });
