@@ -50,3 +50,32 @@ it.each<[string, Given, Given, string[]]>([
   const [step] = diffRuns(ran(before).state, ran(after).state).steps;
   expect(step!.changes).toEqual(changes);
 });
+
+it.each<[string, SnapshotStep["inputs"], SnapshotStep["inputs"], string[]]>([
+  ["an output that is the same", { v: { step: "a", output: "x" } }, {}, []],
+  ["an output that changed", { v: { step: "a", output: "y" } }, {}, ['input "v" changed']],
+  ["all outputs", { v: { step: "a" } }, {}, ['input "v" changed']],
+  [
+    "another output than before",
+    { v: { step: "a", output: "x" } },
+    { v: { step: "a", output: "y" } },
+    ['input "v" comes from elsewhere'],
+  ],
+])("of a step that takes %s", (_, inputs, later, changes) => {
+  const taking = (own: SnapshotStep["inputs"], y: number): GivenRun =>
+    new GivenRun(
+      snapshotOf([stepSpec("a", { outputs: ["x", "y"] }), stepSpec("b", { inputs: own })]),
+    )
+      .happen({ type: "run.started", because: "scheduled" })
+      .happen({ type: "step.started", step: "a", attempt: 1, because: "ready" })
+      .happen({
+        type: "step.completed",
+        step: "a",
+        attempt: 1,
+        outputs: { x: 1, y },
+        durationMs: 1,
+      });
+  const after = Object.keys(later).length === 0 ? inputs : later;
+  const { steps } = diffRuns(taking(inputs, 1).state, taking(after, 2).state);
+  expect(steps.find(({ step }) => step === "b")!.changes).toEqual(changes);
+});
