@@ -2,7 +2,7 @@
  * What a person may write, in bounds: of each number its least and most, of each text its length
  * and form, of each choice its words. A bound that moves shows here, one line each.
  *
- * After a bound was changed on purpose: `npx vitest run test/core/written-bounds.test.ts -u`.
+ * After a bound was changed on purpose: `npx vitest run test/core/written-bounds.test.ts --update`.
  */
 import { expect, it } from "vitest";
 import { SCHEMAS } from "../../src/core/json-schemas.ts";

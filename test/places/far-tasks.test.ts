@@ -55,7 +55,8 @@ describe("a step", () => {
     const outputs = { x: { $artifact: HASH, bytes: 1 } };
     tasks.take(step("a", { stored: [{ step: "s", outputs, inputs: {} }] }));
     expect([sent.length, tasks.has("a"), tasks.artifactsOf("a")]).toEqual([1, true, "/here"]);
-    expect(files[0]!.names.slice(0, 2)).toEqual(["bundles/b.mjs", "bundles/b.mjs.map"]);
+    expect(files[0]!.names[0]).toBe("bundles/b.mjs");
+    expect(files[0]!.names).toContain(`artifacts/${HASH}`);
     files[0]!.there();
     await turn();
     expect(sent[1]).toMatchObject({ type: "step", id: "a" });

@@ -10,8 +10,8 @@ import { existsSync, readFileSync } from "node:fs";
 
 /** A program that says its word and its mark, and stays. */
 const PROGRAM = `
-process.stdout.write(process.argv[2] + " " + process.env.ORCHD_RUNNER_TOKEN + "\\n");
 require("node:fs").appendFileSync(process.argv[3], process.argv[2] + "\\n");
+process.stdout.write(process.argv[2] + " " + process.env.ORCHD_RUNNER_TOKEN + "\\n");
 setInterval(() => {}, 1000);
 `;
 
