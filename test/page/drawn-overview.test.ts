@@ -122,6 +122,7 @@ describe("what runs now, what comes, what changed?", () => {
     usualMs: null,
     done: 1,
     steps: 4,
+    waiting: 0,
     ...more,
   });
   const runs = async (...running: RunningRun[]): Promise<string> =>
