@@ -155,6 +155,7 @@ export class HeldTask {
 
   /** Whether it may start. */
   async #mayBegin(): Promise<boolean> {
+    if (!this.isPending) return false;
     if (!this.#isGranted || !this.#host.leaseHolds()) return this.#claimed();
     this.#host.begins(this.id);
     return true;

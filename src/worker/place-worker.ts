@@ -143,7 +143,10 @@ export class PlaceWorker {
     this.#nextBeat?.cancel();
     this.#leaseEnd?.cancel();
     this.#endHearing();
-    await Promise.all([this.#pool.close({ force: this.#tasks.size > 0 }), ...this.#ending]);
+    const force = this.#tasks.size > 0;
+    // What has not begun would begin in runners that are being ended.
+    for (const task of [...this.#tasks.values()]) if (task.isPending) task.lose();
+    await Promise.all([this.#pool.close({ force }), ...this.#ending]);
     await this.#bye();
     this.#onEmpty?.();
   }

@@ -286,6 +286,21 @@ describe("a worker", () => {
     expect(world.said.at(-1)).toMatchObject({ type: "bye", incarnation: "first" });
     expect(world.clock.timers).toBe(0);
   });
+
+  it("that is told to end at once begins nothing that it was given just before", async () => {
+    const world = await started();
+    let closed!: () => void;
+    world.pool.untilClosed = new Promise((resolve) => (closed = resolve));
+    const answer = world.grant("etl@1#2");
+    const ended = world.worker.close();
+    await world.clock.settle();
+    expect(world.pool.running.size).toBe(0);
+    expect(await answer).toEqual({ type: "taken" });
+    closed();
+    await ended;
+    expect(world.worker.tasks).toEqual([]);
+    expect(world.of("end")).toEqual([]);
+  });
 });
 
 describe("a worker's task", () => {
