@@ -35,23 +35,23 @@ async function turns(look: () => number): Promise<number[]> {
 
 describe("a burst", () => {
   it("makes no ledger before all is decided, and then a few in each turn", async () => {
-    const { burst, seen } = burstOf(100);
+    const { burst, seen } = burstOf(300);
     await nextTurn();
     expect(seen.made).toBe(0);
     burst.allJoined();
-    expect(await turns(() => seen.made)).toEqual([32, 64, 96, 100]);
+    expect(await turns(() => seen.made)).toEqual([128, 256, 300]);
   });
 
   it("lets no run go on before the last header is durable, then a few in each turn", async () => {
-    const { burst, seen, durable, all } = burstOf(70);
+    const { burst, seen, durable, all } = burstOf(300);
     burst.allJoined();
     await turns(() => seen.made);
-    for (const one of durable.splice(0, 69)) one();
+    for (const one of durable.splice(0, 299)) one();
     await nextTurn();
     expect(seen.gone).toBe(0);
     durable[0]!();
     const gone = await turns(() => seen.gone);
-    expect(gone.at(-1)).toBe(70);
+    expect(gone.at(-1)).toBe(300);
     expect(gone.length).toBeGreaterThan(2);
     await all;
   });
