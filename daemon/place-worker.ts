@@ -34,6 +34,7 @@ import { ToldFaults } from "../src/places/broker/told-faults.ts";
 import { WorkerLine } from "../src/places/broker/worker-line.ts";
 import { forkRunner } from "../src/places/local/runner-child.ts";
 import { killByToken } from "../src/places/pool/kill-by-token.ts";
+import { someAreBecoming } from "../src/places/pool/process-environment.ts";
 import { RunnerPool } from "../src/places/pool/runner-pool.ts";
 import { loadSettings } from "../src/schedules/load-settings.ts";
 import { linkOwnPackage } from "../src/schedules/own-package.ts";
@@ -166,12 +167,15 @@ async function untilEnded(worker: PlaceWorker, log: Log): Promise<void> {
   });
 }
 
-/** Ends what an earlier worker of this name left, until nothing is. */
+/**
+ * Ends what an earlier worker of this name left, until nothing is: also a child that a step was
+ * just making as it died, which is no program yet.
+ */
 async function endEarlier(token: string, log: Log): Promise<void> {
   let ended = 0;
   for (let looks = 0; looks < LOOKS; looks += 1) {
     const now = killByToken(token);
-    if (now === 0 && looks > 0) break;
+    if (now === 0 && looks > 0 && !someAreBecoming()) break;
     ended += now;
     await sleep(LOOK_MS);
   }

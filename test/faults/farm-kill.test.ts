@@ -280,9 +280,10 @@ describe.skipIf(SKIP_NATS)("a farm while everything in it dies", () => {
       await chaos.over();
       for (const run of runs) await farm.ended(run, 90_000);
       const wrongs = wrongsOf(farm, runs);
-      await farm.daemon.end();
+      // A worker that ends waits for the daemon to have what it holds.
       for (const { process: worker } of farm.workers) worker.signal("SIGTERM");
       for (const { process: worker } of farm.workers) await worker.ended;
+      await farm.daemon.end();
       for (const { name, process: worker } of farm.workers)
         if (worker.processes().length > 0) wrongs.push(`${name} left processes behind`);
       wrongs.push(...notWhole(farm));
@@ -341,7 +342,8 @@ function wrongsOf(farm: Farm, runs: readonly string[]): string[] {
           wrongs.push(`${run} ${step} failed: ${JSON.stringify(line["error"])}`);
       if (noted("took") === 0) wrongs.push(`${run} ${step} is lost`);
       if (countOf(lines, "step.completed", step) !== 1) wrongs.push(`${run} ${step} has no end`);
-      const printed = log.filter((line) => line.step === step).map(({ line }) => line);
+      const own = log.filter((line) => line.step === step && line.stream === "stdout");
+      const printed = own.map(({ line }) => line);
       const last = printed.lastIndexOf("line 0");
       const whole = Array.from({ length: printed.length - last - 1 }, (_, line) => `line ${line}`);
       if (printed.slice(last).join() !== [...whole, `last ${whole.length}`].join())

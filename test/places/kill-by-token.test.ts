@@ -117,3 +117,11 @@ it("knows who never has one", async () => {
   expect(environments.environmentOf(2)).not.toBe(BECOMING);
   expect(environments.environmentOf(process.pid)).toContain("\0PATH=");
 });
+
+it("knows of one that may still become a program, and of none that never will", async () => {
+  const child = spawn("sleep", ["60"], { env: {} });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  await once(child, "spawn");
+  expect(environments.someAreBecoming()).toBe(true);
+  await vi.waitFor(() => expect(environments.someAreBecoming()).toBe(false), 20_000);
+});

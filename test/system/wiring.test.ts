@@ -39,7 +39,7 @@ it("a daemon from its start over a reload to its end", { timeout: 60_000 }, asyn
   expect(await who()).toBe("first");
   expect(outcomeOf(runsOf(root.runs, "p")[0]!)).toBe("completed");
   // Each durable line is in the daemon's log too, with its run.
-  expect(finished()).toHaveLength(1);
+  await vi.waitFor(() => expect(finished()).toHaveLength(1), 10_000);
 
   // A reload takes the settings, to running parts and to files, and looks at the folder.
   root.write("orchd.yaml", "env: { WHO: second }\n");

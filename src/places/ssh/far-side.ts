@@ -18,6 +18,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, sep } from "node:path";
 import { VERSION } from "../../version.ts";
 import { killByToken } from "../pool/kill-by-token.ts";
+import { someAreBecoming } from "../pool/process-environment.ts";
 import { WIRE_PROTOCOL } from "../pool/wire.ts";
 import { ANSWER_MARK } from "./folder-program.ts";
 import { removeOldPackages, USED_PACKAGE } from "./old-packages.ts";
@@ -71,7 +72,8 @@ export async function takeHost(
   for (let look = 0; ; look += 1) {
     const found = mine.reduce((sum, token) => sum + killByToken(token), 0);
     ended += found;
-    if (found === 0) break;
+    // A child that a step was just making as it died is no program yet, and is not known.
+    if (found === 0 && (look === LOOKS || !someAreBecoming())) break;
     if (look === LOOKS)
       return { ...known, ended, because: "processes of earlier steps there do not end" };
     await new Promise((resolve) => setTimeout(resolve, REST_MS));
