@@ -15,7 +15,7 @@
 /** This many runs together, or fewer, are no burst: none of them waits. */
 const SMALL = 16;
 /** How many runs go on in one turn of the event loop. */
-const A_TURN = 128;
+const A_TURN = 32;
 
 /** What runs wait at until it is open. */
 class Gate {
