@@ -145,7 +145,7 @@ export class PlaceWorker {
     this.#endHearing();
     const force = this.#tasks.size > 0;
     // What has not begun would begin in runners that are being ended.
-    for (const task of [...this.#tasks.values()]) if (task.isPending) task.lose();
+    for (const task of this.#tasks.values()) if (task.isPending) task.lose();
     await Promise.all([this.#pool.close({ force }), ...this.#ending]);
     await this.#bye();
     this.#onEmpty?.();
