@@ -51,9 +51,14 @@ async function holder(...words: readonly string[]): Promise<{ pid: number; beats
   const child = spawn(process.execPath, [program, words[0]!, folder, ...words.slice(1)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  onTestFinished(() => void child.kill("SIGKILL"));
+  const beats = join(folder, "beats");
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    // What it started hears that, and writes until then.
+    await growsFor(beats);
+  });
   await once(child.stdout, "data");
-  return { pid: child.pid!, beats: join(folder, "beats") };
+  return { pid: child.pid!, beats };
 }
 
 describe.concurrent("where the process that started a runner is frozen", () => {
@@ -69,8 +74,7 @@ describe.concurrent("where the process that started a runner is frozen", () => {
     freeze(pid);
     await pause(3_000);
     const size = sizeOf(beats);
-    await pause(1_000);
-    expect(sizeOf(beats)).toBeGreaterThan(size);
+    await expect.poll(() => sizeOf(beats), { timeout: 20_000 }).toBeGreaterThan(size);
   }, 60_000);
 
   it("a far runner ends, and all that it started, before it would be given up", async () => {

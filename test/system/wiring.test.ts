@@ -18,7 +18,11 @@ it("a daemon from its start over a reload to its end", { timeout: 60_000 }, asyn
   });
   const daemon = await startDaemon({ root: root.root });
   const said = (text: string) => daemon.log().filter(({ msg }) => String(msg).startsWith(text));
-  const [ready] = said("ready: ");
+  const ready = await vi.waitFor(() => {
+    const [line] = said("ready: ");
+    expect(line).toBeDefined();
+    return line;
+  }, 10_000);
   expect(ready).toMatchObject({
     msg: "ready: 1 pipelines, 0 runs taken over",
     pid: daemon.pid,
@@ -73,7 +77,11 @@ it("a daemon from its start over a reload to its end", { timeout: 60_000 }, asyn
   expect(readdirSync(join(root.runs, ".orchd/scratch"))).toEqual([]);
   root.write("orchd.yaml", "");
   const next = await startDaemon({ root: root.root });
-  const again = next.log().find(({ msg }) => String(msg).startsWith("ready: "));
+  const again = await vi.waitFor(() => {
+    const line = next.log().find(({ msg }) => String(msg).startsWith("ready: "));
+    expect(line).toBeDefined();
+    return line;
+  }, 10_000);
   expect(again).toMatchObject({ msg: "ready: 0 pipelines, 0 runs taken over", epoch: 2 });
   expect(
     next.log().filter(({ msg }) => String(msg).startsWith("no pipeline is in force")),
