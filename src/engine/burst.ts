@@ -14,7 +14,10 @@
 
 /** This many runs together, or fewer, are no burst: none of them waits. */
 const SMALL = 16;
-/** How many runs go on in one turn of the event loop. */
+/**
+ * How many runs go on in one turn of the event loop. With more of them a turn takes longer than
+ * promise 37 allows: with 128 of 1,000 it took 139 ms. With fewer the last one begins later.
+ */
 const A_TURN = 32;
 
 /** What runs wait at until it is open. */
