@@ -3,10 +3,18 @@ import { cutParts, partWidth, span, type Part, type Terminal } from "./terminal.
 
 const GAP = 2;
 const REASON_INDENT = 4;
+/** How many columns of a terminal the last column keeps, where others can be left out for it. */
+const LAST_WIDTH = 24;
 
 /** How many columns of a terminal a table takes. */
 export function tableWidth(head: readonly string[], rows: readonly (readonly Part[])[]): number {
   return widthsOf(head, rows).reduce((sum, width) => sum + width, GAP * (head.length - 1));
+}
+
+/** The same, where what is in the last column may be cut. */
+function leastWidth(head: readonly string[], rows: readonly (readonly Part[])[]): number {
+  const cut = Math.max(0, (widthsOf(head, rows).at(-1) ?? 0) - LAST_WIDTH);
+  return tableWidth(head, rows) - cut;
 }
 
 function widthsOf(head: readonly string[], rows: readonly (readonly Part[])[]): number[] {
@@ -15,21 +23,35 @@ function widthsOf(head: readonly string[], rows: readonly (readonly Part[])[]): 
   );
 }
 
+/** How a table is made to fit. */
+interface TableOptions {
+  /**
+   * The last column says why: where the terminal is too narrow for the table, what it says stands
+   * whole below its row.
+   */
+  readonly reasons?: boolean;
+  /** Titles of columns that are left out where the terminal is too narrow, the first one first. */
+  readonly spare?: readonly string[];
+}
+
 /**
  * Prints a table. The last column is not padded. On a terminal a row is cut at the end of the line,
  * so that it stays one line.
  *
  * @param head a title for each column
- * @param reasons the last column says why: where the terminal is too narrow for the table, what it
- *   says stands whole below its row
  */
 export function printTable(
   terminal: Terminal,
   head: readonly string[],
   rows: readonly (readonly Part[])[],
-  { reasons = false }: { readonly reasons?: boolean } = {},
+  { reasons = false, spare = [] }: TableOptions = {},
 ): void {
   const { columns = Number.POSITIVE_INFINITY } = terminal;
+  const [first, ...others] = spare;
+  if (first !== undefined && leastWidth(head, rows) > columns) {
+    const without = <T>(cells: readonly T[]): T[] => cells.toSpliced(head.indexOf(first), 1);
+    return printTable(terminal, without(head), rows.map(without), { reasons, spare: others });
+  }
   if (reasons && tableWidth(head, rows) > columns) return printBelow(terminal, head, rows);
   const widths = widthsOf(head, rows);
   const limit = terminal.columns;

@@ -64,16 +64,6 @@ export function slotsAfter(
   number: number,
   until: number = Number.POSITIVE_INFINITY,
 ): DueSlot[] {
-  // Without jitter slots are due in their own order, and each is worked out once.
-  if (table.reach === 0) return table.dueSlots(from, until, number);
-  const found: DueSlot[] = [];
-  let after = from;
-  while (found.length < number) {
-    const next = table.next(after);
-    if (next === undefined || next.due - table.reach > until) break;
-    const together = table.dueSlots(next.due - 1, next.due);
-    found.push(...together.filter(({ slot }) => slot > from));
-    after = next.due;
-  }
-  return found;
+  // Without jitter slots are due in their own order.
+  return table.reach === 0 ? table.dueSlots(from, until, number) : table.slots(from, until, number);
 }

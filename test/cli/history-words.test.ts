@@ -87,6 +87,16 @@ describe("orchd runs", () => {
     expect(terminal.notes).toEqual(["1 slot of p skipped, 1 missed; `orchd why p TIME` says why."]);
   });
 
+  it.each([
+    [82, ["RUN", "STATUS", "TRIGGER", "STARTED", "TOOK", "BECAUSE"]],
+    [81, ["RUN", "STATUS", "STARTED", "TOOK", "BECAUSE"]],
+    [72, ["RUN", "STATUS", "STARTED", "TOOK", "BECAUSE"]],
+    [71, ["RUN", "STATUS", "TOOK", "BECAUSE"]],
+  ])("in %i columns leaves out first what a run's id says", async (columns, titles) => {
+    const { terminal } = await command(runRuns, history(), { pipeline: "p" }, columns);
+    expect(terminal.cells[0]!.filter((cell) => cell !== "")).toEqual(titles);
+  });
+
   it("shows each status alone, and no other", async () => {
     const roots = history();
     for (const status of STATUSES) {

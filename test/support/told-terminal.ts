@@ -84,13 +84,19 @@ export interface Told {
   readonly sentence: string | undefined;
 }
 
-/** Runs a command in this process. @param values its options and positionals, by name */
+/**
+ * Runs a command in this process.
+ *
+ * @param values its options and positionals, by name
+ * @param columns of the terminal; default: it is none
+ */
 export async function command(
   run: CommandHandler,
   roots: CommandContext["roots"],
   values: Readonly<Record<string, unknown>> = {},
+  columns?: number,
 ): Promise<Told> {
-  const terminal = new ToldTerminal();
+  const terminal = new ToldTerminal(columns);
   const context: CommandContext = {
     args: new Arguments(values),
     roots,

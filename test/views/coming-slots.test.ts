@@ -40,6 +40,12 @@ it("gives the due time of a slot that jitter holds back", () => {
   });
 });
 
+it("leaves out no slot that jitter holds back for longer than those after it", () => {
+  const all = [planned("p", { cron: "* * * * *", jitterSeconds: 4_000 })];
+  const minutes = comingSlots(all, FROM, 12).map(({ slot }) => Date.parse(slot) - FROM);
+  expect(minutes).toEqual(Array.from({ length: 12 }, (_, index) => (index + 1) * 60_000));
+});
+
 const CRON = fc.constantFrom(
   "* * * * *",
   "*/7 * * * *",

@@ -57,6 +57,8 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
         betweenText(it.startedAt, it.finishedAt ?? (it.inProgress ? Date.now() : null)),
         it.because ?? "",
       ]),
+      // A run's id says what asked for it, and when.
+      { spare: ["TRIGGER", "STARTED"] },
     );
   }
   return EXIT.done;

@@ -40,6 +40,8 @@ export interface Timetable {
    * @param limit the most slots to return: the earliest
    */
   dueSlots(from: number, to: number, limit?: number): DueSlot[];
+  /** The slots in (from, to] themselves, whenever they are due, ordered by slot, then track. */
+  slots(from: number, to: number, limit: number): DueSlot[];
   /** The first slot that is due after `after`. Undefined if there is none, ever. */
   next(after: number): DueSlot | undefined;
   /** The last slot that is due in (from, to]. Does not walk the whole stretch. */
@@ -84,6 +86,10 @@ export function timetable(
       const all = tracks.flatMap((track) => track.between(from, to, limit)).sort(byDue);
       return all.length > limit ? all.slice(0, limit) : all;
     },
+    slots(from, to, limit) {
+      const all = tracks.flatMap((track) => track.slots(from, to, limit));
+      return all.sort(bySlot).slice(0, limit);
+    },
     next(after) {
       let first: DueSlot | undefined;
       for (const track of tracks) {
@@ -108,7 +114,10 @@ export function timetable(
 
 /** Orders slots as they are decided: by due time, then slot, then track. */
 export function byDue(a: DueSlot, b: DueSlot): number {
-  if (a.due !== b.due) return a.due - b.due;
+  return a.due === b.due ? bySlot(a, b) : a.due - b.due;
+}
+
+function bySlot(a: DueSlot, b: DueSlot): number {
   if (a.slot !== b.slot) return a.slot - b.slot;
   return (a.track ?? "") < (b.track ?? "") ? -1 : (a.track ?? "") > (b.track ?? "") ? 1 : 0;
 }
@@ -254,6 +263,18 @@ class Track {
     ) {
       found.push(slot);
       window.take();
+    }
+    return found;
+  }
+
+  slots(from: number, to: number, limit: number): DueSlot[] {
+    const found: DueSlot[] = [];
+    // A walk begins where the first slot lies that can be due after its moment.
+    const walk = this.#walk(Math.max(from, this.#since) + this.#reach, to);
+    while (found.length < limit) {
+      const { value } = walk.next();
+      if (value === undefined) break;
+      found.push(value);
     }
     return found;
   }
