@@ -1,6 +1,7 @@
 import { fstatSync } from "node:fs";
 import pino from "pino";
 import { JOURNAL_SOCKET, JournalEntries } from "./journal-entries.ts";
+import { inTurns } from "./turn-lines.ts";
 
 const STDERR = 2;
 const VARIABLE = "ORCHD_LOG_LEVEL";
@@ -39,7 +40,7 @@ export function openDaemonLog(pretty: boolean, journalSocket = JOURNAL_SOCKET): 
     formatters: { level: (label: string) => ({ level: label }) },
   };
   const destination = pino.destination({ dest: 2, sync: true });
-  return pino(options, isJournal() ? toJournal(destination, journalSocket) : destination);
+  return pino(options, isJournal() ? toJournal(destination, journalSocket) : inTurns(destination));
 }
 
 /**
