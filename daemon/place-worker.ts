@@ -121,7 +121,7 @@ async function serve(ground: Ground, { seal, credentials }: Secrets): Promise<vo
     name: `orchd worker ${about.worker}`,
   });
   const faults = new ToldFaults(clock, (sentence) => log.warn({}, sentence));
-  const sealed = new SealedBroker(broker, seal, prefix, faults.tell);
+  const sealed = new SealedBroker(broker, seal, prefix, clock, faults.tell);
   const worker = new PlaceWorker({
     clock,
     sinceBoot: () => uptime() * 1_000,

@@ -37,7 +37,7 @@ export class NatsRig {
       const seal = new Seal(secret);
       const { prefix, bucket } = namesOn(seal, "farm");
       const broker = new NatsBroker(clock, { urls: [server.url], bucket, name: "test" });
-      return new SealedBroker(broker, seal, prefix, (sentence) => expect.fail(sentence));
+      return new SealedBroker(broker, seal, prefix, clock, (sentence) => expect.fail(sentence));
     };
     this.#inner = new BrokerPlace({
       name: "farm",
@@ -90,7 +90,8 @@ export class NatsRig {
   #worker(broker: SealedBroker, threads: number): PlaceWorker {
     const cache = new FileCache(join(this.#folder, "cache"));
     const incarnation = randomBytes(4).toString("hex");
-    const about = { worker: "w", labels: [], threads, version: "1", node: "20", platform: "x" };
+    const known = { version: "1", node: "20", platform: "x" };
+    const about = { worker: "w", labels: [], threads, cores: 2, ...known };
     return new PlaceWorker({
       clock,
       sinceBoot: () => clock.monotonic(),

@@ -33,7 +33,7 @@ export class PlayedDaemon {
     const seal = new Seal(TEST_KEY);
     const { prefix, bucket } = namesOn(seal, "farm");
     this.#broker = new NatsBroker(systemClock, { urls: [url], bucket, name: "played daemon" });
-    this.#sealed = new SealedBroker(this.#broker, seal, prefix, () => undefined);
+    this.#sealed = new SealedBroker(this.#broker, seal, prefix, systemClock, () => undefined);
     this.#sealed.listen("hello", (hello): HelloAnswer => {
       this.hellos.push(hello as Hello);
       return { type: "welcome", root: "played", session: `session-${this.hellos.length}` };

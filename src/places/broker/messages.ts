@@ -1,6 +1,6 @@
 /**
  * What the daemon and a worker say to each other over a broker, once unsealed. Each message is
- * JSON.
+ * JSON. What one says of tasks in one turn goes as a list in one message (sealed-broker.ts).
  *
  * A worker has a name, unique in its place, and an incarnation: a chance text, new at each start. A
  * new incarnation says that nothing of the one before is left, because it ends what that one
@@ -41,7 +41,7 @@ import type { OutputLine, TaskResult } from "../../core/task.ts";
 import type { DeathInfo, HeardLines } from "../place.ts";
 
 /** Daemon and workers of unequal protocols do not work together. */
-export const BROKER_PROTOCOL = 3;
+export const BROKER_PROTOCOL = 4;
 /** How often a worker says that it lives, in milliseconds. */
 export const BEAT_MS = 1_500;
 /** How long a worker goes on without an answer of the daemon, in milliseconds. */

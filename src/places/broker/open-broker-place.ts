@@ -45,12 +45,12 @@ function connected(
       bucket,
       name: `orchd ${name}`,
     });
-    return new SealedBroker(broker, seal, prefix, onFault);
+    return new SealedBroker(broker, seal, prefix, clock, onFault);
   } catch (error) {
     const because = (error as Error).message;
     log.warn({ place: name }, because);
     const none = new NoBroker(settings.engine, because);
-    return new SealedBroker(none, new Seal("00".repeat(32)), "none", onFault);
+    return new SealedBroker(none, new Seal("00".repeat(32)), "none", clock, onFault);
   }
 }
 

@@ -4,9 +4,22 @@
  *
  * The prefix is made of the place's name and the key. So two places on one engine never hear each
  * other, and neither do two daemons with keys of their own.
+ *
+ * To seal, send, answer and open costs far more than what most messages say. So questions to one
+ * subject that come in one turn of the event loop may go **together** ({@link
+ * SealedBroker.askTogether}): a list in one message, which a list answers. One question holds up no
+ * other: what has no answer {@link LATE_MS} after the first has one is null in the list, and is
+ * silence to who asked.
  */
+import type { Clock, Timer } from "../../clock.ts";
 import { BrokerSilence, type Broker } from "./broker.ts";
 import { nameOfSealed, SEAL_BYTES, Unsealed, type Seal } from "./seal.ts";
+
+/** How long the answers to questions that came together wait for the last one, in milliseconds. */
+const LATE_MS = 50;
+/** How many questions go together at most, and how long they are then, in UTF-16 code units. */
+const MOST_TOGETHER = 128;
+const LENGTH_TOGETHER = 128 * 1024;
 
 /** The engine's names for one place. @param place its name, as in orchd.yaml */
 export function namesOn(seal: Seal, place: string): { prefix: string; bucket: string } {
@@ -17,21 +30,40 @@ export function namesOn(seal: Seal, place: string): { prefix: string; bucket: st
 
 /** What a listener answers. Undefined: nothing. */
 type Answer = object | undefined;
+type Hears = (message: unknown) => Answer | Promise<Answer>;
+
+/** A question that goes with others. */
+interface Question {
+  readonly text: string;
+  readonly timeoutMs: number;
+  readonly answered: (answer: unknown) => void;
+  readonly failed: (error: unknown) => void;
+}
 
 /** Seals and opens what passes a broker. */
 export class SealedBroker {
   readonly broker: Broker;
   readonly #seal: Seal;
   readonly #prefix: string;
+  readonly #clock: Clock;
   readonly #onFault: (sentence: string) => void;
   readonly #watchers = new Set<() => void>();
+  /** Questions of this turn that go together, by where they go. */
+  readonly #together = new Map<string, Question[]>();
   #trouble: string | undefined;
 
   /** @param onFault called with a sentence for each message that is not what it should be */
-  constructor(broker: Broker, seal: Seal, prefix: string, onFault: (sentence: string) => void) {
+  constructor(
+    broker: Broker,
+    seal: Seal,
+    prefix: string,
+    clock: Clock,
+    onFault: (sentence: string) => void,
+  ) {
     this.broker = broker;
     this.#seal = seal;
     this.#prefix = prefix;
+    this.#clock = clock;
     this.#onFault = onFault;
   }
 
@@ -47,39 +79,46 @@ export class SealedBroker {
    * @param at the subject below the prefix: `hello`, `daemon.ROOT`, `worker.NAME`
    * @throws BrokerSilence if no answer comes in time, or one that is not sealed
    */
-  async ask(at: string, message: object, timeoutMs: number): Promise<unknown> {
-    const subject = `${this.#prefix}.${at}`;
-    const sealed = this.#seal.seal(bytesOf(message), subject);
-    if (sealed.length > this.broker.messageLimit)
-      throw new Error(
-        `a message has ${sealed.length} bytes, and ${this.broker.messageLimit} are allowed`,
-      );
-    const answer = await this.broker.ask(subject, sealed, timeoutMs);
-    try {
-      return jsonOf(this.#seal.open(answer, answerTo(sealed)));
-    } catch (error) {
-      this.#fault(subject, error);
-      throw new BrokerSilence(`${subject} answers what is not sealed`, { cause: error });
-    }
+  ask(at: string, message: object, timeoutMs: number): Promise<unknown> {
+    return this.#askText(at, JSON.stringify(message), timeoutMs);
+  }
+
+  /**
+   * As {@link ask}, in one message with all that is asked there in this turn of the event loop.
+   *
+   * @throws BrokerSilence also where others were answered, and this one would take longer
+   */
+  askTogether(at: string, message: object, timeoutMs: number): Promise<unknown> {
+    return new Promise((answered, failed) => {
+      const question = { text: JSON.stringify(message), timeoutMs, answered, failed };
+      const others = this.#together.get(at);
+      if (others !== undefined) return void others.push(question);
+      this.#together.set(at, [question]);
+      setImmediate(() => {
+        const all = this.#together.get(at)!;
+        this.#together.delete(at);
+        for (const some of inParts(all, this.#longest)) void this.#askAll(at, some);
+      });
+    });
   }
 
   /** Hears what is asked at a subject below the prefix. @returns a function that ends it */
-  listen(at: string, hear: (message: unknown) => Answer | Promise<Answer>): () => void {
+  listen(at: string, hear: Hears): () => void {
     const subject = `${this.#prefix}.${at}`;
     return this.broker.listen(subject, (sealed) => {
       try {
-        const answer = hear(jsonOf(this.#seal.open(sealed, subject)));
+        const asked = jsonOf(this.#seal.open(sealed, subject));
+        const answer =
+          Array.isArray(asked) && asked.length > 0
+            ? this.#hearAll(subject, asked, hear)
+            : hear(asked);
         if (!(answer instanceof Promise)) return this.#answer(answer, sealed);
         return answer.then(
           (later) => this.#answer(later, sealed),
-          (error: unknown) => {
-            this.#fault(subject, error);
-            return undefined;
-          },
+          (error: unknown) => this.#fault(subject, error),
         );
       } catch (error) {
-        this.#fault(subject, error);
-        return undefined;
+        return this.#fault(subject, error);
       }
     });
   }
@@ -122,6 +161,89 @@ export class SealedBroker {
     await this.broker.remove(names.map((name) => this.#seal.nameOf("object", name)));
   }
 
+  async #askText(at: string, text: string, timeoutMs: number): Promise<unknown> {
+    const subject = `${this.#prefix}.${at}`;
+    const sealed = this.#seal.seal(Buffer.from(text), subject);
+    if (sealed.length > this.broker.messageLimit)
+      throw new Error(
+        `a message has ${sealed.length} bytes, and ${this.broker.messageLimit} are allowed`,
+      );
+    const answer = await this.broker.ask(subject, sealed, timeoutMs);
+    try {
+      return jsonOf(this.#seal.open(answer, answerTo(sealed)));
+    } catch (error) {
+      this.#fault(subject, error);
+      throw new BrokerSilence(`${subject} answers what is not sealed`, { cause: error });
+    }
+  }
+
+  /** How long the questions of one message are together, in UTF-16 code units. */
+  get #longest(): number {
+    return Math.min(LENGTH_TOGETHER, this.broker.messageLimit / 4);
+  }
+
+  /** Never rejects. */
+  async #askAll(at: string, all: readonly Question[]): Promise<void> {
+    const [first] = all;
+    const text = all.length === 1 ? first!.text : `[${all.map((one) => one.text).join()}]`;
+    try {
+      const answer = await this.#askText(at, text, Math.min(...all.map((one) => one.timeoutMs)));
+      if (all.length === 1) return first!.answered(answer);
+      const isList = Array.isArray(answer) && answer.length === all.length;
+      if (!isList) throw new BrokerSilence(`${this.#prefix}.${at} does not answer each question`);
+      for (const [index, question] of all.entries()) {
+        const own: unknown = answer[index];
+        if (own !== null) question.answered(own);
+        else question.failed(new BrokerSilence(`${this.#prefix}.${at} does not answer yet`));
+      }
+    } catch (error) {
+      for (const question of all) question.failed(error);
+    }
+  }
+
+  /** Hears questions that came together. @returns the answers; null: none, or none yet */
+  #hearAll(
+    subject: string,
+    asked: readonly unknown[],
+    hear: Hears,
+  ): (object | null)[] | Promise<(object | null)[]> {
+    if (asked.length > MOST_TOGETHER) throw new Error(`it asks ${asked.length} things at once`);
+    const answers = asked.map((): object | null => null);
+    let waiting = 0;
+    let tell: () => void = () => undefined;
+    let late: Timer | undefined;
+    const came = (index: number, answer: Answer): void => {
+      answers[index] = answer ?? null;
+      waiting -= 1;
+      if (waiting === 0) tell();
+      else late ??= this.#clock.after(LATE_MS, tell);
+    };
+    for (const [index, one] of asked.entries()) {
+      try {
+        const answer = hear(one);
+        if (!(answer instanceof Promise)) {
+          answers[index] = answer ?? null;
+          continue;
+        }
+        waiting += 1;
+        answer.then(
+          (given) => came(index, given),
+          (error: unknown) => came(index, this.#fault(subject, error)),
+        );
+      } catch (error) {
+        this.#fault(subject, error);
+      }
+    }
+    if (waiting === 0) return answers;
+    if (waiting < asked.length) late = this.#clock.after(LATE_MS, () => tell());
+    return new Promise((resolve) => {
+      tell = () => {
+        late?.cancel();
+        resolve(answers);
+      };
+    });
+  }
+
   #setTrouble(trouble: string | undefined): void {
     if (trouble !== undefined) this.#onFault(trouble);
     if (trouble === this.#trouble) return;
@@ -131,13 +253,14 @@ export class SealedBroker {
 
   #answer(answer: Answer, asked: Uint8Array): Uint8Array | undefined {
     if (answer === undefined) return undefined;
-    return this.#seal.seal(bytesOf(answer), answerTo(asked));
+    return this.#seal.seal(Buffer.from(JSON.stringify(answer)), answerTo(asked));
   }
 
-  #fault(subject: string, error: unknown): void {
+  #fault(subject: string, error: unknown): undefined {
     const because = error instanceof Error ? error.message : String(error);
     const what = error instanceof Unsealed ? because : `cannot be taken: ${because}`;
     this.#onFault(`a message at ${subject} ${what}`);
+    return undefined;
   }
 }
 
@@ -145,8 +268,19 @@ function answerTo(asked: Uint8Array): string {
   return `answer to ${nameOfSealed(asked)}`;
 }
 
-function bytesOf(message: object): Uint8Array {
-  return Buffer.from(JSON.stringify(message));
+/** Questions in lists of which none is longer than that, unless it has one alone. */
+function inParts(all: readonly Question[], longest: number): Question[][] {
+  const parts: Question[][] = [];
+  let length = Number.POSITIVE_INFINITY;
+  for (const question of all) {
+    length += question.text.length;
+    const last = parts.at(-1);
+    if (last === undefined || length > longest || last.length === MOST_TOGETHER) {
+      parts.push([question]);
+      length = question.text.length;
+    } else last.push(question);
+  }
+  return parts;
 }
 
 /** @throws Error without the text: it may hold a secret */

@@ -99,7 +99,12 @@ export class ToldWorkers {
   async #tell(worker: FarWorker, message: ToWorker): Promise<Answer> {
     const { session } = worker;
     if (session === undefined) throw new BrokerSilence(`the worker ${worker.name} is gone`);
-    const said = await this.#broker.ask(`worker.${worker.name}`, { session, message }, ANSWER_MS);
+    const at = `worker.${worker.name}`;
+    const says = { session, message };
+    const said =
+      message.type === "call"
+        ? await this.#broker.ask(at, says, ANSWER_MS)
+        : await this.#broker.askTogether(at, says, ANSWER_MS);
     const answer = readAnswer(said, session);
     return worker.session === session ? answer : undefined;
   }

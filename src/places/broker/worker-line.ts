@@ -28,6 +28,9 @@ const FILE_MS = 60_000;
  */
 const LOYAL_MS = 60_000;
 
+/** What is said of tasks goes together with what is said of others. No beat waits for that. */
+const TOGETHER: ReadonlySet<FromWorker["type"]> = new Set(["claim", "output", "end"]);
+
 const OTHER_SESSION: FromWorkerAnswer = {
   type: "refused",
   because: "the worker has another session",
@@ -155,7 +158,10 @@ export class WorkerLine {
     this.#number += 1;
     const { worker } = this.#name;
     const says: WorkerSays = { worker, session, number: this.#number, message };
-    const answer = await this.#broker.ask(`daemon.${this.#root!}`, says, timeoutMs);
+    const at = `daemon.${this.#root!}`;
+    const answer = TOGETHER.has(message.type)
+      ? await this.#broker.askTogether(at, says, timeoutMs)
+      : await this.#broker.ask(at, says, timeoutMs);
     this.#heardAt = this.#clock.monotonic();
     return answer as ToWorkerAnswer;
   }

@@ -46,10 +46,11 @@ describe("a place on a broker", () => {
     expect(plain.running.size).toBe(0);
   });
 
-  it("says where an attempt began, once, before it begins", async () => {
+  it("says where an attempt began, once, before it has ended", async () => {
     const world = farm(1);
     world.step({ ms: 100, lines: 0 });
     await untilRunning(world);
+    await world.clock.advance(10);
     expect(world.placed).toEqual([{ id: "s0#1", place: "farm", host: "w0", ref: "home of w0 1" }]);
     await world.clock.until(() => world.isDone);
     expect(world.placed.length).toBe(1);
@@ -67,6 +68,7 @@ describe("a place on a broker", () => {
     // The grant is lost, and comes after it was stopped.
     world.engine.faults = { lose: 0, duplicate: 0, delay: 1, lateMs: 1_000 };
     world.step({ ms: 60_000, lines: 0 });
+    await world.clock.settle();
     world.engine.faults = { lose: 0, duplicate: 0, delay: 0, lateMs: 0 };
     world.place.stop("s1#1", "force", "told to");
     await world.clock.until(() => world.isDone);
@@ -80,6 +82,7 @@ describe("a place on a broker", () => {
     await world.clock.advance(2_000);
     world.engine.faults = { lose: 1, duplicate: 0, delay: 0, lateMs: 0 };
     world.step({ ms: 1_000, lines: 0 });
+    await world.clock.settle();
     world.engine.faults = { lose: 0, duplicate: 0, delay: 0, lateMs: 0 };
     const asked = world.clock.monotonic();
     await untilRunning(world);
@@ -191,7 +194,7 @@ describe("a place on a broker", () => {
     });
     await world.clock.advance(10);
     const because =
-      "it speaks protocol 7 (orchd 9.0.0), and the daemon speaks 3: " +
+      "it speaks protocol 7 (orchd 9.0.0), and the daemon speaks 4: " +
       "install the same release on both";
     expect(await answer).toEqual({ type: "no", because });
     expect(world.place.report().hosts).toEqual([

@@ -336,7 +336,7 @@ export class FarmWorld {
 
   /** A connection of the place. */
   sealed(connection: PlayedBroker, onFault: (sentence: string) => void): SealedBroker {
-    return new SealedBroker(connection, new Seal(SECRET), this.#prefix, onFault);
+    return new SealedBroker(connection, new Seal(SECRET), this.#prefix, this.clock, onFault);
   }
 
   /** Adds a worker, and starts it. */

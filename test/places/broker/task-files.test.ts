@@ -42,7 +42,7 @@ function rig() {
     return done;
   };
   const sealed = (): SealedBroker =>
-    new SealedBroker(engine.connect(), new Seal("6f".repeat(32)), "t", (fault) =>
+    new SealedBroker(engine.connect(), new Seal("6f".repeat(32)), "t", clock, (fault) =>
       expect.fail(fault),
     );
   const worker = sealed();

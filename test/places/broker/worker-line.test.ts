@@ -21,7 +21,9 @@ function rig(faults: string[] = []) {
   const clock = new VirtualClock();
   const engine = new PlayedEngine(clock);
   const side = (key = secret): SealedBroker =>
-    new SealedBroker(engine.connect(), new Seal(key), "orchd.farm.x", (text) => faults.push(text));
+    new SealedBroker(engine.connect(), new Seal(key), "orchd.farm.x", clock, (text) =>
+      faults.push(text),
+    );
   const daemon = side();
   const mine = side();
   const name = { worker: "a", incarnation: "i", home: "h", version: "1" };

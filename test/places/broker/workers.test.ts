@@ -98,7 +98,7 @@ it("what a worker answers in a session that has ended meanwhile counts for nothi
       meanwhile();
       return Promise.resolve(answered);
     };
-    const told = new ToldWorkers({ ask } as unknown as SealedBroker, clock);
+    const told = new ToldWorkers({ askTogether: ask } as unknown as SealedBroker, clock);
     return told.adopt(worker, "run#1", { heard: { stdout: 0, stderr: 0 } } as never);
   };
   expect(await adopt(() => undefined)).toEqual({ kind: "taken", number: 4 });
