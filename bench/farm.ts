@@ -9,12 +9,13 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock as clock } from "../src/clock.ts";
+import type { SnapshotStep } from "../src/core/snapshot.ts";
 import type { ModuleTask } from "../src/core/task.ts";
 import { silentLog } from "../src/log.ts";
 import { openBrokerPlace } from "../src/places/broker/open-broker-place.ts";
 import type { FarPlace } from "../src/places/far-place.ts";
 import { forkRunner } from "../src/places/local/runner-child.ts";
-import type { TaskHandlers } from "../src/places/place.ts";
+import type { StartOptions, TaskHandlers } from "../src/places/place.ts";
 import { RunnerPool } from "../src/places/pool/runner-pool.ts";
 import { NatsServer } from "../test/support/nats-server.ts";
 import { inFolder, program, writeFiles } from "./bench-root.ts";
@@ -130,12 +131,17 @@ function taskOf(number: number): ModuleTask {
 }
 
 interface Starts {
-  start(id: string, task: ModuleTask, handlers: TaskHandlers): void;
+  start(id: string, task: ModuleTask, handlers: TaskHandlers, options: StartOptions): void;
 }
 
-function step(place: Starts, id: string, over: () => void = () => undefined): Promise<void> {
-  return new Promise((resolve, reject) =>
-    place.start(id, taskOf(Number(id.split("#")[1])), {
+function step(
+  place: Starts,
+  id: string,
+  over: () => void = () => undefined,
+  ahead = false,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const handlers: TaskHandlers = {
       done: (result) => {
         over();
         if (result.ok) resolve();
@@ -143,20 +149,31 @@ function step(place: Starts, id: string, over: () => void = () => undefined): Pr
       },
       died: ({ because }) => reject(new Error(because)),
       output: () => {},
-    }),
-  );
+    };
+    place.start(id, taskOf(Number(id.split("#")[1])), handlers, { ahead });
+  });
 }
 
 /** Steps that wait for room, the first one first. */
 const waiting: (() => void)[] = [];
+/** What a place must know of them to say how much room one takes. */
+const SPEC = { ...taskOf(0), on: ["farm"], hooks: {} } as unknown as SnapshotStep;
 
 /** A step at a worker, once there is room: as a run does, it starts no more than that. */
-async function farStep(place: FarPlace, number: number): Promise<void> {
+function farStep(place: FarPlace, number: number): Promise<void> {
   const id = `bench@1#${number}`;
-  if (place.room("module", ["farm"]) <= 0) await new Promise<void>((go) => waiting.push(go));
-  await step(place, id, () => {
+  const hasRoom = (): boolean => place.room("module", ["farm"]) > 0;
+  const over = (): void => {
     place.settle?.([id]);
-    waiting.shift()?.();
+    while (waiting.length > 0 && hasRoom()) waiting.shift()!();
+  };
+  return new Promise((resolve, reject) => {
+    const begin = (): void => {
+      const ahead = (place.share?.(SPEC) ?? 1) < 1;
+      step(place, id, over, ahead).then(resolve, reject);
+    };
+    if (hasRoom()) begin();
+    else waiting.push(begin);
   });
 }
 

@@ -8,7 +8,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync, readdirSync, realpathSync } from "node:fs";
 import { createServer, type Server } from "node:net";
-import { hostname, uptime } from "node:os";
+import { availableParallelism, hostname, uptime } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { WorkerOptions } from "../src/cli/command.ts";
@@ -274,6 +274,7 @@ function aboutOf(options: WorkerOptions, { runner }: OrchdSettings): WorkerAbout
     worker,
     labels: options.labels,
     threads: options.threads ?? runner.threads,
+    cores: availableParallelism(),
     version: VERSION,
     node: process.versions.node,
     platform: `${process.platform}/${process.arch}`,

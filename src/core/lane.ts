@@ -23,7 +23,6 @@ export function mayGoAhead(spec: SnapshotStep): boolean {
   return (
     spec.code !== undefined &&
     spec.container === undefined &&
-    spec.on === undefined &&
     spec.timeoutMs === undefined &&
     spec.memoryMb === undefined &&
     !spec.isolated &&

@@ -9,6 +9,7 @@
 import type { Clock } from "../clock.ts";
 import type { PlaceReport } from "../core/place-report.ts";
 import type { PlaceSettings } from "../core/place-settings.ts";
+import type { SnapshotStep } from "../core/snapshot.ts";
 import type { SecretSource } from "../core/secret-source.ts";
 import type { Log } from "../log.ts";
 import type { Place } from "./place.ts";
@@ -24,6 +25,11 @@ export interface FarPlace extends Place {
    * room that is promised. At once, from memory.
    */
   room(kind: "module" | "shell", labels: readonly string[]): number;
+  /**
+   * How much room a step takes: 1, or a part of it where steps of its function were brief lately,
+   * so that it may be begun ahead. Undefined: always 1.
+   */
+  share?(spec: SnapshotStep): number;
   /** Whether it has a task of this id. */
   has(id: string): boolean;
   /** How many tasks it has. Those of an earlier daemon that it was asked for count too. */

@@ -5,7 +5,7 @@
  *
  * A lane of other machines (`module@gpu+linux`) is served by each place that has all its labels. A
  * step goes to the one of them with the most room, as it stands when the step starts. Its room is
- * kept at the one with the most room when that was decided. Where all room is gone in between, the
+ * kept at the one with the most room when that was decided. Where that one is gone in between, the
  * step had not begun, and says so.
  *
  * Lanes may share machines: `module@gpu` and `module@gpu+linux`. So the room of one lane can be
@@ -20,6 +20,7 @@ import type { ContainerSpec } from "../core/container.ts";
 import { FAILURE_CODES } from "../core/failure.ts";
 import { wantedBy, type Lane, type Room } from "../core/lane.ts";
 import { whyUnserved, type PlaceReport } from "../core/place-report.ts";
+import type { SnapshotStep } from "../core/snapshot.ts";
 import type { TaskFrame } from "../core/task-frame.ts";
 import type { ModuleTask, Task } from "../core/task.ts";
 import type { FarPlace } from "./far-place.ts";
@@ -103,6 +104,8 @@ export class PlaceByLane implements Place {
   readonly #wanted = new Map<Lane, WantedLane & { runs: number }>();
   /** The places that room is promised at, by lane, in order. */
   readonly #promised = new Map<Lane, (FarPlace | undefined)[]>();
+  /** The place whose room was given back last, for what starts there now. */
+  #redeemed: FarPlace | undefined;
   /** Tasks of an earlier daemon that other machines were asked for. */
   readonly #asked = new Set<string>();
 
@@ -114,7 +117,7 @@ export class PlaceByLane implements Place {
     this.#far = far;
     const { ahead } = local;
     this.ahead = {
-      share: (spec) => ahead.share(spec),
+      share: (spec) => (spec.on === undefined ? ahead.share(spec) : this.#shareFar(spec, spec.on)),
       expect: (run) => ahead.expect(run),
       settle(ids) {
         ahead.settle(ids);
@@ -179,7 +182,8 @@ export class PlaceByLane implements Place {
   redeem(lane: Lane, share?: number): void {
     if (!lane.includes("@")) return this.#of(lane).redeem(lane, share);
     const list = this.#promised.get(lane);
-    list?.shift()?.redeem(lane, share);
+    this.#redeemed = list?.shift();
+    this.#redeemed?.redeem(lane, share);
     if (list?.length === 0) this.#promised.delete(lane);
   }
 
@@ -284,6 +288,14 @@ export class PlaceByLane implements Place {
     return room;
   }
 
+  /** How much room a step takes there: what it takes where it takes most. */
+  #shareFar(spec: SnapshotStep, labels: readonly string[]): number {
+    let share = 0;
+    for (const place of this.#far.open)
+      if (place.serves(labels)) share = Math.max(share, place.share?.(spec) ?? 1);
+    return share === 0 ? 1 : share;
+  }
+
   /** The place with the most room for a step with these labels. Undefined: none has any. */
   #roomiest({ kind, labels }: Pick<WantedLane, "kind" | "labels">): FarPlace | undefined {
     let most = 0;
@@ -295,6 +307,16 @@ export class PlaceByLane implements Place {
     return best;
   }
 
+  /**
+   * The place that had kept room for what starts. It may have less by now, since a step there turns
+   * out long: what was promised starts all the same. Undefined: it takes no work any more.
+   */
+  #keptAt(labels: readonly string[]): FarPlace | undefined {
+    const place = this.#redeemed;
+    if (place === undefined || !this.#far.open.includes(place)) return undefined;
+    return place.serves(labels) && place.report().because === undefined ? place : undefined;
+  }
+
   #startFar(
     id: string,
     task: Task,
@@ -303,7 +325,8 @@ export class PlaceByLane implements Place {
     options?: StartOptions,
   ): void {
     const kind = task.kind === "shell" ? "shell" : "module";
-    const place = this.#roomiest({ kind, labels });
+    const place = this.#roomiest({ kind, labels }) ?? this.#keptAt(labels);
+    this.#redeemed = undefined;
     if (place !== undefined) return place.start(id, task, handlers, options);
     const because =
       whyUnserved(labels, this.#far.reports()) ?? "the room that was kept for it is gone";

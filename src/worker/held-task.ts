@@ -78,7 +78,7 @@ export interface TaskHost {
 export class HeldTask {
   readonly id: string;
   readonly #host: TaskHost;
-  readonly #alone: boolean;
+  readonly #options: StartOptions;
   readonly #output = new KeptOutput();
   readonly #files: NeededFile[] = [];
   #state: TaskState = "preparing";
@@ -94,10 +94,10 @@ export class HeldTask {
   #isGranted = false;
   #answerGive: ((answer: FromWorkerAnswer) => void) | undefined;
 
-  constructor({ id, alone }: Give, host: TaskHost) {
+  constructor({ id, alone, ahead }: Give, host: TaskHost) {
     this.id = id;
     this.#host = host;
-    this.#alone = alone;
+    this.#options = { alone, ahead };
   }
 
   /** What the daemon is answered that gives it again. */
@@ -255,7 +255,7 @@ export class HeldTask {
         done: (result, durationMs) => void this.#done(result, durationMs),
         died: (death) => this.#died(death),
       },
-      { alone: this.#alone },
+      this.#options,
     );
   }
 
@@ -286,9 +286,9 @@ export class HeldTask {
     }
   }
 
-  #died({ inFlight, alone, blameless, because, code }: DeathInfo): void {
+  #died({ inFlight, alone, blameless, behind, because, code }: DeathInfo): void {
     if (this.#dropped) this.#leave();
-    else this.#say({ kind: "died", inFlight, alone, blameless, because, code });
+    else this.#say({ kind: "died", inFlight, alone, blameless, behind, because, code });
   }
 
   /** The result, once its files are at the broker. Undefined: nobody wants it any more. */

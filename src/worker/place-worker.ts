@@ -40,6 +40,7 @@ export interface WorkerAbout {
   readonly worker: string;
   readonly labels: readonly string[];
   readonly threads: number;
+  readonly cores: number;
   /** The release of orchd. */
   readonly version: string;
   readonly node: string;

@@ -1,5 +1,9 @@
-/** Lanes of other machines: each is told while one run wants it, whatever others gave up. */
+/**
+ * Lanes of other machines: each is told while one run wants it, whatever others gave up, and room
+ * that was promised in it is given.
+ */
 import { expect, it } from "vitest";
+import type { TaskHandlers } from "../../src/places/place.ts";
 import { PlacedDaemon } from "../support/placed-daemon.ts";
 import { PlayedPlace, PlayedPlaces } from "../support/played-place.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -18,4 +22,27 @@ it("a lane is told while somebody wants it, however often another gives it up", 
   // What this machine does is always told, and is not wanted.
   place.want("shell")();
   expect(isTold()).toBe(false);
+});
+
+it("what room was promised for starts where it was, though there is none any more", () => {
+  const far = new PlayedPlace("gpu1", { threads: 2 });
+  const { place } = new PlacedDaemon(new VirtualClock(), new PlayedPlaces(far));
+  const died: string[] = [];
+  const lane = "module@gpu1";
+  const task = { kind: "module", on: ["gpu1"], run: { id: "run@1" } } as never;
+  const handlers: TaskHandlers = {
+    done: () => undefined,
+    output: () => undefined,
+    died: ({ because }) => void died.push(because),
+  };
+  const start = (id: string): void => {
+    place.redeem(lane);
+    place.start(id, task, handlers);
+  };
+  for (let times = 0; times < 2; times += 1) place.promise(lane);
+  start("run@1#1");
+  // A step there turns out long, and takes the room of others.
+  far.threads = 1;
+  start("run@1#2");
+  expect([far.has("run@1#1"), far.has("run@1#2"), died]).toEqual([true, true, []]);
 });

@@ -21,6 +21,7 @@ describe("a worker", () => {
       protocol: BROKER_PROTOCOL,
       labels: ["gpu"],
       threads: 2,
+      cores: 2,
       tasks: [],
       leaving: false,
     });

@@ -111,6 +111,7 @@ export class WorkerWorld {
         worker: "w1",
         labels: ["gpu"],
         threads: 2,
+        cores: 2,
         version: "0.1.0",
         node: "20.20.0",
         platform: "linux/x64",

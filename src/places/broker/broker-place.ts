@@ -23,6 +23,7 @@ import { clipError } from "../../core/failure.ts";
 import { wantedBy, type Lane, type Room } from "../../core/lane.ts";
 import type { PlaceReport } from "../../core/place-report.ts";
 import type { PlacedAt } from "../../core/run-state.ts";
+import type { SnapshotStep } from "../../core/snapshot.ts";
 import type { Task, TaskResult } from "../../core/task.ts";
 import { removeStaged } from "../../steps/staged-result.ts";
 import type { Log } from "../../log.ts";
@@ -156,6 +157,11 @@ export class BrokerPlace implements FarPlace {
     return this.#giver.room(kind, labels) - this.#promised[kind];
   }
 
+  /** How much room a step takes: less than 1 where steps of its function are brief. */
+  share(spec: SnapshotStep): number {
+    return this.#giver.share(spec);
+  }
+
   /** Its lanes are known by who asks: see {@link room}. */
   capacity(): Room {
     return {};
@@ -211,7 +217,7 @@ export class BrokerPlace implements FarPlace {
     id: string,
     task: Task,
     handlers: TaskHandlers,
-    { alone = false }: StartOptions = {},
+    { alone = false, ahead = false }: StartOptions = {},
   ): void {
     if (this.#closed) throw new Error(`"${id}" cannot be started: the place is closed`);
     if (this.#tasks.has(id)) throw new Error(`"${id}" was started already and has not ended`);
@@ -220,7 +226,7 @@ export class BrokerPlace implements FarPlace {
     const fault = this.#files.faultOf(task);
     if (fault !== undefined) throw Object.assign(new Error(fault), { name: "PlaceError" });
     const sent = this.#files.of(task);
-    const given = new GivenTask({ id, task, handlers, sent, alone });
+    const given = new GivenTask({ id, task, handlers, sent, alone, isAhead: ahead });
     this.#tasks.set(id, given);
     this.#giver.give(given);
   }
@@ -398,9 +404,9 @@ export class BrokerPlace implements FarPlace {
   /** Takes an end. */
   async #take(task: GivenTask, end: End): Promise<Taken> {
     if (end.kind === "died") {
-      const { inFlight, alone, blameless, because, code } = end;
+      const { inFlight, alone, blameless, behind, because, code } = end;
       this.#heard(task);
-      task.died({ inFlight, alone, blameless, because, code });
+      task.died({ inFlight, alone, blameless, behind, because, code });
       return "taken";
     }
     let result: TaskResult = end.result.ok
@@ -425,6 +431,9 @@ export class BrokerPlace implements FarPlace {
       if ("staged" in result) removeStaged(result.staged.files);
       return "silent";
     }
+    const { state, task: given } = task;
+    if ("worker" in state && result.ok && given.kind === "module")
+      state.worker.paced(given.code, end.durationMs);
     this.#heard(task);
     task.done(result, end.durationMs, this.#clock.now());
     return "taken";
@@ -433,6 +442,7 @@ export class BrokerPlace implements FarPlace {
   /** The end of a task is heard. Its worker keeps it until it is durable. */
   #heard(task: GivenTask): void {
     this.#tasks.delete(task.id);
+    if ("worker" in task.state) task.state.worker.hasEnded(task, this.#clock.monotonic());
     this.#ended.hear(task, () => this.#removeObjects(task));
     this.#tellRoom();
   }
@@ -461,7 +471,7 @@ export class BrokerPlace implements FarPlace {
     handlers: TaskHandlers,
   ): void {
     const sent = { task, files: [], map: undefined };
-    const given = new GivenTask({ id, task, handlers, sent, alone: false });
+    const given = new GivenTask({ id, task, handlers, sent, alone: false, isAhead: false });
     given.adopt(worker, number);
     this.#tasks.set(id, given);
   }

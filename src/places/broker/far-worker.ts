@@ -9,6 +9,8 @@
 import { randomBytes } from "node:crypto";
 import type { PlaceHost } from "../../core/place-report.ts";
 import { defined } from "../../core/defined.ts";
+import type { CodeRef, SnapshotStep } from "../../core/snapshot.ts";
+import { ThreadRoom, type RoomTaken } from "../pool/thread-room.ts";
 import { BEAT_MS, PATIENCE_MS, type FromWorker, type Hello } from "./messages.ts";
 
 /** How long a worker may be silent and still get tasks, in milliseconds. */
@@ -17,6 +19,8 @@ const SILENT_MS = 2 * BEAT_MS + 500;
 const IN_TIME_MS = BEAT_MS + 500;
 /** How long one that refused a task, or did not answer, gets no other, in milliseconds. */
 const REFUSED_MS = 1_000;
+/** How many steps each of its threads may have, but for brief ones: other workers may be free. */
+const MOST_EACH = 1;
 /** The most hellos of one name that wait for their first beat. */
 const MOST_OFFERS = 8;
 
@@ -44,12 +48,13 @@ export class FarWorker {
   /** The ids that its last beat lists. */
   tasks: ReadonlySet<string> = new Set();
   /** What it was given. */
-  readonly given = new Set<{ readonly kind: "module" | "shell" }>();
+  readonly given = new Set<RoomTaken>();
   /** Why it is gone, or gets no tasks. */
   because: string | undefined;
   #refusedAt = Number.NEGATIVE_INFINITY;
   /** Nobody listens as it, since its last beat. */
   #isAbsent = false;
+  #room: ThreadRoom | undefined;
 
   constructor(name: string) {
     this.name = name;
@@ -89,6 +94,8 @@ export class FarWorker {
     this.number = number;
     this.heardAt = now;
     this.#isAbsent = false;
+    if (beat.threads !== this.beat?.threads || beat.cores !== this.beat.cores)
+      this.#room = new ThreadRoom(beat.threads, beat.cores, MOST_EACH);
     this.beat = beat;
     this.tasks = new Set(beat.tasks);
     return true;
@@ -143,11 +150,31 @@ export class FarWorker {
     return now - this.heardAt < IN_TIME_MS;
   }
 
-  /** How many more tasks of a kind it may have. */
-  room(kind: "module" | "shell"): number {
-    let room = this.threads;
-    for (const task of this.given) if (task.kind === kind) room -= 1;
-    return room;
+  /** How many more tasks of a kind it may have. @param now monotonic time */
+  room(kind: "module" | "shell", now: number): number {
+    let room = this.beat === undefined ? 0 : this.#room!.left(this.given, now)[kind]!;
+    for (const task of this.given) if (task.alone && task.kind === kind) room -= 1;
+    return Math.max(0, room);
+  }
+
+  /** How much room a step takes there. */
+  shareOf(spec: SnapshotStep): number {
+    return this.#room?.shareOf(spec) ?? 1;
+  }
+
+  /** How many tasks that were ahead have ended there. */
+  get aheadEnded(): number {
+    return this.#room?.aheadEnded ?? 0;
+  }
+
+  /** One of its tasks has ended. @param now monotonic time */
+  hasEnded(task: RoomTaken, now: number): void {
+    this.#room?.ended(task, now);
+  }
+
+  /** A step ended well. */
+  paced(code: CodeRef, durationMs: number): void {
+    this.#room?.paced(code, durationMs);
   }
 
   /** How many tasks of a kind it may have. */

@@ -43,6 +43,8 @@ export interface GivenTaskParts {
   readonly handlers: TaskHandlers;
   readonly sent: SentTask;
   readonly alone: boolean;
+  /** It is brief: it may wait in a thread behind others. */
+  readonly isAhead: boolean;
 }
 
 /** One task. */
@@ -50,6 +52,11 @@ export class GivenTask {
   readonly id: string;
   readonly task: Task;
   readonly alone: boolean;
+  readonly isAhead: boolean;
+  /** Of one that is ahead: how many of its worker's had ended when it was given. */
+  ahead: number | undefined;
+  /** When it was given to its worker. Monotonic. */
+  sentAt = 0;
   /** As its worker gets it. */
   readonly sent: SentTask;
   #state: TaskState = { at: "nowhere" };
@@ -68,12 +75,13 @@ export class GivenTask {
   #printed = 0;
   #placed = false;
 
-  constructor({ id, task, handlers, sent, alone }: GivenTaskParts) {
+  constructor({ id, task, handlers, sent, alone, isAhead }: GivenTaskParts) {
     this.id = id;
     this.task = task;
     this.#handlers = handlers;
     this.sent = sent;
     this.alone = alone;
+    this.isAhead = isAhead;
   }
 
   get state(): TaskState {
@@ -93,6 +101,14 @@ export class GivenTask {
 
   get labels(): readonly string[] {
     return this.task.kind === "module" || this.task.kind === "shell" ? (this.task.on ?? []) : [];
+  }
+
+  /** It is given to a worker. @param now monotonic time */
+  goesTo(worker: FarWorker, grants: boolean, now: number): TaskState {
+    this.sentAt = now;
+    this.ahead = this.isAhead ? worker.aheadEnded : undefined;
+    this.state = { at: grants ? "granted" : "given", worker };
+    return this.state;
   }
 
   isAt(worker: FarWorker): boolean {

@@ -103,6 +103,8 @@ export type FromWorker =
       readonly platform: string;
       readonly labels: readonly string[];
       readonly threads: number;
+      /** How many of its threads can be at work at once. */
+      readonly cores: number;
       /** The tasks that it has: given, running, or with a result that nobody took yet. */
       readonly tasks: readonly string[];
       /** It takes no more tasks: it was told to end. */
@@ -136,6 +138,7 @@ export type FromWorker =
             readonly inFlight: readonly string[];
             readonly alone: boolean;
             readonly blameless?: DeathInfo["blameless"];
+            readonly behind?: boolean | undefined;
             readonly because: string;
             readonly code: string;
           };
@@ -178,6 +181,8 @@ export type ToWorker =
       /** Which of the files is the source map of its bundle. Undefined: none is. */
       readonly map?: string | undefined;
       readonly alone: boolean;
+      /** It may wait in a thread behind others: all of them are brief. */
+      readonly ahead?: boolean | undefined;
       /** The worker may begin it without a claim. */
       readonly grants?: boolean | undefined;
     }

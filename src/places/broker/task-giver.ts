@@ -8,8 +8,13 @@
  *   grant.
  * - Any other give has to be claimed. It goes to another worker where it is not answered: a claim
  *   that comes later is refused.
+ *
+ * Where steps of one function are brief, a worker has more of them than threads (thread-room.ts),
+ * so that many go in one message. Room may shrink between when it was promised and the start, since
+ * one of them turns out long. What was promised is given all the same.
  */
 import type { Clock } from "../../clock.ts";
+import type { SnapshotStep } from "../../core/snapshot.ts";
 import { BrokerSilence } from "./broker.ts";
 import type { FarWorker } from "./far-worker.ts";
 import type { GivenTask } from "./given-task.ts";
@@ -50,9 +55,17 @@ export class TaskGiver {
 
   /** How many more tasks of a kind workers with these labels have room for. */
   room(kind: "module" | "shell", labels: readonly string[]): number {
+    const now = this.#ports.clock.monotonic();
     let room = 0;
-    for (const worker of this.#open(labels)) room += Math.max(0, worker.room(kind));
+    for (const worker of this.#open(labels)) room += Math.max(0, worker.room(kind, now));
     return room;
+  }
+
+  /** How much room a step takes: what it takes where it takes most. */
+  share(spec: SnapshotStep): number {
+    let share = 0;
+    for (const worker of this.#open(spec.on ?? [])) share = Math.max(share, worker.shareOf(spec));
+    return share === 0 ? 1 : share;
   }
 
   /** Gives a task to the worker with the most room, or says that nobody takes it. */
@@ -60,9 +73,9 @@ export class TaskGiver {
     task.state = { at: "nowhere" };
     const { state } = this.#ports.broker.broker;
     let best: FarWorker | undefined;
-    let most = 0;
+    let most = task.wasGiven ? 0 : Number.NEGATIVE_INFINITY;
     for (const worker of this.#open(task.labels)) {
-      const room = worker.room(task.kind);
+      const room = worker.room(task.kind, this.#ports.clock.monotonic());
       if (room > most) [most, best] = [room, worker];
     }
     if (best !== undefined && state.up) return void this.#giveTo(best, task);
@@ -71,10 +84,10 @@ export class TaskGiver {
 
   /** Never rejects. */
   async #giveTo(worker: FarWorker, task: GivenTask): Promise<void> {
-    const grants = !task.wasGiven && worker.beatsInTime(this.#ports.clock.monotonic());
+    const now = this.#ports.clock.monotonic();
+    const grants = !task.wasGiven && worker.beatsInTime(now);
     task.wasGiven = true;
-    const state: GivenTask["state"] = { at: grants ? "granted" : "given", worker };
-    task.state = state;
+    const state = task.goesTo(worker, grants, now);
     for (let asked = 0; task.state === state && task.told === undefined; asked += 1) {
       const isSure = await this.#ask(worker, task, grants && asked === 0);
       // It began, ended, was stopped, or was given to another meanwhile.

@@ -36,7 +36,7 @@ export class ToldWorkers {
    */
   async give(
     worker: FarWorker,
-    { id, alone, sent, objects }: GivenTask,
+    { id, alone, isAhead, sent, objects }: GivenTask,
     grants: boolean,
   ): Promise<Answer> {
     const { task, files, map } = sent;
@@ -51,6 +51,7 @@ export class ToldWorkers {
       files: files.map(({ hash }) => hash),
       ...(map === undefined ? {} : { map }),
       alone,
+      ahead: isAhead,
       grants,
     });
   }

@@ -39,6 +39,7 @@ export interface RoomTaken {
 export class ThreadRoom {
   readonly #threads: number;
   readonly #mostAhead: number;
+  readonly #mostEach: number;
   readonly #paces = new Paces();
   /** How long a step takes, in milliseconds: recent steps count most. Infinite before the first. */
   #pace = Number.POSITIVE_INFINITY;
@@ -46,8 +47,10 @@ export class ThreadRoom {
   #aheadEnded = 0;
   #aheadEndedAt = 0;
 
-  constructor(threads: number, cores: number) {
+  /** @param mostEach how many steps a thread may have while steps are short */
+  constructor(threads: number, cores: number, mostEach = 2) {
     this.#threads = threads;
+    this.#mostEach = mostEach;
     this.#mostAhead = AHEAD_A_CORE * Math.min(cores, threads);
   }
 
@@ -94,7 +97,7 @@ export class ThreadRoom {
 
   /** How many steps one thread may have. */
   get #each(): number {
-    return this.#pace < SHORT_MS ? 2 : 1;
+    return this.#pace < SHORT_MS ? this.#mostEach : 1;
   }
 
   /** How much room a brief step takes. */

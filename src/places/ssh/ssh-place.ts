@@ -23,6 +23,7 @@ import { FAILURE_CODES } from "../../core/failure.ts";
 import { wantedBy, type Lane, type Room } from "../../core/lane.ts";
 import type { PlaceReport } from "../../core/place-report.ts";
 import type { SshPlaceSettings } from "../../core/place-settings.ts";
+import type { SnapshotStep } from "../../core/snapshot.ts";
 import type { Task } from "../../core/task.ts";
 import type { TaskFrame } from "../../core/task-frame.ts";
 import type { FarPlace, FarPlaceOptions, MakeFarPlace } from "../far-place.ts";
@@ -134,6 +135,11 @@ export class SshPlace implements FarPlace {
   /** How many more steps of each kind may start now. */
   capacity(): Room {
     return this.#readiness.ready ? this.#pool.capacity() : { module: 0, shell: 0 };
+  }
+
+  /** How much room a step takes: less than 1 where steps of its function are brief. */
+  share(spec: SnapshotStep): number {
+    return this.#pool.share(spec);
   }
 
   has(id: string): boolean {

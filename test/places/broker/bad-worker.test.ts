@@ -55,6 +55,7 @@ async function lied() {
       platform: "linux/x64",
       labels: [],
       threads: 4,
+      cores: 2,
       tasks,
       leaving: false,
     });

@@ -10,6 +10,7 @@ const BEAT = {
   type: "beat",
   tasks: ["a"],
   threads: 2,
+  cores: 2,
   labels: ["gpu"],
   leaving: false,
   node: "20.19.0",
@@ -35,7 +36,7 @@ describe("a worker takes tasks", () => {
     expect(late.isOpen(NOW)).toBe(false);
     expect(late.report(NOW, []).because).toBe("it has not come yet");
     late.enter(late.offer(HELLO), HELLO);
-    expect([late.isOpen(NOW), late.threads, late.room("module")]).toEqual([false, 0, 0]);
+    expect([late.isOpen(NOW), late.threads, late.room("module", NOW)]).toEqual([false, 0, 0]);
     late.hear(BEAT, 1, NOW);
     expect(late.isOpen(NOW)).toBe(true);
   });
@@ -127,6 +128,29 @@ describe("a beat", () => {
   });
 });
 
+it("more brief steps than it has threads fit in, and no more of others", () => {
+  const code = { bundle: "b", pick: "export:default", source: "./s.ts" };
+  const spec = { code, on: ["gpu"], isolated: false, hooks: {} } as never;
+  const task = { kind: "module", alone: false, sentAt: NOW } as const;
+  expect(worker.shareOf(spec)).toBe(1);
+  worker.paced(code, 5);
+  expect([worker.shareOf(spec), worker.room("module", NOW)]).toEqual([1, 2]);
+  for (let times = 0; times < 20; times += 1) worker.paced(code, 0.1);
+  expect(worker.shareOf(spec)).toBe(1 / 32);
+  for (let ahead = 0; ahead < 64; ahead += 1) worker.given.add({ ...task, ahead: 0 });
+  expect([worker.room("module", NOW), worker.room("module", NOW + 1_000)]).toEqual([0, 0]);
+  worker.given.clear();
+  worker.given.add({ ...task, ahead: 0 });
+  expect([worker.room("module", NOW), worker.room("module", NOW + 1_000)]).toEqual([2 - 1 / 32, 1]);
+  worker.hasEnded({ ...task, ahead: 0 }, NOW);
+  expect(worker.aheadEnded).toBe(1);
+  // Another process knows nothing of this one's paces.
+  const other = { incarnation: "two", home: "/home/one" };
+  worker.enter(worker.offer(other as never), other);
+  worker.hear(BEAT, 1, NOW);
+  expect([worker.shareOf(spec), worker.aheadEnded]).toEqual([1, 0]);
+});
+
 it("a session that was offered is known until one is taken up; the oldest of nine is not", () => {
   const sessions = Array.from({ length: 9 }, () => worker.offer(HELLO));
   expect(new Set(sessions).size).toBe(9);
@@ -140,8 +164,12 @@ it("a session that was offered is known until one is taken up; the oldest of nin
 });
 
 it("its room is counted for each kind, and its labels are those of its place too", () => {
-  worker.given.add({ kind: "module" });
-  expect([worker.room("module"), worker.room("shell")]).toEqual([1, 2]);
+  const rooms = (now = NOW): number[] => [worker.room("module", now), worker.room("shell", now)];
+  worker.given.add({ kind: "module", alone: false, sentAt: NOW });
+  expect(rooms()).toEqual([1, 2]);
+  worker.given.add({ kind: "module", alone: true, sentAt: NOW });
+  worker.given.add({ kind: "shell", alone: false, sentAt: NOW });
+  expect(rooms()).toEqual([0, 1]);
   expect(worker.has(["gpu", "site"], ["site"])).toBe(true);
   expect(worker.has(["gpu", "big"], ["site"])).toBe(false);
   expect(worker.has([], [])).toBe(true);

@@ -140,6 +140,7 @@ export class FarmWorker {
         worker: this.name,
         labels: this.labels,
         threads: 2,
+        cores: 2,
         version: "1",
         node: "20.20.2",
         platform: "linux/x64",
@@ -497,13 +498,15 @@ export class FarmWorld {
         this.#over(step, "stopped");
         continue;
       }
-      if (this.place.room("shell", step.task.on!) <= 0) continue;
+      // Steps of which there are many are begun ahead, where there is any worker at all.
+      const ahead = this.steps.indexOf(step) >= 4 && this.place.room("module", step.task.on!) > 0;
+      if (this.place.room("shell", step.task.on!) <= 0 && !ahead) continue;
       step.attempts += 1;
       const id = `${step.name}#${step.attempts}`;
       step.current = id;
       step.placed = undefined;
       step.heard.length = 0;
-      this.place.start(id, step.task, this.#handlers(step, id));
+      this.place.start(id, step.task, this.#handlers(step, id), { ahead });
     }
   }
 

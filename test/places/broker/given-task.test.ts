@@ -26,6 +26,7 @@ beforeEach(() => {
     },
     sent: { task: given, files: [], map: undefined },
     alone: false,
+    isAhead: false,
   });
 });
 
