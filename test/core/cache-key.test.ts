@@ -109,6 +109,13 @@ describe("two keys differ", () => {
   });
 });
 
+it("a key of other rules says so", () => {
+  const before = parts({});
+  expect(changedPart({ ...before, format: before.format - 1 }, before)).toBe(
+    "the rules of cache keys changed",
+  );
+});
+
 describe("two keys are the same", () => {
   it("whatever the bundle, where the code does not count", () => {
     const noCode = { run: undefined, cache: { ...CACHE, includeStepCode: false } };

@@ -38,6 +38,16 @@ it("says that two values are the same exactly where their texts are", () => {
   expect(same).toBeGreaterThan(50);
 });
 
+it.each<[unknown, string]>([
+  [Number.NaN, "NaN is not JSON"],
+  [[-Infinity], "-Infinity is not JSON"],
+  [{ a: 1n }, "bigint is not JSON"],
+  [[undefined], "undefined is not JSON"],
+  [[() => 1], "function is not JSON"],
+])("refuses what is no JSON (%#)", (value, message) => {
+  expect(() => canonicalJson(value)).toThrow(new TypeError(message));
+});
+
 it("may say no to members that are undefined, and never yes to what is no JSON", () => {
   expect(isSameJson({ a: undefined }, {})).toBe(false);
   expect(isSameJson({}, { a: undefined })).toBe(false);

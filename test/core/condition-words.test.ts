@@ -22,6 +22,7 @@ it.each([
   ["params.x 😀", 'has "😀", which means nothing in a condition'],
   ["params.x === 1", "has ===; equality is written =="],
   ["params.x !== 1", "has !==; equality is written !="],
+  ["007", "has 007, which would be the number 7: put it in quotes for the text"],
   ["params.x()", "calls something, but a condition has nothing to call"],
   ["params", "has params alone; name one, as in params.x"],
   ["inputs == 1", "has inputs alone; name one, as in inputs.x"],
@@ -33,6 +34,7 @@ it.each([
   ],
 ])("%j %s", (text, whole) => {
   expect(sentence(text)).toBe(whole);
+  expect(evaluateWhen(text, { params: {}, inputs: {} })).toEqual({ ok: false, message: whole });
 });
 
 it.each([

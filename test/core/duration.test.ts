@@ -38,6 +38,8 @@ describe("parseDuration", () => {
     MAX_DURATION_MS / 1_000 + 1,
   ])("refuses %j", (text) => {
     expect(parseDuration(text)).toBeUndefined();
+    // What was read before has no part in what is read next.
+    expect(parseDuration("1h30m")).toBe(5_400_000);
   });
 
   it("never throws and never gives a negative or broken number", () => {

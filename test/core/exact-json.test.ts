@@ -17,6 +17,15 @@ describe("a JSON text that would be altered is refused", () => {
     ['{"a":1,"\\u0061":2}', 'has the key "a" twice'],
     [`{"${"k".repeat(100)}":1,"${"k".repeat(100)}":1}`, "a key of 100 characters twice"],
     [`{${Array.from({ length: 50 }, (_, n) => `"k${n}":0`).join()},"k3":0}`, '"k3" twice'],
+    ["9".repeat(64), `the number ${"9".repeat(64)}, which`],
+    ["9".repeat(65), "the number of 65 characters, which"],
+    [`-0.${"0".repeat(61)}`, `holds -0.${"0".repeat(61)}, which would become 0`],
+    [`-0.${"0".repeat(62)}`, "holds a -0, which would become 0: write 0, or put it in quotes"],
+    [
+      `{"${"k".repeat(64)}":1,"${"k".repeat(64)}":1}`,
+      `has the key "${"k".repeat(64)}" twice in one map; only one of them could count`,
+    ],
+    [`{"${"k".repeat(65)}":1,"${"k".repeat(65)}":1}`, "a key of 65 characters twice"],
   ])("%s", (text, sentence) => {
     const read = readJson(text);
     expect(read).toMatchObject({ ok: false, kind: "altered" });

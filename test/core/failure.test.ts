@@ -8,6 +8,7 @@ import {
   toStepError,
   type StepError,
 } from "../../src/core/failure.ts";
+import { withoutControls } from "../../src/core/failure.ts";
 import { EXIT_STATUS, isRetried } from "../../src/core/retry.ts";
 
 const refused = (): Error =>
@@ -83,6 +84,25 @@ describe("an error's causes", () => {
     expect(lengths(cause!)).toEqual([256, 256, 2_048, 2_048]);
   });
 
+  it.each([7, 8, 9])("are eight at most: of %i, one below the other or side by side", (many) => {
+    let deep: Error = new Error("0");
+    for (let nth = 1; nth < many; nth += 1) deep = new Error(String(nth), { cause: deep });
+    const chain = toStepError(new Error("top", { cause: deep }));
+    expect([...errorTree(chain)]).toHaveLength(1 + Math.min(many, 8));
+    const wide = new AggregateError(Array.from({ length: many }, (_, nth) => new Error(`${nth}`)));
+    expect(toStepError(wide).errors).toHaveLength(Math.min(many, 8));
+  });
+
+  it.each<[unknown, string]>([
+    ["late", 'the step threw "late" instead of an Error'],
+    [undefined, "the step threw undefined instead of an Error"],
+    [Symbol("x"), "the step threw Symbol(x) instead of an Error"],
+    [7n, "the step threw [object BigInt] instead of an Error"],
+    [{ status: 503 }, '{"status":503}'],
+  ])("what is thrown may be no error (%#)", (thrown, message) => {
+    expect(toStepError(thrown)).toEqual({ name: "Error", message });
+  });
+
   it("come back as errors that can be thrown", () => {
     const error = toStepError(new Error("a", { cause: new AggregateError([refused()], "b") }));
     const again = thrownFrom(error);
@@ -114,6 +134,10 @@ it("leaves nothing in an error that a terminal would act on", () => {
   );
   expect(message).toBe("red link\ta\nb\nc ");
   expect(cause!.message).toBe("cleared");
+});
+
+it("a line end of any kind stays one", () => {
+  expect(withoutControls("a\rb\r\nc\nd")).toBe("a\nb\nc\nd");
 });
 
 describe("a retry policy", () => {

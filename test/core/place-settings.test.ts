@@ -162,7 +162,14 @@ describe("a step's labels", () => {
     expect(on({})).toEqual(["farm"]);
     expect(on({ on: ["b", "a"] })).toEqual(["a", "b"]);
     expect(on({ on: "local" })).toBeUndefined();
-    expect(on({ on: "a+b" })).toMatch(/^step s: on names "a\+b", which is no label/);
+    expect(on({ on: "a+b" })).toBe(
+      'step s: on names "a+b", which is no label: letters, digits, ., - and _, ' +
+        "beginning with a letter or a digit",
+    );
+    expect(on({ on: [] })).toBe("step s: on names no label: name one, or local for this machine");
+    expect(on({ on: ["gpu", "local"] })).toBe(
+      "step s: on[1] names local, this machine, beside other labels: no place has both",
+    );
   });
 });
 

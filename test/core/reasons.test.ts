@@ -282,6 +282,36 @@ describe("after an attempt that was interrupted", () => {
   });
 });
 
+it("the line of an attempt that ended names it, and when the next one may start", () => {
+  const retry = { ...NO_RETRY, maxRetries: 3, delayMs: 60_000, backoff: 2 };
+  const run = new GivenRun(snapshotOf([stepSpec("a", { retry, onInterruption: "retry" })]));
+  run.happen(STARTED);
+  for (const attempt of [1, 2])
+    run.happen({ type: "step.started", step: "a", attempt, because: "x" });
+  const facts = { now: Date.UTC(2026, 10, 23, 4), chance: 0.5, because: "it died" };
+  const named = { step: "a", attempt: 2, retryAt: "2026-11-23T04:02:00.000Z" };
+  expect(afterInterruption(run.state, "a", "daemon", facts)).toEqual({
+    type: "step.interrupted",
+    ...named,
+    next: "retry",
+    because: "it died",
+  });
+  expect(afterFailure(run.state, "a", ERROR, { ...facts, mayRetry: true })).toEqual({
+    type: "step.failed",
+    ...named,
+    error: ERROR,
+    because: "retry 2 of 3 follows",
+  });
+  expect(afterRetries(run.state, "a")).toEqual({
+    type: "step.failed",
+    step: "a",
+    attempt: 2,
+    error: { name: "Interrupted", message: "x" },
+    because: "the orchestrator asked for no further attempt",
+  });
+  expect(afterWait(run.state, "a", "late", "no").attempt).toBe(2);
+});
+
 it("the errors of what never began, or was given up, say so", () => {
   const run = given();
   const why = (because: string | undefined) => afterWait(run.state, "a", "it is late", because);
