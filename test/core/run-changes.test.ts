@@ -532,9 +532,13 @@ it("what is given with a submission is added to what stands in the snapshot", ()
 
 it("a stop that failed is told until it is accepted, and force stays", () => {
   const stop = { type: "run.stop_requested", mode: "force", by: "ann" } as const;
-  const run = busy(stop, { type: "stop.failed", error: ERROR });
+  const answer = { mode: "force", because: "it was asked" } as const;
+  const run = busy(stop, { type: "stop.failed", ...answer, error: ERROR });
   expect(run.state.stop).toEqual({ mode: "force", by: "ann", failed: ERROR });
-  expect(run.happen({ type: "stop.accepted" }).state.stop).toEqual({ mode: "force", by: "ann" });
+  expect(run.happen({ type: "stop.accepted", ...answer }).state.stop).toEqual({
+    mode: "force",
+    by: "ann",
+  });
   run.happen({ ...stop, mode: "graceful", by: "bob" });
   expect(run.state.stop).toEqual({ mode: "force", by: "bob" });
 });
