@@ -1,4 +1,5 @@
 /** Conformance 55 to 60: dynamic pipelines (docs/zenml.md "Dynamic pipelines"). */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { Snapshot } from "../../src/core/snapshot.ts";
 import { RunLoop } from "../../src/run/run-loop.ts";
@@ -307,6 +308,22 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
       expect(ended.because).toMatch(
         /nondeterministic pipeline: the ledger has wait\(\), and the function now ended without it/,
       );
+    });
+
+    it("one that ends while a new call of it is held back leaves no timer", async () => {
+      const clock = new VirtualClock();
+      const { two, again } = await crash(
+        body,
+        async (run, { square }) => {
+          run.step(square, { inputs: { x: 7 }, id: "other" }).catch(() => undefined);
+          for (let turn = 0; turn < 9; turn += 1) await nextTurn();
+          throw new Error("enough");
+        },
+        { clock },
+      );
+      await clock.until(() => again.state.finished !== undefined);
+      expect((await two.end(again)).because).toContain("enough");
+      expect(clock.timers).toBe(0);
     });
 
     it("so does a function that makes another call in its place", async () => {

@@ -70,6 +70,16 @@ it("a backfill has the slots at both of its ends, and none beyond", async () => 
   await rig.down();
 });
 
+it("a backfill is over once the last of its runs has ended", async () => {
+  const rig = await rigWith({ script: { durationOf: () => 300_000 } });
+  await ask(rig, "b1", { ...FOUR, maxActive: 4 });
+  await rig.clock.advance(60_000);
+  expect([backfilled(rig), ends(rig).length]).toEqual([4, 0]);
+  await rig.clock.advance(300_000);
+  expect(ends(rig)).toMatchObject([{ because: "all 4 slots were gone over, 4 runs were made" }]);
+  await rig.down();
+});
+
 describe("a backfill makes no run of a slot to come", () => {
   const started = (rig: EngineRig): readonly Line[] =>
     rig.lines("p").filter(({ type }) => type === "backfill.started");

@@ -1,6 +1,7 @@
 /** When a slot is late, and the reason of one that is. */
 import { expect, it } from "vitest";
 import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
+import type { RunTicket } from "../../src/engine/active-runs.ts";
 import { SlotDecider, type DeciderPorts } from "../../src/engine/slot-decider.ts";
 import type { ClockStep } from "../../src/engine/scheduler.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
@@ -76,4 +77,29 @@ it.each([
 
 it("is the downtime before the daemon came up, whatever the clock did", () => {
   expect(becauseOf({ from: minute(5), to: minute(3) }, minute(4))).toMatch(/^no daemon was up/);
+});
+
+it("a run waits by its slot's time, whenever jitter made it due", () => {
+  const schedule = scheduleOf({ cron: "*/10 * * * *", catchUp: "all", jitterSeconds: 500 });
+  const loaded = pipelineOf("p", [schedule]);
+  const tickets: RunTicket[] = [];
+  const ports = {
+    store: new RunStore(tempRoot().runs),
+    runs: { get: () => undefined, reserve: (ticket: RunTicket) => tickets.push(ticket) },
+    upSince: () => NOW,
+    lastJump: () => undefined,
+  } as unknown as DeciderPorts;
+  const view = {
+    name: "p",
+    state: emptyPipelineState(),
+    loaded,
+    without: undefined,
+    damaged: false,
+  };
+  const outcomes = new SlotDecider(view, ports, [schedule]).decide(minute(60), NOW);
+  const runs = outcomes.flatMap((one) => (one.kind === "run" ? [one] : []));
+  expect(runs.length).toBeGreaterThan(3);
+  expect(runs.some(({ slot }) => slot.due > slot.slot)).toBe(true);
+  expect(tickets.map(({ order }) => order)).toEqual(runs.map(({ slot }) => slot.slot));
+  expect(runs.map(({ latenessMs }) => latenessMs)).toEqual(runs.map(({ slot }) => NOW - slot.due));
 });

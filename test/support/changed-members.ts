@@ -1,4 +1,4 @@
-/** What an event changes in a state, member by member: a change that a test does not expect shows. */
+/** What an event changes in a state, member by member: what a test does not expect shows. */
 
 /** A state as plain values: maps become objects, sets lists. */
 function plainOf(value: unknown): unknown {
