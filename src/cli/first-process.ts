@@ -52,7 +52,11 @@ const PRCTL: Readonly<Record<string, number>> = {
 
 const NAMES = PASSED.map((name) => name.slice(3)).join(" ");
 
-/** The handlers are set after the fork: a signal before that ends all, and nothing has begun. */
+/**
+ * The handlers are set after the fork: a signal before that ends all, and nothing has begun. With
+ * `$0` perl overwrites its environment too. Nobody looks for a token in there: process 1 above it
+ * has the same, and its end is the end of all.
+ */
 const PERL = `
 delete $ENV{PERL_BADLANG} if defined $ENV{PERL_BADLANG} && $ENV{PERL_BADLANG} eq "";
 my $prctl = shift;

@@ -2,7 +2,7 @@
  * Shell steps that a spawner starts: they are as those that the runner starts itself, and the
  * spawner's death is to them what a runner's death is to its tasks (promises 22, 23 and 24).
  */
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { FAILURE_CODES } from "../../src/core/failure.ts";
@@ -275,6 +275,17 @@ describe("the death of a spawner", () => {
     process.kill(spawner, "SIGKILL");
     expect((await step.ended).death).toMatchObject({ because: "the runner was ended by SIGKILL" });
     await goneOf(mark);
+  });
+
+  it("comes with its runner's, though it was stopped and notices nothing", async () => {
+    const rig = new PoolRig();
+    const spawner = await rig.spawner();
+    expect(readFileSync(`/proc/${spawner}/environ`, "latin1")).toContain("ORCHD_RUNNER_TOKEN=");
+    process.kill(spawner, "SIGSTOP");
+    process.kill(rig.pool.pids()[0]!, "SIGKILL");
+    const isGone = (): true | undefined =>
+      processesWith("orchd-spawner").includes(spawner) ? undefined : true;
+    await awaitSight("/proc", isGone, "the end of the spawner");
   });
 
   it("comes with its runner's, and takes what cleared its environment", async () => {

@@ -3,6 +3,10 @@
  * group, pipes and an exit status. It needs no module of perl, so it stays small, and a small
  * process forks fast.
  *
+ * It is read from its own stdin ({@link SPAWNER_WORDS}), so a list of processes shows its name and
+ * not its text. It never sets perl's `$0`: perl would write that over its environment too, and what
+ * looks for the token in there would not see the process any more.
+ *
  * It reads requests from its stdin: a length (4 bytes, big-endian), then a letter and a text.
  *
  * - `s`: starts a shell. Parts with a NUL between them: id, folder, number of words, the words, and
@@ -31,7 +35,16 @@
  * Linux's too: EINTR 4, EAGAIN 11, F_GETFL 3, F_SETFL 4, O_NONBLOCK 2048.
  */
 
-/** For `perl -e`. Its argument is the number of the system call `setsid`. */
+/** What it is called in a list of processes. */
+export const SPAWNER_NAME = "orchd-spawner";
+
+/** What perl is started with: it reads {@link SPAWNER_PROGRAM}, up to a NUL. */
+export const SPAWNER_WORDS = [
+  "-e",
+  '$/ = "\\0"; chomp(my $text = <STDIN>); eval $text; die $@',
+] as const;
+
+/** The program. Its argument is the number of the system call `setsid`. */
 export const SPAWNER_PROGRAM = `
 use strict;
 no warnings;
@@ -141,7 +154,7 @@ sub reap {
 exit 1 if syscall(434, $$ + 0, 0) < 0;
 $SIG{$_} = sub { } for @DEAF;
 watch(0);
-$0 = "orchd-spawner";
+if (open my $name, ">", "/proc/self/comm") { syswrite $name, "${SPAWNER_NAME}" }
 answer(0, "r", "");
 while () {
   flush();

@@ -27,7 +27,7 @@ import {
   type ShellListener,
   type ShellProcess,
 } from "./shell-process.ts";
-import { SPAWNER_PROGRAM } from "./spawner-program.ts";
+import { SPAWNER_NAME, SPAWNER_PROGRAM, SPAWNER_WORDS } from "./spawner-program.ts";
 
 /** Stands in the spawner's token where an attempt has its id. */
 const SPAWNER = "spawner";
@@ -134,7 +134,8 @@ export class Spawner {
     }
     let child: ChildProcess;
     try {
-      child = spawn("perl", ["-e", SPAWNER_PROGRAM, String(setsid)], {
+      child = spawn("perl", [...SPAWNER_WORDS, String(setsid)], {
+        argv0: SPAWNER_NAME,
         detached: true,
         // In any other folder it would keep that from being removed or unmounted.
         cwd: "/",
@@ -149,6 +150,8 @@ export class Spawner {
     this.#process = child;
     child.on("error", () => this.#bury(child, "could not be started"));
     child.stdin?.on("error", () => {});
+    // Nothing follows before it says that it is ready: perl may read more than the program.
+    child.stdin?.write(`${SPAWNER_PROGRAM}\0`);
     child.stdout?.on("data", (chunk: Buffer) => this.#take(chunk)).on("error", () => {});
     if (!this.#isRead) child.stdout?.pause();
     child.on("exit", (status, signal) => {
