@@ -10,7 +10,6 @@ import { readFileSync, readdirSync, realpathSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { availableParallelism, hostname, uptime } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { WorkerOptions } from "../src/cli/command.ts";
 import { systemClock } from "../src/clock.ts";
 import { LABEL_PATTERN } from "../src/core/place-schema.ts";
@@ -33,8 +32,7 @@ import { namesOn, SealedBroker } from "../src/places/broker/sealed-broker.ts";
 import { ToldFaults } from "../src/places/broker/told-faults.ts";
 import { WorkerLine } from "../src/places/broker/worker-line.ts";
 import { forkRunner } from "../src/places/local/runner-child.ts";
-import { killByToken } from "../src/places/pool/kill-by-token.ts";
-import { someAreBecoming } from "../src/places/pool/process-environment.ts";
+import { endByToken } from "../src/places/pool/kill-by-token.ts";
 import { RunnerPool } from "../src/places/pool/runner-pool.ts";
 import { loadSettings } from "../src/schedules/load-settings.ts";
 import { linkOwnPackage } from "../src/schedules/own-package.ts";
@@ -48,9 +46,6 @@ const clock = systemClock;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
 /** How long what is left of connections may take to end, in milliseconds. */
 const LEFT_MS = 1_000;
-/** How often to look for what an earlier worker left, and how long to wait in between. */
-const LOOKS = 50;
-const LOOK_MS = 100;
 
 /** It cannot start. The message is a sentence. */
 class CannotStart extends Error {
@@ -167,18 +162,9 @@ async function untilEnded(worker: PlaceWorker, log: Log): Promise<void> {
   });
 }
 
-/**
- * Ends what an earlier worker of this name left, until nothing is: also a child that a step was
- * just making as it died, which is no program yet.
- */
+/** Ends what an earlier worker of this name left. */
 async function endEarlier(token: string, log: Log): Promise<void> {
-  let ended = 0;
-  for (let looks = 0; looks < LOOKS; looks += 1) {
-    const now = killByToken(token);
-    if (now === 0 && looks > 0 && !someAreBecoming()) break;
-    ended += now;
-    await sleep(LOOK_MS);
-  }
+  const { ended } = await endByToken(token);
   if (ended > 0) log.warn({ processes: ended }, "processes that an earlier worker left were ended");
 }
 

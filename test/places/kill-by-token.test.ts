@@ -1,16 +1,19 @@
 /**
  * Promise 24, a process between two programs: it has no environment then, and is found once it has
- * one. The processes are real; what /proc says of their environments is held back.
+ * one. An end is told when it is gone. The processes are real; what /proc says of their
+ * environments is held back.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { killByToken } from "../../src/places/pool/kill-by-token.ts";
+import { RunnerChild } from "../../src/places/local/runner-child.ts";
+import { endByToken, killByToken } from "../../src/places/pool/kill-by-token.ts";
 import * as environments from "../../src/places/pool/process-environment.ts";
 import { LeftBehind } from "../../src/places/runner/left-behind.ts";
 import { awaitSight } from "../support/await-event.ts";
 import { processesWith } from "../support/ledgers.ts";
+import { tempRoot } from "../support/temp-root.ts";
 
 const { BECOMING } = environments;
 /** How often a process is seen without its environment. */
@@ -41,6 +44,15 @@ function carrier(
   });
   onTestFinished(() => void child.kill("SIGKILL"));
   return { child, over: once(child, "exit") };
+}
+
+/** Whether a process lives. */
+function isThere(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
+  } catch {
+    return false;
+  }
 }
 
 it("ends what has no environment for a while", async () => {
@@ -87,6 +99,38 @@ it("leaves alone what turns out to be another's", async () => {
   expect(other.child.signalCode).toBeNull();
 });
 
+it("waits until what has none for a while is gone, where an end is to be told", async () => {
+  const token = word();
+  const { child } = carrier(token);
+  hidden.set(child.pid!, 5);
+  expect(await endByToken(token)).toEqual({ ended: 1, areGone: true });
+  expect(isThere(child.pid!)).toBe(false);
+});
+
+it("waits for none but those, and for none that never has one", async () => {
+  const child = spawn("sleep", ["60"], { env: {} });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  await vi.waitFor(() => expect(environments.environmentOf(child.pid!)).toBeUndefined());
+  expect(await endByToken(word())).toEqual({ ended: 0, areGone: true });
+  expect(isThere(child.pid!)).toBe(true);
+});
+
+it("comes before a runner's death is told", async () => {
+  const { root } = tempRoot();
+  const settings = { threads: 1, bundles: root, scratch: root, token: word() };
+  let tell!: (isLeft: boolean) => void;
+  const death = new Promise<boolean>((resolve) => (tell = resolve));
+  const runner = new RunnerChild(settings, 7, false, {
+    messages: () => undefined,
+    stray: () => undefined,
+    exit: () => tell(isThere(child.pid!)),
+  });
+  const { child } = carrier(runner.token);
+  hidden.set(child.pid!, 5);
+  process.kill(runner.pid!, "SIGKILL");
+  expect(await death).toBe(false);
+});
+
 it("ends what is forked while it looks, although its environment is cleared", async () => {
   const [token, mark] = [word(), `30.${Math.random().toString().slice(2, 12)}`];
   const text = `echo begun; for n in $(seq 300); do env -i setsid sleep ${mark} & done; wait`;
@@ -116,12 +160,4 @@ it("knows who never has one", async () => {
   // The kernel's own, where it can be seen.
   expect(environments.environmentOf(2)).not.toBe(BECOMING);
   expect(environments.environmentOf(process.pid)).toContain("\0PATH=");
-});
-
-it("knows of one that may still become a program, and of none that never will", async () => {
-  const child = spawn("sleep", ["60"], { env: {} });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  await once(child, "spawn");
-  expect(environments.someAreBecoming()).toBe(true);
-  await vi.waitFor(() => expect(environments.someAreBecoming()).toBe(false), 20_000);
 });

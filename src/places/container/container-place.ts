@@ -28,7 +28,7 @@ import type { ContainerSettings } from "../../core/settings.ts";
 import type { ModuleTask, ShellTask, Task } from "../../core/task.ts";
 import type { Log } from "../../log.ts";
 import type { EarlierAttempt, ImageHearing, Place, StartOptions, TaskHandlers } from "../place.ts";
-import { killByToken } from "../pool/kill-by-token.ts";
+import { endByToken } from "../pool/kill-by-token.ts";
 import type { RunnerSettings } from "../pool/protocol.ts";
 import { ContainerAttempt, type AttemptHost } from "./container-attempt.ts";
 import { ContainersFolder, type ContainerFiles } from "./container-files.ts";
@@ -84,7 +84,8 @@ export class ContainerPlace implements Place {
   #engine: Promise<Engine> | undefined;
   /** What an earlier daemon left is gone. Undefined: nobody has looked yet. */
   #ready: Promise<void> | undefined;
-  #hasLooked = false;
+  /** The engine's commands of a killed daemon are gone. Undefined: nobody has looked yet. */
+  #commandsGone: Promise<unknown> | undefined;
   /** What an earlier daemon left, when this one first asked. */
   #left: Promise<Look> | undefined;
   /** The runners of an earlier daemon are gone. Undefined: nobody has looked yet. */
@@ -483,8 +484,7 @@ export class ContainerPlace implements Place {
   /** All containers of this root that an earlier daemon may have left. */
   async #looked(): Promise<Look> {
     // A command of a killed daemon could make one after this look. None of this daemon's runs yet.
-    if (!this.#hasLooked) killByToken(clientToken(this.#root));
-    this.#hasLooked = true;
+    await (this.#commandsGone ??= endByToken(clientToken(this.#root)));
     const present = await this.#find().catch(() => undefined);
     return lookEverywhere(present, this.#folder.all, this.#root);
   }

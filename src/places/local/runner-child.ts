@@ -7,8 +7,8 @@
  * it), and when it has not answered for half a minute (a step stopped it).
  *
  * States: waiting (for descriptors) -> alive -> closing (told to end) -> dead. `exit` is called
- * once: when the process is gone, its last messages are read, and each process that carries its
- * token is ended. So a task that starts again never meets a survivor.
+ * once: when the process is gone, its last messages are read, and no process that carries its token
+ * is left. So a task that starts again never meets a survivor.
  *
  * What arrives on the process's own stdout and stderr passed by the capture in the threads: a child
  * of a step inherited descriptor 1, or native code wrote to it. It is handed on, line by line, as
@@ -21,7 +21,7 @@ import { totalmem } from "node:os";
 import { builtProgram } from "../../disk/built-program.ts";
 import { hasDescriptors } from "../../disk/descriptors.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
-import { killByToken, killQuietly } from "../pool/kill-by-token.ts";
+import { endByToken, killQuietly } from "../pool/kill-by-token.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 import { Masker } from "../../core/mask.ts";
 import {
@@ -205,8 +205,11 @@ export class RunnerChild implements RunnerProcess {
   /** Has it end its processes and itself, by force after two seconds. Resolves when it is gone. */
   async close(): Promise<void> {
     this.#closing = true;
-    if (this.#dead) return;
-    if (this.#process === undefined) return this.kill();
+    if (this.#dead) return this.#exited;
+    if (this.#process === undefined) {
+      this.kill();
+      return this.#exited;
+    }
     this.#flush();
     if (this.#process.connected) this.#process.disconnect();
     const timer = setTimeout(() => this.kill(), CLOSE_MS);
@@ -283,25 +286,29 @@ export class RunnerChild implements RunnerProcess {
     if (this.#dead) return;
     this.#dead = true;
     for (const watch of this.#watches) clearInterval(watch);
-    killByToken(this.token);
-    const finish = (): void => {
+    const noneLeft = endByToken(this.token);
+    const read = (): void => {
       clearTimeout(timer);
-      this.#process?.off("disconnect", finish);
+      this.#process?.off("disconnect", read);
       this.#lastErrors.end();
       this.#process?.stdout?.destroy();
       this.#process?.stderr?.destroy();
-      const outOfMemory =
-        this.#lastErrors.recent.includes("heap out of memory") ||
-        this.#lastErrors.recent.includes("Array buffer allocation failed");
-      const ended = signal === LEASE_SIGNAL && this.#settings.leaseMs !== undefined;
-      const seen = ended
-        ? LEASE_OVER
-        : { detail: describeExit(code, signal, outOfMemory), outOfMemory };
-      this.#listener.exit(this.#verdict ?? seen);
-      this.#resolveExited();
+      void noneLeft.then(() => this.#tellExit(code, signal));
     };
-    const timer = setTimeout(finish, this.#process?.connected === true ? LAST_WORDS_MS : 0);
-    if (this.#process?.connected === true) this.#process.once("disconnect", finish);
+    const timer = setTimeout(read, this.#process?.connected === true ? LAST_WORDS_MS : 0);
+    if (this.#process?.connected === true) this.#process.once("disconnect", read);
+  }
+
+  #tellExit(code: number | null, signal: NodeJS.Signals | null): void {
+    const outOfMemory =
+      this.#lastErrors.recent.includes("heap out of memory") ||
+      this.#lastErrors.recent.includes("Array buffer allocation failed");
+    const ended = signal === LEASE_SIGNAL && this.#settings.leaseMs !== undefined;
+    const seen = ended
+      ? LEASE_OVER
+      : { detail: describeExit(code, signal, outOfMemory), outOfMemory };
+    this.#listener.exit(this.#verdict ?? seen);
+    this.#resolveExited();
   }
 }
 

@@ -7,6 +7,10 @@
  * names the processes of a daemon, of a runner, or of one attempt. A process below an attempt's is
  * the attempt's too, even if it cleared its environment. Linux only: elsewhere there is no /proc
  * and nothing is found.
+ *
+ * A process between two programs has no environment for a moment, and what was sent SIGKILL is
+ * there for a moment longer. {@link endByToken} waits for both: whoever tells an end awaits it, so
+ * that what starts next meets nothing. {@link killByToken} does not wait.
  */
 import { descendantsOf, killDescendant, processFolders, type Descendant } from "./descendants.ts";
 import { BECOMING, environmentOf } from "./process-environment.ts";
@@ -17,6 +21,10 @@ const PASSES = 12;
 /** When to look again at a process between two programs, and how often. */
 const AGAIN_MS = 20;
 const AGAIN = 100;
+/** How long an end is waited for, in milliseconds. */
+const END_MS = 5_000;
+/** How many looks in a row find none before what others fork all the time is not waited for. */
+const QUIET_LOOKS = 5;
 
 /** What a look at all processes found. */
 interface Found {
@@ -70,6 +78,48 @@ function tokenIn(environment: ReturnType<typeof environmentOf>, token: string): 
  * @returns how many were ended by now
  */
 export function killByToken(token: string): number {
+  const { ended, becoming } = killFound(token);
+  killOnceKnown(becoming, token);
+  return ended;
+}
+
+/**
+ * Ends what {@link killByToken} does, and resolves when none of it is left: what was ended is gone,
+ * and what was between two programs is known.
+ *
+ * A machine may fork other programs without end. So where look after look ends none, the last ones
+ * that are between two programs are another's.
+ *
+ * @returns how many were ended, and whether all are gone: after some seconds it waits no longer
+ */
+export async function endByToken(
+  token: string,
+): Promise<{ readonly ended: number; readonly areGone: boolean }> {
+  const until = performance.now() + END_MS;
+  let ended = 0;
+  for (let quiet = 0; ;) {
+    const found = killFound(token);
+    ended += found.ended;
+    quiet = found.ended === 0 ? quiet + 1 : 0;
+    if (quiet > 0 && (found.becoming.length === 0 || quiet === QUIET_LOOKS))
+      return { ended, areGone: true };
+    let open = found.becoming;
+    do {
+      if (performance.now() > until) {
+        killOnceKnown(open, token);
+        return { ended, areGone: quiet > 0 };
+      }
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      open = open.filter((pid) => environmentOf(pid) === BECOMING);
+    } while (open.length > 0);
+  }
+}
+
+/** Ends what carries the token. @returns how many, and what is between two programs */
+function killFound(token: string): {
+  readonly ended: number;
+  readonly becoming: readonly number[];
+} {
   const ended = new Set<number>();
   const carriers = new Set<number>();
   const below = new Map<number, Descendant>();
@@ -99,8 +149,7 @@ export function killByToken(token: string): number {
     kill();
   }
   kill();
-  killOnceKnown(becoming, token);
-  return ended.size;
+  return { ended: ended.size, becoming };
 }
 
 /**
@@ -112,14 +161,20 @@ export function killOnceKnown(becoming: readonly number[], token: string, looks 
   if (becoming.length === 0 || looks === 0) return;
   setTimeout(() => {
     const still: number[] = [];
-    let isOwn = false;
+    let [isOwn, isGone] = [false, false];
     for (const pid of becoming) {
       const environment = environmentOf(pid);
       if (environment === BECOMING) still.push(pid);
       isOwn ||= tokenIn(environment, token) !== undefined;
+      isGone ||= environment === undefined;
     }
     if (isOwn) killByToken(token);
-    else killOnceKnown(still, token, looks - 1);
+    else if (!isGone) killOnceKnown(still, token, looks - 1);
+    else {
+      // It may have forked before it was known. Where others come and go, few looks must do.
+      const { becoming: more } = killFound(token);
+      killOnceKnown([...new Set([...still, ...more])], token, Math.floor(looks / 4));
+    }
   }, AGAIN_MS).unref();
 }
 

@@ -17,15 +17,10 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, sep } from "node:path";
 import { VERSION } from "../../version.ts";
-import { killByToken } from "../pool/kill-by-token.ts";
-import { someAreBecoming } from "../pool/process-environment.ts";
+import { endByToken } from "../pool/kill-by-token.ts";
 import { WIRE_PROTOCOL } from "../pool/wire.ts";
 import { ANSWER_MARK } from "./folder-program.ts";
 import { removeOldPackages, USED_PACKAGE } from "./old-packages.ts";
-
-/** How often what was ended is looked for again, and how long in between, in milliseconds. */
-const LOOKS = 100;
-const REST_MS = 50;
 
 /** What `tidy` and `take` answer. */
 export interface HostAnswer {
@@ -69,14 +64,11 @@ export async function takeHost(
   // A later daemon's runners have the place's token too.
   const mine = newest > root.epoch ? tokens.filter((each) => isOwn(root, each)) : tokens;
   let ended = 0;
-  for (let look = 0; ; look += 1) {
-    const found = mine.reduce((sum, token) => sum + killByToken(token), 0);
-    ended += found;
-    // A child that a step was just making as it died is no program yet, and is not known.
-    if (found === 0 && (look === LOOKS || !someAreBecoming())) break;
-    if (look === LOOKS)
+  for (const each of mine) {
+    const found = await endByToken(each);
+    ended += found.ended;
+    if (!found.areGone)
       return { ...known, ended, because: "processes of earlier steps there do not end" };
-    await new Promise((resolve) => setTimeout(resolve, REST_MS));
   }
   return newest > root.epoch
     ? { ...known, ended, isOver: true, because: "a later daemon of the same root uses it" }
