@@ -1,6 +1,7 @@
 /**
  * A daemon that is killed while steps run in containers. What outside counts their effects says
- * that no attempt took effect twice and none is lost; and nothing is left behind.
+ * that no attempt took effect twice and none is lost (test/support/struck-daemon.ts); the log has
+ * each line once; and nothing is left behind.
  *
  * `CONTAINER_POINTS=300` kills at that many moments. Default: 4.
  */
@@ -10,51 +11,49 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
-  realpathSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { orchd, startDaemon } from "../support/daemon.ts";
-import { linesOf, type Line } from "../support/await-event.ts";
-import { containersOf, PODMAN, readyContainers, SKIP_CONTAINERS } from "../support/containers.ts";
-import { tellIfFailed } from "../support/told-failure.ts";
+import { linesOf } from "../support/await-event.ts";
+import { PODMAN, readyContainers, SKIP_CONTAINERS } from "../support/containers.ts";
+import { reached, trials } from "../support/figures.ts";
+import { shared } from "../support/shared-subject.ts";
+import {
+  STRUCK_STEPS,
+  StruckDaemon,
+  struckShells,
+  type StruckStep,
+} from "../support/struck-daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { TEST_IMAGE } from "../support/test-engine.ts";
 
-const POINTS = Number(process.env["CONTAINER_POINTS"] ?? 4);
+const POINTS = Number(process.env["CONTAINER_POINTS"] ?? trials(4, 100));
 /** How long after the run was asked for the daemon is killed at most, in milliseconds. */
-const SPAN_MS = 4_000;
-/** How long a daemon may take to be ready: such loops run beside all else. */
-const READY_MS = 150_000;
-const LINES = 30;
+const SPAN_MS = 3_000;
+const STEPS = Object.entries(STRUCK_STEPS) as [StruckStep, number][];
 
-/** A step that has one effect as it begins and one as it ends, outside of orchd. */
-const PIPELINE = `
+const CONTAINER = `
 container: { image: "${TEST_IMAGE}", pull: never, network: none, volumes: ["./effects:/effects"] }
 onInterruption: rerun
+enableCache: false
+`;
+/** Each step has an effect outside with each line that it prints. */
+const STRUCK = `${CONTAINER}${struckShells("/effects", '\n      echo "[1]" > "$ORCHD_OUTPUT"')}
+  last:
+    run: cat "$ORCHD_INPUTS"
+    inputs: { from: a }
+`;
+/** A step that has one effect as it begins and one as it ends. */
+const PIPELINE = `${CONTAINER}
 steps:
   one:
     run: |
       echo "$ORCHD_RUN_ID begins" >> /effects/log
-      for i in $(seq 1 ${LINES}); do echo "line $i"; sleep 0.05; done
+      for i in $(seq 1 30); do echo "line $i"; sleep 0.05; done
       echo "$ORCHD_RUN_ID ends" >> /effects/log
-      echo "[1]" > "$ORCHD_OUTPUT"
-  two:
-    run: cat "$ORCHD_INPUTS"
-    inputs: { from: one }
 `;
-
-const logOf = (folder: string): string[] => {
-  const name = readdirSync(folder).find((one) => one.endsWith(".log"));
-  if (name === undefined) return [];
-  return readFileSync(join(folder, name), "utf8")
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as { step: string; stream: string; line: string })
-    .filter(({ step, stream }) => step === "one" && stream === "stdout")
-    .map(({ line }) => line);
-};
 
 /** An engine whose first `run` does nothing, for a minute. */
 const SLOW_ENGINE = `#!/bin/sh
@@ -68,45 +67,47 @@ exec /usr/bin/podman "$@"
 `;
 
 describe.skipIf(SKIP_CONTAINERS)("a daemon that is killed while steps run in containers", () => {
+  let [adopted, ran] = [0, 0];
   beforeAll(readyContainers);
+  afterAll(() =>
+    reached(47, "steps that ran in containers as the daemon was killed, and went on", adopted, ran),
+  );
+  const struckDaemon = shared(() => StruckDaemon.start(PODMAN, () => ({ "p.yaml": STRUCK })));
 
   it.each(Array.from({ length: POINTS }, (_, point) => point))(
     "at moment %i: each attempt has its effects once, its lines are whole, nothing is left",
     async (point) => {
-      const { root } = tempRoot({ "schedules/p.yaml": PIPELINE });
-      mkdirSync(join(root, "schedules/effects"));
-      writeFileSync(join(root, "schedules/effects/log"), "");
-      const first = await startDaemon({ root, deadlineMs: READY_MS });
-      const asked = await orchd(root, "run", "p");
-      const run = asked.stdout.trim();
+      const struck = await struckDaemon();
+      const run = await struck.run();
       const moment = ((point * 0.618) % 1) * SPAN_MS;
       await new Promise((resolve) => setTimeout(resolve, moment));
-      await first.kill();
-      const second = await startDaemon({ root, deadlineMs: READY_MS });
-      const folder = join(root, "runs/p", readdirSync(join(root, "runs/p")).find(isMonth)!);
-      const ledger = join(folder, `${run}.jsonl`);
-      const runs = realpathSync(join(root, "runs"));
-      tellIfFailed(PODMAN, runs, ledger);
+      await struck.daemon.kill();
+      const running = STEPS.map(([step]) => struck.seen(run, step)).map(
+        ({ attempts, isOver }) => attempts.length > 0 && !isOver,
+      );
+      await struck.restart();
+      const lines = await struck.completed(run);
+      for (const [index, [step, count]] of STEPS.entries()) {
+        const of = (type: string): number =>
+          lines.filter((line) => line.type === type && line["step"] === step).length;
+        const { attempts, ends, isOver } = struck.seen(run, step);
+        const interrupted = of("step.interrupted");
+        if (running[index]) ran += 1;
+        if (running[index] && interrupted === 0 && attempts.length === 1) adopted += 1;
+        // Whatever was interrupted had not ended, and what ended counts once.
+        expect([ends, isOver], step).toEqual([1, true]);
+        expect(new Set(attempts).size, step).toBe(attempts.length);
+        expect(attempts.length, step).toBeLessThanOrEqual(1 + interrupted);
+        expect(of("step.completed"), step).toBe(1);
+        const all = Array.from({ length: count }, (_, line) => `line ${line + 1}`);
+        const printed = struck.printed(run, step);
+        expect(printed.slice(-count), step).toEqual(all);
+        if (interrupted === 0) expect(printed, step).toEqual(all);
+      }
+      await struck.leavesNothing();
       await expect
-        .poll(() => linesOf(ledger).at(-1), { timeout: 150_000, interval: 100 })
-        .toMatchObject({ type: "run.finished", status: "completed" });
-      const lines = linesOf(ledger);
-      const effects = readFileSync(join(root, "schedules/effects/log"), "utf8").trim().split("\n");
-      const count = (word: string): number =>
-        effects.filter((line) => line === `${run} ${word}`).length;
-      const interrupted = lines.filter(isEndOf("step.interrupted", "one")).length;
-      // Whatever was interrupted had not ended, and what ended counts once.
-      expect(count("ends")).toBe(1);
-      expect(count("begins")).toBeLessThanOrEqual(1 + interrupted);
-      expect(lines.filter(isEndOf("step.completed", "one"))).toHaveLength(1);
-      const all = Array.from({ length: LINES }, (_, index) => `line ${index + 1}`);
-      expect(logOf(folder).slice(-LINES)).toEqual(all);
-      if (interrupted === 0) expect(logOf(folder)).toEqual(all);
-      await expect.poll(() => containersOf(runs), { timeout: 20_000 }).toEqual([]);
-      await expect
-        .poll(() => readdirSync(join(runs, ".orchd/containers")), { timeout: 20_000 })
+        .poll(() => readdirSync(join(struck.runs, ".orchd/containers")), { timeout: 20_000 })
         .toEqual([]);
-      await second.end("SIGTERM");
     },
     400_000,
   );
@@ -143,7 +144,3 @@ function commandOf(pid: string): string {
 }
 
 const isMonth = (name: string): boolean => /^\d{4}-\d\d$/.test(name);
-
-function isEndOf(type: string, step: string): (line: Line) => boolean {
-  return (line) => line["type"] === type && line["step"] === step;
-}

@@ -1,61 +1,47 @@
 /**
  * What dies while steps run in containers: the daemon, the container, its runner, the process of
- * the engine that watches it (conmon, or a shim), or the engine's command. Each attempt writes a
- * line in short steps to a file outside, so two at once would show there.
+ * the engine that watches it (conmon, or a shim), or the engine's command. What outside counts says
+ * whether an attempt took effect twice, and whether one is lost (test/support/struck-daemon.ts).
  *
  * `CONTAINER_POINTS=300` kills at that many moments, over ten kinds in turn. Default: 4.
  * `CONTAINER_FROM` is the first of them, and `CONTAINER_ENGINE=docker` has docker do it.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { linesOf } from "../support/await-event.ts";
 import { PODMAN, readyContainers, SKIP_CONTAINERS } from "../support/containers.ts";
-import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
 import { DOCKER, SKIP_DOCKER, startDocker, type Dockerd } from "../support/docker.ts";
-import { reachedByTests, trials } from "../support/figures.ts";
-import { tellIfFailed } from "../support/told-failure.ts";
-import { tempRoot } from "../support/temp-root.ts";
+import { reached, reachedByTests, trials } from "../support/figures.ts";
+import { shared } from "../support/shared-subject.ts";
+import {
+  STRUCK_MODULE,
+  STRUCK_MODULES,
+  STRUCK_STEPS,
+  StruckDaemon,
+  struckShells,
+  type StruckStep,
+} from "../support/struck-daemon.ts";
 import { NODE_IMAGE, TEST_IMAGE } from "../support/test-engine.ts";
 
-/** How long after the run was asked for the blow comes at most, in milliseconds. */
-const SPAN_MS = 3_000;
-/** How long a daemon may take to be ready: such loops run beside all else. */
-const READY_MS = 150_000;
+/** How long after the run was asked for the daemon is killed at most, in milliseconds. */
+const SPAN_MS = 2_400;
+/** How long after it is there another one is killed at most, in milliseconds. */
+const LIFE_MS = 1_500;
 const NAME = `orchd-kill-test-${process.pid}`;
 const isDocker = process.env["CONTAINER_ENGINE"] === "docker";
 const engine = isDocker ? DOCKER : PODMAN;
 
-/** A step that writes its own number again and again. */
-const SHELL = `
-    run: |
-      id=$(cat /proc/sys/kernel/random/uuid)
-      for i in $(seq 1 30); do echo "$id" >> "$LOG"; sleep 0.05; done
-      echo "$id ends" >> "$LOG"`;
-const MODULE = `import { appendFileSync } from "node:fs";
-import { setTimeout } from "node:timers/promises";
-export default async () => {
-  const id = crypto.randomUUID();
-  for (let i = 0; i < 30; i += 1) {
-    appendFileSync("/effects/log", id + "\\n");
-    await setTimeout(50);
-  }
-  appendFileSync("/effects/log", id + " ends\\n");
-};
-`;
 const AGAIN = "onInterruption: rerun\nretry: { maxRetries: 4, delay: 0s }\nenableCache: false\n";
+const own = (image: string): string =>
+  `container: { image: "${image}", pull: never, network: none, ` +
+  `volumes: ["./effects:/effects"] }\n${AGAIN}`;
 
+/** The pipeline of each kind of step. */
 const KINDS = {
-  shell: () =>
-    `{ image: "${TEST_IMAGE}", pull: never, network: none, volumes: ["./effects:/effects"] }\n` +
-    `${AGAIN}steps:\n  one:\n    env: { LOG: /effects/log }${SHELL}\n`,
-  exec: (log: string) =>
-    `{ exec: "${NAME}" }\n${AGAIN}steps:\n  one:\n    env: { LOG: "${log}" }${SHELL}\n`,
-  module: () =>
-    `{ image: "${NODE_IMAGE}", pull: never, network: none, volumes: ["./effects:/effects"] }\n` +
-    `${AGAIN}steps:\n  one: { uses: ./one.ts }\n`,
+  shell: () => `${own(TEST_IMAGE)}${struckShells("/effects")}`,
+  exec: (effects: string) => `container: { exec: "${NAME}" }\n${AGAIN}${struckShells(effects)}`,
+  module: () => `${own(NODE_IMAGE)}${STRUCK_MODULES}`,
 };
+type Kind = keyof typeof KINDS;
 
 /** What dies, and in which kind of step. */
 const BLOWS = [
@@ -77,6 +63,7 @@ const FROM = Number(process.env["CONTAINER_FROM"] ?? 0);
 
 describe.skipIf(isDocker ? SKIP_DOCKER : SKIP_CONTAINERS)("what dies with steps in it", () => {
   let dockerd: Dockerd | undefined;
+  let [steps, begun, apart] = [0, 0, 0];
   reachedByTests(46, `what dies with a container of ${engine.name}`);
 
   beforeAll(async () => {
@@ -90,7 +77,19 @@ describe.skipIf(isDocker ? SKIP_DOCKER : SKIP_CONTAINERS)("what dies with steps 
   afterAll(async () => {
     engine.remove(NAME);
     await dockerd?.close();
+    reached(46, `steps, of ${begun} attempts that never ran side by side`, apart, steps);
   });
+
+  const started = (kind: Kind) => (): Promise<StruckDaemon> =>
+    StruckDaemon.start(engine, (effects) => ({
+      "one.ts": STRUCK_MODULE,
+      "p.yaml": KINDS[kind](effects),
+    }));
+  const daemons = {
+    shell: shared(started("shell")),
+    exec: shared(started("exec")),
+    module: shared(started("module")),
+  };
 
   it.each(
     Array.from({ length: POINTS }, (_, index) => {
@@ -100,57 +99,50 @@ describe.skipIf(isDocker ? SKIP_DOCKER : SKIP_CONTAINERS)("what dies with steps 
   )(
     "%s, %s, at moment %i: never two at once, none is lost, nothing is left",
     async (kind, victim, point) => {
-      const { root } = tempRoot({
-        "schedules/one.ts": MODULE,
-        "orchd.yaml": `containers: { engine: ${engine.name} }\n`,
-      });
-      const log = join(root, "schedules/effects/log");
-      mkdirSync(join(root, "schedules/effects"));
-      writeFileSync(log, "");
-      writeFileSync(join(root, "schedules/p.yaml"), `container: ${KINDS[kind](log)}`);
-      const runs = realpathSync(join(root, "runs"));
-      const first = await startDaemon({ root, deadlineMs: READY_MS });
-      const run = (await orchd(root, "run", "p")).stdout.trim();
-      const moment = ((point * 0.618 + 0.3) % 1) * SPAN_MS;
+      const struck = await daemons[kind]();
+      const run = await struck.run();
+      const share = (point * 0.618 + 0.3) % 1;
       if (victim !== "daemon")
         await expect
-          .poll(() => victims(victim, kind, first, runs).length, { timeout: 30_000, interval: 20 })
+          .poll(() => victims(victim, kind, struck).length, { timeout: 30_000, interval: 20 })
           .toBeGreaterThan(0);
-      await new Promise((resolve) => setTimeout(resolve, moment));
-      if (victim === "daemon") await first.kill();
-      else for (const strike of victims(victim, kind, first, runs)) strike();
-      const last = victim === "daemon" ? await startDaemon({ root, deadlineMs: READY_MS }) : first;
-      const month = readdirSync(join(root, "runs/p")).find((one) => /^\d{4}-\d\d$/.test(one))!;
-      const ledger = join(root, "runs/p", month, `${run}.jsonl`);
-      tellIfFailed(engine, runs, ledger);
-      await expect
-        .poll(() => linesOf(ledger).at(-1), { timeout: 150_000, interval: 100 })
-        .toMatchObject({ type: "run.finished", status: "completed" });
-      const written = readFileSync(log, "utf8").trim().split("\n");
-      // One after the other: each attempt's lines stand together.
-      const blocks = written
-        .map((line) => line.split(" ")[0]!)
-        .filter((id, index, all) => id !== all[index - 1]);
-      expect(new Set(blocks).size).toBe(blocks.length);
-      expect(written.at(-1)).toMatch(/ ends$/);
-      const lines = linesOf(ledger);
-      const started = lines.filter(({ type }) => type === "step.started").length;
-      const lost = lines.filter(({ type }) => type === "step.interrupted").length;
-      // A container whose monitor was killed may end well, and nobody sees it.
-      const unseen = victim === "monitor" ? lost : 0;
-      const ends = written.filter((line) => line.endsWith(" ends")).length;
-      expect(ends).toBeLessThanOrEqual(1 + unseen);
-      expect(blocks.length).toBeLessThanOrEqual(started);
-      await last.end("SIGTERM");
-      expect(engine.containersOf(runs)).toEqual([]);
-      expect(engine.run("exec", NAME, "ps", "-o", "args").stdout).not.toContain("orchd-step");
+      await new Promise((resolve) =>
+        setTimeout(resolve, share * (victim === "daemon" ? SPAN_MS : LIFE_MS)),
+      );
+      if (victim === "daemon") {
+        await struck.daemon.kill();
+        await struck.restart();
+      } else for (const strike of victims(victim, kind, struck)) strike();
+      const lines = await struck.completed(run);
+      for (const step of Object.keys(STRUCK_STEPS) as StruckStep[]) {
+        const { attempts, ends, isOver } = struck.seen(run, step);
+        // One after the other: each attempt's lines stand together.
+        const numbers = new Set(attempts);
+        steps += 1;
+        begun += numbers.size;
+        if (numbers.size === attempts.length) apart += 1;
+        expect(numbers.size, step).toBe(attempts.length);
+        expect(isOver, step).toBe(true);
+        const of = (type: string): number =>
+          lines.filter((line) => line.type === type && line["step"] === step).length;
+        // One may end well, and nobody hears it: the last words of a runner or of an `exec` are
+        // lost with who would hear them, and a container's end with its monitor.
+        const isHeard = kind === "shell" && victim !== "monitor";
+        expect(ends, step).toBeLessThanOrEqual(isHeard ? 1 : attempts.length);
+        expect(attempts.length, step).toBeLessThanOrEqual(of("step.started"));
+        expect(of("step.completed"), step).toBe(1);
+      }
+      // The container of modules stays for the next ones, and is gone with its daemon.
+      if (kind === "shell") await struck.leavesNothing();
+      const inside = engine.run("exec", NAME, "ps", "-o", "args").stdout;
+      expect(inside).not.toContain("orchd-step");
     },
     400_000,
   );
 });
 
 /** What has those die that are there now. */
-function victims(victim: Victim, kind: string, { pid: daemon }: Daemon, runs: string) {
+function victims(victim: Victim, kind: Kind, { daemon: { pid: daemon }, runs }: StruckDaemon) {
   if (victim === "container")
     return engine
       .containersOf(runs)
