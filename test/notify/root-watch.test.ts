@@ -111,3 +111,56 @@ it("damage is told once, and its end once", async () => {
   ]);
   watch.close();
 });
+
+it("what was told before this program began is over when it is", async () => {
+  const firing = (variant: string) => new Map([[variant, {}]]) as never;
+  const state = {
+    ...emptyNotifyState(),
+    daemon: new Map([
+      ["disk_full", {}],
+      ["damaged@daemon.jsonl", {}],
+    ]) as never,
+    pipelines: new Map([["p", { firing: firing("damaged@p/a.jsonl") }]]) as never,
+  };
+  const told: unknown[] = [];
+  const clock = new VirtualClock();
+  const watch = new RootWatch(state, {
+    clock,
+    log: silentLog,
+    tell: (fact) => void told.push(fact),
+    daemons: () => undefined,
+    full: () => Promise.resolve(undefined),
+    damaged: () => [],
+  });
+  await clock.settle();
+  const over = { damaged: false, because: "it was repaired, or the damaged file was removed" };
+  expect(told).toMatchObject([
+    { type: "disk", full: false, at: "2026-11-23T02:00:00.000Z" },
+    { type: "damage", file: "daemon.jsonl", ...over },
+    { type: "damage", file: "p/a.jsonl", pipeline: "p", ...over },
+  ]);
+  watch.close();
+});
+
+it("the first look after a daemon began is a thorough one, and there is one a minute", async () => {
+  const looks: boolean[] = [];
+  let lines: object[] | undefined = [began(1)];
+  const { clock, watch } = await rig({
+    daemons: () => {
+      const given = lines;
+      lines = undefined;
+      return given as never;
+    },
+    damaged: (isNew) => {
+      looks.push(isNew);
+      return [];
+    },
+  });
+  expect(looks).toEqual([true]);
+  await clock.advance(60_000);
+  expect(looks).toEqual([true, false]);
+  lines = [began(2)];
+  await clock.advance(60_000);
+  expect(looks).toEqual([true, false, true]);
+  watch.close();
+});
