@@ -29,7 +29,7 @@ it("a run that failed or is overdue is told with the end of its log", async () =
   const asked: string[] = [];
   for (const kind of ALERT_KINDS) if ((await made({ kind })).asked > 0) asked.push(kind);
   expect(asked).toEqual(["failed", "overdue"]);
-  expect((await made({ run: undefined })).asked).toBe(0);
+  expect((await made({ run: undefined } as object)).asked).toBe(0);
 });
 
 it("its secrets are masked, and its channel's template is its title", async () => {

@@ -28,9 +28,9 @@ const secretsOf = (values: Readonly<Record<string, string>> = {}): ChannelSecret
 it("each kind of alert has its severity at PagerDuty, and its tag at ntfy", () => {
   const seen = ALERT_KINDS.map((kind) => {
     const [post] = pagerduty.posts(
-      { kind: "pagerduty", key: "k" },
+      { kind: "pagerduty", key: { secret: "K" } },
       message({ kind }),
-      secretsOf(),
+      secretsOf({ K: "k" }),
       HOST,
     );
     const { event_action, payload } = JSON.parse(post!.body) as {
@@ -73,7 +73,7 @@ it.each<[string | undefined, object]>([
 ])("ntfy has a link to %j", (url, links) => {
   const [post] = ntfy.posts(
     { kind: "ntfy", url: "http://n/t" },
-    message({}, { url }),
+    message({}, { url } as object),
     secretsOf(),
     HOST,
   );
@@ -110,7 +110,7 @@ it("a link of 1,000 characters stands below Discord's text, and none that is lon
 
 it("a program that reads an alert is told whether it tries the channel", () => {
   const read = (test?: boolean): unknown =>
-    (JSON.parse(webhookBody(message({}, { test }))) as { test: unknown }).test;
+    (JSON.parse(webhookBody(message({}, { test } as object))) as { test: unknown }).test;
   expect([read(), read(false), read(true)]).toEqual([false, false, true]);
 });
 
