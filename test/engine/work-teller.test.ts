@@ -23,7 +23,7 @@ function teller() {
   };
 }
 
-it("there is a sign once there was work for five seconds, and each five seconds after", async () => {
+it("there is a sign once there was work for five seconds, and each five after", async () => {
   const { clock, work, sign } = teller();
   work.tell(3, () => ["r1"]);
   await clock.advance(SIGN_MS - 1);

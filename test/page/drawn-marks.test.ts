@@ -126,7 +126,7 @@ describe("a mark's shape", () => {
     );
   });
 
-  it("is a diamond by hand, a low box where it was skipped, a dashed one where it was missed", async () => {
+  it("is a diamond by hand, a low box of a skip, a dashed one of a miss", async () => {
     const diamond = "path d=M4.5 9L9.5 16.5L4.5 24L-.5 16.5z fill=var(--completed)";
     expect(await shape("by_hand", "completed")).toEqual([diamond]);
     expect(await shape("backfilled", "completed")).toEqual([diamond]);

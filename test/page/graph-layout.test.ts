@@ -76,7 +76,7 @@ describe("a layout", () => {
     }
   });
 
-  it("has steps that need nothing at the left, and no line from a step that is not there", async () => {
+  it("has what needs nothing at the left, and no line from a step that is not there", async () => {
     const { boxes, edges } = await layOut(graphOf({ a: ["", ""], b: ["z", ""], c: ["a", "z"] }));
     expect([boxes.get("a")!.x, boxes.get("b")!.x]).toEqual([8, 8]);
     expect(boxes.get("a")!.y).toBeLessThan(boxes.get("b")!.y);

@@ -1,4 +1,4 @@
-/** What kinds of channels make of a message, before anything is sent: every kind of alert, bounds. */
+/** What kinds of channels make of a message before it is sent: every kind of alert, bounds. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, it } from "vitest";
