@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { onTestFinished } from "./running-test.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { SshPlaceSettings } from "../../src/core/place-settings.ts";
+import type { PlacedAt } from "../../src/core/run-state.ts";
 import type { ModuleTask, ShellTask, Task, TaskResult } from "../../src/core/task.ts";
 import { silentLog, type Log } from "../../src/log.ts";
 import type { DeathInfo, StartOptions } from "../../src/places/place.ts";
@@ -61,8 +62,10 @@ export interface FarEnd {
 /** A task that was started. */
 export interface FarStarted {
   readonly ended: Promise<FarEnd>;
-  /** Resolves with its first line. */
+  /** Resolves with its first line. Rejects with how it ended, if it printed none. */
   readonly begun: Promise<string>;
+  /** Resolves when the place says where it runs. */
+  readonly placed: Promise<PlacedAt>;
 }
 
 /** A place over SSH. It is closed when the test is over. */
@@ -149,32 +152,41 @@ export class SshRig {
   }
 
   /** Starts a module's default export there. */
-  run(name: string, more: Partial<ModuleTask> = {}): FarStarted {
+  run(name: string, more: Partial<ModuleTask> = {}, options: StartOptions = {}): FarStarted {
     const code = { bundle: name, pick: "export:default", source: `./${name}.ts` };
-    return this.start({ ...COMMON, kind: "module", code, isolated: false, ...more });
+    return this.start({ ...COMMON, kind: "module", code, isolated: false, ...more }, options);
   }
 
   /** Starts any task there. */
   start(task: Task, options: StartOptions = {}, place = this.place): FarStarted {
     const lines: string[] = [];
     let begin!: (line: string) => void;
-    const begun = new Promise<string>((resolve) => (begin = resolve));
-    const ended = new Promise<FarEnd>((resolve) =>
+    let ends!: (error: Error) => void;
+    const begun = new Promise<string>((...both) => ([begin, ends] = both));
+    begun.catch(() => undefined);
+    let isPlaced!: (at: PlacedAt) => void;
+    const placed = new Promise<PlacedAt>((resolve) => (isPlaced = resolve));
+    const ended = new Promise<FarEnd>((resolve) => {
+      const end = (how: FarEnd): void => {
+        ends(new Error(`it ended: ${JSON.stringify(how)}`));
+        resolve(how);
+      };
       place.start(
         `rig@1#${(this.#started += 1)}`,
         task,
         {
-          done: (result) => resolve({ result, lines }),
-          died: (death) => resolve({ death, lines }),
+          done: (result) => end({ result, lines }),
+          died: (death) => end({ death, lines }),
+          placed: isPlaced,
           output: (more) => {
             lines.push(...more.map(({ line }) => line));
             begin(lines[0]!);
           },
         },
         options,
-      ),
-    );
-    return { ended, begun };
+      );
+    });
+    return { ended, begun, placed };
   }
 
   /** Ends a part of what tasks run in, once it is there, and waits until the place goes on. */

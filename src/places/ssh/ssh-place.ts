@@ -44,6 +44,11 @@ import { hostText } from "./ssh-words.ts";
 /** When a machine that was not ready is looked at again, in milliseconds: at first, and at most. */
 const FIRST_LOOK_MS = 2_000;
 const LONGEST_LOOK_MS = 30_000;
+/**
+ * How long it may be unsaid where a step begins, in milliseconds: the line of that is written with
+ * the one of its end, if it is brief, and costs no sync of its own.
+ */
+const SOON_MS = 5;
 /** How long to rest before a look whether anything of a runner is left, in milliseconds. */
 const SURE_REST_MS = 100;
 
@@ -197,27 +202,50 @@ export class SshPlace implements FarPlace {
     if (this.#closed) throw new Error(`"${id}" cannot be started: the place is closed`);
     if (this.#tasks.has(id)) throw new Error(`"${id}" was started already and has not ended`);
     this.#tasks.add(id);
-    const own: TaskHandlers = {
-      ...handlers,
-      done: (...given) => {
-        this.#tasks.delete(id);
-        handlers.done(...given);
-      },
-      died: (death) => {
-        this.#tasks.delete(id);
-        handlers.died(death);
-      },
-    };
     if (!this.#readiness.ready) {
       // It was ready when the start was decided, and that was written down meanwhile.
       const { because } = this.#readiness;
       const death = { inFlight: [id], alone: true, blameless: "unbegun", because } as const;
-      queueMicrotask(() => own.died({ ...death, code: FAILURE_CODES.place }));
+      queueMicrotask(() => {
+        this.#tasks.delete(id);
+        handlers.died({ ...death, code: FAILURE_CODES.place });
+      });
       return;
     }
-    const { name: place, settings } = this.#options;
-    handlers.placed?.({ place, host: settings.host, ref: `${this.#token}.${this.#epoch}` });
-    this.#pool.start(id, task, own, options);
+    this.#pool.start(id, task, this.#hearing(id, handlers), options);
+  }
+
+  /** Who hears of a task that begins now. */
+  #hearing(id: string, handlers: TaskHandlers): TaskHandlers {
+    const { name: place, settings, clock } = this.#options;
+    const at = { place, host: settings.host, ref: `${this.#token}.${this.#epoch}` };
+    let isPlaced = false;
+    const timer = clock.after(SOON_MS, () => begins());
+    const begins = (): void => {
+      if (isPlaced) return;
+      isPlaced = true;
+      timer.cancel();
+      if (!this.#closed) handlers.placed?.(at);
+    };
+    const over = (): void => {
+      begins();
+      this.#tasks.delete(id);
+    };
+    return {
+      ...handlers,
+      output: (lines) => {
+        begins();
+        handlers.output(lines);
+      },
+      done: (...given) => {
+        over();
+        handlers.done(...given);
+      },
+      died: (death) => {
+        over();
+        handlers.died(death);
+      },
+    };
   }
 
   forget(frame: TaskFrame): void {

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
+import type { SnapshotStep } from "../../../src/core/snapshot.ts";
 import { farPackage } from "../../../src/places/ssh/far-package.ts";
 import { WIRE_PROTOCOL } from "../../../src/places/pool/wire.ts";
 import { prepareOnce } from "../../../src/places/ssh/prepare.ts";
@@ -189,6 +190,34 @@ describe.skipIf(SKIP_NAMESPACES)("a place over SSH", { timeout: 90_000 }, () => 
     await own.boot();
     await rig.ready();
     expect((await rig.shell("echo again").ended).lines).toEqual(["again"]);
+  });
+
+  it("says where a step runs, soon after it begins and before its end", async () => {
+    const rig = await SshRig.open({ far });
+    rig.module("brief", "export default () => 1;\n");
+    const at = { place: "far", host: far.host };
+    const forever = rig.shell("while :; do sleep 0.05; done");
+    expect(await forever.placed).toMatchObject(at);
+    for (let times = 0; times < 3; times += 1) {
+      const { placed, ended } = rig.run("brief");
+      expect(await Promise.race([ended, placed])).toMatchObject(at);
+      expect((await ended).result).toEqual({ ok: true, value: 1 });
+    }
+  });
+
+  it("begins brief steps ahead, and no others", async () => {
+    const rig = await SshRig.open({ far });
+    rig.module("brief", "export default () => 1;\n");
+    const code = { bundle: "brief", pick: "export:default", source: "./brief.ts" };
+    const spec = { code, on: ["far"], isolated: false, hooks: {} } as unknown as SnapshotStep;
+    expect(rig.place.share(spec)).toBe(1);
+    // Where the machine is busy they are not brief at once.
+    while (rig.place.share(spec) === 1) await rig.run("brief").ended;
+    expect(rig.place.share({ ...spec, timeoutMs: 1_000 })).toBe(1);
+    const ended = await Promise.all(
+      Array.from({ length: 60 }, () => rig.run("brief", {}, { ahead: true }).ended),
+    );
+    expect(ended.filter(({ result }) => result?.ok !== true)).toEqual([]);
   });
 
   it("runs more at once than the host allows in one connection", async () => {
