@@ -6,7 +6,7 @@
  * message of which its sender has long given up. So a connection that ends is replaced by a new
  * one, what is sent in between is lost, and the sender knows.
  */
-import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
+import type { ConnectionOptions, Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { ObjectStore } from "@nats-io/obj";
 import type { Clock, Timer } from "../../clock.ts";
 import { OBJECT_MS, OBJECT_PATIENCE_MS, BrokerSilence } from "./broker.ts";
@@ -24,6 +24,9 @@ const PINGS_OUT = 2;
 const MARGIN_BYTES = 1_024;
 /** The longest message, in bytes, whatever the engine allows. */
 const LONGEST_BYTES = 1024 * 1024;
+
+/** The seed of a user's nkey: alone, or in a file of it. */
+const SEED = /^SU[A-Z2-7]{56}$/m;
 
 interface Listener {
   readonly subject: string;
@@ -163,9 +166,9 @@ export class NatsBroker implements Broker {
 
   async #dialOne(url: string): Promise<NatsConnection> {
     const { tls, credentials, name } = this.#options;
-    const { connect, credsAuthenticator } = await import("@nats-io/transport-node");
+    const engine = await import("@nats-io/transport-node");
     const isTls = tls !== undefined || url.startsWith("tls://");
-    return connect({
+    return engine.connect({
       servers: [url],
       ignoreClusterUpdates: true,
       name,
@@ -175,7 +178,7 @@ export class NatsBroker implements Broker {
       maxPingOut: PINGS_OUT,
       noAsyncTraces: true,
       ...(isTls ? { tls: tlsOf(url, tls) } : {}),
-      ...(credentials === undefined ? {} : loginOf(credentials, credsAuthenticator)),
+      ...(credentials === undefined ? {} : loginOf(credentials, engine)),
     });
   }
 
@@ -309,15 +312,20 @@ function tlsOf(url: string, tls: BrokerOptions["tls"]): { [file: string]: string
 }
 
 /** @throws Error with a sentence */
-function loginOf<T>(
+function loginOf(
   credentials: string,
-  credsAuthenticator: (text: Uint8Array) => T,
-): { authenticator: T } | { user: string; pass: string } {
+  engine: typeof import("@nats-io/transport-node"),
+): Pick<ConnectionOptions, "authenticator" | "user" | "pass"> {
   if (credentials.includes("BEGIN NATS USER JWT"))
-    return { authenticator: credsAuthenticator(new TextEncoder().encode(credentials)) };
+    return { authenticator: engine.credsAuthenticator(new TextEncoder().encode(credentials)) };
+  const seed = SEED.exec(credentials)?.[0];
+  if (seed !== undefined)
+    return { authenticator: engine.nkeyAuthenticator(new TextEncoder().encode(seed)) };
   const at = credentials.indexOf(":");
   if (at > 0) return { user: credentials.slice(0, at), pass: credentials.slice(at + 1).trimEnd() };
-  throw new Error("the credentials are neither a NATS credentials file nor USER:PASSWORD");
+  throw new Error(
+    "the credentials are none of a NATS credentials file, an nkey's seed (SU…) and USER:PASSWORD",
+  );
 }
 
 /** What a person reads of a broker that does not answer. */

@@ -1,7 +1,9 @@
 /** NATS as a broker, with a real server: what each engine must do, and what NATS alone has. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, it } from "vitest";
+import { nkeys } from "@nats-io/transport-node";
 import { systemClock } from "../../../src/clock.ts";
+import type { Broker } from "../../../src/places/broker/broker.ts";
 import { NatsBroker } from "../../../src/places/broker/nats-broker.ts";
 import { NatsServer, SKIP_NATS } from "../../support/nats-server.ts";
 import { expect } from "../../support/running-test.ts";
@@ -14,7 +16,7 @@ const NATS: BrokerEngine = {
   secureScheme: "tls",
   users: "authorization { users: [{ user: a, password: right }] }",
   refusal: /refuses the credentials: Authorization Violation$/i,
-  noCredentials: /: the credentials are neither a NATS credentials file nor USER:PASSWORD$/,
+  noCredentials: /: the credentials are none of a NATS .*, an nkey's seed .* and USER:PASSWORD$/,
   tls: ({ ca, cert, key }) =>
     `tls { cert_file: "${cert}", key_file: "${key}", ca_file: "${ca}", verify: true }`,
   start: (more) => NatsServer.start(more),
@@ -34,6 +36,46 @@ const ALLOWED = [
   "$JS.FC.>",
   "$O.orchd-test.>",
 ];
+
+type KeyPair = ReturnType<typeof nkeys.createUser>;
+
+const textOf = (content: Uint8Array): string => Buffer.from(content).toString();
+
+/** What `nsc` writes: claims about a key, signed by another one. */
+function jwt(by: KeyPair, about: KeyPair, nats: object): string {
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const [sub, iss] = [about.getPublicKey(), by.getPublicKey()];
+  const claims = { jti: sub, iat: Math.floor(Date.now() / 1_000), iss, name: "test", sub };
+  const head = { typ: "JWT", alg: "ed25519-nkey" };
+  const text = `${part(head)}.${part({ ...claims, nats: { version: 2, ...nats } })}`;
+  return `${text}.${Buffer.from(by.sign(bytes(text))).toString("base64url")}`;
+}
+
+/** Lines of a server of an operator, whose accounts may keep what they like. */
+function operatorOf(operator: KeyPair, accounts: readonly KeyPair[]): string {
+  const all = { subs: -1, data: -1, payload: -1, imports: -1, exports: -1, conn: -1, leaf: -1 };
+  const kept = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 };
+  const system = nkeys.createAccount();
+  const line = (one: KeyPair, limits: object): string =>
+    `${one.getPublicKey()}: ${jwt(operator, one, { type: "account", limits })}`;
+  const lines = [line(system, all), ...accounts.map((one) => line(one, { ...all, ...kept }))];
+  return (
+    `operator: ${jwt(operator, operator, { type: "operator" })}\n` +
+    `system_account: ${system.getPublicKey()}\n` +
+    `resolver: MEMORY\nresolver_preload: {\n${lines.join("\n")}\n}\n`
+  );
+}
+
+/** A user's credentials file. */
+function credentialsOf(account: KeyPair): string {
+  const user = nkeys.createUser();
+  const all = { subs: -1, data: -1, payload: -1 };
+  return (
+    `-----BEGIN NATS USER JWT-----\n${jwt(account, user, { type: "user", ...all })}\n` +
+    `------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n` +
+    `${textOf(user.getSeed())}\n------END USER NKEY SEED------\n`
+  );
+}
 
 describe.skipIf(SKIP_NATS)("with a nats-server", () => {
   describeBroker(NATS);
@@ -69,6 +111,31 @@ describe.skipIf(SKIP_NATS)("with a nats-server", () => {
       expect((await one.get("a"))?.length).toBe(300_000);
       await one.remove(["a"]);
       expect(await one.get("a")).toBeUndefined();
+    });
+
+    it("shows an nkey, and is refused with another one", async () => {
+      const [own, other] = [nkeys.createUser(), nkeys.createUser()];
+      const server = await rig.served(
+        `authorization { users: [{ nkey: ${own.getPublicKey()} }] }\n`,
+      );
+      const shown = (text: string): Broker => rig.connected([server.url], { credentials: text });
+      const seed = textOf(own.getSeed());
+      const file = `-----BEGIN USER NKEY SEED-----\n${seed}\n------END USER NKEY SEED------\n`;
+      for (const text of [seed, `${seed}\n`, file]) await until(shown(text), true);
+      expect(because(await until(shown(textOf(other.getSeed())), false))).toMatch(NATS.refusal);
+    });
+
+    it("shows a credentials file, and is refused once its account does not know it", async () => {
+      const operator = nkeys.createOperator();
+      const [account, stranger] = [nkeys.createAccount(), nkeys.createAccount()];
+      const server = await rig.served(operatorOf(operator, [account]));
+      const shown = (by: KeyPair): Broker =>
+        rig.connected([server.url], { credentials: credentialsOf(by) });
+      const one = shown(account);
+      await until(one, true);
+      await one.put("a", bytes("kept"));
+      expect(textOf((await one.get("a"))!)).toBe("kept");
+      expect(because(await until(shown(stranger), false))).toMatch(NATS.refusal);
     });
 
     it("says that JetStream is missing", async () => {
