@@ -14,7 +14,10 @@ import { containersRoot, openContainersAt, PLAIN_CONTAINER } from "../support/co
 
 const PATH = process.env["PATH"] ?? "";
 
-/** Its storage is a folder. Nothing ends by itself. `stuck` in it keeps it from removing. */
+/**
+ * Its storage is a folder. Nothing ends by itself. `stuck` in it keeps it from removing. As podman
+ * does: where one of several is gone, `rm --force` removes none, and that is no failure.
+ */
 const PODMAN = `#!/bin/sh
 cd "$CONTAINERS_STORAGE_CONF" || exit 125
 case "$1" in
@@ -29,7 +32,9 @@ case "$1" in
     printf ']\\n'; exit $status ;;
   rm) if [ -e stuck-once ]; then rm stuck-once; exit 125; fi
     [ ! -e stuck ] || { echo "Error: it is stuck" >&2; exit 125; }
-    while [ $# -gt 0 ]; do rm -f "containers/$1"; shift; done ;;
+    shift 5
+    for name; do [ -f "containers/$name" ] || exit 0; done
+    for name; do rm "containers/$name"; echo "$name"; done ;;
   run) echo ran >> runs ;;
   logs|wait) exec sleep 1000 ;;
 esac
@@ -117,6 +122,14 @@ it("a container that cannot be removed holds up others, and what was adopted goe
   rmSync(join(engine, "stuck"));
   expect(await ran(place, "a@1#5")).toEqual({ ok: true, value: null });
   expect(readdirSync(join(engine, "containers"))).toEqual(["a-1-2"]);
+});
+
+it("one that is gone does not keep those beside it from being removed", async () => {
+  const engine = stored("one");
+  for (const token of ["a@1#3", "a@1#4"]) put(engine, token);
+  const podman = await findEngine("podman");
+  expect(await podman.remove(["a-1-3", "a-1-2", "a-1-4"])).toBeUndefined();
+  expect(readdirSync(join(engine, "containers"))).toEqual([]);
 });
 
 it("what is removed at the second try is removed", async () => {

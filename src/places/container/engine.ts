@@ -152,6 +152,9 @@ export class Engine {
    * paused: the runtime thaws it to kill it, and podman then finds nothing to thaw. It is asked
    * again for those that are left.
    *
+   * What it names is removed, and nothing else is: where one of several is gone already, podman
+   * removes none of them, says nothing, and ends with status 0.
+   *
    * @returns what stood in the way; undefined: nothing
    */
   async remove(names: readonly string[]): Promise<string | undefined> {
@@ -161,12 +164,14 @@ export class Engine {
     for (let look = 0; look < REMOVALS && given.length > 0; look += 1) {
       if (look > 0) await wait(REMOVE_AGAIN_MS);
       const answer = await this.ask(["rm", "--force", "--volumes", ...now, ...given]);
-      if (answer.status === 0) return undefined;
+      const removed = new Set(answer.stdout.split("\n").map((line) => line.trim()));
+      given = given.filter((name) => !removed.has(name));
+      if (given.length === 0) return undefined;
       // One that is gone already is no fault, and an engine may say that it is one.
       const left = await this.inspect(given).catch((error: unknown) => error as Error);
       if (left instanceof Error) return left.message;
       given = left.map(({ name }) => name);
-      because = sentenceOf(answer);
+      because = answer.status === 0 ? `${this.name} leaves it` : sentenceOf(answer);
     }
     return given.length === 0 ? undefined : because;
   }

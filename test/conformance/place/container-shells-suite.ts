@@ -6,9 +6,10 @@ import type { ImageContainer } from "../../../src/core/container.ts";
 import type { ShellTask } from "../../../src/core/task.ts";
 import { ContainersFolder } from "../../../src/places/container/container-files.ts";
 import type { ContainerPlace } from "../../../src/places/container/container-place.ts";
+import { Engine } from "../../../src/places/container/engine.ts";
 import { noteIn } from "../../../src/places/container/engine-note.ts";
 import { openContainers, PLAIN_CONTAINER } from "../../support/container-place.ts";
-import { LIMITS_MEMORY, type TestEngine } from "../../support/test-engine.ts";
+import { LIMITS_MEMORY, TEST_IMAGE, type TestEngine } from "../../support/test-engine.ts";
 import { describeShells, type ShellPlaceUnderTest } from "./shell-suite.ts";
 
 /** Holds them to all of it. @param brief to some of it, which takes seconds */
@@ -91,6 +92,15 @@ export function describeContainerShells(engine: TestEngine, brief = false): void
       const files = new ContainersFolder(join(subject.root, "containers"), "none");
       expect(files.all.map(noteIn)).toEqual([undefined]);
       expect(engine.containersOf(subject.root)).toHaveLength(1);
+    });
+
+    it("is removed though one beside it is gone already", async () => {
+      const { root } = opened();
+      const name = `orchd-beside-${process.pid}`;
+      engine.run("create", `--name=${name}`, `--label=orchd.root=${root}`, TEST_IMAGE, "true");
+      const none = `${name}-none`;
+      expect(await new Engine(engine.name, "").remove([none, name, none])).toBeUndefined();
+      expect(engine.containersOf(root)).toEqual([]);
     });
 
     it.runIf(LIMITS_MEMORY)("that wants more memory than its step may have says so", async () => {
