@@ -45,7 +45,7 @@ import {
   initFault,
   type Ending,
 } from "./container-end.ts";
-import { EngineError, sentenceOf, type ContainerState } from "./engine.ts";
+import { EngineError, type ContainerState } from "./engine.ts";
 import { EngineLost, isCut, lostWithEngine, stateOnceBack } from "./engine-away.ts";
 import type { Engine, EngineProcess } from "./engine.ts";
 import { outputLines, readToEnd } from "./engine-output.ts";
@@ -53,6 +53,7 @@ import { imageIdOf, otherPlatform } from "./image.ts";
 import { MonitorWatch } from "./monitor-watch.ts";
 import { pull, type Pull } from "./image-pull.ts";
 import { OutputHold } from "./output-hold.ts";
+import { missingImage, startFault } from "./start-fault.ts";
 
 /** How long after the grace period a container may take to end, in milliseconds. */
 const END_SLACK_MS = 1_500;
@@ -451,9 +452,9 @@ export class ContainerAttempt {
     const { image, pull: policy } = this.#container;
     const other = await otherPlatform(engine, this.#container);
     if (other !== undefined) return new EngineError(other);
-    const why = sentenceOf({ status: null, stdout: "", stderr: said });
-    const hint = policy === "never" ? ` (container.pull is never)` : "";
-    return new EngineError(`the container of ${image} could not be started: ${why}${hint}`);
+    if (policy === "never" && (await imageIdOf(engine, this.#container)) === undefined)
+      return new EngineError(missingImage(image, engine.name));
+    return new EngineError(startFault({ status: null, said }, this.#container, engine.name));
   }
 
   #clear(): void {

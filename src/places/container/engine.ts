@@ -20,6 +20,8 @@ const PATIENCE_MS = 30_000;
 /** How often a removal is tried, and how long between two tries, in milliseconds. */
 const REMOVALS = 3;
 const REMOVE_AGAIN_MS = 200;
+/** What is said of an engine whose program is not there. */
+const NOT_INSTALLED = "it is not installed";
 /** The most characters that are kept of an answer. */
 const MOST = 4 * 1024 * 1024;
 
@@ -195,14 +197,17 @@ export async function findEngine(
   env: EngineVariables = {},
 ): Promise<Engine> {
   const why: string[] = [];
+  let areMissing = true;
   for (const name of wanted === undefined ? ENGINES : [wanted]) {
     const answer = await answerOf(name, VERSION_WORDS[name], PATIENCE_MS, env);
     const [version = "", kept = ""] = answer.stdout.split("\n").map((line) => line.trim());
     const id = [kept, ...(name === "podman" ? remoteOf(env) : [])].join(" ").trim();
     if (answer.status === 0 && version !== "") return new Engine(name, version, id, env);
     why.push(`${name}: ${sentenceOf(answer)}`);
+    areMissing &&= answer.stderr === NOT_INSTALLED;
   }
-  throw new EngineError(`no container engine answers (${why.join("; ")})`);
+  const remedy = areMissing ? `: install ${wanted ?? ENGINES.join(" or ")}` : "";
+  throw new EngineError(`no container engine answers (${why.join("; ")})${remedy}`);
 }
 
 /** Which other machine or service podman is told to ask, if any: its storage's path is no name. */
@@ -240,7 +245,7 @@ function answerOf(
     let child: EngineProcess;
     const failed = (error: Error): void => {
       const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
-      const said = missing ? "it is not installed" : error.message;
+      const said = missing ? NOT_INSTALLED : error.message;
       resolve({ status: null, stdout: "", stderr: said });
     };
     try {

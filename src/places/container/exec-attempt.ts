@@ -275,8 +275,9 @@ export class ExecAttempt {
 
   async #refusal(engine: Engine, said: string, status: number | null): Promise<EngineError> {
     const { exec } = this.#container;
-    const fault = await faultOf(engine, exec);
-    if (fault !== undefined) return new EngineError(fault);
+    const [state] = await engine.inspect([exec]);
+    const fault = faultIn(state, exec);
+    if (fault !== undefined) return new EngineError(`${fault}: ${remedyFor(state, engine, exec)}`);
     const why = sentenceOf({ status, stdout: "", stderr: said });
     return new EngineError(`nothing could be started in the container "${exec}": ${why}`);
   }
@@ -290,12 +291,13 @@ export class ExecAttempt {
   }
 }
 
-/** Why nothing runs in a container. Undefined: it runs. @throws EngineError */
-async function faultOf(engine: Engine, name: string): Promise<string | undefined> {
-  const [state] = await engine.inspect([name]);
-  return faultIn(state, name);
+/** What a person can do about a container in which nothing runs. */
+function remedyFor(state: ContainerState | undefined, { name }: Engine, exec: string): string {
+  if (state === undefined) return "start it, or name another one (container.exec)";
+  return `\`${name} ${state.paused ? "unpause" : "start"} ${exec}\` has it go on`;
 }
 
+/** Why nothing runs in a container. Undefined: it runs. */
 function faultIn(state: ContainerState | undefined, name: string): string | undefined {
   if (state === undefined) return `there is no container "${name}"`;
   if (state.paused) return `the container "${name}" is frozen (paused)`;

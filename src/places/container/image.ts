@@ -5,6 +5,7 @@ import type { ImageHearing } from "../place.ts";
 import type { ContainerFiles } from "./container-files.ts";
 import { EngineError, sentenceOf, type Engine } from "./engine.ts";
 import { pull, type Pull } from "./image-pull.ts";
+import { missingImage } from "./start-fault.ts";
 
 /** An image that is there. */
 interface PresentImage {
@@ -91,8 +92,7 @@ export async function presentImage(
   if (known !== undefined) return known;
   if (policy === "never")
     throw new EngineError(
-      (await otherPlatform(engine, container)) ??
-        `the image ${image} is not there, and container.pull is never`,
+      (await otherPlatform(engine, container)) ?? missingImage(image, engine.name),
     );
   const work = pull(engine, container, { clock, files: files(), auth, tell });
   pulling?.(work);

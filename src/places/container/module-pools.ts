@@ -34,8 +34,9 @@ import { runnerWords } from "./container-command.ts";
 import { otherProcessor } from "./container-end.ts";
 import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
 import { containerName, keptName } from "./container-name.ts";
-import { sentenceOf, type Engine } from "./engine.ts";
+import type { Engine, EngineName } from "./engine.ts";
 import { isCut, stateOnceBack } from "./engine-away.ts";
+import { startFault } from "./start-fault.ts";
 
 /** How long a pool without tasks waits for the next one, in milliseconds. */
 const IDLE_MS = 60_000;
@@ -202,7 +203,7 @@ export class ModulePool {
           if (fault !== undefined) runner.kill();
         },
         explain: (end) => {
-          if (!place.isGreeted) place.fault ??= startFault(end, this.#container);
+          if (!place.isGreeted) place.fault ??= runnerFault(end, this.#container, this.engine.name);
           else if (end.status === ENGINE_STATUS && isCut(end.said)) place.isCut = true;
           return place.fault ?? (end.status === KILLED_STATUS ? "was ended by SIGKILL" : undefined);
         },
@@ -333,12 +334,12 @@ const NO_PROGRAM =
   /exec(?:ing|utable file)?\b.*(?:not found|no such file)|failed to exec pid1: No such file/i;
 
 /** Why a container never had a runner. */
-function startFault({ status, said }: CommandEnd, { image, entrypoint }: ImageContainer): string {
-  if (/exec format error/i.test(said)) return otherProcessor(image);
-  if (entrypoint === undefined && NO_PROGRAM.test(said))
+function runnerFault(end: CommandEnd, container: ImageContainer, engine: EngineName): string {
+  const { image, entrypoint } = container;
+  if (/exec format error/i.test(end.said)) return otherProcessor(image);
+  if (entrypoint === undefined && NO_PROGRAM.test(end.said))
     return `the image ${image} has no Node: a module needs Node ${LEAST_NODE} or later in it`;
-  const sentence = sentenceOf({ status, stdout: "", stderr: said });
-  return `the container of ${image} could not be started: ${sentence}`;
+  return startFault(end, container, engine);
 }
 
 /** All of them. */

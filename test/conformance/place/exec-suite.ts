@@ -113,7 +113,11 @@ export function describeExec(engine: TestEngine, brief = false): void {
 
     it.each([
       ["there is not", "orchd-no-such-container", /^there is no container "orchd-no-such-con/],
-      ["does not run", `${NAME}-created`, /^the container ".+-created" does not run$/],
+      [
+        "does not run",
+        `${NAME}-created`,
+        /^the container ".+-created" does not run: `\w+ start .+` has it go on$/,
+      ],
     ])("that %s: one sentence", async (_, exec, message) => {
       engine.run("create", `--name=${NAME}-created`, TEST_IMAGE, "true");
       onTestFinished(() => void engine.run("rm", `${NAME}-created`));
@@ -147,7 +151,9 @@ export function describeExec(engine: TestEngine, brief = false): void {
       engine.run("pause", other);
       const frozen = await begin(place, "exec@1#2", taskOf("true", there)).ended;
       engine.run("unpause", other);
-      expect(JSON.stringify(frozen.result)).toMatch(/the container .+ is frozen \(paused\)/);
+      expect(JSON.stringify(frozen.result)).toMatch(
+        /the container .+ is frozen \(paused\): `\w+ unpause .+` h/,
+      );
       const task = begin(place, "exec@1#3", taskOf("echo begun; sleep 1000", there));
       await task.begun;
       engine.remove(other);
