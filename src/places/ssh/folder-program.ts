@@ -62,14 +62,14 @@ const stateOf = (at, files) => {
   return whole ? "whole" : "broken";
 };
 // Not \`recursive\`: Node 20 then says that a folder is missing where a disk is read-only.
-const make = (at, mode) => {
+const make = (at, mode, isLast) => {
   try {
     fs.mkdirSync(at, mode);
   } catch (error) {
     if (error.code === "EEXIST") return;
-    if (error.code !== "ENOENT") throw error;
+    if (error.code !== "ENOENT" || isLast) throw error;
     make(path.dirname(at), mode);
-    fs.mkdirSync(at, mode);
+    make(at, mode, true);
   }
 };
 // All at once: to sync each of a thousand files takes seconds on a busy disk.
