@@ -61,6 +61,31 @@ describe.runIf(hasBrowser)("the frame", () => {
     await expect.poll(() => browser.locator(".notices").innerText()).not.toContain("Not live.");
   });
 
+  it("asks again soon for what the network lost", async () => {
+    const { browser, root } = await openPage(pages, "", {
+      expects: /ERR_FAILED/,
+      root: madeUpRoot(),
+    });
+    await browser.locator('[data-name="held"]').waitFor();
+    await browser.route(/assets\/pipeline-.*\.js/, (route) => route.abort(), { times: 1 });
+    await browser.locator('[data-name="held"] a').first().click();
+    await browser.getByRole("button", { name: "Resume" }).waitFor();
+    await browser.evaluate(() => {
+      const real = globalThis.fetch;
+      globalThis.fetch = async (...asked) => {
+        if (!String(asked[0]).endsWith("/pipelines/held")) return real(...asked);
+        globalThis.fetch = real;
+        throw new TypeError("the network changed");
+      };
+    });
+    append(root.runs, "held", {
+      at: at(9, 59),
+      type: "pipeline.resumed",
+      because: "asked by hand",
+    });
+    await browser.getByRole("button", { name: "Pause" }).waitFor({ timeout: 12_000 });
+  });
+
   it("says what is missing without a token, and for an address that is no page", async () => {
     const { browser, url } = await openPage(pages, "", { expects: /401/ });
     const bare = new URL(url(""));

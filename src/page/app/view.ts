@@ -31,6 +31,8 @@ const LEAST_MS = 500;
 const SHARE = 5;
 /** What no line tells: a daemon that died, a slot that is overdue. */
 const AT_LEAST_EVERY_MS = 15_000;
+/** When a question that nobody answered is asked again; twice as late each time. */
+const FIRST_AGAIN_MS = 1_000;
 
 /**
  * @param route below /api/v1/; null: ask nothing
@@ -72,6 +74,8 @@ class Poll<T> {
   #timer: number | undefined;
   #isAsking = false;
   #isWanted = false;
+  /** How long it waits after a question that nobody answered, in milliseconds. */
+  #again = FIRST_AGAIN_MS;
   /** Not before this moment, by performance.now(). */
   #notBefore = 0;
 
@@ -99,8 +103,12 @@ class Poll<T> {
     if (document.hidden) return;
     [this.#isAsking, this.#isWanted] = [true, false];
     const began = performance.now();
+    let latest = AT_LEAST_EVERY_MS;
     try {
       const answer = await get<T>(this.#route, this.#own.signal);
+      if (answer.ok || answer.problem.status !== 0) this.#again = FIRST_AGAIN_MS;
+      // The network changed, or the server starts again: that is soon over.
+      else latest = this.#later();
       const route = this.#route;
       this.#tell((before) =>
         answer.ok
@@ -119,7 +127,13 @@ class Poll<T> {
     this.#notBefore = now + Math.max(LEAST_MS, (now - began) * SHARE);
     if (this.#own.signal.aborted) return;
     window.clearTimeout(this.#timer);
-    const after = this.#isWanted ? this.#notBefore - now : AT_LEAST_EVERY_MS;
+    const after = this.#isWanted ? this.#notBefore - now : latest;
     this.#timer = window.setTimeout(() => void this.#ask(), after);
+  }
+
+  #later(): number {
+    const wait = this.#again;
+    this.#again = Math.min(AT_LEAST_EVERY_MS, wait * 2);
+    return wait;
   }
 }
