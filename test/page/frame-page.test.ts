@@ -86,6 +86,16 @@ describe.runIf(hasBrowser)("the frame", () => {
     await browser.getByRole("button", { name: "Pause" }).waitFor({ timeout: 12_000 });
   });
 
+  it("says that it is loading where its code does not come, and no longer", async () => {
+    const { browser } = await openPage(pages, "alerts", { expects: /ERR_FAILED/ });
+    const loading = browser.getByText("If this stays, its code did not come");
+    await browser.getByText("Nobody is told:").waitFor();
+    expect(await loading.count()).toBe(0);
+    await browser.route(/assets\/main-.*\.js/, (route) => route.abort());
+    await browser.reload();
+    await loading.waitFor();
+  });
+
   it("says what is missing without a token, and for an address that is no page", async () => {
     const { browser, url } = await openPage(pages, "", { expects: /401/ });
     const bare = new URL(url(""));

@@ -5,7 +5,8 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
+import { chromium } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page, Request } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
 
 /** A folder for what each test saw last; undefined: no pictures are kept. */
@@ -27,6 +28,9 @@ const QUIET = [
   "--disable-sync",
   "--no-first-run",
 ];
+
+/** What a browser says of requests that were under way while a network came or went. */
+const CHANGED = "ERR_NETWORK_CHANGED";
 
 /** Opens pages in the file's browser. */
 export interface Pages {
@@ -56,7 +60,7 @@ export function withBrowser(): Pages {
       page.on("console", (message) => {
         const text = message.text();
         // Tests beside this one make networks on this machine, and Chromium asks again then.
-        if (text.includes("ERR_NETWORK_CHANGED")) return;
+        if (text.includes(CHANGED)) return;
         if (message.type() === "error" && expects?.test(text) !== true) errors.push(text);
       });
       onTestFinished(async ({ task }) => {
@@ -67,8 +71,23 @@ export function withBrowser(): Pages {
         await context.close();
         expect(errors).toEqual([]);
       });
-      await page.goto(url);
+      await goTo(page, url);
       return page;
     },
   };
+}
+
+/** Loads a page, and again where the network changed meanwhile: a browser drops its files then. */
+async function goTo(page: Page, url: string, tries = 3): Promise<void> {
+  let isDisturbed = false;
+  const failed = (request: Request): void => {
+    isDisturbed ||= request.failure()?.errorText.includes(CHANGED) === true;
+  };
+  page.on("requestfailed", failed);
+  await page.goto(url).catch((error: Error) => {
+    if (!error.message.includes(CHANGED)) throw error;
+    isDisturbed = true;
+  });
+  page.off("requestfailed", failed);
+  if (isDisturbed && tries > 1) await goTo(page, url, tries - 1);
 }

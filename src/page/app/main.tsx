@@ -2,4 +2,7 @@
 import { render } from "preact";
 import { Frame } from "./frame.tsx";
 
-render(<Frame />, document.querySelector("#app")!);
+const app = document.querySelector("#app")!;
+// What says that the page is loading.
+app.replaceChildren();
+render(<Frame />, app);
