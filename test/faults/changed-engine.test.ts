@@ -7,56 +7,28 @@
  * engine that it plays.
  */
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import type { ContainerSpec } from "../../src/core/container.ts";
-import type { OutputLine, ShellTask, TaskResult } from "../../src/core/task.ts";
+import type { ShellTask, TaskResult } from "../../src/core/task.ts";
 import type { ContainerPlace } from "../../src/places/container/container-place.ts";
-import type { TaskHandlers } from "../../src/places/place.ts";
-import { containersRoot, openContainersAt, PLAIN_CONTAINER } from "../support/container-place.ts";
+import {
+  begin,
+  containerShell,
+  containersRoot,
+  hearing,
+  openContainersAt,
+} from "../support/container-place.ts";
 import { PODMAN, readyContainers, SKIP_CONTAINERS } from "../support/containers.ts";
 import { DOCKER, SKIP_DOCKER, startDocker, type Dockerd } from "../support/docker.ts";
 import { fullFigures } from "../support/figures.ts";
 import { TEST_IMAGE } from "../support/test-engine.ts";
 
-const ID = "e@1#2";
-const NEXT = "e@1#3";
+const ID = "suite@1#2";
+const NEXT = "suite@1#3";
 const DB = `orchd-changed-engine-${process.pid}`;
 
 const SILENT = new RegExp(
   String.raw`^an earlier attempt may still run in docker \(\S+\) at unix:\S+, which does not ` +
     String.raw`answer \(.+\): start that engine, or end what runs there and remove \S+/a-\S+$`,
 );
-
-const taskOf = (text: string, container: ContainerSpec = PLAIN_CONTAINER): ShellTask => ({
-  kind: "shell",
-  text,
-  shell: ["/bin/sh", "-eu"],
-  cwd: "/",
-  params: {},
-  inputs: {},
-  run: { id: "e@1", pipeline: "e", attempt: 1 },
-  step: "it",
-  env: {},
-  gracePeriodMs: 300,
-  container,
-});
-
-/** Who hears of a task, and what was heard. */
-function hearing() {
-  const lines: string[] = [];
-  let first!: () => void;
-  let done!: (result: TaskResult) => void;
-  const begun = new Promise<void>((resolve) => (first = resolve));
-  const ended = new Promise<TaskResult>((resolve) => (done = resolve));
-  const handlers: TaskHandlers = {
-    done,
-    died: () => undefined,
-    output(more: readonly OutputLine[]) {
-      lines.push(...more.map(({ line }) => line));
-      first();
-    },
-  };
-  return { handlers, lines, begun, ended };
-}
 
 describe.skipIf(SKIP_CONTAINERS || SKIP_DOCKER || !fullFigures)("an engine that changes", () => {
   let dockerd: Dockerd;
@@ -83,21 +55,16 @@ describe.skipIf(SKIP_CONTAINERS || SKIP_DOCKER || !fullFigures)("an engine that 
   /** A daemon begins a step in docker, and is gone. */
   async function left(root: string, task: ShellTask): Promise<void> {
     const first = opened(root, "docker");
-    const { handlers, begun } = hearing();
-    first.start(ID, task, handlers);
-    await begun;
+    await begin(first, ID, task).begun;
     first.leave([ID]);
   }
 
-  const ran = (place: ContainerPlace, task: ShellTask): Promise<TaskResult> => {
-    const { handlers, ended } = hearing();
-    place.start(NEXT, task, handlers);
-    return ended;
-  };
+  const ran = async (place: ContainerPlace, task: ShellTask): Promise<TaskResult | undefined> =>
+    (await begin(place, NEXT, task).ended).result;
 
   it("adopts what the old engine has, and removes it there", async () => {
     const root = rootOf();
-    const task = taskOf('echo begun; sleep 2; echo 7 > "$ORCHD_OUTPUT"');
+    const task = containerShell('echo begun; sleep 2; echo 7 > "$ORCHD_OUTPUT"');
     await left(root, task);
     const second = opened(root, "podman");
     const { handlers, ended } = hearing();
@@ -108,20 +75,20 @@ describe.skipIf(SKIP_CONTAINERS || SKIP_DOCKER || !fullFigures)("an engine that 
       () => attempt,
     );
     expect([...adopted]).toEqual([ID]);
-    expect(await ended).toEqual({ ok: true, value: 7 });
+    expect((await ended).result).toEqual({ ok: true, value: 7 });
     second.settle([ID]);
     await expect.poll(() => DOCKER.containersOf(root), { timeout: 20_000 }).toEqual([]);
   });
 
   it("ends what the old engine has before a step begins in the new one", async () => {
     const root = rootOf();
-    await left(root, taskOf("echo begun; sleep 1000"));
+    await left(root, containerShell("echo begun; sleep 1000"));
     expect(DOCKER.containersOf(root)).toHaveLength(1);
     const second = opened(root, "podman");
     expect([...(await second.adopt([ID], () => hearing().handlers))]).toEqual([]);
     expect(second.mayHaveBegun(ID)).toBe(true);
     expect(DOCKER.containersOf(root)).toEqual([]);
-    expect(await ran(second, taskOf("true"))).toEqual({ ok: true, value: null });
+    expect(await ran(second, containerShell("true"))).toEqual({ ok: true, value: null });
   });
 
   it("ends what was begun in a container of the old one's, too", async () => {
@@ -131,7 +98,11 @@ describe.skipIf(SKIP_CONTAINERS || SKIP_DOCKER || !fullFigures)("an engine that 
     const root = rootOf();
     const first = opened(root, "docker");
     const { handlers, begun } = hearing();
-    first.start(ID, taskOf("echo begun; sleep 4817", { exec: DB }), handlers);
+    first.start(
+      ID,
+      containerShell("echo begun; sleep 4817", { container: { exec: DB } }),
+      handlers,
+    );
     await begun;
     const inThere = (): string => DOCKER.run("exec", DB, "ps", "-o", "args").stdout;
     expect(inThere()).toContain("sleep 4817");
@@ -143,12 +114,12 @@ describe.skipIf(SKIP_CONTAINERS || SKIP_DOCKER || !fullFigures)("an engine that 
 
   it("begins no step while the old engine does not answer, and says which", async () => {
     const root = rootOf();
-    await left(root, taskOf("echo begun; sleep 1000"));
+    await left(root, containerShell("echo begun; sleep 1000"));
     await dockerd.end("SIGKILL");
     const second = opened(root, "podman");
     expect([...(await second.adopt([ID], () => hearing().handlers))]).toEqual([]);
     expect(second.mayHaveBegun(ID)).toBe(true);
-    const refused = await ran(second, taskOf("true"));
+    const refused = await ran(second, containerShell("true"));
     expect(refused).toMatchObject({
       ok: false,
       error: {
@@ -157,13 +128,13 @@ describe.skipIf(SKIP_CONTAINERS || SKIP_DOCKER || !fullFigures)("an engine that 
       },
     });
     await dockerd.start();
-    expect(await ran(second, taskOf("true"))).toEqual({ ok: true, value: null });
+    expect(await ran(second, containerShell("true"))).toEqual({ ok: true, value: null });
     expect(DOCKER.containersOf(root)).toEqual([]);
   });
 
   it("is asked where it was: another DOCKER_HOST counts for what begins now", async () => {
     const root = rootOf();
-    await left(root, taskOf("echo begun; sleep 1000"));
+    await left(root, containerShell("echo begun; sleep 1000"));
     const own = dockerd.host;
     process.env["DOCKER_HOST"] = "unix:///nowhere/d.sock";
     onTestFinished(() => void (process.env["DOCKER_HOST"] = own));
@@ -176,11 +147,10 @@ describe.skipIf(SKIP_CONTAINERS || SKIP_DOCKER || !fullFigures)("an engine that 
   it("changes within one daemon: each container is removed by its own", async () => {
     const root = rootOf();
     const place = opened(root, "docker");
-    const { handlers, begun, ended } = hearing();
-    place.start(ID, taskOf("echo begun; sleep 1"), handlers);
+    const { begun, ended } = begin(place, ID, containerShell("echo begun; sleep 1"));
     await begun;
     place.setSettings({ engine: "podman", atOnce: 2 });
-    expect(await ended).toEqual({ ok: true, value: null });
+    expect((await ended).result).toEqual({ ok: true, value: null });
     place.settle([ID]);
     await expect.poll(() => DOCKER.containersOf(root), { timeout: 20_000 }).toEqual([]);
   });

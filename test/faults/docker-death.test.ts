@@ -10,9 +10,14 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { ContainerSpec } from "../../src/core/container.ts";
-import type { ModuleTask, ShellTask, TaskResult } from "../../src/core/task.ts";
-import type { DeathInfo } from "../../src/places/place.ts";
-import { openContainers, PLAIN_CONTAINER } from "../support/container-place.ts";
+import type { ModuleTask } from "../../src/core/task.ts";
+import {
+  begin,
+  containerShell,
+  openContainers,
+  PLAIN_CONTAINER,
+  type Hearing,
+} from "../support/container-place.ts";
 import { DOCKER, SKIP_DOCKER, startDocker, type Dockerd } from "../support/docker.ts";
 import { fullFigures, reachedByTests } from "../support/figures.ts";
 import { NODE_IMAGE, TEST_IMAGE } from "../support/test-engine.ts";
@@ -40,12 +45,6 @@ async function slowNotes(pid: number): Promise<{ readonly gone: Promise<unknown>
   return { gone };
 }
 
-interface Ended {
-  readonly result?: TaskResult;
-  readonly death?: DeathInfo;
-  readonly lines: readonly string[];
-}
-
 describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
   "dockerd is killed (live-restore: %s)",
   (isRestored) => {
@@ -58,40 +57,19 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
     afterAll(() => dockerd.close());
     reachedByTests(46, `dockerd is killed, live-restore ${isRestored}`);
 
-    function begin(
+    function asked(
       text: string,
       container: ContainerSpec,
       { place, root } = openContainers(DOCKER, 2),
-    ): { begun: Promise<void>; ended: Promise<Ended> } {
-      const id = `d@1#${(count += 1)}`;
+    ): Hearing {
+      const id = `suite@1#${(count += 1)}`;
       writeFileSync(join(root, "bundles/m.mjs"), `export default async ({ log }) => { ${text} };`);
-      const common = {
-        params: {},
-        inputs: {},
-        run: { id: "d@1", pipeline: "d", attempt: 1 },
-        step: "it",
-        env: {},
-        gracePeriodMs: 300,
-      };
-      const code = { bundle: "m", pick: "export:default", source: "./m.ts" } as const;
-      const task: ShellTask | ModuleTask =
-        container.image === NODE_IMAGE
-          ? { kind: "module", code, isolated: false, ...common, container }
-          : { kind: "shell", text, shell: ["/bin/sh", "-eu"], cwd: "/", ...common, container };
-      const lines: string[] = [];
-      let first!: () => void;
-      const begun = new Promise<void>((resolve) => (first = resolve));
-      const ended = new Promise<Ended>((resolve) =>
-        place.start(id, task, {
-          done: (result) => resolve({ result, lines }),
-          died: (death) => resolve({ death, lines }),
-          output(more) {
-            lines.push(...more.map(({ line }) => line));
-            first();
-          },
-        }),
-      );
-      return { begun, ended };
+      const shell = containerShell(text, { container });
+      if (container.image !== NODE_IMAGE) return begin(place, id, shell);
+      const code = { bundle: "m", pick: "export:default", source: "./m.ts" };
+      const { text: _text, shell: _shell, cwd: _cwd, ...common } = shell;
+      const task: ModuleTask = { ...common, kind: "module", code, isolated: false, container };
+      return begin(place, id, task);
     }
 
     async function dies(forMs: number): Promise<void> {
@@ -105,7 +83,7 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
     it("a shell step that ends meanwhile has its own result, and a line in the log", async () => {
       const text =
         'for i in 1 2 3 4 5 6; do echo "line $i"; sleep 0.6; done; echo 5 > "$ORCHD_OUTPUT"';
-      const { begun, ended } = begin(text, PLAIN_CONTAINER);
+      const { begun, ended } = asked(text, PLAIN_CONTAINER);
       await begun;
       // Its line may be heard before dockerd has noted that the container runs.
       await wait(1_000);
@@ -113,13 +91,14 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
       const { result, lines } = await ended;
       expect(result).toEqual({ ok: true, value: 5 });
       // What is printed while no dockerd is there it does not keep, and the log says so.
-      const printed = lines.filter((line) => line.startsWith("line"));
+      const said = lines.map(({ line }) => line);
+      const printed = said.filter((line) => line.startsWith("line"));
       expect(printed).toEqual([1, 2, 3, 4, 5, 6].slice(0, printed.length).map((i) => `line ${i}`));
-      expect(lines.filter((line) => !line.startsWith("line"))).toEqual([AWAY]);
+      expect(said.filter((line) => !line.startsWith("line"))).toEqual([AWAY]);
     }, 60_000);
 
     it("a shell step that goes on longer has its result, or is lost", async () => {
-      const { begun, ended } = begin("echo a; sleep 25; echo b", PLAIN_CONTAINER);
+      const { begun, ended } = asked("echo a; sleep 25; echo b", PLAIN_CONTAINER);
       await begun;
       // Its line may be heard before dockerd has noted that the container runs.
       await wait(1_000);
@@ -127,19 +106,19 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
       const { result, death, lines } = await ended;
       if (isRestored) {
         expect(result).toEqual({ ok: true, value: null });
-        expect(lines.filter((line) => line !== AWAY)).toEqual(["a", "b"]);
+        expect(lines.map(({ line }) => line).filter((line) => line !== AWAY)).toEqual(["a", "b"]);
       } else expect(death).toMatchObject(LOST);
     }, 90_000);
 
     it("a process that dockerd never noted is ended before the next step begins", async () => {
       const opened = openContainers(DOCKER, 2);
       const slow = await slowNotes(dockerd.pid);
-      const { begun, ended } = begin("echo a; sleep 4788", PLAIN_CONTAINER, opened);
+      const { begun, ended } = asked("echo a; sleep 4788", PLAIN_CONTAINER, opened);
       await begun;
       await dies(500);
       await slow.gone;
       expect((await ended).death).toMatchObject(LOST);
-      const next = await begin("true", PLAIN_CONTAINER, opened).ended;
+      const next = await asked("true", PLAIN_CONTAINER, opened).ended;
       expect(next.result).toEqual({ ok: true, value: null });
       expect(spawnSync("pgrep", ["-f", "sleep 4788"]).status).toBe(1);
     }, 90_000);
@@ -148,7 +127,7 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
       const words = ["run", "--detach", "--network=none", `--name=${NAME}`, TEST_IMAGE];
       DOCKER.run(...words, "sleep", "1000");
       onTestFinished(() => DOCKER.remove(NAME));
-      const { begun, ended } = begin("echo a; sleep 4771", { exec: NAME });
+      const { begun, ended } = asked("echo a; sleep 4771", { exec: NAME });
       await begun;
       // Its line may be heard before dockerd has noted that the container runs.
       await wait(1_000);
@@ -160,7 +139,7 @@ describe.skipIf(SKIP_DOCKER || !fullFigures).each([false, true])(
     }, 60_000);
 
     it("a module step is lost, and its runner is gone", async () => {
-      const { begun, ended } = begin("log.info('a'); await new Promise(() => {})", {
+      const { begun, ended } = asked("log.info('a'); await new Promise(() => {})", {
         ...PLAIN_CONTAINER,
         image: NODE_IMAGE,
       });

@@ -5,12 +5,12 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { beforeEach, expect, it, onTestFinished } from "vitest";
-import type { ShellTask, TaskResult } from "../../src/core/task.ts";
+import type { TaskResult } from "../../src/core/task.ts";
 import type { ContainerPlace } from "../../src/places/container/container-place.ts";
 import { ContainersFolder } from "../../src/places/container/container-files.ts";
 import { findEngine } from "../../src/places/container/engine.ts";
 import type { TaskHandlers } from "../../src/places/place.ts";
-import { containersRoot, openContainersAt, PLAIN_CONTAINER } from "../support/container-place.ts";
+import { containerShell, containersRoot, openContainersAt } from "../support/container-place.ts";
 
 const PATH = process.env["PATH"] ?? "";
 
@@ -71,19 +71,7 @@ function put(folder: string, token: string): void {
   writeFileSync(join(folder, "containers", name), text);
 }
 
-const TASK: ShellTask = {
-  kind: "shell",
-  text: "true",
-  shell: ["/bin/sh", "-eu"],
-  cwd: "/",
-  params: {},
-  inputs: {},
-  run: { id: "a@1", pipeline: "a", attempt: 1 },
-  step: "it",
-  env: {},
-  gracePeriodMs: 300,
-  container: PLAIN_CONTAINER,
-};
+const TASK = containerShell("true");
 const DEAF: TaskHandlers = { done: () => {}, died: () => {}, output: () => {} };
 const HEARD = { stdout: 0, stderr: 0 };
 

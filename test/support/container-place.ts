@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { systemClock, type Clock } from "../../src/clock.ts";
 import type { ImageContainer } from "../../src/core/container.ts";
 import type { ContainerSettings } from "../../src/core/settings.ts";
+import type { OutputLine, ShellTask, Task, TaskResult } from "../../src/core/task.ts";
 import { silentLog } from "../../src/log.ts";
 import { ContainerPlace } from "../../src/places/container/container-place.ts";
+import type { DeathInfo, TaskHandlers } from "../../src/places/place.ts";
 import { onTestFinished } from "./running-test.ts";
 import { tempRoot } from "./temp-root.ts";
 import { TEST_IMAGE, type TestEngine } from "./test-engine.ts";
@@ -19,6 +21,65 @@ export const PLAIN_CONTAINER: ImageContainer = {
   keep: "never",
   options: [],
 };
+
+/** A shell step in {@link PLAIN_CONTAINER}, of the run `suite@1`. */
+export function containerShell(text: string, more: Partial<ShellTask> = {}): ShellTask {
+  return {
+    kind: "shell",
+    text,
+    shell: ["/bin/sh", "-eu"],
+    cwd: "/",
+    params: {},
+    inputs: {},
+    run: { id: "suite@1", pipeline: "suite", attempt: 1 },
+    step: "it",
+    env: {},
+    gracePeriodMs: 300,
+    container: PLAIN_CONTAINER,
+    ...more,
+  };
+}
+
+/** How a task ended, and the lines that were heard of it. */
+export interface HeardEnd {
+  /** Undefined: it died. */
+  readonly result?: TaskResult;
+  readonly death?: DeathInfo;
+  readonly lines: readonly OutputLine[];
+}
+
+/** Who hears of a task. */
+export interface Hearing {
+  readonly handlers: TaskHandlers;
+  /** Resolves with its first line. */
+  readonly begun: Promise<void>;
+  readonly ended: Promise<HeardEnd>;
+}
+
+/** Hears of one task. */
+export function hearing(): Hearing {
+  const lines: OutputLine[] = [];
+  let first!: () => void;
+  let end!: (end: HeardEnd) => void;
+  const begun = new Promise<void>((resolve) => (first = resolve));
+  const ended = new Promise<HeardEnd>((resolve) => (end = resolve));
+  const handlers: TaskHandlers = {
+    done: (result) => end({ result, lines }),
+    died: (death) => end({ death, lines }),
+    output(more) {
+      lines.push(...more);
+      first();
+    },
+  };
+  return { handlers, begun, ended };
+}
+
+/** Starts a task, and hears of it. */
+export function begin(place: ContainerPlace, id: string, task: Task): Hearing {
+  const heard = hearing();
+  place.start(id, task, heard.handlers);
+  return heard;
+}
 
 /** A place, and its root. Bundles of module steps are in `bundles/` below it. */
 export interface OpenedContainers {

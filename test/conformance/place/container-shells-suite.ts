@@ -8,7 +8,7 @@ import { ContainersFolder } from "../../../src/places/container/container-files.
 import type { ContainerPlace } from "../../../src/places/container/container-place.ts";
 import { Engine } from "../../../src/places/container/engine.ts";
 import { noteIn } from "../../../src/places/container/engine-note.ts";
-import { openContainers, PLAIN_CONTAINER } from "../../support/container-place.ts";
+import { containerShell, openContainers, PLAIN_CONTAINER } from "../../support/container-place.ts";
 import { LIMITS_MEMORY, TEST_IMAGE, type TestEngine } from "../../support/test-engine.ts";
 import { describeShells, type ShellPlaceUnderTest } from "./shell-suite.ts";
 
@@ -26,19 +26,8 @@ export function describeContainerShells(engine: TestEngine, brief = false): void
     );
 
   describe("a container", () => {
-    const task = (text: string, container: Partial<ImageContainer> = {}): ShellTask => ({
-      kind: "shell",
-      text,
-      shell: ["/bin/sh", "-eu"],
-      cwd: "/",
-      params: {},
-      inputs: {},
-      run: { id: "suite@1", pipeline: "suite", attempt: 1 },
-      step: "it",
-      env: {},
-      gracePeriodMs: 300,
-      container: { ...PLAIN_CONTAINER, ...container },
-    });
+    const task = (text: string, container: Partial<ImageContainer> = {}): ShellTask =>
+      containerShell(text, { container: { ...PLAIN_CONTAINER, ...container } });
 
     const ran = (subject: ShellPlaceUnderTest, given: ShellTask) =>
       new Promise<{ result: unknown; lines: string[]; placed: unknown }>((resolve) => {

@@ -4,8 +4,10 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import type { ContainerPlace } from "../../../src/places/container/container-place.ts";
-import type { OutputLine, ShellTask, TaskResult } from "../../../src/core/task.ts";
+import type { ShellTask } from "../../../src/core/task.ts";
 import {
+  begin,
+  containerShell,
   containersRoot,
   openContainers,
   openContainersAt,
@@ -16,42 +18,8 @@ import { describeShells, type ShellPlaceUnderTest } from "./shell-suite.ts";
 
 const NAME = `orchd-exec-test-${process.pid}`;
 
-const taskOf = (text: string, more: Partial<ShellTask> = {}): ShellTask => ({
-  kind: "shell",
-  text,
-  shell: ["/bin/sh", "-eu"],
-  cwd: "/",
-  params: {},
-  inputs: {},
-  run: { id: "exec@1", pipeline: "exec", attempt: 1 },
-  step: "it",
-  env: {},
-  gracePeriodMs: 300,
-  container: { exec: NAME },
-  ...more,
-});
-
-interface Begun {
-  readonly begun: Promise<void>;
-  readonly ended: Promise<{ readonly result: TaskResult; readonly lines: readonly OutputLine[] }>;
-}
-
-function begin(place: ContainerPlace, id: string, task: ShellTask): Begun {
-  const lines: OutputLine[] = [];
-  let first!: () => void;
-  const begun = new Promise<void>((resolve) => (first = resolve));
-  const ended = new Promise<{ result: TaskResult; lines: OutputLine[] }>((resolve) =>
-    place.start(id, task, {
-      done: (result) => resolve({ result, lines }),
-      died: () => undefined,
-      output(more) {
-        lines.push(...more);
-        first();
-      },
-    }),
-  );
-  return { begun, ended };
-}
+const taskOf = (text: string, more: Partial<ShellTask> = {}): ShellTask =>
+  containerShell(text, { container: { exec: NAME }, ...more });
 
 /** Holds them to all of it. @param brief to some of it, which takes seconds */
 export function describeExec(engine: TestEngine, brief = false): void {
@@ -91,7 +59,7 @@ export function describeExec(engine: TestEngine, brief = false): void {
     it("nothing is left of a step, and the container goes on", async () => {
       const { place } = opened();
       const text = "sleep 4711 & (setsid sleep 4712 &) ; env -i sleep 4713 & echo here; exit 0";
-      const { result } = await begin(place, "exec@1#2", taskOf(text)).ended;
+      const { result } = await begin(place, "suite@1#2", taskOf(text)).ended;
       expect(result).toEqual({ ok: true, value: null });
       expect(processesIn()).not.toMatch(/sleep 471\d/);
       expect(processesIn()).toContain("sleep 100000");
@@ -101,9 +69,9 @@ export function describeExec(engine: TestEngine, brief = false): void {
       const { place } = opened();
       engine.run("exec", "--detach", NAME, "sleep", "5700");
       const text = "trap '' TERM; (setsid sleep 4721 &); sleep 4722 & echo begun; sleep 4723";
-      const task = begin(place, "exec@1#2", taskOf(text));
+      const task = begin(place, "suite@1#2", taskOf(text));
       await task.begun;
-      place.stop("exec@1#2", "force", "a person asked");
+      place.stop("suite@1#2", "force", "a person asked");
       expect((await task.ended).result).toMatchObject({ ok: false, outcome: "stopped" });
       expect(processesIn()).not.toMatch(/sleep 472\d/);
       expect(processesIn()).toContain("sleep 5700");
@@ -124,7 +92,7 @@ export function describeExec(engine: TestEngine, brief = false): void {
       const { place } = opened();
       const { result, lines } = await begin(
         place,
-        "exec@1#2",
+        "suite@1#2",
         taskOf("true", { container: { exec } }),
       ).ended;
       expect(result).toMatchObject({
@@ -149,12 +117,12 @@ export function describeExec(engine: TestEngine, brief = false): void {
       onTestFinished(() => engine.remove(other));
       const there = { container: { exec: other } };
       engine.run("pause", other);
-      const frozen = await begin(place, "exec@1#2", taskOf("true", there)).ended;
+      const frozen = await begin(place, "suite@1#2", taskOf("true", there)).ended;
       engine.run("unpause", other);
       expect(JSON.stringify(frozen.result)).toMatch(
         /the container .+ is frozen \(paused\): `\w+ unpause .+` h/,
       );
-      const task = begin(place, "exec@1#3", taskOf("echo begun; sleep 1000", there));
+      const task = begin(place, "suite@1#3", taskOf("echo begun; sleep 1000", there));
       await task.begun;
       engine.remove(other);
       expect(JSON.stringify((await task.ended).result)).toMatch(
@@ -164,7 +132,7 @@ export function describeExec(engine: TestEngine, brief = false): void {
 
     it("a step whose engine's command is killed has failed, and is ended", async () => {
       const { place } = opened();
-      const task = begin(place, "exec@1#2", taskOf("echo begun; sleep 4731"));
+      const task = begin(place, "suite@1#2", taskOf("echo begun; sleep 4731"));
       await task.begun;
       const clients = execFileSync("pgrep", ["-f", `${engine.name} exec --interactive .*${NAME}`]);
       for (const pid of String(clients).trim().split("\n")) process.kill(Number(pid), "SIGKILL");
@@ -175,14 +143,17 @@ export function describeExec(engine: TestEngine, brief = false): void {
     it("what an earlier daemon left is ended before the next step begins there", async () => {
       const root = containersRoot();
       const first = openedAt(root);
-      const task = begin(first, "exec@1#2", taskOf("echo begun; sleep 4741"));
+      const task = begin(first, "suite@1#2", taskOf("echo begun; sleep 4741"));
       await task.begun;
       // The first daemon is not there any more, and closes nothing.
       const second = openedAt(root);
-      const adopted = await second.adopt(["exec@1#2", "exec@1#3"], () => undefined as never);
+      const adopted = await second.adopt(["suite@1#2", "suite@1#3"], () => undefined as never);
       expect([...adopted]).toEqual([]);
       expect(processesIn()).not.toMatch(/sleep 4741/);
-      expect(["exec@1#2", "exec@1#3"].map((id) => second.mayHaveBegun(id))).toEqual([true, false]);
+      expect(["suite@1#2", "suite@1#3"].map((id) => second.mayHaveBegun(id))).toEqual([
+        true,
+        false,
+      ]);
       await task.ended;
       await Promise.all([first.close(), second.close()]);
     });
@@ -191,7 +162,7 @@ export function describeExec(engine: TestEngine, brief = false): void {
       const root = containersRoot();
       mkdirSync(join(root, "effects"));
       const place = openedAt(root);
-      const task = begin(place, "exec@1#2", taskOf("touch /tmp/began-without-a-word"));
+      const task = begin(place, "suite@1#2", taskOf("touch /tmp/began-without-a-word"));
       await place.close();
       await Promise.race([task.ended, new Promise((resolve) => setTimeout(resolve, 1_500))]);
       const { stdout } = engine.run("exec", NAME, "ls", "/tmp");
@@ -200,7 +171,7 @@ export function describeExec(engine: TestEngine, brief = false): void {
 
     it("a value that needs a file is refused with a sentence", async () => {
       const { place } = opened();
-      const { result } = await begin(place, "exec@1#2", taskOf("true", { inputs: { list: [1] } }))
+      const { result } = await begin(place, "suite@1#2", taskOf("true", { inputs: { list: [1] } }))
         .ended;
       expect(JSON.stringify(result)).toMatch(/input list is no text, number or boolean/);
     });
@@ -208,7 +179,7 @@ export function describeExec(engine: TestEngine, brief = false): void {
     it("shows no secret in a command line, there or here", async () => {
       const { place } = opened();
       const more = { env: { WORD: "hush-hush", PATH: "/bin:/hush-hush" }, secrets: ["hush-hush"] };
-      const task = begin(place, "exec@1#2", taskOf("echo begun; sleep 1", more));
+      const task = begin(place, "suite@1#2", taskOf("echo begun; sleep 1", more));
       await task.begun;
       const here = execFileSync("ps", ["-eo", "args", "-ww"], { encoding: "utf8" });
       expect(`${here}${processesIn()}`).not.toContain("hush-hush");

@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { systemClock, type Clock } from "../../../src/clock.ts";
 import type { ImageContainer } from "../../../src/core/container.ts";
-import type { ShellTask, TaskResult } from "../../../src/core/task.ts";
+import type { TaskResult } from "../../../src/core/task.ts";
 import { SILENT_MS } from "../../../src/places/container/image-pull.ts";
-import { openContainers, PLAIN_CONTAINER } from "../../support/container-place.ts";
+import { containerShell, openContainers, PLAIN_CONTAINER } from "../../support/container-place.ts";
 import { freePort } from "../../support/free-port.ts";
 import { REGISTRY_LOGIN, startRegistry, type Registry } from "../../support/registry.ts";
 import { TEST_IMAGE, type TestEngine } from "../../support/test-engine.ts";
@@ -45,17 +45,7 @@ export function describeRegistry(engine: TestEngine, brief = false): void {
     onTestFinished(() => void engine.run("rmi", "--force", image));
     const { place, root } = openContainers(engine, 2, undefined, clock);
     const secrets = auth === undefined ? {} : { registryAuth: auth, secrets: [auth] };
-    const task: ShellTask = {
-      kind: "shell",
-      text: "echo inside",
-      shell: ["/bin/sh", "-eu"],
-      cwd: "/",
-      params: {},
-      inputs: {},
-      run: { id: "pull@1", pipeline: "pull", attempt: 1 },
-      step: "it",
-      env: {},
-      gracePeriodMs: 300,
+    const task = containerShell("echo inside", {
       ...secrets,
       container: {
         ...PLAIN_CONTAINER,
@@ -64,10 +54,10 @@ export function describeRegistry(engine: TestEngine, brief = false): void {
         ...(auth === undefined ? {} : { auth: { secret: "registry" } }),
         ...container,
       },
-    };
+    });
     const lines: string[] = [];
     const result = await new Promise<TaskResult>((resolve) =>
-      place.start("pull@1#2", task, {
+      place.start("suite@1#2", task, {
         done: resolve,
         output: (more) => lines.push(...more.map(({ line }) => line)),
         died: () => undefined,
