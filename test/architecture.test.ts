@@ -342,6 +342,22 @@ describe("the rooms", () => {
   });
 });
 
+it("reporters load nothing of Vitest's: no test runs yet", () => {
+  const loaded = new Set(
+    filesBelow("test/support").filter((file) => file.endsWith("-reporter.ts")),
+  );
+  const ofVitest: string[] = [];
+  for (const file of loaded) {
+    const text = strip(readFileSync(join(projectRoot, file), "utf8"));
+    const values = text.replaceAll(/^import type [^;]*;/gm, "");
+    for (const { specifier } of importsOf(new Map([[file, values]]))) {
+      if (specifier === "vitest") ofVitest.push(file);
+      if (specifier.startsWith(".")) loaded.add(join(dirname(file), specifier));
+    }
+  }
+  expect(ofVitest).toEqual([]);
+});
+
 describe("core/", () => {
   const core = [...sources].filter(([file]) => file.startsWith("src/core/"));
 

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import type { Reporter, TestModule } from "vitest/node";
 import type { Figure } from "./figures.ts";
-import { projectRoot } from "./temp-root.ts";
+import { projectRoot } from "./project-root.ts";
 
 interface Counts {
   passed: number;

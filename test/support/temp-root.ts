@@ -10,13 +10,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { projectRoot } from "./project-root.ts";
 import { onTestFinished } from "./running-test.ts";
 
-/** The project's own folder, with package.json, dist/ and node_modules/. */
-export const projectRoot = realpathSync(new URL("../..", import.meta.url).pathname).replace(
-  /\/$/,
-  "",
-);
+export { projectRoot };
 
 /** A temporary project root. */
 export interface TempRoot {
