@@ -25,6 +25,7 @@ import { Upkeep } from "../src/engine/upkeep.ts";
 import { openWorkshop, tokenOf, type Workshop } from "../src/engine/workshop.ts";
 import { builtProgram } from "../src/disk/built-program.ts";
 import { DaemonHistory } from "../src/ledger/daemon-history.ts";
+import { LeftLedgers } from "../src/ledger/left-ledgers.ts";
 import { PlaceHistory } from "../src/ledger/place-history.ts";
 import type { DaemonLock } from "../src/ledger/lock.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
@@ -307,6 +308,7 @@ function wire(
     upSince,
     tzdata,
     ...loading(ground, workshop, files),
+    left: new LeftLedgers(store.left, { epoch: lock.epoch, user: process.geteuid?.() }),
     watch: (path, watched, since) => drops.follow(path, watched, since),
     rescan: () => drops.rescan(),
     folded: (run) => workshop.folded(run),

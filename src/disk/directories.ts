@@ -60,6 +60,15 @@ export function syncDirectory(disk: Disk, directory: string): Promise<void> {
   return running.next;
 }
 
+/**
+ * A folder's names are durable as they are, since an earlier process synced them.
+ *
+ * @param at wall time, in milliseconds: nothing in the folder has changed since
+ */
+export function noteSynced(disk: Disk, directory: string, at: number): void {
+  knownOf(disk).syncedAt.set(directory, at);
+}
+
 function begin(disk: Disk, syncs: Map<string, Syncing>, directory: string): Promise<void> {
   const at = Date.now();
   const current = syncNow(disk, directory)

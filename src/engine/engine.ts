@@ -20,6 +20,7 @@ import { parseRunId } from "../core/run-id.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import { DAY_MS } from "../core/time.ts";
 import type { LedgerHost } from "../ledger/ledger-host.ts";
+import type { LeftLedgers } from "../ledger/left-ledgers.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
 import type { FoldedRun } from "../ledger/run-fold.ts";
 import type { RunStore } from "../ledger/run-store.ts";
@@ -80,6 +81,8 @@ export interface EnginePorts extends LedgerHost {
   readonly onMissed?: DeskPorts["onMissed"];
   /** Told the durable lines of every pipeline. */
   readonly onDurableLine?: LineListener | undefined;
+  /** How the daemon before this one left the pipelines' ledgers; default: they are read. */
+  readonly left?: LeftLedgers | undefined;
   /** What is done every hour: retention. */
   readonly hourly?: Hourly | undefined;
   /** Carries out prune, repair and rebuild. */
@@ -233,14 +236,15 @@ export class Engine {
   }
 
   #pipelineDesks(): PipelineDesks {
-    const { clock, disk, log, maker, onDurableLine, onFatal, onHeld, onMissed, store, tzdata } =
-      this.#ports;
+    const { clock, disk, left, log, maker, onDurableLine, onFatal, onHeld, onMissed } = this.#ports;
+    const { store, tzdata } = this.#ports;
     return new PipelineDesks({
       clock,
       disk,
       onDurableLine,
       onFatal,
       onHeld,
+      left,
       watch: this.#watch,
       onDisturbed: (pipeline, because) => this.disturbed(pipeline, because),
       desk: {

@@ -30,6 +30,7 @@ import type { Schedule } from "../core/schedule/schedule-schema.ts";
 import type { Json } from "../core/snapshot.ts";
 import { iso } from "../core/time.ts";
 import { firedSlotsAfter } from "../ledger/fired-slots.ts";
+import type { ClosedLedger } from "../ledger/left-ledgers.ts";
 import type { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ActiveRun, QueueTerms, RunTicket } from "./active-runs.ts";
 import { endLine } from "./end-line.ts";
@@ -65,6 +66,8 @@ export class PipelineDesk implements DeciderView, RecorderView {
   #busy = false;
   readonly #queue: (() => void)[] = [];
   #decideQueued = false;
+  /** A run that was made may have no line. */
+  #lacksLines = false;
   /** The folder of the last run's ledger at the last look. */
   #folder: { readonly path: string; readonly folder: string | undefined } | undefined;
 
@@ -116,6 +119,20 @@ export class PipelineDesk implements DeciderView, RecorderView {
     return leftAt === undefined ? undefined : Date.parse(leftAt);
   }
 
+  /**
+   * When the daemon before this one looked at the ledger last, where nobody has touched it since:
+   * wall time, in milliseconds. All runs that it had made are in it.
+   */
+  get untouchedSince(): number | undefined {
+    return this.#ledger.untouchedSince;
+  }
+
+  /** The ledger once it is closed; undefined where a line of it may be missing. */
+  get closed(): ClosedLedger | undefined {
+    const { pipeline, path, end } = this.#ledger;
+    return end === undefined || this.#lacksLines ? undefined : { pipeline, path, end };
+  }
+
   /** Appends lines to the pipeline's ledger. Durable when it resolves. */
   append(events: readonly PipelineEvent[]): Promise<unknown> {
     return this.#ledger.append(events);
@@ -124,6 +141,11 @@ export class PipelineDesk implements DeciderView, RecorderView {
   /** The seq of the last durable line of the pipeline's ledger. */
   get lastSeq(): number {
     return this.#ledger.lastSeq;
+  }
+
+  /** A run that was made may have no line: the next daemon has to look for it. */
+  mayLackLine(): void {
+    this.#lacksLines = true;
   }
 
   /** Looks whether somebody touched the pipeline's ledger, or removed the folder of its runs. */
@@ -158,9 +180,10 @@ export class PipelineDesk implements DeciderView, RecorderView {
     this.#turn(async () => {
       this.#decideQueued = false;
       await this.#decideDue(this.#ports.clock.now());
-    }).catch((error: unknown) =>
-      this.#ports.log.error({ pipeline: this.name, err: error }, "slots could not be decided"),
-    );
+    }).catch((error: unknown) => {
+      this.mayLackLine();
+      this.#ports.log.error({ pipeline: this.name, err: error }, "slots could not be decided");
+    });
   }
 
   /** Resolves once the turns taken so far are over: all that they wrote is durable. */
@@ -364,7 +387,12 @@ export class PipelineDesk implements DeciderView, RecorderView {
       { ...ticket, pipeline: this.name, gracePeriodMs: header.snapshot.gracePeriodMs },
       header.because ?? "asked for",
     );
-    await this.#recorder.make(entry, header, lines);
+    try {
+      await this.#recorder.make(entry, header, lines);
+    } catch (error) {
+      this.mayLackLine();
+      throw error;
+    }
   }
 
   /** How this pipeline's runs queue, as far as that is known. */

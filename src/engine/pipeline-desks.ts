@@ -8,6 +8,7 @@
  */
 import { LedgerBlocked } from "../ledger/ledger-error.ts";
 import type { LedgerHost } from "../ledger/ledger-host.ts";
+import type { LeftLedgers } from "../ledger/left-ledgers.ts";
 import { PipelineLedger, type PipelineLedgerOptions } from "../ledger/pipeline-ledger.ts";
 import type { LedgerWatch } from "./ledger-watch.ts";
 import { PipelineDesk, type DeskPorts } from "./pipeline-desk.ts";
@@ -20,6 +21,8 @@ export interface PipelineDesksPorts
   extends LedgerHost, Pick<PipelineLedgerOptions, "onDurableLine"> {
   /** What every desk gets. */
   readonly desk: DeskPorts;
+  /** How the daemon before this one left the ledgers; default: they are read. */
+  readonly left?: LeftLedgers | undefined;
   readonly watch: Pick<LedgerWatch, "unopened" | "cannotOpen" | "held">;
   /** Somebody touched a pipeline's ledger, and it was mended: what happened, as a clause. */
   readonly onDisturbed: (pipeline: string, because: string) => void;
@@ -79,6 +82,7 @@ export class PipelineDesks {
       }
     };
     await Promise.all(Array.from({ length: OPEN_AT_ONCE }, walk));
+    this.#ports.left?.forget();
   }
 
   /** Writes what `write` writes to a pipeline's ledger; nothing where there is no desk of it. */
@@ -94,9 +98,20 @@ export class PipelineDesks {
     return count;
   }
 
-  /** Closes all ledgers. */
+  /** Closes all ledgers, and keeps for the next daemon how they are left. */
   async close(): Promise<void> {
-    await Promise.all([...this.#desks.values()].map((desk) => desk.close()));
+    const desks = [...this.#desks.values()];
+    await Promise.all(desks.map((desk) => desk.close()));
+    const { clock, left, desk: ports } = this.#ports;
+    try {
+      await left?.keep(
+        desks.flatMap(({ closed }) => closed ?? []),
+        () => clock.now(),
+      );
+    } catch (error) {
+      const what = "how the ledgers were left could not be kept: the next daemon reads them";
+      ports.log.warn({ err: error }, what);
+    }
   }
 
   async #open(name: string): Promise<PipelineDesk> {
@@ -122,6 +137,7 @@ export class PipelineDesks {
         disk,
         onDurableLine,
         onFatal,
+        left: this.#ports.left?.of(name),
         onHeld: (held, error) => {
           onHeld?.(held, error);
           watch.held(name, held, error);

@@ -24,6 +24,7 @@ import {
   type AdoptPorts,
 } from "./adopted-run.ts";
 import type { ActiveRun } from "./active-runs.ts";
+import type { RunStore } from "../ledger/run-store.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 
 /** What recovery found. */
@@ -41,6 +42,8 @@ const TURN_MS = 20;
  * be held up for that long before the daemon gives up.
  */
 const SLACK_MS = 120_000;
+/** How far the time of a file may be behind the clock. */
+const TICK_MS = 50;
 
 /**
  * Takes over every unfinished run.
@@ -109,6 +112,7 @@ async function recoverPipeline(desk: PipelineDesk, ports: RecoveryPorts): Promis
     } catch (error) {
       if (!isPathFault(error)) throw error;
       ports.log.warn({ run, err: error }, `run ${run} could not be taken over`);
+      desk.mayLackLine();
       continue;
     }
     if (adopted.recorded) continue;
@@ -137,9 +141,7 @@ function isKnown(desk: PipelineDesk, line: PipelineEvent): boolean {
  */
 function unrecorded(desk: PipelineDesk, { store, clock, log }: RecoveryPorts): string[] {
   const { active, ended } = desk.state;
-  const ledger = statSync(store.pipelineLedger(desk.name), { throwIfNoEntry: false });
-  // The file was written when it was opened: its time only bounds one of a clock that was ahead.
-  const since = Math.min(desk.leftAt ?? 0, ledger?.mtimeMs ?? 0) - SLACK_MS;
+  const since = missingSince(desk, store);
   const lastDue = runIdForSlot(desk.name, Math.floor(clock.now() / 1_000) * 1_000);
   /**
    * True for most runs of a month, and the name alone tells: names of equal length sort by their
@@ -171,9 +173,21 @@ function unrecorded(desk: PipelineDesk, { store, clock, log }: RecoveryPorts): s
     } catch (error) {
       if (!isPathFault(error)) throw error;
       log.warn({ pipeline: desk.name, month, err: error }, "a month's folder cannot be read");
+      desk.mayLackLine();
     }
   }
   return found;
+}
+
+/**
+ * Since when headers may have come whose runs the pipeline's ledger does not have, in milliseconds
+ * since 1970.
+ */
+function missingSince(desk: PipelineDesk, store: RunStore): number {
+  if (desk.untouchedSince !== undefined) return desk.untouchedSince - TICK_MS;
+  const ledger = statSync(store.pipelineLedger(desk.name), { throwIfNoEntry: false });
+  // The file was written when it was opened: its time only bounds one of a clock that was ahead.
+  return Math.min(desk.leftAt ?? 0, ledger?.mtimeMs ?? 0) - SLACK_MS;
 }
 
 /** Whether a path is a regular file that can be looked at. */

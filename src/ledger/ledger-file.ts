@@ -47,7 +47,7 @@
  * length prefix (`jq` reads these files); one checksum a write (`tail -F` shows lines); a
  * write-ahead log beside it (the ledger is one).
  */
-import { fstatSync, readSync, statSync, type Stats } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Stats } from "node:fs";
 import { tryLock } from "fs-native-extensions";
 import type { Timer } from "../clock.ts";
 import type { Framed } from "../core/event.ts";
@@ -155,6 +155,8 @@ export class LedgerFile<E extends { readonly type: string }> {
   #waiting: Waiting<E>[] = [];
   #writing: Promise<void> | undefined;
   #failed: LedgerFailed | LedgerOverwritten | undefined;
+  /** Lines that were appended are not in it. */
+  #lacks = false;
   #closing = false;
   #hold: { readonly timer: Timer; readonly wake: () => void } | undefined;
   /**
@@ -180,6 +182,12 @@ export class LedgerFile<E extends { readonly type: string }> {
   /** The length of the durable lines, in bytes. */
   get size(): number {
     return this.#mark.offset;
+  }
+
+  /** Where it ends, if all that was ever appended is durable, and nothing is left to be proven. */
+  get wholeEnd(): LedgerMark | undefined {
+    const isWhole = this.idle && !this.#lacks && this.#failed === undefined;
+    return isWhole && this.#unproven === undefined ? this.#mark : undefined;
   }
 
   /** Whether every appended line is durable. */
@@ -252,15 +260,7 @@ export class LedgerFile<E extends { readonly type: string }> {
     let reading: LedgerReading<E>;
     try {
       // Lock before reading: lines that another process is writing would look torn.
-      if (options.locked === true && !tryLock(fd))
-        throw fatal(
-          options,
-          new LedgerFailed(
-            path,
-            "Opening",
-            new Error("another process has it open to write it; find it with `fuser` and end it"),
-          ),
-        );
+      if (options.locked === true) lockLedger(fd, path, options);
       reading =
         options.since === undefined
           ? readLedger<E>(path, options)
@@ -282,6 +282,40 @@ export class LedgerFile<E extends { readonly type: string }> {
       });
     }
     return { file, lines: reading.lines, cut };
+  }
+
+  /**
+   * Goes on with a ledger that is known to be durable as it stands. Nothing of it is read but its
+   * end.
+   *
+   * @param mark where it ends
+   * @param isKnown whether the open file is the one that is known
+   * @returns undefined if it is not: then it has to be opened and read
+   * @throws LedgerFailed, after `onFatal`
+   */
+  static resume<E extends { readonly type: string }>(
+    path: string,
+    mark: LedgerMark,
+    isKnown: (stats: Stats) => boolean,
+    options: LedgerOptions<E>,
+  ): LedgerFile<E> | undefined {
+    let fd: number;
+    try {
+      fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    } catch {
+      return undefined;
+    }
+    let file: LedgerFile<E> | undefined;
+    try {
+      if (!fstatSync(fd).isFile()) return undefined;
+      if (options.locked === true) lockLedger(fd, path, options);
+      if (!isKnown(fstatSync(fd))) return undefined;
+      const known = new LedgerFile<E>(path, fd, mark, options);
+      if (known.#endIsOwn()) file = known;
+      return file;
+    } finally {
+      if (file === undefined) closeSync(fd);
+    }
   }
 
   /**
@@ -365,6 +399,7 @@ export class LedgerFile<E extends { readonly type: string }> {
         await this.#write(groups);
       } catch (error) {
         const reason = error as Error;
+        this.#lacks = true;
         for (const group of [...groups, ...this.#waiting.splice(0)]) group.reject(reason);
       }
     }
@@ -590,6 +625,13 @@ export class LedgerFile<E extends { readonly type: string }> {
     this.#failed = failed;
     return failed;
   }
+}
+
+/** @throws LedgerFailed, after `onFatal` */
+function lockLedger(fd: number, path: string, host: LedgerHost): void {
+  if (tryLock(fd)) return;
+  const held = "another process has it open to write it; find it with `fuser` and end it";
+  throw fatal(host, new LedgerFailed(path, "Opening", new Error(held)));
 }
 
 function checkWhole<E extends { readonly type: string }>(

@@ -16,7 +16,7 @@
  * In both cases the new file takes the name in one rename: a whole `pipeline.jsonl` exists at every
  * moment.
  */
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, type Stats } from "node:fs";
 import { dirname } from "node:path";
 import type { LineListener } from "../core/durable-line.ts";
 import type { PipelineEvent, PipelineLine } from "../core/event.ts";
@@ -24,6 +24,8 @@ import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 import { checkpointOf } from "../core/pipeline-checkpoint.ts";
 import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
 import { iso } from "../core/time.ts";
+import { noteSynced } from "../disk/directories.ts";
+import { systemDisk } from "../disk/disk.ts";
 import { isPathFault, isThere, regularFile } from "../disk/path-fault.ts";
 import { untilRoom } from "../disk/until-room.ts";
 import { LedgerBlocked, LedgerClosed, LedgerDamaged } from "./ledger-error.ts";
@@ -32,6 +34,7 @@ import type { LedgerHost } from "./ledger-host.ts";
 import { freeName, rotatedName } from "./ledger-names.ts";
 import { readTail } from "./ledger-reader.ts";
 import { MAX_LINE_BYTES } from "./line-limit.ts";
+import { isAsLeft, type LedgerEnd, type LeftLedger } from "./left-ledgers.ts";
 import { isRotatedLedger } from "./rotated-ledgers.ts";
 import { RunStore } from "./run-store.ts";
 import { shortened } from "./short-line.ts";
@@ -52,6 +55,8 @@ export interface PipelineLedgerOptions extends LedgerHost {
   readonly onRestored?: ((because: string) => void) | undefined;
   /** How many lines from one checkpoint to the next; default 64. */
   readonly checkpointLines?: number | undefined;
+  /** How the daemon before this one left the ledger, where that is known. */
+  readonly left?: LeftLedger | undefined;
   /** The length at which a new file begins, in bytes; default 16 MiB. */
   readonly rotateBytes?: number | undefined;
 }
@@ -83,12 +88,21 @@ export class PipelineLedger {
    * was none. The file's own time says nothing: opening writes the last lines again.
    */
   leftAt: string | undefined;
+  /**
+   * When the daemon before this one looked at it last, where nobody has touched it since: wall
+   * time, in milliseconds.
+   */
+  untouchedSince: number | undefined;
+  /** The time of the last durable line. */
+  #lastAt: string | undefined;
   #state: PipelineState = emptyPipelineState();
   readonly #options: PipelineLedgerOptions;
   #file: LedgerFile<PipelineEvent> | undefined;
   /** Set while the file is being created or rotated; appends wait for it. */
   #changing: Promise<void> | undefined;
   #closed = false;
+  /** A line came after it was closed. */
+  #lacks = false;
   #rotateAt: number;
 
   private constructor(store: RunStore, pipeline: string, options: PipelineLedgerOptions) {
@@ -111,6 +125,7 @@ export class PipelineLedger {
   ): Promise<PipelineLedger> {
     const ledger = new PipelineLedger(new RunStore(runsDir), pipeline, options);
     try {
+      if (options.left !== undefined && ledger.#resume(options.left)) return ledger;
       if (!isUsable(ledger.path)) return ledger;
       // Folded while they are read: the lines of sixteen ledgers that wait for their syncs would
       // outlive a collection of garbage.
@@ -125,6 +140,7 @@ export class PipelineLedger {
       });
       ledger.#state = state;
       ledger.#file = file;
+      ledger.#lastAt = ledger.leftAt;
     } catch (error) {
       if (isPathFault(error)) throw asBlocked(ledger.path, error);
       if (!(error instanceof LedgerDamaged)) throw error;
@@ -156,7 +172,10 @@ export class PipelineLedger {
    */
   async append(events: readonly PipelineEvent[]): Promise<PipelineLine[]> {
     for (;;) {
-      if (this.#closed) throw new LedgerClosed(this.path);
+      if (this.#closed) {
+        this.#lacks = true;
+        throw new LedgerClosed(this.path);
+      }
       if (this.#changing !== undefined) {
         await this.#changing;
       } else if (this.#file === undefined) {
@@ -168,6 +187,16 @@ export class PipelineLedger {
         return this.#file.append(events);
       }
     }
+  }
+
+  /** What it says at its end; undefined where a line is missing. Call it once it is closed. */
+  get end(): LedgerEnd | undefined {
+    const mark = this.#lacks ? undefined : this.#file?.wholeEnd;
+    const lastAt = this.#lastAt;
+    const { linesSinceCheckpoint } = this.#state;
+    return mark === undefined || lastAt === undefined || this.damage !== undefined
+      ? undefined
+      : { mark, lastAt, linesSinceCheckpoint, checkpoint: checkpointOf(this.#state) };
   }
 
   /** Looks whether somebody touched the file, and mends it if so. Cheap. */
@@ -182,6 +211,22 @@ export class PipelineLedger {
     await this.#file?.close();
   }
 
+  /** Goes on with the ledger as it was left, unread. @returns false if it has to be read */
+  #resume(left: LeftLedger): boolean {
+    const { mark, lastAt, checkpoint, at } = left;
+    const isKnown = (stats: Stats): boolean => isAsLeft(this.path, stats, left);
+    const file = LedgerFile.resume(this.path, mark, isKnown, this.#fileOptions());
+    if (file === undefined) return false;
+    evolvePipeline(this.#state, { seq: mark.seq, b: mark.batch, at: lastAt, ...checkpoint });
+    this.#state.linesSinceCheckpoint = left.linesSinceCheckpoint;
+    this.#file = file;
+    this.#lastAt = lastAt;
+    this.leftAt = lastAt;
+    this.untouchedSince = at;
+    noteSynced(this.#options.disk ?? systemDisk, dirname(this.path), at);
+    return true;
+  }
+
   #fileOptions(): LedgerOptions<PipelineEvent> {
     const { pipeline } = this;
     const { onDurableLine } = this.#options;
@@ -192,6 +237,7 @@ export class PipelineLedger {
       rebuild: () => firstLines(this.#state),
       onDurable: (lines) => {
         for (const line of lines) evolvePipeline(this.#state, line);
+        this.#lastAt = lines.at(-1)?.at ?? this.#lastAt;
         for (const line of lines) onDurableLine?.({ ledger: "pipeline", pipeline, line });
       },
       complete: (lines) => {

@@ -65,6 +65,11 @@ export class RunStore {
     return join(this.orchdDir, "compiled");
   }
 
+  /** The pipelines' ledgers as the last daemon left them, which is derived from them. */
+  get left(): string {
+    return join(this.orchdDir, "left");
+  }
+
   /** Values that are too big for a line, named by their sha256. */
   get artifacts(): string {
     return join(this.orchdDir, "artifacts");

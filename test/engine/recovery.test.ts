@@ -73,6 +73,37 @@ test("a month that was not touched since the last line is not listed", async () 
   await there.down();
 });
 
+test("after an end that left nothing out, months are listed that changed later", async () => {
+  const end = Date.parse("2026-11-23T02:00:00Z");
+  const listed: string[] = [];
+  class Store extends RunStore {
+    override listMonth(pipeline: string, month: string): string[] {
+      listed.push(month);
+      return super.listMonth(pipeline, month);
+    }
+  }
+  const store = new Store(tempRoot().runs);
+  for (const [month, at] of [
+    ["2026-09", end - 60_000],
+    ["2026-10", end - 1_000],
+    ["2026-11", end],
+  ] as const) {
+    const folder = `${store.pipelineDir("p")}/${month}`;
+    mkdirSync(folder, { recursive: true });
+    utimesSync(folder, at / 1_000, at / 1_000);
+  }
+  const desk = {
+    name: "p",
+    leftAt: end,
+    untouchedSince: end,
+    queueTerms: () => ({}),
+    state: { active: new Map(), queued: new Set(), ended: new Set() },
+  } as unknown as PipelineDesk;
+  const ports = { store, clock: new VirtualClock(), runs: { of: () => [] } };
+  await recoverRuns([desk], ports as unknown as RecoveryPorts, () => Promise.resolve());
+  expect(listed).toEqual(["2026-11"]);
+});
+
 test("hundreds of pipelines with nothing to take over leave the event loop its turns", async () => {
   const store = new RunStore(tempRoot().runs);
   let at = 0;
