@@ -53,6 +53,7 @@ export class PlainElement extends PlainNode {
   readonly namespaceURI: string;
   readonly attributes = new Map<string, string>();
   readonly style: Record<string, unknown> = { setProperty: () => undefined };
+  readonly dataset: Record<string, string> = {};
   readonly #listeners = new Map<string, Set<Listener>>();
   scrollTop = 0;
   scrollLeft = 0;
