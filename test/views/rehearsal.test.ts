@@ -39,6 +39,17 @@ it.each([
   );
 });
 
+it("all slots of all pipelines count, from one moment through another", () => {
+  const { from, to, slots, cut, moved } = dayOf({ p: [], q: [] });
+  expect({ from, to, slots, cut, moved }).toEqual({
+    from: "2026-11-23T00:00:00.000Z",
+    to: "2026-11-24T00:00:00.000Z",
+    slots: 2_880,
+    cut: [],
+    moved: [],
+  });
+});
+
 it("two runs are no history, and one long run of ten is an exception", () => {
   expect(dayOf({ p: [90_000, 90_000] }).overlaps).toEqual([]);
   const nine = Array<number>(9).fill(2_000);

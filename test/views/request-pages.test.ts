@@ -1,8 +1,8 @@
 /** Requests page by page: each once, the newest first, and no page that is empty. */
-import { readFileSync, utimesSync } from "node:fs";
+import { readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { writeRequest } from "../../src/ledger/requests.ts";
+import { writeReply, writeRequest } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { readRequests } from "../../src/views/request-list.ts";
 import { loaded, writePipeline } from "../support/hand-ledger.ts";
@@ -52,4 +52,41 @@ it("a backfill is told by its oldest line, not once for each of its runs", () =>
   expect(at(first)).not.toBe(at(second));
   const { requests } = readRequests(store, { limit: 10 });
   expect(requests.map((row) => [row.id, row.at])).toEqual([["b1", at(first)]]);
+});
+
+it("each request is told with what its file, its answer and the ledger say of it", async () => {
+  const { runs } = tempRoot();
+  const store = new RunStore(runs);
+  const at = "2026-11-28T01:00:00.000Z";
+  await writeRequest(runs, { type: "stop", run: "p@20261128T010000Z", by: "cli:bob" } as never, {
+    id: "open",
+  });
+  writeFileSync(join(store.requests, "bad.json"), "no json");
+  writeFileSync(join(store.requests, "list.json"), "[1]");
+  await writeReply(runs, "yes", { accepted: true, run: "p@20261128T020000Z", at } as never);
+  await writeReply(runs, "no", { accepted: false, reason: "it has ended", at } as never);
+  for (const id of ["open", "bad", "list"])
+    utimesSync(join(store.requests, `${id}.json`), 1_000_000, 1_000_000);
+  const paused = { type: "pipeline.paused", by: "cli:ann", because: "upkeep", requestId: "no" };
+  writePipeline(runs, "p", [loaded("0 * * * *"), paused]);
+  const { requests } = readRequests(store, { limit: 10 });
+  const byId = Object.fromEntries(requests.map(({ id, ...row }) => [id, row]));
+  const open = { state: "open", type: null, pipeline: null, run: null, by: null };
+  const written = "1970-01-12T13:46:40.000Z";
+  expect(byId).toMatchObject({
+    open: {
+      ...open,
+      type: "stop",
+      pipeline: "p",
+      run: "p@20261128T010000Z",
+      by: "cli:bob",
+      at: written,
+      reason: null,
+    },
+    bad: { ...open, at: written, reason: expect.stringMatching(/JSON/) as string },
+    list: { ...open, at: written },
+    yes: { state: "accepted", pipeline: "p", run: "p@20261128T020000Z", at, reason: null },
+    no: { state: "refused", pipeline: "p", by: "cli:ann", at, reason: "it has ended" },
+  });
+  expect(requests).toHaveLength(5);
 });
