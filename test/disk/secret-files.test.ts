@@ -44,7 +44,8 @@ describe("a secret", () => {
 
   it.each(["", "../a", ".hidden", "a/b", "x".repeat(129), "ä"])("%j is no name", (name) => {
     expect(sentence(() => new SecretFiles(["/"]).get(name))).toBe(
-      `${JSON.stringify(name)} is no name of a secret: letters, digits, dots, dashes and underscores.`,
+      `${JSON.stringify(name)} is no name of a secret: ` +
+        "letters, digits, dots, dashes and underscores.",
     );
   });
 
@@ -82,7 +83,8 @@ describe("a path", () => {
     expect(regularFile(at("nothing"))).toBeUndefined();
     const fault = (name: string): string => sentence(() => regularFile(at(name)));
     expect(fault("loose")).toBe(
-      `${at("loose")} cannot be used: a part of its path is gone, or is a link to nothing (ENOENT).`,
+      `${at("loose")} cannot be used: a part of its path is gone, ` +
+        "or is a link to nothing (ENOENT).",
     );
     expect(fault("circle")).toContain("its links lead in a circle (ELOOP)");
     expect(sentence(() => regularFile(root))).toContain("it is a folder (EISDIR)");
@@ -121,7 +123,7 @@ describe("a path", () => {
   });
 });
 
-it("what finds no room is tried each second, and the wait is told at both of its ends", async () => {
+it("what finds no room is tried each second, and its wait is told", async () => {
   const clock = new VirtualClock();
   const told: unknown[] = [];
   const full = Object.assign(new Error("full"), { code: "ENOSPC" });
