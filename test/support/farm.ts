@@ -15,6 +15,9 @@ import type { PrivateNetwork } from "./private-network.ts";
 import { tempRoot, type TempRoot } from "./temp-root.ts";
 import { placeOn, secretsFolder, WorkerProcess, type WorkerProcessOptions } from "./worker.ts";
 
+/** How long a command may take where others keep the machine busy, in milliseconds. */
+const PATIENCE_MS = 180_000;
+
 /** One worker of a farm, which may be started again. */
 export interface FarmWorker {
   readonly name: string;
@@ -125,7 +128,8 @@ export class Farm {
 
   /** Asks for a run. @returns its id */
   async run(pipeline: string, ...words: string[]): Promise<string> {
-    const asked = await orchd(this.root.root, "run", pipeline, ...words);
+    const options = { deadlineMs: PATIENCE_MS };
+    const asked = await orchd(this.root.root, "run", pipeline, ...words, options);
     if (asked.status !== 0) throw new Error(asked.stderr);
     return asked.stdout.trim();
   }
