@@ -8,22 +8,29 @@
  * take disk and processors from headers that are still to come. So in a burst they wait until the
  * last header is durable. A run that is made alone goes on at once.
  *
- * What waits goes on a few runs in each turn of the event loop. A thousand in one turn would hold
- * up all else for a quarter of a second.
+ * What waits goes on as long in each turn of the event loop as others may wait. A thousand in one
+ * turn would hold up all else for a quarter of a second, and how many of them are too many differs
+ * from machine to machine. So after a few it is looked how long they took. What a run does as it
+ * goes on, it does in microtasks. A tick that is asked for in one of them comes after all of them.
  */
+import type { Clock } from "../clock.ts";
 
 /** This many runs together, or fewer, are no burst: none of them waits. */
 const SMALL = 16;
-/**
- * How many runs go on in one turn of the event loop. With more of them a turn takes longer than
- * promise 37 allows: with 128 of 1,000 it took 139 ms. With fewer the last one begins later.
- */
-const A_TURN = 32;
+/** How long runs go on in one turn of the event loop, in milliseconds (promise 37). */
+const TURN_MS = 25;
+/** After so many it is looked how long they took. */
+const LOOK_AFTER = 4;
 
 /** What runs wait at until it is open. */
 class Gate {
+  readonly #clock: Clock;
   #isOpen = false;
   #waiting: (() => void)[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   /** Resolves when who asks may go on. */
   pass(): Promise<void> {
@@ -35,8 +42,17 @@ class Gate {
 
   open(): void {
     this.#isOpen = true;
-    for (const goOn of this.#waiting.splice(0, A_TURN)) goOn();
-    if (this.#waiting.length > 0) setImmediate(() => this.open());
+    this.#letSome(this.#clock.monotonic());
+  }
+
+  #letSome(since: number): void {
+    for (const goOn of this.#waiting.splice(0, LOOK_AFTER)) goOn();
+    if (this.#waiting.length === 0) return;
+    const next = (): void => {
+      if (this.#clock.monotonic() - since < TURN_MS) this.#letSome(since);
+      else setImmediate(() => this.#letSome(this.#clock.monotonic()));
+    };
+    queueMicrotask(() => process.nextTick(next));
   }
 }
 
@@ -45,8 +61,13 @@ export class Burst {
   #size = 0;
   /** Runs whose headers are not durable, and one for those that may still join. */
   #open = 1;
-  readonly #decided = new Gate();
-  readonly #settled = new Gate();
+  readonly #decided: Gate;
+  readonly #settled: Gate;
+
+  constructor(clock: Clock) {
+    this.#decided = new Gate(clock);
+    this.#settled = new Gate(clock);
+  }
 
   /** Resolves once all that was due is decided: from then on ledgers are made. */
   decided(): Promise<void> {

@@ -63,7 +63,7 @@ export class DueDecisions {
   due(names: readonly string[]): void {
     this.#undecided.push(...names);
     if (this.#deciding !== undefined) return;
-    this.#deciding = new Burst();
+    this.#deciding = new Burst(this.#ports.clock);
     this.#decideSome(DECIDING_MS);
   }
 

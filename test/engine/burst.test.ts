@@ -2,19 +2,27 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { Burst } from "../../src/engine/burst.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 
-/** A burst of so many runs; says how many have come how far. */
-function burstOf(count: number) {
-  const burst = new Burst();
+/** A burst of so many runs, each of which takes a while; says how many have come how far. */
+function burstOf(count: number, tookMs = 1) {
+  let now = 0;
+  const clock = Object.assign(new VirtualClock(), { monotonic: () => now });
+  const burst = new Burst(clock);
   const seen = { made: 0, gone: 0 };
   const durable: (() => void)[] = [];
   const run = async (): Promise<void> => {
     burst.join();
     await burst.decided();
+    // What a run does takes some microtasks.
+    await Promise.resolve().then(() => Promise.resolve());
+    now += tookMs;
     seen.made += 1;
     await new Promise<void>((resolve) => durable.push(resolve));
     burst.leave();
     await burst.over();
+    await Promise.resolve().then(() => Promise.resolve());
+    now += tookMs;
     seen.gone += 1;
   };
   const all = Promise.all(Array.from({ length: count }, run));
@@ -25,21 +33,24 @@ function burstOf(count: number) {
 async function turns(look: () => number): Promise<number[]> {
   const seen: number[] = [];
   for (;;) {
-    await Promise.resolve();
+    await nextTurn();
     const now = look();
     if (now === seen.at(-1)) return seen;
     seen.push(now);
-    await nextTurn();
   }
 }
 
 describe("a burst", () => {
-  it("makes no ledger before all is decided, and then a few in each turn", async () => {
-    const { burst, seen } = burstOf(100);
+  it.each([
+    [1, [28, 56, 84, 100]],
+    [5, [8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100]],
+    [0.1, [100]],
+  ])("where a run takes %i ms makes no ledger before all is decided", async (tookMs, made) => {
+    const { burst, seen } = burstOf(100, tookMs);
     await nextTurn();
     expect(seen.made).toBe(0);
     burst.allJoined();
-    expect(await turns(() => seen.made)).toEqual([32, 64, 96, 100]);
+    expect(await turns(() => seen.made)).toEqual(made);
   });
 
   it("lets no run go on before the last header is durable, then a few in each turn", async () => {
@@ -68,7 +79,7 @@ describe("a burst", () => {
   });
 
   it("waits for a header that could not be written no longer than for one that was", async () => {
-    const burst = new Burst();
+    const burst = new Burst(new VirtualClock());
     for (let index = 0; index < 20; index += 1) burst.join();
     burst.allJoined();
     const over = burst.over()!.then(() => "over");
