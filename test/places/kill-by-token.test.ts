@@ -63,6 +63,17 @@ it("ends what has no environment for a while", async () => {
   expect(await over).toEqual([null, "SIGKILL"]);
 });
 
+it("ends what has none for longer than seconds", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const token = word();
+  const { child, over } = carrier(token);
+  hidden.set(child.pid!, 120);
+  killByToken(token);
+  await vi.advanceTimersByTimeAsync(15_000);
+  expect(await over).toEqual([null, "SIGKILL"]);
+});
+
 it("ends what has none for a while beside one that is found at once", async () => {
   const token = word();
   const [one, other] = [carrier(token), carrier(token)];

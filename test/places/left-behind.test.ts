@@ -67,13 +67,13 @@ describe("what a step leaves", { timeout: 120_000 }, () => {
       // A process that was killed is there until the kernel has ended it.
       const isGone = (): true | undefined =>
         processesWith(`3600.${own}`).length === 0 ? true : undefined;
-      await awaitSight("/proc", isGone, "its end", 5_000).catch(() =>
+      await awaitSight("/proc", isGone, "its end").catch(() =>
         faults.push(`${name}: it is still there`),
       );
       // Its shell names it too, and so does what the shell forks, until that becomes a program.
       const isWhole = (): true | undefined =>
         processesWith(`3600.${neighbours}`).length === 2 ? true : undefined;
-      await awaitSight("/proc", isWhole, "the neighbour's", 2_000).catch(() =>
+      await awaitSight("/proc", isWhole, "the neighbour's").catch(() =>
         faults.push(`${name}: a neighbour's`),
       );
     };

@@ -18,9 +18,11 @@ import { TOKEN_VARIABLE } from "../../core/task.ts";
 
 /** The most looks at /proc: a process may fork while it is looked for. */
 const PASSES = 12;
-/** When to look again at a process between two programs, and how often. */
+/** When to look again at a process between two programs, and how often: first soon, then later. */
 const AGAIN_MS = 20;
 const AGAIN = 100;
+const LATER_MS = 500;
+const LATER = 60;
 /** How long an end is waited for, in milliseconds. */
 const END_MS = 5_000;
 /** How many looks in a row find none before what others fork all the time is not waited for. */
@@ -157,8 +159,14 @@ function killFound(token: string): {
  *
  * @param becoming processes between two programs
  */
-export function killOnceKnown(becoming: readonly number[], token: string, looks = AGAIN): void {
+export function killOnceKnown(
+  becoming: readonly number[],
+  token: string,
+  looks = AGAIN + LATER,
+): void {
   if (becoming.length === 0 || looks === 0) return;
+  const soon = Math.max(0, looks - LATER);
+  const delayMs = soon > 0 ? AGAIN_MS : LATER_MS;
   setTimeout(() => {
     const still: number[] = [];
     let [isOwn, isGone] = [false, false];
@@ -173,9 +181,10 @@ export function killOnceKnown(becoming: readonly number[], token: string, looks 
     else {
       // It may have forked before it was known. Where others come and go, few looks must do.
       const { becoming: more } = killFound(token);
-      killOnceKnown([...new Set([...still, ...more])], token, Math.floor(looks / 4));
+      const fewer = soon > 0 ? LATER + Math.floor(soon / 4) : Math.floor(looks / 4);
+      killOnceKnown([...new Set([...still, ...more])], token, fewer);
     }
-  }, AGAIN_MS).unref();
+  }, delayMs).unref();
 }
 
 /**
