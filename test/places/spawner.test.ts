@@ -277,6 +277,15 @@ describe("the death of a spawner", () => {
     await goneOf(mark);
   });
 
+  it("comes with its runner's that is ended, with what cleared its environment", async () => {
+    const rig = new PoolRig();
+    await rig.spawner();
+    const mark = word();
+    await rig.startShell(bigFamily(mark)).firstLine;
+    await rig.pool.close({ force: true });
+    await goneOf(mark);
+  });
+
   it("comes with its runner's, though it was stopped and notices nothing", async () => {
     const rig = new PoolRig();
     const spawner = await rig.spawner();

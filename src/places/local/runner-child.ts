@@ -21,7 +21,7 @@ import { totalmem } from "node:os";
 import { builtProgram } from "../../disk/built-program.ts";
 import { hasDescriptors } from "../../disk/descriptors.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
-import { endByToken, killQuietly } from "../pool/kill-by-token.ts";
+import { endByToken, killByToken, killQuietly } from "../pool/kill-by-token.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 import { Masker } from "../../core/mask.ts";
 import {
@@ -217,13 +217,15 @@ export class RunnerChild implements RunnerProcess {
     clearTimeout(timer);
   }
 
-  /** Ends the process and its group at once. */
+  /** Ends the process at once, with its group and all that its steps started. */
   kill(): void {
     this.#closing = true;
     if (this.#dead) return;
     if (this.#process === undefined) return this.#afterExit(null, null);
     const { pid } = this.#process;
     if (pid === undefined) return;
+    // At first what is below its steps: what cleared its environment is found while they live.
+    killByToken(this.token);
     if (!killQuietly(-pid, "SIGKILL")) killQuietly(pid, "SIGKILL");
   }
 

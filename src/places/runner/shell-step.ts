@@ -201,8 +201,10 @@ export class ShellStep implements ShellListener {
 
   /** Ends the group, and all else that carries the attempt's token. */
   kill(): void {
-    this.signal("SIGKILL");
+    // Before the group, as in abandon(); and at once, for nothing more may be heard of this step.
     killByToken(this.#token());
+    this.signal("SIGKILL");
+    for (const process of this.#below) killDescendant(process);
     this.#shell?.expectEnd();
   }
 
