@@ -10,7 +10,12 @@ import type { ContainerPlace } from "../../src/places/container/container-place.
 import { ContainersFolder } from "../../src/places/container/container-files.ts";
 import { findEngine } from "../../src/places/container/engine.ts";
 import type { TaskHandlers } from "../../src/places/place.ts";
-import { containerShell, containersRoot, openContainersAt } from "../support/container-place.ts";
+import {
+  begin,
+  containerShell,
+  containersRoot,
+  openContainersAt,
+} from "../support/container-place.ts";
 
 const PATH = process.env["PATH"] ?? "";
 
@@ -35,7 +40,8 @@ case "$1" in
     shift 5
     for name; do [ -f "containers/$name" ] || exit 0; done
     for name; do rm "containers/$name"; echo "$name"; done ;;
-  run) echo ran >> runs ;;
+  run) echo ran >> runs
+    [ ! -e killed ] || kill -KILL $$ ;;
   logs|wait) exec sleep 1000 ;;
 esac
 `;
@@ -110,6 +116,16 @@ it("a container that cannot be removed holds up others, and what was adopted goe
   rmSync(join(engine, "stuck"));
   expect(await ran(place, "a@1#5")).toEqual({ ok: true, value: null });
   expect(readdirSync(join(engine, "containers"))).toEqual(["a-1-2"]);
+});
+
+it("a command that is killed as it starts a step leaves open whether that began", async () => {
+  writeFileSync(join(stored("one"), "killed"), "");
+  const place = opened();
+  const { death } = await begin(place, "a@1#2", TASK).ended;
+  expect(death).toMatchObject({
+    blameless: "lost",
+    because: "podman run was ended from outside as the step began",
+  });
 });
 
 it("one that is gone does not keep those beside it from being removed", async () => {

@@ -158,6 +158,9 @@ export class ContainerAttempt {
           return goesOn ? await this.#follow(engine, state) : this.#failure(state);
         if (this.#heard.stdout + this.#heard.stderr > 0 || isCut(said ?? ""))
           throw new EngineLost(`${engine.name} went away as the step began`);
+        // What it had asked the runtime for may still begin, and its engine does not know of it.
+        if (status === null)
+          throw new EngineLost(`${engine.name} run was ended from outside as the step began`);
         const missing =
           !isAgain &&
           this.#ending === undefined &&
