@@ -103,3 +103,53 @@ it("a run waits by its slot's time, whenever jitter made it due", () => {
   expect(tickets.map(({ order }) => order)).toEqual(runs.map(({ slot }) => slot.slot));
   expect(runs.map(({ latenessMs }) => latenessMs)).toEqual(runs.map(({ slot }) => NOW - slot.due));
 });
+
+it.each<[string, object, object, string]>([
+  ["while it is paused", { paused: true }, {}, "slot.skipped: paused"],
+  [
+    "while it is paused, for a reason",
+    { paused: true, pausedBecause: "upkeep" },
+    {},
+    "slot.skipped: paused: upkeep",
+  ],
+  ["without a version", {}, { loaded: undefined }, "slot.missed: it has no version in force"],
+  [
+    "without a version, for a reason",
+    {},
+    { loaded: undefined, without: "its file is gone" },
+    "slot.missed: its file is gone",
+  ],
+  [
+    "while it is paused and has no version",
+    { paused: true },
+    { loaded: undefined },
+    "slot.skipped: paused",
+  ],
+])("a slot that is due %s is decided with its reason and its names", (_when, state, view, text) => {
+  const schedules = [
+    scheduleOf({ cron: "56 11 * * *", name: "noon", params: { a: 1 } }),
+    scheduleOf({ cron: "56 11 * * *", name: "again", params: { a: 2 } }),
+  ];
+  const loaded = pipelineOf("p", schedules);
+  const whole = {
+    name: "p",
+    state: { ...emptyPipelineState(), ...state },
+    loaded,
+    without: undefined,
+    damaged: false,
+    ...view,
+  };
+  const ports = {
+    store: new RunStore(tempRoot().runs),
+    upSince: () => minute(600),
+    lastJump: () => undefined,
+  } as unknown as DeciderPorts;
+  const slot = Date.UTC(2026, 10, 23, 11, 56);
+  const outcomes = new SlotDecider(whole, ports, schedules).decide(slot - 1, slot);
+  const lines = outcomes.map((one) => (one.kind === "line" ? one.event : undefined)!);
+  expect(lines.map(({ type, because }) => `${type}: ${String(because)}`)).toEqual([text, text]);
+  expect(lines.map(({ slot: at }) => at)).toEqual(Array(2).fill("2026-11-23T11:56:00.000Z"));
+  const named = lines.map((line) => ("schedule" in line ? line.schedule : line.of));
+  expect(named.toSorted()).toEqual(["again", "noon"]);
+  expect(outcomes.map(({ through }) => through)).toEqual([slot, slot]);
+});
