@@ -80,7 +80,14 @@ it("is the downtime before the daemon came up, whatever the clock did", () => {
 });
 
 it("a run waits by its slot's time, whenever jitter made it due", () => {
-  const schedule = scheduleOf({ cron: "*/10 * * * *", catchUp: "all", jitterSeconds: 500 });
+  const params = { day: 7 };
+  const schedule = scheduleOf({
+    cron: "*/10 * * * *",
+    catchUp: "all",
+    jitterSeconds: 500,
+    name: "tens",
+    params,
+  });
   const loaded = pipelineOf("p", [schedule]);
   const tickets: RunTicket[] = [];
   const ports = {
@@ -100,6 +107,16 @@ it("a run waits by its slot's time, whenever jitter made it due", () => {
   const runs = outcomes.flatMap((one) => (one.kind === "run" ? [one] : []));
   expect(runs.length).toBeGreaterThan(3);
   expect(runs.some(({ slot }) => slot.due > slot.slot)).toBe(true);
+  // Each run has the params of its schedule, and says which one that is.
+  for (const { header, slot } of runs)
+    expect(header).toMatchObject({
+      params,
+      trigger: {
+        kind: "catch_up",
+        scheduledFor: new Date(slot.slot).toISOString(),
+        schedule: "tens",
+      },
+    });
   expect(tickets.map(({ order }) => order)).toEqual(runs.map(({ slot }) => slot.slot));
   expect(runs.map(({ latenessMs }) => latenessMs)).toEqual(runs.map(({ slot }) => NOW - slot.due));
 });

@@ -1,5 +1,6 @@
 /** Which names rotation gives, their order, and the order in which retention goes over runs. */
 import { expect, it } from "vitest";
+import { policyUnder, totalBytesOf } from "../../src/ledger/retention.ts";
 import { newerFirst, RemovableList, type Removable } from "../../src/ledger/removable-list.ts";
 import {
   isRotatedLedger,
@@ -57,4 +58,21 @@ it("retention goes from the newest to the oldest, and of one moment by name", ()
   expect(given.toSorted(newerFirst).map(({ name }) => name)).toEqual(order);
   // What is left is removed by its bytes alone.
   expect(left).toEqual(given.toSorted(newerFirst).map((one) => ({ ...one, overdue: undefined })));
+});
+
+it.each([
+  [{}, { keepDays: 30, keepRuns: 100, keepBytes: 2_097_152 }],
+  [{ keepDays: 0 }, { keepDays: 0, keepRuns: 100, keepBytes: 2_097_152 }],
+  [{ keepRuns: 0 }, { keepDays: 30, keepRuns: 0, keepBytes: 2_097_152 }],
+  [{ keepBytes: 0 }, { keepDays: 30, keepRuns: 100, keepBytes: 0 }],
+])("%j counts before the settings", (asked, policy) => {
+  expect(policyUnder({ keepDays: 30, keepRuns: 100, keepMb: 2 }, asked)).toEqual(policy);
+});
+
+it("what no settings limit has no limit", () => {
+  expect(policyUnder({ keepDays: 30, keepRuns: 100 }, {})).toEqual({
+    keepDays: 30,
+    keepRuns: 100,
+  });
+  expect([totalBytesOf({}), totalBytesOf({ totalMb: 3 })]).toEqual([undefined, 3_145_728]);
 });

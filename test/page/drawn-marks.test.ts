@@ -12,6 +12,7 @@ import {
   markSentence,
   signOf,
   Status,
+  STATUSES,
   StripLegend,
   toneOf,
 } from "../../src/page/app/marks.tsx";
@@ -46,6 +47,20 @@ it("each status has its sign and its colour, and one of tomorrow those of a begi
     "– skipped",
     "┆ missed",
     "○ initializing",
+  ]);
+});
+
+it("the legend of a grid has each status that a run or a step can end in or stand at", () => {
+  expect(STATUSES).toEqual([
+    "running",
+    "completed",
+    "failed",
+    "cached",
+    "retrying",
+    "retried",
+    "stopping",
+    "stopped",
+    "initializing",
   ]);
 });
 

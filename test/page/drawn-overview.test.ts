@@ -104,6 +104,11 @@ describe("what did not, and why?", () => {
       "Nothing failed, and no slot was missed. 1 message to people was given up.",
     ],
     [
+      "a channel that is broken",
+      { alerts: { gaveUp: 0, broken: ["a"] } },
+      "Nothing failed, and no slot was missed. channel a takes no messages.",
+    ],
+    [
       "channels that are broken",
       { alerts: { gaveUp: 2, broken: ["a", "b"] } },
       "Nothing failed, and no slot was missed. " +
