@@ -9,6 +9,22 @@ import { parseCrontab, pipelineName, shellText } from "../../src/cli/crontab.ts"
 const USER = { system: false };
 
 describe("a user's crontab", () => {
+  it.each([
+    ["@DAILY x", "@daily"],
+    ["-@Hourly x", "@hourly"],
+  ])("takes a name in any case: %s", (text, cron) => {
+    const { entries, refused } = parseCrontab(`${text}\n`, USER);
+    expect([entries.map((entry) => entry.cron), refused]).toEqual([[cron], []]);
+  });
+
+  it.each([
+    ["@ReBoot x", "@reboot has no slot: orchd fires by the clock; "],
+    ["@fortnightly x", "@fortnightly is no schedule that orchd knows"],
+  ])("refuses a name without slots: %s", (text, reason) => {
+    const { entries, refused } = parseCrontab(`${text}\n`, USER);
+    expect([entries, refused.length, refused[0]?.reason.startsWith(reason)]).toEqual([[], 1, true]);
+  });
+
   it("gives an entry a line, with the variables that stand above it", () => {
     const { entries, refused, notes } = parseCrontab(
       `# comment

@@ -267,3 +267,16 @@ describe("the steps through the time of Slots", () => {
     );
   });
 });
+
+it.each([
+  ["slots", "All", ["All", "Not run", "Late"]],
+  ["slots?decision=late", "Late", ["All", "Not run", "Late"]],
+  ["slots?decision=caught_up", "caught up", ["All", "Not run", "Late", "caught up"]],
+])("of the decisions of Slots, at %s, %s is chosen", async (path, chosen, choices) => {
+  at(path);
+  const slots = await drawn(h(Slots, {}));
+  const links = slots.all.find((one) => one.getAttribute("aria-label") === "Decision")!.every("a");
+  expect(links.map(({ text }) => text.trim())).toEqual(choices);
+  const current = links.filter((link) => link.getAttribute("aria-current") !== null);
+  expect(current.map(({ text }) => text.trim())).toEqual([chosen]);
+});
