@@ -517,7 +517,7 @@ it("what is given with a submission is added to what stands in the snapshot", ()
     stepEnvironments: { ready: { C: "3" } },
     orchestrator,
     orchestratorHooks: ["init"],
-  } as RunEvent);
+  });
   const steps = STEPS.map((one) => (one.id === "ready" ? { ...one, env: { C: "3" } } : one));
   expect(run.state.snapshot).toEqual({
     ...snapshot,

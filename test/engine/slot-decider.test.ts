@@ -167,6 +167,6 @@ it.each<[string, object, object, string]>([
   expect(lines.map(({ type, because }) => `${type}: ${String(because)}`)).toEqual([text, text]);
   expect(lines.map(({ slot: at }) => at)).toEqual(Array(2).fill("2026-11-23T11:56:00.000Z"));
   const named = lines.map((line) => ("schedule" in line ? line.schedule : line.of));
-  expect(named.toSorted()).toEqual(["again", "noon"]);
+  expect(new Set(named)).toEqual(new Set(["again", "noon"]));
   expect(outcomes.map(({ through }) => through)).toEqual([slot, slot]);
 });

@@ -25,7 +25,7 @@ it.each<[AlertKind, readonly string[], readonly string[], readonly string[]]>([
 ])("%s", (kind, ofRun, ofPipeline, ofNone) => {
   const item = { kind, because: "x", at: "2026-11-28T04:05:09.000Z", count: 1 };
   const told = (more: object): string[] =>
-    commandsOf({ ...item, ...more } as never).map((text) => text.replace(/^orchd /, ""));
+    commandsOf({ ...item, ...more }).map((text) => text.replace(/^orchd /, ""));
   expect(told({ pipeline: "etl", run: RUN })).toEqual(ofRun);
   expect(told({ pipeline: "etl" })).toEqual(ofPipeline);
   expect(told({})).toEqual(ofNone);

@@ -31,7 +31,7 @@ const HOST: PlaceHostView = {
   protocol: 3,
   platform: "linux/x64",
   because: null,
-} as unknown as PlaceHostView;
+};
 const PLACE: PlaceView = {
   place: "gpu1",
   engine: "ssh",
@@ -41,7 +41,7 @@ const PLACE: PlaceView = {
   running: 1,
   because: null,
   since: AT,
-} as unknown as PlaceView;
+};
 
 const places = (more: Partial<PlacesView>): Promise<PlainElement> =>
   drawn(h(Places, {}), {
@@ -105,7 +105,7 @@ describe("places", () => {
         await places({
           places: [
             { ...PLACE, hosts: [HOST, tired] },
-            { ...broker, hosts: [{ ...bare, host: "w1", labels: [] } as never] },
+            { ...broker, hosts: [{ ...bare, host: "w1", labels: [] }] },
             { ...broker, place: "empty", hosts: [], running: 0 },
             { ...broker, place: "down", hosts: [], because: "the broker does not answer" },
           ],

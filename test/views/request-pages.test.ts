@@ -63,8 +63,8 @@ it("each request is told with what its file, its answer and the ledger say of it
   });
   writeFileSync(join(store.requests, "bad.json"), "no json");
   writeFileSync(join(store.requests, "list.json"), "[1]");
-  await writeReply(runs, "yes", { accepted: true, run: "p@20261128T020000Z", at } as never);
-  await writeReply(runs, "no", { accepted: false, reason: "it has ended", at } as never);
+  await writeReply(runs, "yes", { accepted: true, run: "p@20261128T020000Z", at });
+  await writeReply(runs, "no", { accepted: false, reason: "it has ended", at });
   for (const id of ["open", "bad", "list"])
     utimesSync(join(store.requests, `${id}.json`), 1_000_000, 1_000_000);
   const paused = { type: "pipeline.paused", by: "cli:ann", because: "upkeep", requestId: "no" };

@@ -36,7 +36,7 @@ it("a note has what an engine is reached by, and no other variable", () => {
   }
 });
 
-it("it stands beside an attempt's files, for its user alone, until it is removed", () => {
+it("stands beside an attempt's files, for its user alone, until it is removed", () => {
   const folder = tempRoot().root;
   expect(noteIn(folder)).toBeUndefined();
   const note: EngineNote = { engine: "podman", id: "i1", env: { HOME: "/h" } };
