@@ -1,4 +1,4 @@
-/** Why a request is refused before anybody looks at what it asks for: one sentence, not too long. */
+/** Why a request is refused before anybody looks at what it asks for: one short sentence. */
 import { expect, it } from "vitest";
 import { parseRequest } from "../../src/core/request.ts";
 

@@ -1,4 +1,4 @@
-/** The commands that say more about an alert: of each kind, with and without a run or a pipeline. */
+/** The commands that say more about an alert of each kind, with and without a run or pipeline. */
 import { expect, it } from "vitest";
 import type { AlertKind } from "../../src/core/alert.ts";
 import { commandsOf } from "../../src/notify/message-text.ts";
