@@ -7,6 +7,7 @@
  * one, what is sent in between is lost, and the sender knows.
  */
 import type { ConnectionOptions, Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
+import type * as Engine from "@nats-io/transport-node";
 import type { ObjectStore } from "@nats-io/obj";
 import type { Clock, Timer } from "../../clock.ts";
 import { OBJECT_MS, OBJECT_PATIENCE_MS, BrokerSilence } from "./broker.ts";
@@ -314,7 +315,7 @@ function tlsOf(url: string, tls: BrokerOptions["tls"]): { [file: string]: string
 /** @throws Error with a sentence */
 function loginOf(
   credentials: string,
-  engine: typeof import("@nats-io/transport-node"),
+  engine: typeof Engine,
 ): Pick<ConnectionOptions, "authenticator" | "user" | "pass"> {
   if (credentials.includes("BEGIN NATS USER JWT"))
     return { authenticator: engine.credsAuthenticator(new TextEncoder().encode(credentials)) };

@@ -50,9 +50,9 @@ describe("questions of one turn", () => {
     });
     const ask = (n: number): Promise<unknown> => asks.askTogether("a", { n }, 60_000);
     const [one, two, three] = [ask(1), ask(2), ask(3)];
-    const silent = expect(one).rejects.toThrow(BrokerSilence);
+    const silent = one.catch((error: unknown) => error);
     await clock.advance(60);
-    await silent;
+    expect(await silent).toBeInstanceOf(BrokerSilence);
     expect([await two, await three]).toEqual([{ n: 2 }, { n: 3 }]);
     // It is asked again, alone, and waits as long as it takes.
     const again = ask(1);
@@ -82,7 +82,13 @@ describe("questions of one turn", () => {
       "a message at t.a cannot be taken: it is wrong",
       "a message at t.a cannot be taken: it is wrong too",
     ]);
-    const many = asks.ask("a", Array(1_000).fill({ n: 4 }), 1_000).catch(() => "none");
+    const many = asks
+      .ask(
+        "a",
+        Array.from({ length: 1_000 }, () => ({ n: 4 })),
+        1_000,
+      )
+      .catch(() => "none");
     await clock.advance(2_000);
     expect(await many).toBe("none");
     expect(faults.at(-1)).toBe("a message at t.a cannot be taken: it asks 1000 things at once");
@@ -99,9 +105,9 @@ describe("questions of one turn", () => {
       asks.askTogether("a", { n: 1 }, 1_000),
       asks.askTogether("a", { n: 2, text: "x".repeat(5_000) }, 1_000),
     ];
-    const refused = expect(not).rejects.toThrow("and 4000 are allowed");
+    const refused = not.catch((error: unknown) => String(error));
     await clock.advance(2_000);
     expect(await fits).toEqual({ n: 1 });
-    await refused;
+    expect(await refused).toContain("and 4000 are allowed");
   });
 });
