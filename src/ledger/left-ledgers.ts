@@ -11,7 +11,7 @@
  * - The file has the inode, the length and the time of change that it had, and the last line that
  *   the daemon wrote. So has its folder. Nobody can set a time of change, and a copy, a backup, an
  *   editor and a rename give the file another one.
- * - Times of change are finer than a millisecond, and the last one was {@link TICK_MS} before the
+ * - Times of change are finer than a second, and the last one was {@link TICK_MS} before the
  *   file was looked at. Otherwise a change right after the look could have the same time.
  *
  * After a power cut a time of change may be an older one, so the ledger is read as before. Where
@@ -153,7 +153,7 @@ function leftAs(path: string, end: LedgerEnd, at: number): LeftLedger | undefine
   const folder = statSync(dirname(path), { throwIfNoEntry: false });
   if (file === undefined || folder === undefined || file.size !== end.mark.offset) return undefined;
   for (const { ctimeMs } of [file, folder])
-    if (Number.isInteger(ctimeMs) || Math.abs(at - ctimeMs) < TICK_MS) return undefined;
+    if (ctimeMs % 1_000 === 0 || Math.abs(at - ctimeMs) < TICK_MS) return undefined;
   return { at, file: printOf(file), folder: printOf(folder), ...end };
 }
 

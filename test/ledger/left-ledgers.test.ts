@@ -7,12 +7,15 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { checkpointOf } from "../../src/core/pipeline-checkpoint.ts";
+import { LedgerClosed } from "../../src/ledger/ledger-error.ts";
 import { LeftLedgers } from "../../src/ledger/left-ledgers.ts";
 import { PipelineLedger } from "../../src/ledger/pipeline-ledger.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
@@ -72,9 +75,20 @@ class Daemons {
   }
 }
 
+/** Waits until a change of a file has another time than the ledger: times go on in steps. */
+async function laterThan({ path, store }: Daemons): Promise<void> {
+  const { ctimeMs } = statSync(path);
+  const probe = join(store.runsDir, "probe");
+  do {
+    await nextTurn();
+    writeFileSync(probe, "");
+  } while (statSync(probe).ctimeMs <= ctimeMs);
+}
+
 async function left(): Promise<Daemons> {
   const daemons = new Daemons();
   await daemons.one([1, 2, 3]);
+  await laterThan(daemons);
   return daemons;
 }
 
@@ -170,7 +184,7 @@ it("does not keep what was written a moment ago, or lacks a line", async () => {
   const ledger = await daemons.open(first);
   await ledger.append(fired(1));
   await ledger.close();
-  await expect(ledger.append(fired(2))).rejects.toThrow();
+  await expect(ledger.append(fired(2))).rejects.toThrow(LedgerClosed);
   expect(ledger.end).toBeUndefined();
   const again = await PipelineLedger.open(daemons.store.runsDir, "p", { clock, onFatal });
   await again.close();
