@@ -283,7 +283,7 @@ describe("the death of a spawner", () => {
     const mark = word();
     await rig.startShell(bigFamily(mark)).firstLine;
     await rig.pool.close({ force: true });
-    await goneOf(mark);
+    expect(await goneOf(mark)).toBe(true);
   });
 
   it("comes with its runner's, though it was stopped and notices nothing", async () => {

@@ -104,7 +104,11 @@ export class StruckDaemon {
   ): Promise<StruckDaemon> {
     const made = new StruckDaemon(engine, files);
     onTestFinished(async () => {
-      await made.daemon.end("SIGTERM", 60_000).finally(() => made.daemon.kill());
+      try {
+        await made.daemon.end("SIGTERM", 60_000);
+      } finally {
+        await made.daemon.kill();
+      }
       await made.leavesNothing();
     });
     await made.restart();
