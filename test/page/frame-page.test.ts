@@ -83,7 +83,8 @@ describe.runIf(hasBrowser)("the frame", () => {
       type: "pipeline.resumed",
       because: "asked by hand",
     });
-    await browser.getByRole("button", { name: "Pause" }).waitFor({ timeout: 12_000 });
+    const pause = browser.getByRole("button", { name: "Pause" });
+    await expect.poll(() => pause.count(), { timeout: 12_000 }).toBe(1);
   });
 
   it("says that it is loading where its code does not come, and no longer", async () => {
