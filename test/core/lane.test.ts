@@ -19,7 +19,7 @@ it.each<[string, Partial<SnapshotStep>, boolean]>([
   ["a function", {}, true],
   ["a shell text", { code: undefined, run: "true" }, false],
   ["one in a container", { container: CONTAINER }, false],
-  ["one on another machine", { on: ["gpu"] }, false],
+  ["one on another machine", { on: ["gpu"] }, true],
   ["one with a time limit", { timeoutMs: 1 }, false],
   ["one with a memory limit", { memoryMb: 1 }, false],
   ["one with a thread of its own", { isolated: true }, false],

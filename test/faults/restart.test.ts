@@ -76,15 +76,15 @@ describe("a start over a long history", () => {
         calls.reduce((sum, call) => sum + (many.get(call) ?? 0) - (few.get(call) ?? 0), 0) / 30;
       // The control: the trace shows what each pipeline needs.
       expect(each("open", "openat")).toBeGreaterThan(3);
-      expect(each("fsync")).toBeGreaterThanOrEqual(2);
+      // None where the ledger is as it was left, and three where it is read.
       expect(each("fsync")).toBeLessThan(3.5);
       expect(each("mkdir")).toBeLessThan(1.5);
       // Each part of the path to the drop folder may be read once a file, and not more often.
       const parts = tempRoot().root.split("/").length + 1;
       // 17 to 20: what watches the ledgers may have looked once before the daemon is ready.
       expect(each("stat", "lstat", "statx", "newfstatat")).toBeLessThan(22);
-      // Where a start is slow, the folder is looked at a second time before it is ready.
-      expect(each("readlink")).toBeLessThan(3 * parts);
+      // Where a start is slow, the folder is looked at again before it is ready.
+      expect(each("readlink")).toBeLessThan(4 * parts);
       expect(each("open", "openat")).toBeLessThan(9);
     },
   );
