@@ -85,7 +85,7 @@ describe("a start over a long history", () => {
       expect(each("stat", "lstat", "statx", "newfstatat")).toBeLessThan(22);
       // Where a start is slow, the folder is looked at again before it is ready.
       expect(each("readlink")).toBeLessThan(4 * parts);
-      expect(each("open", "openat")).toBeLessThan(9);
+      expect(each("open", "openat")).toBeLessThan(12);
     },
   );
 });
@@ -106,7 +106,8 @@ async function callsOfStart(pipelines: number): Promise<Map<string, number>> {
   process.kill(Number(ready["pid"]), "SIGTERM");
   await daemon.ended;
   const calls = new Map<string, number>();
-  for (const [, call] of text.matchAll(/^\d+ +(\w+)\(/gm))
+  // In /proc it looks for what an earlier daemon left: as often as there are processes.
+  for (const [, call] of text.matchAll(/^\d+ +(\w+)\((?!.*"\/proc\/)/gm))
     calls.set(call!, (calls.get(call!) ?? 0) + 1);
   return calls;
 }
