@@ -8,7 +8,7 @@ import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { beforeAll, expect, it, vi } from "vitest";
+import { beforeAll, expect, it, onTestFinished, vi } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import type { PipelineEvent, RunEvent } from "../../src/core/event.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
@@ -101,8 +101,13 @@ it("a reader that is killed goes on where it was", { timeout: 1_800_000 }, async
   const store = new RunStore(runs);
   const notes = join(root, "notes");
   const kills = trials(12, 300);
-  const start = (): ChildProcess =>
-    spawn(process.execPath, [follower, runs, notes], { stdio: ["ignore", "inherit", "inherit"] });
+  const start = (): ChildProcess => {
+    const child = spawn(process.execPath, [follower, runs, notes], {
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    return child;
+  };
   let isOver = false;
   const writing = Promise.all(PIPELINES.map((one) => writeUntil(store, one, () => isOver)));
   for (let kill = 0; kill < kills; kill += 1) {
