@@ -15,7 +15,10 @@ import type { PrivateNetwork } from "./private-network.ts";
 import { tempRoot, type TempRoot } from "./temp-root.ts";
 import { placeOn, secretsFolder, WorkerProcess, type WorkerProcessOptions } from "./worker.ts";
 
-/** How long a command may take where others keep the machine busy, in milliseconds. */
+/**
+ * How long a program may take to start, or a command to end, where others keep the machine busy, in
+ * milliseconds.
+ */
 const PATIENCE_MS = 180_000;
 
 /** One worker of a farm, which may be started again. */
@@ -91,6 +94,7 @@ export class Farm {
     this.#daemon = await startDaemon({
       root: this.root.root,
       env: { CREDENTIALS_DIRECTORY: this.#secrets },
+      deadlineMs: PATIENCE_MS,
     });
   }
 
@@ -118,10 +122,10 @@ export class Farm {
       process: make(),
       async again() {
         worker.process = make(worker.process.root);
-        await worker.process.serves();
+        await worker.process.serves(PATIENCE_MS);
       },
     };
-    await worker.process.serves();
+    await worker.process.serves(PATIENCE_MS);
     this.workers.push(worker);
     return worker;
   }

@@ -98,11 +98,13 @@ export class WorkerProcess {
     return this.process.pid!;
   }
 
-  /** Resolves when it says that it serves. @throws Error if it ends before */
-  async serves(): Promise<this> {
-    for (let waits = 0; !this.#stdout.includes("\n"); waits += 1) {
+  /** Resolves when it says that it serves. @throws Error if it ends before, or takes longer */
+  async serves(deadlineMs = 30_000): Promise<this> {
+    const deadline = performance.now() + deadlineMs;
+    while (!this.#stdout.includes("\n")) {
       const over = this.process.exitCode !== null || this.process.signalCode !== null;
-      if (over || waits > 1_500) throw new Error(`The worker does not serve: ${this.#stderr}`);
+      if (over || performance.now() > deadline)
+        throw new Error(`The worker does not serve: ${this.#stderr}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     return this;
