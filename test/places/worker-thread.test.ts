@@ -126,3 +126,12 @@ it("a thread is busy since it began its first piece, whatever comes behind it", 
   // The second piece begins now.
   expect(thread.busyMs).toBeLessThan(50);
 });
+
+it("a thread imports 512 bundles and no more, and runs on what it has", () => {
+  const thread = idleThread();
+  for (let n = 1; n <= 511; n += 1) give(thread, `${n}`, codeOf("p", `b${n}`, `${n}.ts`));
+  expect([thread.isFull, thread.suits(codeOf("p", "new", "new.ts"))]).toEqual([false, true]);
+  give(thread, "512", codeOf("p", "b512", "512.ts"));
+  expect([thread.isFull, thread.suits(codeOf("p", "new", "new.ts"))]).toEqual([true, false]);
+  expect(thread.suits(codeOf("p", "b7", "7.ts"))).toBe(true);
+});

@@ -348,6 +348,29 @@ describe("with the real watcher", () => {
   });
 });
 
+it("a rescan that was asked for stays one where it shares a look that waits already", async () => {
+  const clock = new VirtualClock();
+  let release: () => void = () => undefined;
+  let isHeld = false;
+  const at = await watched({
+    clock,
+    before: { "a.yaml": "1", "b.yaml": "1" },
+    onChange: () => (isHeld ? new Promise((resolve) => (release = resolve)) : undefined),
+  });
+  isHeld = true;
+  at.write("b.yaml", "22");
+  const first = at.folder.rescan();
+  await vi.waitFor(() => expect(at.log).toContain("+b.yaml"));
+  // Files that were written a moment ago are looked at again, in passing: that look waits now.
+  await clock.advance(5_000);
+  unlinkSync(join(at.dir, "a.yaml"));
+  const asked = at.folder.rescan();
+  isHeld = false;
+  release();
+  await Promise.all([first, asked]);
+  expect(at.log).toContain("-a.yaml");
+});
+
 it("watches a folder that was made again, not only the removed one", async () => {
   const realNow = Date.now.bind(Date);
   // No file counts as young, so a timer of 60 ms can only come from an event.

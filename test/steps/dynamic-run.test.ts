@@ -164,6 +164,68 @@ describe("a call", () => {
   });
 });
 
+describe("what a call is given", () => {
+  /** The inputs of a call that is given this value. Undefined: it waits. */
+  const inputOf = (value: unknown): unknown => {
+    const daemon = new FakeDaemon();
+    daemon.run
+      .submit(read, { inputs: { value: value as never } })
+      .result()
+      .catch(() => undefined);
+    return daemon.calls[0]?.inputs["value"];
+  };
+
+  it.each<[string, unknown, unknown]>([
+    ["null", null, { value: null }],
+    ["a text", "then", { value: "then" }],
+    ["a number", 0, { value: 0 }],
+    ["a list", [1, [2]], { value: [1, [2]] }],
+    ["a promise", Promise.resolve(1), undefined],
+  ])("as %s goes out at once, or waits where it has to be waited for", (_, value, sent) => {
+    expect(inputOf(value)).toEqual(sent);
+  });
+
+  it("may be what waits itself, by handle, promise or output: it is sent after that", async () => {
+    const daemon = new FakeDaemon();
+    const { run } = daemon;
+    let give: (value: string) => void = () => undefined;
+    const promise = new Promise<string>((resolve) => (give = resolve));
+    const late = run.submit(sum, { id: "late", inputs: { value: promise } });
+    const awaited = run.step(sum, { id: "awaited", inputs: { value: promise } });
+    void run.submit(read, { id: "handle", inputs: { a: 1, b: late } });
+    void run.submit(read, { id: "output", inputs: { a: late.output("total") } });
+    void run.submit(read, { id: "step", inputs: { a: awaited as never } });
+    void run.submit(read, { id: "named", after: ["late"] });
+    void run.submit(read, { id: "after", after: ["x", awaited] });
+    await turns();
+    expect(daemon.ids).toEqual(["named"]);
+    give("v");
+    await turns();
+    expect(daemon.ids.toSorted()).toEqual(
+      ["after", "awaited", "handle", "late", "named", "output", "step"].toSorted(),
+    );
+    const callOf = (id: string): DynamicCall => daemon.calls.find((call) => call.id === id)!;
+    expect(["handle", "output", "step"].map((id) => callOf(id).inputs)).toEqual([
+      { a: { value: 1 }, b: { step: "late" } },
+      { a: { step: "late", output: "total" } },
+      { a: { step: "awaited" } },
+    ]);
+    expect(callOf("after")).toMatchObject({ inputs: {}, after: ["x", "awaited"] });
+  });
+
+  it("may be null in a list, and for all of a list", async () => {
+    const daemon = new FakeDaemon();
+    const { handles } = daemon.run.map(read, { a: [null, "x"], b: unmapped(null) });
+    // It has nothing to wait for: the calls went out at once.
+    expect(daemon.ids).toEqual(["read", "read_2"]);
+    await handles;
+    expect(daemon.calls.map(({ inputs }) => inputs)).toEqual([
+      { a: { value: null }, b: { value: null } },
+      { a: { value: "x" }, b: { value: null } },
+    ]);
+  });
+});
+
 describe("a result", () => {
   it("is the step's result, or all its outputs where it declares some", async () => {
     const daemon = new FakeDaemon();

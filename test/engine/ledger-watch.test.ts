@@ -1,0 +1,199 @@
+/** When ledgers are looked at, and how what is set aside comes back. */
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import type { ActiveRuns } from "../../src/engine/active-runs.ts";
+import { LedgerWatch } from "../../src/engine/ledger-watch.ts";
+import type { PipelineDesk } from "../../src/engine/pipeline-desk.ts";
+import { SetAside } from "../../src/engine/set-aside.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import { silentLog } from "../../src/log.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+const LOOK = 1_000;
+
+class Rig {
+  readonly clock = new VirtualClock();
+  readonly store = new RunStore(tempRoot().runs);
+  /** What was done, in order. */
+  readonly done: string[] = [];
+  readonly failing = new Map<string, Error>();
+  readonly seqs = new Map<string, number>();
+  readonly desks: PipelineDesk[];
+  readonly aside: SetAside;
+  readonly watch: LedgerWatch;
+
+  constructor(pipelines: readonly string[] = [], runs: readonly string[] = []) {
+    mkdirSync(this.store.orchdDir, { recursive: true });
+    this.aside = new SetAside({ clock: this.clock, log: silentLog, orchdDir: this.store.orchdDir });
+    const { seqs, done } = this;
+    this.desks = pipelines.map((name) => {
+      mkdirSync(this.store.pipelineDir(name), { recursive: true });
+      return {
+        name,
+        get lastSeq() {
+          return seqs.get(name) ?? 1;
+        },
+        look: () => void done.push(name),
+      } as unknown as PipelineDesk;
+    });
+    const entries = runs.map((run) => ({ handle: { look: () => void done.push(run) } }));
+    this.watch = new LedgerWatch({
+      clock: this.clock,
+      log: silentLog,
+      store: this.store,
+      runs: { all: () => entries } as unknown as ActiveRuns,
+      setAside: this.aside,
+      desks: () => this.desks,
+      lookMs: LOOK,
+      bringBack: (pipeline) => this.#act(`back ${pipeline}`),
+      takeOver: (run, pipeline) => this.#act(`take ${run} of ${pipeline}`),
+    });
+    onTestFinished(() => this.watch.close());
+    this.watch.start();
+  }
+
+  async #act(what: string): Promise<void> {
+    this.done.push(what);
+    await Promise.resolve();
+    const error = this.failing.get(what);
+    if (error !== undefined) throw error;
+  }
+
+  /** What is done at the next look. */
+  async look(): Promise<string[]> {
+    this.done.length = 0;
+    await this.clock.advance(LOOK);
+    return [...this.done];
+  }
+}
+
+it("half of the ledgers are looked at at a time, each at every second look", async () => {
+  const rig = new Rig(["a", "b", "c"], ["a@1", "b@1"]);
+  // Each has new lines, so none is at rest.
+  for (const name of ["a", "b", "c"]) rig.seqs.set(name, 0);
+  const looks: string[][] = [];
+  for (let n = 1; n <= 4; n += 1) {
+    for (const name of ["a", "b", "c"]) rig.seqs.set(name, n);
+    looks.push(await rig.look());
+  }
+  expect(looks).toEqual([
+    ["a", "c", "a@1"],
+    ["b", "b@1"],
+    ["a", "c", "a@1"],
+    ["b", "b@1"],
+  ]);
+});
+
+it("a pipeline at rest is looked at each 24th time, and when its folder is touched", async () => {
+  const rig = new Rig(["a"]);
+  expect(await rig.look()).toEqual(["a"]);
+  expect(await rig.look()).toEqual([]);
+  // It is the same as at the last look: it is watched from now on.
+  expect(await rig.look()).toEqual(["a"]);
+  const turns: number[] = [];
+  for (let turn = 4; turn <= 50; turn += 1) if ((await rig.look()).length > 0) turns.push(turn);
+  expect(turns).toEqual([25, 49]);
+  rig.done.length = 0;
+  writeFileSync(join(rig.store.pipelineDir("a"), "touched"), "");
+  await rig.clock.until(() => rig.done.length > 0);
+  expect(rig.done).toEqual(["a"]);
+});
+
+it("a pipeline that is written is not watched", async () => {
+  const rig = new Rig(["a"]);
+  const turns: number[] = [];
+  for (let turn = 1; turn <= 9; turn += 1) {
+    rig.seqs.set("a", turn);
+    if ((await rig.look()).length > 0) turns.push(turn);
+  }
+  expect(turns).toEqual([1, 3, 5, 7, 9]);
+});
+
+it("a pipeline that cannot be opened is tried at each look until it can", async () => {
+  const rig = new Rig();
+  const error = new Error("Its ledger is a folder.");
+  rig.watch.cannotOpen("p", error);
+  expect([rig.watch.unopened("p"), rig.aside.because("p")]).toEqual([error, error.message]);
+  rig.failing.set("back p", new Error("Its ledger is a pipe."));
+  expect(await rig.look()).toEqual(["back p"]);
+  expect(rig.aside.because("p")).toBe("Its ledger is a pipe.");
+  expect(rig.watch.unopened("p")?.message).toBe("Its ledger is a pipe.");
+  rig.failing.clear();
+  expect(await rig.look()).toEqual(["back p"]);
+  expect(rig.watch.unopened("p")).toBeUndefined();
+  expect(await rig.look()).toEqual([]);
+});
+
+it("a ledger that waits for its path is set aside; one that waits for room is not", () => {
+  const rig = new Rig();
+  const fault = (code: string): Error => Object.assign(new Error(`it is ${code}.`), { code });
+  rig.watch.held("p", true, fault("ENOSPC"));
+  expect(rig.aside.because("p")).toBeUndefined();
+  rig.watch.held("p", true, fault("ENOTDIR"));
+  expect(rig.aside.because("p")).toBe("it is ENOTDIR.");
+  rig.watch.held("p", false, undefined);
+  expect(rig.aside.because("p")).toBeUndefined();
+});
+
+it("a run that could not be made sets its pipeline aside until its folder is well", async () => {
+  const rig = new Rig();
+  const run = "p@20261123T020000Z";
+  const folder = dirname(rig.store.runLedger(run));
+  mkdirSync(dirname(folder), { recursive: true });
+  writeFileSync(folder, "");
+  rig.watch.cannotMake("p", run, new Error("no"));
+  expect(rig.aside.all("runs")).toEqual(["p"]);
+  await rig.look();
+  expect(rig.aside.all("runs")).toEqual(["p"]);
+  rmSync(folder);
+  await rig.look();
+  expect(rig.aside.all("runs")).toEqual([]);
+  // The folder is well: the run's own name is to blame.
+  mkdirSync(folder);
+  rig.watch.cannotMake("p", run, new Error("its name is taken."));
+  expect(rig.aside.all("runs")).toEqual(["p"]);
+  await rig.look();
+  expect(rig.aside.all("runs")).toEqual([]);
+});
+
+it("a run that could not be taken over is taken over once its ledger can be used", async () => {
+  const rig = new Rig();
+  const run = "p@20261123T020000Z";
+  const path = rig.store.runLedger(run);
+  mkdirSync(path, { recursive: true });
+  rig.watch.cannotTakeOver(run, Object.assign(new Error("no"), { code: "EISDIR" }));
+  expect(rig.aside.all(`run ${run}`)).toEqual(["p"]);
+  expect(await rig.look()).toEqual([]);
+  rmSync(path, { recursive: true });
+  writeFileSync(path, "");
+  chmodSync(path, 0o640);
+  // Its pipeline comes first.
+  rig.watch.cannotOpen("p", new Error("Its ledger is a folder."));
+  rig.failing.set("back p", new Error("Its ledger is a folder."));
+  expect(await rig.look()).toEqual(["back p"]);
+  rig.failing.clear();
+  expect(await rig.look()).toEqual(["back p", `take ${run} of p`]);
+  expect(rig.aside.all(`run ${run}`)).toEqual([]);
+  expect(await rig.look()).toEqual([]);
+});
+
+it("looks no more once it is closed, and goes on after a look that failed", async () => {
+  const rig = new Rig(["a"]);
+  const broken = {
+    ...rig.desks[0]!,
+    look: () => {
+      throw new Error("no");
+    },
+  } as unknown as PipelineDesk;
+  rig.desks[0] = broken;
+  await rig.look();
+  rig.desks[0] = { name: "a", lastSeq: 1, look: () => void rig.done.push("a") } as PipelineDesk;
+  await rig.look();
+  expect(await rig.look()).toEqual(["a"]);
+  rig.watch.close();
+  await rig.look();
+  expect(await rig.look()).toEqual([]);
+  expect(rig.clock.timers).toBe(0);
+});
