@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
+import type { ActiveRun } from "../../src/engine/active-runs.ts";
 import { OverdueWatch } from "../../src/engine/overdue-watch.ts";
 import { EngineRig, pipelineOf } from "../support/engine-rig.ts";
 import { scheduleOf } from "../support/given-schedule.ts";
@@ -113,4 +114,98 @@ test("a run that was reported before a restart is not reported again after it", 
   await there.up();
   await there.clock.advance(5 * 60_000);
   expect(said()).toHaveLength(2);
+});
+
+/** A watch over one run, and what it said. */
+function watchOver(run: {
+  readonly id?: string;
+  readonly kind?: string;
+  readonly going: boolean;
+  readonly workedMs?: number;
+  readonly before?: { readonly late?: boolean; readonly overdue?: boolean };
+}): {
+  readonly clock: VirtualClock;
+  readonly watch: OverdueWatch;
+  readonly said: string[];
+  gone(): void;
+} {
+  const { id = "p@20261123T020000Z", kind = "schedule", going, workedMs, before } = run;
+  const clock = new VirtualClock();
+  const state = emptyPipelineState();
+  state.durations.push(...Array<number>(20).fill(2_000));
+  if (before !== undefined) state.active.set(id, before as never);
+  const said: string[] = [];
+  let all = [
+    {
+      ticket: { run: id, pipeline: "p", kind },
+      since: 0,
+      going,
+      because: "its turn has not come",
+      handle: { state: { workedMs } },
+    } as unknown as ActiveRun,
+  ];
+  const watch = new OverdueWatch({
+    clock,
+    runs: () => all,
+    stateOf: () => state,
+    append: (_, event) => void said.push(event.type),
+  });
+  return { clock, watch, said, gone: () => void (all = []) };
+}
+
+test("a slot is late after just a minute, once, and again only after the run was gone", async () => {
+  const { clock, watch, said, gone } = watchOver({ going: false });
+  await clock.advance(59_999);
+  watch.look();
+  expect(said).toEqual([]);
+  await clock.advance(1);
+  watch.look();
+  watch.look();
+  expect(said).toEqual(["slot.late"]);
+  gone();
+  watch.look();
+  watch.ended("p@20261123T020000Z", "p", 10);
+  expect(said).toEqual(["slot.late"]);
+});
+
+test.each([
+  ["by hand", { kind: "manual" }],
+  ["of a backfill", { kind: "backfill" }],
+  ["that an earlier daemon told", { before: { late: true } }],
+])("a waiting run %s is not told late", async (_, more) => {
+  const { clock, watch, said } = watchOver({ going: false, ...more });
+  await clock.advance(600_000);
+  watch.look();
+  expect(said).toEqual([]);
+});
+
+test("what earlier daemons worked on a run counts, and a run is told once in all", async () => {
+  const { clock, watch, said } = watchOver({ going: true, workedMs: 4_000 });
+  await clock.advance(1_999);
+  watch.look();
+  expect(said).toEqual([]);
+  await clock.advance(1);
+  watch.look();
+  watch.look();
+  watch.ended("p@20261123T020000Z", "p", 60_000);
+  expect(said).toEqual(["run.overdue"]);
+  const told = watchOver({ going: true, before: { overdue: true } });
+  told.watch.ended("p@20261123T020000Z", "p", 60_000);
+  expect(told.said).toEqual([]);
+});
+
+test.each([
+  [1_000, true],
+  [999, false],
+])("a run of %i ms may be overdue where others take next to nothing: %s", (tookMs, isTold) => {
+  const state = emptyPipelineState();
+  state.durations.push(...Array<number>(20).fill(1));
+  const said: string[] = [];
+  new OverdueWatch({
+    clock: new VirtualClock(),
+    runs: () => [],
+    stateOf: () => state,
+    append: (_, event) => void said.push(event.type),
+  }).ended("p@20261123T020000Z", "p", tookMs);
+  expect(said.length > 0).toBe(isTold);
 });
