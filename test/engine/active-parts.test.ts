@@ -1,10 +1,10 @@
-/** What active runs count, say and wait for: at a restart, at a drain, at an end that goes wrong. */
+/** What active runs count, say and wait for: at a restart, a drain, an end that goes wrong. */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { Limits } from "../../src/core/admission.ts";
 import type { RunState } from "../../src/core/run-state.ts";
 import { ActiveRuns, type ActiveRun, type RunTicket } from "../../src/engine/active-runs.ts";
-import type { RunEnd, RunHandle } from "../../src/engine/ports.ts";
+import type { RunEnd } from "../../src/engine/ports.ts";
 import { silentLog } from "../../src/log.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -82,7 +82,7 @@ class World {
   add(run: string, more: Partial<RunTicket> = {}): { entry: ActiveRun; handle: GivenHandle } {
     const entry = this.runs.reserve(this.ticket(run, more), "its slot was due");
     const handle = new GivenHandle();
-    this.runs.attach(entry, handle as unknown as RunHandle);
+    this.runs.attach(entry, handle);
     this.runs.record(entry);
     return { entry, handle };
   }
@@ -90,7 +90,7 @@ class World {
   take(run: string, phase: "queued" | "started", more: Partial<RunTicket> = {}): GivenHandle {
     const handle = new GivenHandle(phase);
     const ticket = this.ticket(run, more);
-    this.runs.record(this.runs.takeOver(ticket, handle as unknown as RunHandle));
+    this.runs.record(this.runs.takeOver(ticket, handle));
     return handle;
   }
 }
@@ -125,7 +125,7 @@ describe("runs of an earlier daemon", () => {
     expect(world.started.toSorted()).toEqual(["fresh", "waited"]);
   });
 
-  it("are counted once where the limits are told twice, those of a backfill by its own", async () => {
+  it("are counted once where the limits are told twice, a backfill's by its own", async () => {
     const world = new World({ groups: { db: 1 } }, true);
     const first = world.take("first", "started", { group: "db" });
     world.take("back", "started", { backfill: "b", lane: "b", limit: 7 });
@@ -173,7 +173,7 @@ describe("a run that waits", () => {
     const entry = world.runs.reserve(world.ticket("a"), "");
     const handle = new GivenHandle();
     handle.queueFails = true;
-    world.runs.attach(entry, handle as unknown as RunHandle);
+    world.runs.attach(entry, handle);
     await turns();
     world.onFinished = () => Promise.reject(new Error("no disk"));
     handle.end();
@@ -222,7 +222,7 @@ it("an end waits for its line, and a drain for the ends that are under way", asy
   world.onFinished = () => new Promise((resolve) => (finish = resolve));
   const entry = world.runs.reserve(world.ticket("a"), "now");
   const handle = new GivenHandle("started");
-  world.runs.attach(entry, handle as unknown as RunHandle);
+  world.runs.attach(entry, handle);
   handle.end();
   await turns();
   expect(world.ended).toEqual([]);

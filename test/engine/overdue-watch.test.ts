@@ -153,7 +153,7 @@ function watchOver(run: {
   return { clock, watch, said, gone: () => void (all = []) };
 }
 
-test("a slot is late after just a minute, once, and again only after the run was gone", async () => {
+test("a slot is late after just a minute, once, and not again when its run is gone", async () => {
   const { clock, watch, said, gone } = watchOver({ going: false });
   await clock.advance(59_999);
   watch.look();

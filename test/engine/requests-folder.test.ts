@@ -1,4 +1,4 @@
-/** Who may leave and remove requests: the mode of a folder that is made, and of one that is there. */
+/** Who may leave and remove requests: the mode of a folder that is made, and of an old one. */
 import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";

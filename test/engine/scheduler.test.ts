@@ -96,7 +96,7 @@ it.each([
   expect(rig.steps).toHaveLength(jumped ? 1 : 0);
 });
 
-it("a jump is told before what it makes due, and counts from the start, not from the making", async () => {
+it("a jump is told before what it makes due, and counts from the start alone", async () => {
   const order: string[] = [];
   const clock = new VirtualClock({ start: START });
   const scheduler = new Scheduler(clock, {

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { TurnBudget } from "../../src/engine/turn-budget.ts";
 
-it("a turn is over after 50 files, 256 KiB or 1,000 names, and the next one begins anew", async () => {
+it("a turn is over after 50 files, 256 KiB or 1,000 names; the next one begins anew", async () => {
   const files = new TurnBudget();
   for (let n = 0; n < 49; n += 1) files.count(1);
   expect(files.isOver).toBe(false);

@@ -215,7 +215,7 @@ it("while lines wait for room an artifact of an hour stays", async () => {
   expect(existsSync(path)).toBe(false);
 });
 
-it("removing waits five seconds for a line that has no room, and not for a line that fails", async () => {
+it("removing waits five seconds for a line without room, and not for one that fails", async () => {
   const rig = new Rig();
   const desk = await rig.pipeline("p", [30, 1], { append: () => new Promise(() => undefined) });
   const run = runIdForSlot("p", NOW - 30 * DAY);
