@@ -42,10 +42,11 @@ export interface FarPlace extends Place {
   /** The ends of these tasks are durable. Undefined: it need not know. */
   settle?(ids: readonly string[]): void;
   /**
-   * Whether a task that {@link Place.adopt} was asked for may have begun. Undefined: nobody knows,
-   * and it counts as begun.
+   * Whether a task that {@link Place.adopt} was asked for may have begun. `not here`: it had not at
+   * this place, which does not know whether it was to run at another. Undefined: it was not asked
+   * for, and so it counts as begun where no other place knows better.
    */
-  mayHaveBegun?(id: string): boolean | undefined;
+  mayHaveBegun?(id: string): boolean | "not here" | undefined;
   /** Ends it. No handler is called any more. @param force at once */
   close(force: boolean): Promise<void>;
 }

@@ -108,6 +108,8 @@ export class PlaceByLane implements Place {
   #redeemed: FarPlace | undefined;
   /** Tasks of an earlier daemon that other machines were asked for. */
   readonly #asked = new Set<string>();
+  /** Those of them that may be where nobody can be asked. */
+  readonly #elsewhere = new Set<string>();
 
   /** @param here what the place for processes of this machine says of itself */
   constructor(local: LocalPlace, containers: ContainersPlace, far: FarPlaces, here: PlaceReport) {
@@ -225,7 +227,9 @@ export class PlaceByLane implements Place {
     }
     const mayBeElsewhere = (id: string): boolean =>
       heldBy.get(id)!.length === 0 || this.#far.mayBeElsewhere(laneOf!(id).placed?.place);
-    if (far.some(mayBeElsewhere)) asked.push(this.#far.leasesOver().then(() => new Set()));
+    const elsewhere = far.filter(mayBeElsewhere);
+    for (const id of elsewhere) this.#elsewhere.add(id);
+    if (elsewhere.length > 0) asked.push(this.#far.leasesOver().then(() => new Set()));
     const adopted = await Promise.all(asked);
     return new Set(adopted.flatMap((some) => [...some]));
   }
@@ -274,12 +278,17 @@ export class PlaceByLane implements Place {
     return this.#far.all.filter((place) => place.name === placed.place);
   }
 
+  /** It had not begun where one place knows that, or where each that may have had it does. */
   #begunFar(id: string): boolean {
-    for (const place of this.#far.all) {
-      const begun = place.mayHaveBegun?.(id);
-      if (begun !== undefined) return begun;
-    }
-    return true;
+    const answers = this.#far.all
+      .map((place) => place.mayHaveBegun?.(id))
+      .filter((answer) => answer !== undefined);
+    if (answers.includes(false)) return false;
+    return (
+      this.#elsewhere.has(id) ||
+      answers.length === 0 ||
+      answers.some((answer) => answer !== "not here")
+    );
   }
 
   #roomFor(kind: "module" | "shell", labels: readonly string[]): number {

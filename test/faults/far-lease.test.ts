@@ -109,7 +109,7 @@ describe.concurrent("a far runner", () => {
     runner: number;
     died: Promise<string>;
   }> {
-    const launch = stdioRunner({ end: () => Promise.resolve(false) });
+    const launch = stdioRunner({ end: () => Promise.resolve(undefined) });
     const rig = new PoolRig({ threads: 1 }, systemClock, undefined, launch);
     const beats = join(rig.folder, "beats");
     const text = `while :; do echo . >> ${beats}; echo beat; sleep 0.1; done`;

@@ -51,7 +51,7 @@ function far(text: string, more: Partial<StreamPlace> = {}, clock: Clock = syste
     clock,
     where: "on gpu1",
     command: () => ({ words: ["/bin/sh", "-c", text] }),
-    end: () => Promise.resolve(true),
+    end: () => Promise.resolve({}),
     ...more,
   };
   const settings = { threads: 1, bundles: tempRoot().root, scratch: "", token: "stream-test" };
@@ -208,7 +208,7 @@ describe.concurrent("a runner behind stdin and stdout", () => {
 
   it("is given up once its lease is over for sure, and not before", async () => {
     const clock = new VirtualClock();
-    const subject = far(`${GREETING}exit 1`, { end: () => Promise.resolve(false) }, clock);
+    const subject = far(`${GREETING}exit 1`, { end: () => Promise.resolve(undefined) }, clock);
     let exit: RunnerExit | undefined;
     void subject.exited.then((given) => (exit = given));
     while (subject.runner.open) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -252,7 +252,7 @@ describe.concurrent("a runner behind stdin and stdout", () => {
 
   it("that never took a task needs no lease to be over", async () => {
     const clock = new VirtualClock();
-    const { exited } = far(`${hello()}exit 1`, { end: () => Promise.resolve(false) }, clock);
+    const { exited } = far(`${hello()}exit 1`, { end: () => Promise.resolve(undefined) }, clock);
     expect((await exited).detail).toBe("on gpu1 ended with status 1");
   });
 });

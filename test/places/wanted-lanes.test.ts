@@ -46,3 +46,30 @@ it("what room was promised for starts where it was, though there is none any mor
   start("run@1#2");
   expect([far.has("run@1#1"), far.has("run@1#2"), died]).toEqual([true, true, []]);
 });
+
+it("a step had not begun where one place knows it, or each says not there", async () => {
+  const names = ["gpu1", "gpu2"];
+  for (const [answers, placed, begun] of [
+    [["not here", "not here"], undefined, false],
+    [["not here", true], undefined, true],
+    [[true, false], undefined, false],
+    [["not here", undefined], "gpu1", false],
+    [[undefined, true], "gpu2", true],
+    // It is where nobody can be asked any more.
+    [["not here", "not here"], "gpu3", true],
+  ] as const) {
+    const far = names.map((name, at) =>
+      Object.assign(new PlayedPlace(name), { mayHaveBegun: () => answers[at] }),
+    );
+    const { place } = new PlacedDaemon(new VirtualClock(), new PlayedPlaces(...far));
+    const lane = "module@gpu";
+    const at = placed === undefined ? {} : { placed: { place: placed, host: "h", ref: "r" } };
+    void place.adopt(
+      ["run@1#1"],
+      () => ({}) as TaskHandlers,
+      undefined,
+      () => ({ lane, ...at }),
+    );
+    expect(place.ahead.mayHaveBegun("run@1", "run@1#1"), JSON.stringify(answers)).toBe(begun);
+  }
+});

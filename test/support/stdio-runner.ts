@@ -14,7 +14,7 @@ export function stdioRunner(more: Partial<StreamPlace> = {}): LaunchRunner {
     command: () => ({ words: [process.execPath, builtProgram("runner"), "--stdio"] }),
     end: (token) => {
       killByToken(token);
-      return Promise.resolve(true);
+      return Promise.resolve({});
     },
     ...more,
   });

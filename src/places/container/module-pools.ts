@@ -193,7 +193,7 @@ export class ModulePool {
         command: (token) => ({ words: this.#words(place.name, token), cwd: place.files.folder }),
         end: async () => {
           await this.#askOfMemory(place);
-          return (await this.engine.remove([place.name])) === undefined;
+          return (await this.engine.remove([place.name])) === undefined ? {} : undefined;
         },
         heard: (hello) => {
           place.isGreeted = true;

@@ -187,7 +187,8 @@ export class RunnerChild implements RunnerProcess {
   /** Sends a message, together with all others of this turn of the event loop. */
   send(message: PoolMessage): void {
     if (this.#dead) return;
-    const sent = message.type === "start" ? startOf(message.id, message.task) : message;
+    const sent =
+      message.type === "start" ? startOf(message.id, message.task, message.isMoved) : message;
     if (this.#outbox.push(sent) === 1) setImmediate(() => this.#flush());
   }
 

@@ -81,8 +81,8 @@ export class ClaimBook {
   }
 }
 
-/** Writes what a runner leaves, into the file that its daemon made. Never throws. */
-export function leaveClaims(path: string, claims: Claims): void {
+/** Writes what a runner leaves, into the file that was made for it. Never throws. */
+export function leaveClaims(path: string, claims: object): void {
   try {
     const fd = openSync(path, "r+");
     try {

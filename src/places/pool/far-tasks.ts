@@ -76,7 +76,7 @@ export class FarTasks {
       case "start": {
         const task = wholeTask(message.task);
         const bundle = this.#bundle(task.kind === "shell" ? undefined : task.code.bundle);
-        const start = startOf(message.id, this.#placed(task, bundle));
+        const start = startOf(message.id, this.#placed(task, bundle), message.isMoved);
         const own = artifactsOf(task as Parts);
         this.#artifacts.set(message.id, task.artifacts);
         const files = own.length === 0 ? bundle.files : [...bundle.files, ...own];

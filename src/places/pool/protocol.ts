@@ -42,8 +42,14 @@ export type FrameHead = Omit<TaskHead, "step" | "attempt">;
 
 /** Daemon to runner. */
 export type ToRunner =
-  /** `body` is the {@link Task} as JSON. */
-  | { readonly type: "start"; readonly id: string; readonly head: TaskHead; readonly body: string }
+  /** `body` is the {@link Task} as JSON. `isMoved`: a runner that was replaced had it before. */
+  | {
+      readonly type: "start";
+      readonly id: string;
+      readonly head: TaskHead;
+      readonly body: string;
+      readonly isMoved?: boolean | undefined;
+    }
   /** `text` is the frame ({@link frameText}). */
   | {
       readonly type: "frame";
@@ -93,11 +99,20 @@ export type ToRunner =
 /** What the pool tells a runner, whose place makes the text of a whole task. */
 export type PoolMessage =
   | Exclude<ToRunner, { readonly type: "start" }>
-  | { readonly type: "start"; readonly id: string; readonly task: Task };
+  | {
+      readonly type: "start";
+      readonly id: string;
+      readonly task: Task;
+      readonly isMoved?: boolean | undefined;
+    };
 
 /** A whole task on its way to a runner. */
-export function startOf(id: string, task: Task): Extract<ToRunner, { readonly type: "start" }> {
-  return { type: "start", id, head: headOf(task), body: JSON.stringify(task) };
+export function startOf(
+  id: string,
+  task: Task,
+  isMoved: boolean | undefined,
+): Extract<ToRunner, { readonly type: "start" }> {
+  return { type: "start", id, head: headOf(task), body: JSON.stringify(task), isMoved };
 }
 
 /** How a task ended: its value still as JSON text, parsed, or in files. */
@@ -206,6 +221,8 @@ export interface WireSettings {
   readonly folder: string;
   /** The folder goes with the runner. */
   readonly isTemporary: boolean;
+  /** The file that it leaves its claims in (far-claims.ts). Undefined: it leaves none. */
+  readonly claims?: string | undefined;
 }
 
 /** A runner's descriptor whose other end only the daemon holds. */

@@ -256,12 +256,12 @@ export class RunnerPool implements Place, StepsAhead {
   }
 
   /** Gives a runner a whole task. Its run may have ended, so no frame is told for it. */
-  #give(entry: Entry, child: RunnerProcess): void {
+  #give(entry: Entry, child: RunnerProcess, isMoved?: boolean): void {
     const { id, task } = entry;
     entry.child = child;
     entry.alone = child.alone;
     for (const secret of task.secrets ?? []) child.secrets.add(secret);
-    child.send({ type: "start", id, task });
+    child.send({ type: "start", id, task, isMoved });
   }
 
   #childFor(use: Use, alone: boolean): RunnerProcess {
@@ -401,7 +401,7 @@ export class RunnerPool implements Place, StepsAhead {
     for (const id of message.unstarted) {
       const moved = this.#entries.get(id);
       if (moved === undefined || moved.child !== old) continue;
-      this.#give(moved, this.#childFor(useOf(moved.task), false));
+      this.#give(moved, this.#childFor(useOf(moved.task), false), true);
     }
     this.#log?.warn(
       { runner: old.pid, at: entry.id },
@@ -462,7 +462,7 @@ export class RunnerPool implements Place, StepsAhead {
       this.#entries.set(entry.id, entry);
       this.#give(entry, this.#childFor(useOf(entry.task), true));
     } else {
-      handlers.died({ ...blame, ...deathOf(exit), alone: child.alone });
+      handlers.died({ ...blame, ...deathOf(exit, entry.id), alone: child.alone });
     }
   }
 

@@ -14,14 +14,16 @@ export interface RunnerExit {
   readonly outOfMemory: boolean;
   /** No task is to blame ({@link DeathInfo}). */
   readonly blameless?: DeathInfo["blameless"];
+  /** False where it is known that a task had not begun. Undefined: all may have. */
+  readonly mayHaveBegun?: ((id: string) => boolean) | undefined;
 }
 
-/** What its tasks are told of a runner's death, besides the blame. */
-export function deathOf({
-  detail,
-  outOfMemory,
-  blameless,
-}: RunnerExit): Pick<DeathInfo, "because" | "code" | "blameless"> {
+/** What a task is told of its runner's death, besides the blame. */
+export function deathOf(
+  { detail, outOfMemory, blameless: known, mayHaveBegun }: RunnerExit,
+  id: string,
+): Pick<DeathInfo, "because" | "code" | "blameless"> {
+  const blameless = mayHaveBegun?.(id) === false ? "unbegun" : known;
   const own = outOfMemory ? FAILURE_CODES.memory : FAILURE_CODES.runnerDied;
   const code = blameless === undefined ? own : FAILURE_CODES.place;
   return { because: `the runner ${detail}`, code, blameless };

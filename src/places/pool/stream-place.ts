@@ -1,5 +1,6 @@
 /** Where stream runners (stream-runner.ts) are started, and how: what a place says of itself. */
 import type { Clock } from "../../clock.ts";
+import type { FarClaims } from "./far-claims.ts";
 import type { Hello } from "./wire.ts";
 
 /** What is started. */
@@ -20,6 +21,12 @@ export interface CommandEnd {
   readonly said: string;
 }
 
+/** A runner of which nothing runs any more. */
+export interface EndedRunner {
+  /** Undefined: nobody knows which steps had begun. */
+  readonly claims?: FarClaims | undefined;
+}
+
 /** Where runners are started, and how. */
 export interface StreamPlace {
   readonly clock: Clock;
@@ -37,12 +44,18 @@ export interface StreamPlace {
   /** What starts a runner. @param token of this runner: all that it starts over there carries it */
   command(token: string, number: number): StreamCommand;
   /**
+   * The file over there in which a runner that steps share may leave its claims (far-claims.ts), as
+   * an absolute path. Undefined: nobody reads it.
+   */
+  claims?(number: number): string;
+  /**
    * Makes sure, by another way, that nothing of a runner is left: its command ended, or hears
    * nothing, and nobody knows what became of the rest. Called once, if at all.
    *
-   * @returns false, as a rejection: it cannot know. Then the end of the lease is waited for
+   * @returns what it left. Undefined, as a rejection: it cannot know. Then the end of the lease is
+   *   waited for
    */
-  end?(token: string): Promise<boolean>;
+  end?(token: string, number: number): Promise<EndedRunner | undefined>;
   /** It said who it is. */
   heard?(hello: Hello): void;
   /** A sentence about how a command ended, for people. Undefined: its status, and what it said. */

@@ -35,6 +35,7 @@ import { withoutControls } from "../../core/failure.ts";
 import { Masker } from "../../core/mask.ts";
 import { hasDescriptors } from "../../disk/descriptors.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
+import { mayHaveBegun } from "./far-claims.ts";
 import { FarAnswers } from "./far-answers.ts";
 import { FarTasks } from "./far-tasks.ts";
 import { killQuietly } from "./kill-by-token.ts";
@@ -43,7 +44,7 @@ import type { LaunchRunner, RunnerExit, RunnerListener, RunnerProcess } from "./
 import { SentFiles } from "./sent-files.ts";
 import { SentFrames } from "./sent-frames.ts";
 import { StrayLines } from "./stray-lines.ts";
-import type { StreamPlace } from "./stream-place.ts";
+import type { EndedRunner, StreamPlace } from "./stream-place.ts";
 import * as wire from "./wire.ts";
 import { WireLines } from "./wire-lines.ts";
 
@@ -233,6 +234,8 @@ export class StreamRunner implements RunnerProcess {
       token: this.token,
       folder: this.#place.folder,
       workdir: this.#place.workdir,
+      // One of its own has one task, and that begins.
+      claims: this.alone ? undefined : this.#place.claims?.(this.#number),
     };
     command.stdin.write(`${JSON.stringify(settings)}\n`);
     this.#wait(wire.HELLO_MS);
@@ -443,9 +446,9 @@ export class StreamRunner implements RunnerProcess {
     }
     const left = this.#heardAt + wire.PATIENCE_MS - this.#place.clock.monotonic();
     this.#patience = this.#place.clock.after(left, () => this.#die(exit));
-    this.#place.end?.(this.token).then(
-      (isOver) => {
-        if (isOver) this.#die(exit);
+    this.#place.end?.(this.token, this.#number).then(
+      (ended) => {
+        if (ended !== undefined) this.#die(withClaims(exit, ended));
       },
       () => undefined,
     );
@@ -480,4 +483,9 @@ export class StreamRunner implements RunnerProcess {
     this.#listener.exit(exit);
     this.#resolveExited();
   }
+}
+
+function withClaims(exit: RunnerExit, { claims }: EndedRunner): RunnerExit {
+  if (claims === undefined) return exit;
+  return { ...exit, mayHaveBegun: (id) => mayHaveBegun(claims, id) };
 }

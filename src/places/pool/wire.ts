@@ -59,6 +59,8 @@ export interface FarSettings {
   readonly folder?: string | undefined;
   /** The folder in which steps run. Undefined: the one that files are kept in. */
   readonly workdir?: string | undefined;
+  /** The file that tells which steps had begun, as an absolute path (far-claims.ts). */
+  readonly claims?: string | undefined;
 }
 
 /** The runner's first line. Every protocol has these. */

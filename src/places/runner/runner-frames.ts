@@ -24,6 +24,8 @@ export interface GivenPiece {
   /** The task as JSON; of a step with a frame its own parts, or nothing. */
   readonly body: string;
   readonly frame?: RunnerFrame | undefined;
+  /** A runner that was replaced had it before. */
+  readonly isMoved?: boolean | undefined;
 }
 
 /** Knows frames by their number. */

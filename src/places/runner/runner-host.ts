@@ -24,6 +24,7 @@ import {
   type ToRunner,
 } from "../pool/protocol.ts";
 import { ClaimBook, leaveClaims } from "../pool/claims.ts";
+import { FarClaimBook } from "../pool/far-claims.ts";
 import { BundlePackages } from "./bundle-packages.ts";
 import { Guard } from "./guard.ts";
 import { watchMemoryLimits } from "./memory-limits.ts";
@@ -70,7 +71,7 @@ export class RunnerHost {
   readonly #spares: WorkerThread[] = [];
   readonly #cores = availableParallelism();
   /** What is left in a file as the channel closes, and in which. */
-  #claims: { readonly path: string; readonly book: ClaimBook } | undefined;
+  #claims: { readonly path: string; readonly book: ClaimBook | FarClaimBook } | undefined;
   #shells = 0;
   /** The shell step that ended last. */
   #lastShell: { readonly id: string; readonly at: number } | undefined;
@@ -89,6 +90,8 @@ export class RunnerHost {
       firsts: () => this.#warm.firsts(),
       readShells: (isRead) => this.#readShells(isRead),
     });
+    const claims = settings.wire?.claims;
+    if (claims !== undefined) this.#claims = { path: claims, book: new FarClaimBook() };
     this.#guard = new Guard(settings.token, join(settings.scratch, attemptPrefix(process.pid)));
     if (settings.wire?.isTemporary === true) this.#guard.keeps(settings.wire.folder);
     this.#scratch = new Scratch(settings.scratch, this.#guard);
@@ -123,7 +126,7 @@ export class RunnerHost {
           this.#claims = { path: message.path, book: new ClaimBook(message) };
           break;
         case "expect":
-          this.#claims?.book.expect(message.run);
+          if (this.#claims?.book instanceof ClaimBook) this.#claims.book.expect(message.run);
           break;
         case "settled":
           this.#claims?.book.settle(message.ids);
@@ -163,10 +166,10 @@ export class RunnerHost {
     for (const piece of this.#pieces.values()) piece.shell?.signal("SIGKILL");
   }
 
-  #take({ id, head, body, frame }: GivenPiece): void {
+  #take({ id, head, body, frame, isMoved }: GivenPiece): void {
     const piece: Piece = { id, head, body, frame, timers: [] };
     this.#pieces.set(id, piece);
-    if (head.kind === "module" || head.kind === "shell") this.#claims?.book.add(id);
+    if (head.kind === "module" || head.kind === "shell") this.#claims?.book.add(id, isMoved);
     this.#place(piece);
   }
 

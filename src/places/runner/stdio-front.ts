@@ -14,6 +14,7 @@ import { Socket } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { removeTrees } from "../../disk/remove-tree.ts";
+import { makeClaimsFile } from "../pool/far-claims.ts";
 import type { LaunchRunner } from "../pool/runner-process.ts";
 import { OVER_STATUS, parseLine, WATCH_MS, WIRE_PROTOCOL } from "../pool/wire.ts";
 import type { FarSettings, FromFar } from "../pool/wire.ts";
@@ -71,6 +72,7 @@ function run({ fork, linkPackage }: FrontPorts, settings: FarSettings): void {
   const bundles = join(folder, FAR_FOLDERS.bundles);
   linkPackage(bundles);
   process.chdir(settings.workdir ?? folder);
+  const claims = settings.claims === undefined ? undefined : makeClaimsFile(settings.claims);
   const stderr = new Socket({ fd: 2, readable: false, writable: true });
   stderr.on("error", () => {});
   const runner = fork(
@@ -81,7 +83,7 @@ function run({ fork, linkPackage }: FrontPorts, settings: FarSettings): void {
       bundles,
       scratch: join(folder, FAR_FOLDERS.scratch),
       leaseMs: WATCH_MS,
-      wire: { folder, isTemporary: given === undefined },
+      wire: { folder, isTemporary: given === undefined, claims },
     },
     0,
     false,

@@ -17,6 +17,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, sep } from "node:path";
 import { VERSION } from "../../version.ts";
+import { readLeftClaims, type LeftClaims } from "../pool/far-claims.ts";
 import { endByToken } from "../pool/kill-by-token.ts";
 import { WIRE_PROTOCOL } from "../pool/wire.ts";
 import { ANSWER_MARK } from "./folder-program.ts";
@@ -28,6 +29,8 @@ export interface HostAnswer {
   readonly protocol: number;
   /** How many processes of earlier runners were ended. */
   readonly ended: number;
+  /** Which steps had begun in the last runner that many shared, if it said so (far-claims.ts). */
+  readonly claims?: LeftClaims | undefined;
   /** The packages of earlier builds that were removed. */
   readonly removed?: readonly string[] | undefined;
   /** A later daemon has the machine, and nothing of the given tokens is left. */
@@ -70,9 +73,15 @@ export async function takeHost(
     if (!found.areGone)
       return { ...known, ended, because: "processes of earlier steps there do not end" };
   }
-  return newest > root.epoch
-    ? { ...known, ended, isOver: true, because: "a later daemon of the same root uses it" }
-    : { ...known, ended };
+  if (newest > root.epoch)
+    return { ...known, ended, isOver: true, because: "a later daemon of the same root uses it" };
+  // None of them can write it any more.
+  return { ...known, ended, claims: readLeftClaims(claimsFolder(root)) };
+}
+
+/** Where the runners of a root's place leave their claims. */
+export function claimsFolder({ folder, token }: Pick<FarRoot, "folder" | "token">): string {
+  return join(folder, "roots", token, "claims");
 }
 
 /** Whether a token is of this very daemon, or of one of its runners. */

@@ -17,6 +17,7 @@
  * - A runner cannot be started: its tasks are told that they had not begun, and the place is not
  *   ready until it was looked at again, later each time. So nothing starts over and over.
  */
+import { join } from "node:path";
 import type { Timer } from "../../clock.ts";
 import { defined } from "../../core/defined.ts";
 import { FAILURE_CODES } from "../../core/failure.ts";
@@ -30,10 +31,12 @@ import type { FarPlace, FarPlaceOptions, MakeFarPlace } from "../far-place.ts";
 import type { StartOptions, TaskHandlers } from "../place.ts";
 import type { LaunchRunner } from "../pool/runner-process.ts";
 import { RunnerPool } from "../pool/runner-pool.ts";
-import type { CommandEnd } from "../pool/stream-place.ts";
+import { leftClaims, mayHaveBegun, type LeftClaims } from "../pool/far-claims.ts";
+import type { CommandEnd, EndedRunner } from "../pool/stream-place.ts";
 import { streamRunner } from "../pool/stream-runner.ts";
 import { PATIENCE_MS, WIRE_PROTOCOL } from "../pool/wire.ts";
 import { farPackage } from "./far-package.ts";
+import { claimsFolder } from "./far-side.ts";
 import { filesFolder, hostCommand } from "./host-commands.ts";
 import { placeToken } from "./place-token.ts";
 import { lookAt, tryPackage, type FarMachine } from "./prepare.ts";
@@ -89,6 +92,10 @@ export class SshPlace implements FarPlace {
   readonly #untilTaken = new Set<() => void>();
   /** Ids that `adopt` was asked for and did not answer yet. */
   #asked = 0;
+  /** All ids that it was asked for. */
+  readonly #everAsked = new Set<string>();
+  /** What the last runner of an earlier daemon left. */
+  #earlier: LeftClaims | undefined;
   #closed = false;
 
   /** @throws a Node error if the place's folder cannot be made */
@@ -114,7 +121,8 @@ export class SshPlace implements FarPlace {
         return folder();
       },
       command: (own) => ({ words: this.#runWords(own) }),
-      end: (own) => this.#makeSure(own),
+      claims: (number) => join(this.#claimsFolder(), `${this.#epoch}.${number}`),
+      end: (own, number) => this.#makeSure(own, `${this.#epoch}.${number}`),
       explain: (end) => this.#explain(end),
     });
     const { threads, memoryMb } = settings;
@@ -259,6 +267,7 @@ export class SshPlace implements FarPlace {
   /** Answers that nothing lives, once that is sure. */
   async adopt(ids: readonly string[]): Promise<ReadonlySet<string>> {
     const { clock, since } = this.#options;
+    for (const id of ids) this.#everAsked.add(id);
     const left = since + PATIENCE_MS - clock.monotonic();
     if (ids.length === 0 || this.#isTaken || left <= 0) return new Set();
     this.#asked += ids.length;
@@ -272,6 +281,12 @@ export class SshPlace implements FarPlace {
     this.#asked -= ids.length;
     this.#tell("capacity");
     return new Set();
+  }
+
+  /** Whether a task that it was asked for may have begun there. */
+  mayHaveBegun(id: string): boolean | "not here" | undefined {
+    if (!this.#everAsked.has(id)) return undefined;
+    return this.#earlier === undefined || mayHaveBegun(this.#earlier, id) ? true : "not here";
   }
 
   /** Ends all runners there, and the connection. No handler is called any more. */
@@ -315,10 +330,15 @@ export class SshPlace implements FarPlace {
       );
     const taken = await this.#take(machine, this.#isTaken ? [] : [this.#token]);
     if (!taken.ok) return this.#lookLater(taken.because);
+    if (!this.#isTaken) this.#earlier = leftClaims(taken.answer.claims);
     this.#isTaken = true;
     for (const resolve of this.#untilTaken) resolve();
     this.#untilTaken.clear();
     if (this.#connection.state.kind === "up") this.#ready(machine);
+  }
+
+  #claimsFolder(): string {
+    return claimsFolder({ folder: this.#machine!.folder, token: this.#token });
   }
 
   #take(machine: FarMachine, ends: readonly string[]): ReturnType<typeof tryPackage> {
@@ -386,8 +406,12 @@ export class SshPlace implements FarPlace {
     });
   }
 
-  /** Makes sure that nothing of a runner is left, for as long as that helps. Never rejects. */
-  async #makeSure(own: string): Promise<boolean> {
+  /**
+   * Makes sure that nothing of a runner is left, for as long as that helps. Never rejects.
+   *
+   * @param name by which it leaves its claims
+   */
+  async #makeSure(own: string, name: string): Promise<EndedRunner | undefined> {
     const { clock } = this.#options;
     const until = clock.monotonic() + PATIENCE_MS;
     // A client that has ended may be the first sign that the link is dead.
@@ -395,9 +419,13 @@ export class SshPlace implements FarPlace {
       await new Promise<void>((resolve) => void clock.after(SURE_REST_MS, resolve));
       if (!this.#readiness.ready) continue;
       const taken = await this.#take(this.#readiness.machine, [own]);
-      if (taken.ok || taken.isOver === true) return true;
+      if (taken.ok) {
+        const claims = leftClaims(taken.answer.claims);
+        return claims?.runner === name ? { claims } : {};
+      }
+      if (taken.isOver === true) return {};
     }
-    return false;
+    return undefined;
   }
 
   #explain({ status, said }: CommandEnd): string | undefined {

@@ -107,6 +107,18 @@ describe.skipIf(SKIP_NAMESPACES)("a place over SSH", { timeout: 90_000 }, () => 
     expect((await rig.shell("echo again").ended).lines).toEqual(["again"]);
   });
 
+  it("knows which steps had begun of those whose client was killed", async () => {
+    const rig = await SshRig.open({ far, threads: 1 });
+    const step = rig.shell(pulse(join(rig.folder, "pulse")));
+    await step.begun;
+    const waits = rig.shell("echo never");
+    // It was told over there that it waits, or never will be.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    for (const pid of clients(far, " run ")) process.kill(pid, "SIGKILL");
+    expect((await step.ended).death).toMatchObject(LOST);
+    expect((await waits.ended).death).toMatchObject({ blameless: "unbegun" });
+  });
+
   it("blames no step of a connection that was killed, and connects again", async () => {
     const rig = await SshRig.open({ far });
     const step = rig.shell(pulse(join(rig.folder, "pulse")));
@@ -289,6 +301,33 @@ describe.skipIf(SKIP_NAMESPACES)("the next daemon of a place over SSH", SIDE_BY_
     const late = rig.shell("echo late", { alone: true }, before);
     expect((await late.ended).death).toMatchObject({ blameless: "unbegun" });
     expect((await rig.shell("echo mine").ended).lines).toEqual(["mine"]);
+  });
+
+  it("knows which steps of the one before had begun, until it starts one itself", async () => {
+    const rig = await SshRig.open({ threads: 1 });
+    const step = rig.shell(pulse(join(rig.folder, "pulse")));
+    await step.begun;
+    rig.shell("echo never");
+    await until(() => rig.place.tasks === 2);
+    // As a daemon that is killed: the runner hears the end of its input.
+    for (const pid of clients(rig.far, "ssh")) process.kill(pid, "SIGKILL");
+    void rig.place.close(true);
+    for (let daemon = 0; daemon < 2; daemon += 1) {
+      // One that is killed before it starts a step leaves the same to the next.
+      rig.reopen();
+      const ids = [1, 2, 3].map((line) => `rig@1#${line}`);
+      expect(await rig.place.adopt(ids)).toEqual(new Set());
+      const begun = ids.map((id) => rig.place.mayHaveBegun(id));
+      expect(begun).toEqual([true, "not here", "not here"]);
+      expect(rig.place.mayHaveBegun("rig@2#1")).toBeUndefined();
+      await rig.ready();
+      if (daemon === 0) await rig.place.close(true);
+    }
+    expect((await rig.shell("echo mine").ended).lines).toEqual(["mine"]);
+    await rig.place.close(true);
+    rig.reopen();
+    await rig.place.adopt(["rig@1#2"]);
+    expect(rig.place.mayHaveBegun("rig@1#2")).toBe(true);
   });
 
   it("leaves other roots alone that use the same account and folder", async () => {
