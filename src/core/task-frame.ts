@@ -24,6 +24,8 @@ export interface TaskFrame {
   readonly trace?: TraceSeed | undefined;
   readonly state?: Json | undefined;
   readonly outputs?: readonly string[] | undefined;
+  /** The labels of the machines that they run on. Undefined: this one. */
+  readonly on?: readonly string[] | undefined;
 }
 
 /** What a step has of its own. */
@@ -85,6 +87,10 @@ export class FramedTask implements ModuleTask {
 
   get outputs(): readonly string[] | undefined {
     return this.frame.outputs;
+  }
+
+  get on(): readonly string[] | undefined {
+    return this.frame.on;
   }
 
   get params(): ModuleTask["params"] {
@@ -153,7 +159,7 @@ function framedTask(
   attempt: number,
   { params, inputs, stored }: StepParts,
 ): ModuleTask {
-  const { code, isolated, gracePeriodMs, artifacts, trace, outputs } = frame;
+  const { code, isolated, gracePeriodMs, artifacts, trace, outputs, on } = frame;
   const task: ModuleTask & { trace?: TraceSeed } = {
     kind: "module",
     code,
@@ -167,12 +173,14 @@ function framedTask(
     inputs,
   };
   if (trace !== undefined) task.trace = trace;
-  if (stored === undefined && state === undefined && outputs === undefined) return task;
+  if (on === undefined && stored === undefined && state === undefined && outputs === undefined)
+    return task;
   return {
     ...task,
     ...(stored === undefined ? {} : { stored }),
     ...(state === undefined ? {} : { state }),
     ...(outputs === undefined ? {} : { outputs }),
+    ...(on === undefined ? {} : { on }),
   };
 }
 

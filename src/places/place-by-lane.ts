@@ -196,7 +196,8 @@ export class PlaceByLane implements Place {
   }
 
   forget(frame: TaskFrame): void {
-    this.#local.forget(frame);
+    if (frame.on === undefined) this.#local.forget(frame);
+    else for (const place of this.#far.all) place.forget(frame);
   }
 
   stop(id: string, mode: "graceful" | "force", because: string): void {

@@ -9,29 +9,33 @@
 import type { RunState } from "../core/run-state.ts";
 import type { CodeRef, Json, SnapshotStep } from "../core/snapshot.ts";
 import type { TaskFrame } from "../core/task-frame.ts";
-import type { TraceSeed } from "../core/trace-span.ts";
+import { withoutThisMachine } from "./container-task.ts";
+import type { RunEnvironment } from "./environment.ts";
 import type { RunDeps } from "./run-deps.ts";
 import { runInfoOf } from "./run-info.ts";
 
 type Env = TaskFrame["env"];
-type FrameSpec = Pick<SnapshotStep, "isolated" | "outputs">;
+type FrameSpec = Pick<SnapshotStep, "isolated" | "outputs" | "on">;
 
 /** Finds the frames of a run's steps. */
 export class StepFrames {
   readonly #state: RunState;
   readonly #deps: Pick<RunDeps, "place" | "artifacts">;
-  readonly #trace: () => TraceSeed;
+  readonly #environment: Pick<RunEnvironment, "trace" | "setFor">;
   /** By kind of step. Undefined: one step of it has started. */
   readonly #frames = new Map<string, TaskFrame | undefined>();
   #last: TaskFrame | undefined;
   #env: Env | undefined;
   #hookState: Json | undefined;
 
-  /** @param trace gives the run's trace */
-  constructor(state: RunState, deps: Pick<RunDeps, "place" | "artifacts">, trace: () => TraceSeed) {
+  constructor(
+    state: RunState,
+    deps: Pick<RunDeps, "place" | "artifacts">,
+    environment: Pick<RunEnvironment, "trace" | "setFor">,
+  ) {
     this.#state = state;
     this.#deps = deps;
-    this.#trace = trace;
+    this.#environment = environment;
   }
 
   /**
@@ -66,25 +70,26 @@ export class StepFrames {
     this.#hookState = this.#state.hookState;
   }
 
-  #make(code: CodeRef, { isolated, outputs }: FrameSpec, env: Env): TaskFrame {
+  #make(code: CodeRef, { isolated, outputs, on }: FrameSpec, env: Env): TaskFrame {
     const { hookState, snapshot } = this.#state;
     const { attempt: _attempt, ...run } = runInfoOf(this.#state, 1);
     return {
       code,
       isolated,
       run,
-      env,
+      env: on === undefined ? env : withoutThisMachine(env, this.#environment.setFor({})),
       gracePeriodMs: snapshot.gracePeriodMs,
       artifacts: this.#deps.artifacts.directory,
-      trace: this.#trace(),
+      trace: this.#environment.trace,
       ...(hookState === undefined ? {} : { state: hookState }),
       ...(outputs === undefined ? {} : { outputs }),
+      ...(on === undefined ? {} : { on }),
     };
   }
 }
 
 function isFrameOf(
-  { code: known, isolated, outputs }: TaskFrame,
+  { code: known, isolated, outputs, on }: TaskFrame,
   code: CodeRef,
   spec: FrameSpec,
 ): boolean {
@@ -92,6 +97,7 @@ function isFrameOf(
     outputs === undefined &&
     spec.outputs === undefined &&
     isolated === spec.isolated &&
+    isSame(on, spec.on) &&
     (known === code ||
       (known.bundle === code.bundle &&
         known.pick === code.pick &&
@@ -100,6 +106,11 @@ function isFrameOf(
   );
 }
 
-function kindOf(code: CodeRef, { isolated, outputs }: FrameSpec): string {
-  return JSON.stringify([code, isolated, outputs]);
+function isSame(one: FrameSpec["on"], other: FrameSpec["on"]): boolean {
+  if (one === other) return true;
+  return one?.length === other?.length && one?.every((label, at) => label === other?.[at]) === true;
+}
+
+function kindOf(code: CodeRef, { isolated, outputs, on }: FrameSpec): string {
+  return JSON.stringify([code, isolated, outputs, on]);
 }

@@ -427,13 +427,13 @@ class StepPreparation {
   }
 
   /**
-   * Undefined where a step has what no other has: secrets, limits, a machine, an environment of its
-   * own.
+   * Undefined where a step has what no other has: secrets, limits, a container, an environment of
+   * its own.
    */
   #framedTask(): FramedTask | undefined {
-    const { code, env: own, timeoutMs, memoryMb, id, on, container } = this.#spec;
+    const { code, env: own, timeoutMs, memoryMb, id, container } = this.#spec;
     if (code === undefined || timeoutMs !== undefined || memoryMb !== undefined) return undefined;
-    if (on !== undefined || container !== undefined) return undefined;
+    if (container !== undefined) return undefined;
     const { environment, frames, secrets } = this.#context;
     const env = Object.keys(own).length === 0 ? environment.common() : undefined;
     const frame = env && frames.of(code, this.#spec, env);

@@ -87,7 +87,7 @@ export class StepRuns {
       results,
       keys: new KnownKeys(),
       environment,
-      frames: new StepFrames(parts.state, deps, () => environment.trace),
+      frames: new StepFrames(parts.state, deps, environment),
       enableCache: isLocal ? deps.settings.enableCache : flavor.capabilities.enableCache,
       signal: this.#preparing.signal,
       callCacheFunction: (task) => this.#callCacheFunction(task),

@@ -1,8 +1,12 @@
 /** Which steps of a run start with a frame, and when the place forgets it. */
 import { describe, expect, it } from "vitest";
-import type { TaskFrame } from "../../src/core/task-frame.ts";
+import { FramedTask, type TaskFrame } from "../../src/core/task-frame.ts";
+import type { ModuleTask } from "../../src/core/task.ts";
 import { fakeCode } from "../support/fake-pool.ts";
+import { PlacedDaemon } from "../support/placed-daemon.ts";
+import { PlayedPlace, PlayedPlaces } from "../support/played-place.ts";
 import { moduleStep, RunBench } from "../support/run-bench.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 
 const OFF = { enableCache: false };
 
@@ -101,5 +105,43 @@ describe("the frames of a run's steps", () => {
     ]);
     for (const { task } of tasks) expect(task).toMatchObject({ state: { from: "init" } });
     expect(framed(bench)).toEqual(["a2", "a3", "a3"]);
+  });
+
+  it("are told to the machine whose labels they have, without what is of this one", async () => {
+    const clock = new VirtualClock();
+    const forgotten: TaskFrame[] = [];
+    const place = Object.assign(new PlayedPlace("gpu1", { threads: 4, labels: ["gpu"] }), {
+      forget: (frame: TaskFrame) => void forgotten.push(frame),
+    });
+    const daemon = new PlacedDaemon(clock, new PlayedPlaces(place));
+    const { bench } = daemon;
+    const own = { ...OFF, does: "a" };
+    const loop = await daemon.begin([
+      ...["a1", "a2", "a3"].map((id) => moduleStep(id, { ...own, on: ["gpu"] })),
+      // Frames of other labels, and of this machine, are others.
+      moduleStep("b1", { ...own, on: ["gpu", "gpu1"] }),
+      ...["c1", "c2"].map((id) => moduleStep(id, own)),
+    ]);
+    const { running } = place.machine;
+    await clock.until(() => running.size === 4);
+    const tasks = [...running.values()] as ModuleTask[];
+    const framed = tasks.filter((task) => task instanceof FramedTask);
+    expect(framed.map(({ step }) => step)).toEqual(["a2", "a3"]);
+    expect(new Set(framed.map(({ frame }) => frame)).size).toBe(1);
+    for (const task of tasks) {
+      // A place that keeps no frames is given the same.
+      const whole = JSON.parse(JSON.stringify(task)) as ModuleTask;
+      expect(whole).toMatchObject({ on: task.step === "b1" ? ["gpu", "gpu1"] : ["gpu"] });
+      expect(whole.env).not.toHaveProperty("PATH");
+      expect(whole.env).not.toHaveProperty("HOME");
+    }
+    for (const id of running.keys()) place.end(id);
+    expect((await bench.end(loop)).status).toBe("completed");
+    expect(forgotten).toEqual([framed[0]!.frame]);
+    expect(bench.pool.forgotten.map(({ on }) => on)).toEqual([undefined]);
+    expect(bench.pool.started.map(({ task }) => task.env)).toEqual([
+      expect.objectContaining({ PATH: expect.anything() as string }),
+      expect.objectContaining({ PATH: expect.anything() as string }),
+    ]);
   });
 });

@@ -218,8 +218,6 @@ export class BrokerPlace implements FarPlace {
     if (this.#tasks.has(id)) throw new Error(`"${id}" was started already and has not ended`);
     if (task.kind !== "module" && task.kind !== "shell")
       throw new Error(`"${id}" is no step, and runs on this machine only`);
-    const fault = this.#files.faultOf(task);
-    if (fault !== undefined) throw Object.assign(new Error(fault), { name: "PlaceError" });
     const sent = this.#files.of(task);
     const given = new GivenTask({ id, task, handlers, sent, alone, isAhead: ahead });
     this.#tasks.add(given);

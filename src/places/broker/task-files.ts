@@ -58,14 +58,15 @@ export class TaskFiles {
     this.#bundles = new FarBundles(folder, faultOf);
   }
 
-  /** Why a task cannot run on another machine, in a sentence. @throws a Node error */
-  faultOf(task: Task): string | undefined {
-    return this.#bundle(task)?.fault;
-  }
-
-  /** A task for a worker. @throws a Node error, or what a damaged artifact throws */
+  /**
+   * A task for a worker.
+   *
+   * @throws a PlaceError where it cannot run on another machine, a Node error, or what a damaged
+   *   artifact throws
+   */
   of(task: Task): SentTask {
     const far = this.#bundle(task);
+    if (far?.fault !== undefined) throw Object.assign(new Error(far.fault), { name: "PlaceError" });
     const whole = wholeTask(task);
     const sent =
       far === undefined || whole.kind === "shell"
