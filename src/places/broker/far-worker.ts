@@ -21,9 +21,15 @@ const IN_TIME_MS = BEAT_MS + 500;
 const REFUSED_MS = 1_000;
 /** How many steps each of its threads may have, but for brief ones: other workers may be free. */
 const MOST_EACH = 1;
+/**
+ * How long a look at its tasks counts, in milliseconds, unless one of them comes or ends. Each
+ * start asks all workers, and a hundred of them may have thousands of tasks.
+ */
+const LOOK_MS = 10;
 /** The most hellos of one name that wait for their first beat. */
 const MOST_OFFERS = 8;
 
+type Kind = "module" | "shell";
 type Beat = Extract<FromWorker, { readonly type: "beat" }>;
 
 /** A session that a worker was offered. */
@@ -48,7 +54,9 @@ export class FarWorker {
   /** The ids that its last beat lists. */
   tasks: ReadonlySet<string> = new Set();
   /** What it was given. */
-  readonly given = new Set<RoomTaken>();
+  readonly #given = new Set<RoomTaken>();
+  /** What the last look at these found. Undefined: something has changed since. */
+  #looked: { readonly at: number; readonly room: Readonly<Record<Kind, number>> } | undefined;
   /** Why it is gone, or gets no tasks. */
   because: string | undefined;
   #refusedAt = Number.NEGATIVE_INFINITY;
@@ -98,6 +106,7 @@ export class FarWorker {
       this.#room = new ThreadRoom(beat.threads, beat.cores, MOST_EACH);
     this.beat = beat;
     this.tasks = new Set(beat.tasks);
+    this.#looked = undefined;
     return true;
   }
 
@@ -150,11 +159,32 @@ export class FarWorker {
     return now - this.heardAt < IN_TIME_MS;
   }
 
+  /** It is given a task. */
+  gets(task: RoomTaken): void {
+    this.#given.add(task);
+    this.#looked = undefined;
+  }
+
+  /** A task is none of its own any more. */
+  loses(task: RoomTaken): void {
+    this.#given.delete(task);
+    this.#looked = undefined;
+  }
+
   /** How many more tasks of a kind it may have. @param now monotonic time */
-  room(kind: "module" | "shell", now: number): number {
-    let room = this.beat === undefined ? 0 : this.#room!.left(this.given, now)[kind]!;
-    for (const task of this.given) if (task.alone && task.kind === kind) room -= 1;
-    return Math.max(0, room);
+  room(kind: Kind, now: number): number {
+    if (this.beat === undefined) return 0;
+    if (this.#looked === undefined || now - this.#looked.at >= LOOK_MS)
+      this.#looked = { at: now, room: this.#look(this.#room!, now) };
+    return this.#looked.room[kind];
+  }
+
+  #look(threads: ThreadRoom, now: number): Readonly<Record<Kind, number>> {
+    const left = threads.left(this.#given, now);
+    const room = { module: left["module"]!, shell: left["shell"]! };
+    for (const { alone, kind } of this.#given)
+      if (alone && (kind === "module" || kind === "shell")) room[kind] -= 1;
+    return { module: Math.max(0, room.module), shell: Math.max(0, room.shell) };
   }
 
   /** How much room a step takes there. */
@@ -170,11 +200,13 @@ export class FarWorker {
   /** One of its tasks has ended. @param now monotonic time */
   hasEnded(task: RoomTaken, now: number): void {
     this.#room?.ended(task, now);
+    this.#looked = undefined;
   }
 
   /** A step ended well. */
   paced(code: CodeRef, durationMs: number): void {
     this.#room?.paced(code, durationMs);
+    this.#looked = undefined;
   }
 
   /** How many tasks of a kind it may have. */

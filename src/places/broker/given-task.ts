@@ -90,9 +90,9 @@ export class GivenTask {
 
   /** Its worker's room is counted by it. */
   set state(state: TaskState) {
-    if ("worker" in this.#state) this.#state.worker.given.delete(this);
+    if ("worker" in this.#state) this.#state.worker.loses(this);
     this.#state = state;
-    if ("worker" in state) state.worker.given.add(this);
+    if ("worker" in state) state.worker.gets(this);
   }
 
   get kind(): "module" | "shell" {

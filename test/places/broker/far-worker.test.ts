@@ -137,10 +137,11 @@ it("more brief steps than it has threads fit in, and no more of others", () => {
   expect([worker.shareOf(spec), worker.room("module", NOW)]).toEqual([1, 2]);
   for (let times = 0; times < 20; times += 1) worker.paced(code, 0.1);
   expect(worker.shareOf(spec)).toBe(1 / 32);
-  for (let ahead = 0; ahead < 64; ahead += 1) worker.given.add({ ...task, ahead: 0 });
+  const given = Array.from({ length: 65 }, () => ({ ...task, ahead: 0 }));
+  for (const one of given.slice(1)) worker.gets(one);
   expect([worker.room("module", NOW), worker.room("module", NOW + 1_000)]).toEqual([0, 0]);
-  worker.given.clear();
-  worker.given.add({ ...task, ahead: 0 });
+  for (const one of given.slice(1)) worker.loses(one);
+  worker.gets(given[0]!);
   expect([worker.room("module", NOW), worker.room("module", NOW + 1_000)]).toEqual([2 - 1 / 32, 1]);
   worker.hasEnded({ ...task, ahead: 0 }, NOW);
   expect(worker.aheadEnded).toBe(1);
@@ -149,6 +150,43 @@ it("more brief steps than it has threads fit in, and no more of others", () => {
   worker.enter(worker.offer(other as never), other);
   worker.hear(BEAT, 1, NOW);
   expect([worker.shareOf(spec), worker.aheadEnded]).toEqual([1, 0]);
+});
+
+it("is looked at again where a task comes or ends, and else after a moment", () => {
+  let looks = 0;
+  const taskOf = (): Parameters<FarWorker["gets"]>[0] => ({
+    get kind() {
+      looks += 1;
+      return "module" as const;
+    },
+    alone: false,
+    sentAt: NOW,
+    ahead: 0,
+  });
+  const workers = Array.from({ length: 100 }, () => {
+    const one = new FarWorker("w");
+    one.enter(one.offer(HELLO), HELLO);
+    one.hear(BEAT, 1, NOW);
+    for (let given = 0; given < 32; given += 1) one.gets(taskOf());
+    return one;
+  });
+  const looksOf = (now: number): number => {
+    looks = 0;
+    for (const one of workers) one.room("module", now);
+    return looks;
+  };
+  expect(looksOf(NOW)).toBeGreaterThanOrEqual(3_200);
+  expect(looksOf(NOW + 1)).toBe(0);
+  const task = taskOf();
+  workers[0]!.gets(task);
+  expect(looksOf(NOW + 1)).toBeLessThan(200);
+  workers[0]!.loses(task);
+  expect(looksOf(NOW + 2)).toBeGreaterThan(0);
+  workers[1]!.hasEnded(taskOf(), NOW + 2);
+  expect(looksOf(NOW + 2)).toBeGreaterThan(0);
+  workers[2]!.paced({ bundle: "b", pick: "p", source: "s" }, 1);
+  expect(looksOf(NOW + 2)).toBeGreaterThan(0);
+  expect(looksOf(NOW + 20)).toBeGreaterThanOrEqual(3_200);
 });
 
 it("a session that was offered is known until one is taken up; the oldest of nine is not", () => {
@@ -165,10 +203,10 @@ it("a session that was offered is known until one is taken up; the oldest of nin
 
 it("its room is counted for each kind, and its labels are those of its place too", () => {
   const rooms = (now = NOW): number[] => [worker.room("module", now), worker.room("shell", now)];
-  worker.given.add({ kind: "module", alone: false, sentAt: NOW });
+  worker.gets({ kind: "module", alone: false, sentAt: NOW });
   expect(rooms()).toEqual([1, 2]);
-  worker.given.add({ kind: "module", alone: true, sentAt: NOW });
-  worker.given.add({ kind: "shell", alone: false, sentAt: NOW });
+  worker.gets({ kind: "module", alone: true, sentAt: NOW });
+  worker.gets({ kind: "shell", alone: false, sentAt: NOW });
   expect(rooms()).toEqual([0, 1]);
   expect(worker.has(["gpu", "site"], ["site"])).toBe(true);
   expect(worker.has(["gpu", "big"], ["site"])).toBe(false);

@@ -7,6 +7,7 @@ import { GivenTask, placeError } from "../../../src/places/broker/given-task.ts"
 const worker = (name: string): FarWorker => {
   const made = new FarWorker(name);
   made.incarnation = `${name}-process`;
+  made.hear({ threads: 2, cores: 2, labels: [], tasks: [] } as never, 1, 0);
   return made;
 };
 
@@ -33,7 +34,7 @@ beforeEach(() => {
 describe("a task", () => {
   it("takes the room of the worker that has it, and gives it back", () => {
     const [one, two] = [worker("w1"), worker("w2")];
-    const rooms = (): number[] => [one.given.size, two.given.size];
+    const rooms = (): number[] => [one, two].map((each) => 2 - each.room("shell", 0));
     task.state = { at: "given", worker: one };
     expect([rooms(), task.isAt(one), task.isAt(two), task.mayRun]).toEqual([
       [1, 0],
