@@ -76,12 +76,18 @@ const step = async ({ env, params }) => {
 };
 export { step as default };
 `;
+/**
+ * Faults come every two seconds. On a machine with much to do a run lasts for minutes, and a step
+ * may meet more than the three after which it is not rerun any more: so it is retried. One that
+ * fails is found all the same.
+ */
 const PARAMS = `on: farm, params: { lines: "\${params.lines}" }`;
 const PIPELINE = `
 overlap: allow
 maxActiveRuns: 10
 maxParallelSteps: 10
-onInterruption: rerun
+onInterruption: retry
+retry: { maxRetries: 100, delay: 0s }
 enableCache: false
 params: { lines: 5 }
 steps:
