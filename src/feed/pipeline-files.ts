@@ -1,5 +1,5 @@
 /** The files that hold a pipeline's ledger: rotated ones, damaged ones, and the one in use. */
-import { fstatSync, readdirSync } from "node:fs";
+import { fstatSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { rotatedLedgers } from "../ledger/rotated-ledgers.ts";
 import type { RunStore } from "../ledger/run-store.ts";
@@ -8,6 +8,8 @@ import { firstCrc, withLedger } from "./find-place.ts";
 import { headOf, readBytes } from "./whole-lines.ts";
 
 const HEAD_BYTES = 256;
+/** How often a ledger that is rotated while its files are listed is listed again. */
+const TRIES = 8;
 
 /** One file of a pipeline's ledger. */
 export interface PipelineFile {
@@ -23,26 +25,46 @@ export interface PipelineFile {
 /**
  * A pipeline's files from the oldest to the one in use, each once: while a ledger is rotated it has
  * two names. A file without a whole first line is left out.
+ *
+ * A ledger may be rotated between the look at the names and the look at the file in use. It is then
+ * in neither, and its lines would be passed over. So the file in use has to be the same one before
+ * and after.
  */
 export function pipelineFiles(store: RunStore, pipeline: string): PipelineFile[] {
-  const folder = store.pipelineDir(pipeline);
   const current = store.pipelineLedger(pipeline);
+  for (let tries = 1; ; tries += 1) {
+    const before = inodeOf(current);
+    const files = olderFiles(store.pipelineDir(pipeline), pipeline, basename(current));
+    const own = fileOf(pipeline, current, "current");
+    if (own !== undefined) files.push(own);
+    if (inodeOf(current) === before || tries === TRIES)
+      return files.filter(
+        (file, index) => files.findLastIndex(({ key }) => key === file.key) === index,
+      );
+  }
+}
+
+/** The rotated and damaged files in a folder. @param current the name of the file in use */
+function olderFiles(folder: string, pipeline: string, current: string): PipelineFile[] {
   const names = namesIn(folder);
   const files = rotatedLedgers(names)
     .toReversed()
     .flatMap((name) => fileOf(pipeline, join(folder, name), "rotated") ?? []);
-  const damaged = `${basename(current)}.damaged-`;
-  for (const name of names.filter((one) => one.startsWith(damaged))) {
+  for (const name of names.filter((one) => one.startsWith(`${current}.damaged-`))) {
     const file = fileOf(pipeline, join(folder, name), "damaged");
     if (file === undefined) continue;
     const after = files.findLastIndex(({ at }) => at <= file.at);
     files.splice(after + 1, 0, file);
   }
-  const own = fileOf(pipeline, current, "current");
-  if (own !== undefined) files.push(own);
-  return files.filter(
-    (file, index) => files.findLastIndex(({ key }) => key === file.key) === index,
-  );
+  return files;
+}
+
+function inodeOf(path: string): number | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.ino;
+  } catch {
+    return undefined;
+  }
 }
 
 function fileOf(

@@ -16,7 +16,7 @@
  */
 import type { RunStore } from "../ledger/run-store.ts";
 import { nameBits, type FeedPosition, type Mark } from "./feed-position.ts";
-import { findPlace, placeAfterTime, withLedger } from "./find-place.ts";
+import { findPlace, firstCrc, placeAfterTime, withLedger } from "./find-place.ts";
 import { GivenCrcs } from "./given-crcs.ts";
 import { LedgerBuffer } from "./ledger-buffer.ts";
 import { pipelineFiles, type PipelineFile } from "./pipeline-files.ts";
@@ -104,24 +104,31 @@ export class PipelineSource {
 
   /** Finds the file of the line that was given last. False: nothing can be read now. */
   #find(position: FeedPosition): boolean {
-    const files = pipelineFiles(this.#store, this.pipeline);
-    for (const file of files.toReversed()) {
-      const mark = position.file(file.key);
-      if (mark !== undefined || file.key === this.#file?.key) return this.#placeIn(file, mark);
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const files = pipelineFiles(this.#store, this.pipeline);
+      const known = files.findLast(
+        ({ key }) => position.file(key) !== undefined || key === this.#file?.key,
+      );
+      if (known === undefined)
+        return files.at(-1)?.kind === "current" && this.#jump(files, position);
+      if (this.#placeIn(known, position.file(known.key))) return true;
     }
-    return files.at(-1)?.kind === "current" && this.#jump(files, position);
+    return false;
   }
 
+  /** False: another file has the path by now, or none. */
   #placeIn(file: PipelineFile, mark: Mark | undefined): boolean {
     const isOwn = file.key === this.#file?.key;
-    if (mark !== undefined) this.#marked = file.key;
     const crcs = isOwn || mark === undefined ? this.#buffer.crcs : GivenCrcs.of(mark, KEPT_CRCS);
     const crcOf = (of: number): number | undefined => crcs.of(of);
     const seq = isOwn || mark === undefined ? this.#buffer.seq : mark.seq;
     const isUnchecked = !isOwn && mark !== undefined && mark.crc === undefined;
     const given = { seq, crcOf, at: mark?.at ?? "", isUnchecked };
-    const found = withLedger(file.path, (fd) => findPlace(fd, file.path, given));
+    const found = withLedger(file.path, (fd) =>
+      firstCrc(fd) === file.first ? findPlace(fd, file.path, given) : undefined,
+    );
     if (found === undefined) return false;
+    if (mark !== undefined) this.#marked = file.key;
     this.isCut ||= found.isCut;
     this.#goTo(file, found.place, crcs);
     return true;

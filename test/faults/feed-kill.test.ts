@@ -8,13 +8,14 @@ import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { beforeAll, expect, it, onTestFinished, vi } from "vitest";
+import { beforeAll, expect, it, vi } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import type { PipelineEvent, RunEvent } from "../../src/core/event.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import { PipelineLedger } from "../../src/ledger/pipeline-ledger.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { reached, trials } from "../support/figures.ts";
+import { endedWithTest } from "../support/process-end.ts";
 import { buildProgram } from "../support/program.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -93,20 +94,16 @@ function noted(notes: string): Map<string, string[]> {
   return lines;
 }
 
-const countOf = (lines: ReadonlyMap<string, readonly string[]>): number =>
-  [...lines.values()].reduce((sum, own) => sum + own.length, 0);
-
 it("a reader that is killed goes on where it was", { timeout: 1_800_000 }, async () => {
   const { runs, root } = tempRoot();
   const store = new RunStore(runs);
   const notes = join(root, "notes");
   const kills = trials(12, 300);
   const start = (): ChildProcess => {
-    const child = spawn(process.execPath, [follower, runs, notes], {
-      stdio: ["ignore", "inherit", "inherit"],
-    });
-    onTestFinished(() => void child.kill("SIGKILL"));
-    return child;
+    const words = [follower, runs, notes];
+    return endedWithTest(
+      spawn(process.execPath, words, { stdio: ["ignore", "inherit", "inherit"] }),
+    );
   };
   let isOver = false;
   const writing = Promise.all(PIPELINES.map((one) => writeUntil(store, one, () => isOver)));
@@ -120,10 +117,16 @@ it("a reader that is killed goes on where it was", { timeout: 1_800_000 }, async
   await writing;
   const stood = standing(store);
   const last = start();
-  await vi.waitFor(() => expect(countOf(noted(notes))).toBeGreaterThanOrEqual(countOf(stood)), {
-    timeout: 60_000,
-    interval: 100,
-  });
+  // Which ledgers lack which lines.
+  const lacking = (): string[] => {
+    const given = noted(notes);
+    return [...stood].flatMap(([ledger, lines]) => {
+      const own = new Set(given.get(ledger));
+      const nths = lines.flatMap((line, nth) => (own.has(line) ? [] : [nth + 1]));
+      return nths.length === 0 ? [] : [`${ledger}: ${nths.join(" ")}`];
+    });
+  };
+  await vi.waitFor(() => expect(lacking()).toEqual([]), { timeout: 60_000, interval: 100 });
   // What would be given twice would come now.
   await wait(300);
   last.kill("SIGKILL");
