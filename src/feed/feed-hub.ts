@@ -193,6 +193,10 @@ export class FeedHub {
     this.#reader = reader;
     // What was listed before is read again: a pipeline may have come meanwhile.
     this.#list();
+    // The folders of runs are watched since the reader knows them: nothing told of what was written
+    // between their place in the position and that.
+    for (const { run } of reader.runs) reader.stirRun(run);
+    this.#pumpSoon();
     this.#wait();
     return reader;
   }

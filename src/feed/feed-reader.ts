@@ -60,6 +60,11 @@ export class FeedReader {
     return this.#position;
   }
 
+  /** The runs that go on. */
+  get runs(): Iterable<RunSource> {
+    return this.#runs.values();
+  }
+
   /** The runs of a pipeline that go on. */
   runsOf(pipeline: string): Iterable<RunSource> {
     return this.#runsOf.get(pipeline) ?? [];
