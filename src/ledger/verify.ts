@@ -74,8 +74,12 @@ async function verifyPipeline(
   faults: FileFault[],
 ): Promise<number> {
   const told = new SlotsTold();
-  const own = ledgerNames(store, pipeline);
-  for (const name of own) {
+  const own = new Set<string>();
+  for (;;) {
+    // Listed again each time: the ledger in use may be rotated while older ones are read.
+    const name = ledgerNames(store, pipeline).find((one) => !own.has(one));
+    if (name === undefined) break;
+    own.add(name);
     const file = join(store.pipelineDir(pipeline), name);
     const fault = await verifyFile<PipelineLine>(file, {}, (line) => told.add(file, line));
     if (fault !== undefined) faults.push({ file, ...fault });
@@ -93,14 +97,14 @@ async function verifyPipeline(
         faults.push({ file, line: 1, fault: NO_SLOT_LINE });
     }
   }
-  if (runs > 0 && !own.includes("pipeline.jsonl")) {
+  if (runs > 0 && !own.has("pipeline.jsonl")) {
     const fault = "it is missing, and there are runs";
     faults.push({ file: store.pipelineLedger(pipeline), line: 0, fault });
   }
   for (const fault of missingRuns(store, pipeline, told)) faults.push(fault);
   for (const stray of straysOf(store, pipeline))
     faults.push({ file: stray, line: 0, fault: "its name is no run's id" });
-  return own.length + runs;
+  return own.size + runs;
 }
 
 /** The files of a pipeline's own ledger, the oldest first. */

@@ -12,7 +12,7 @@ import type { RunStore } from "../ledger/run-store.ts";
 import { timeText } from "./moment.ts";
 import { unknown, unlessDamaged, type NoView } from "./no-view.ts";
 import { viewPipeline, type PipelineView } from "./pipeline-view.ts";
-import { pipelineLedgers } from "./run-history.ts";
+import { pipelineLedgersOldestFirst } from "./run-history.ts";
 
 /** `orchd status --at TIME --json`. */
 export interface PastStatus {
@@ -58,7 +58,7 @@ function runsOf({ active, queued, lastRun }: PipelineView): string[] {
 /** A pipeline as it was; undefined before its first line. */
 function stateAt(store: RunStore, pipeline: string, at: number): PipelineState | undefined {
   let state: PipelineState | undefined;
-  for (const path of pipelineLedgers(store, pipeline).toReversed()) {
+  for (const path of pipelineLedgersOldestFirst(store, pipeline)) {
     if (!existsSync(path)) continue;
     readLedger<PipelineEvent>(path, {
       each(line) {

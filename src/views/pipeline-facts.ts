@@ -10,7 +10,7 @@ import type { RunStore } from "../ledger/run-store.ts";
 import { readPipeline } from "./pipeline-reading.ts";
 import { quickCalculator } from "./quick-calculator.ts";
 import { schedulesInForce } from "./recorded-schedule.ts";
-import { pipelineLedgers } from "./run-history.ts";
+import { pipelineLedgersOldestFirst } from "./run-history.ts";
 import { slotsWithin } from "./slot-decisions.ts";
 
 /** What is known of a pipeline. */
@@ -75,7 +75,7 @@ export interface PlacedPipelineLine {
 
 /** All lines of a pipeline's ledgers, oldest first. @throws a Node error; LedgerFormatError */
 export function* pipelineLines(store: RunStore, pipeline: string): Generator<PlacedPipelineLine> {
-  for (const path of pipelineLedgers(store, pipeline).toReversed()) {
+  for (const path of pipelineLedgersOldestFirst(store, pipeline)) {
     const file = relative(store.runsDir, path);
     for (const line of readLedger<PipelineLine>(path).lines) yield { file, seq: line.seq, line };
   }

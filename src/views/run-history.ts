@@ -28,6 +28,21 @@ export function pipelineLedgers(store: RunStore, pipeline: string): string[] {
   return [store.pipelineLedger(pipeline), ...rotated.map((name) => join(folder, name))];
 }
 
+/**
+ * The same, the oldest first. They take a while to read, and the one in use may be rotated
+ * meanwhile: it then comes under its new name.
+ */
+export function* pipelineLedgersOldestFirst(store: RunStore, pipeline: string): Generator<string> {
+  const given = new Set<string>();
+  for (;;) {
+    const [current, ...rotated] = pipelineLedgers(store, pipeline);
+    const next = rotated.findLast((path) => !given.has(path));
+    yield next ?? current!;
+    if (next === undefined) return;
+    given.add(next);
+  }
+}
+
 function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);
