@@ -8,7 +8,7 @@
  */
 import type { ConnectionOptions, Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import type * as Engine from "@nats-io/transport-node";
-import type { ObjectStore } from "@nats-io/obj";
+import type { ObjectResult, ObjectStore } from "@nats-io/obj";
 import type { Clock, Timer } from "../../clock.ts";
 import { OBJECT_MS, OBJECT_PATIENCE_MS, BrokerSilence } from "./broker.ts";
 import type { Broker, BrokerOptions, BrokerState, Hear } from "./broker.ts";
@@ -21,6 +21,10 @@ const AGAIN_MS = 500;
 /** How often the engine is asked whether it lives, and how many answers may be missing. */
 const PING_MS = 2_000;
 const PINGS_OUT = 2;
+/** How long a part of an object may take before it is asked whether it is there still. */
+const LOOK_MS = 1_000;
+/** What the engine says to who writes after a line that is not the last one of its subject. */
+const WRONG_LAST_SEQUENCE: ReadonlySet<unknown> = new Set([10_071, 10_164]);
 /** What is left of the engine's limit for what it adds itself, in bytes. */
 const MARGIN_BYTES = 1_024;
 /** The longest message, in bytes, whatever the engine allows. */
@@ -102,14 +106,29 @@ export class NatsBroker implements Broker {
 
   async put(name: string, content: Uint8Array): Promise<void> {
     await this.#object(async (objects) => {
-      const known = await objects.info(name);
-      if (known !== null && !known.deleted) return;
-      await objects.putBlob({ name }, content);
+      for (;;) {
+        const known = await objects.info(name);
+        if (known !== null && !known.deleted) return;
+        try {
+          // Without this, the second of two that are put at once removes what is read of the first.
+          const previousRevision = known?.revision ?? 0;
+          return void (await objects.putBlob({ name }, content, { previousRevision }));
+        } catch (error) {
+          if (!isOvertaken(error)) throw error;
+        }
+      }
     });
   }
 
   get(name: string): Promise<Uint8Array | undefined> {
-    return this.#object(async (objects) => (await objects.getBlob(name)) ?? undefined);
+    return this.#object(async (objects, isOver) => {
+      for (;;) {
+        const object = await objects.get(name);
+        if (object === null) return undefined;
+        const content = await this.#contentOf(objects, object, isOver);
+        if (content !== undefined) return content;
+      }
+    });
   }
 
   async remove(names: readonly string[]): Promise<void> {
@@ -232,25 +251,76 @@ export class NatsBroker implements Broker {
     for (const watcher of this.#watchers) watcher(state);
   }
 
-  async #object<T>(work: (objects: ObjectStore) => Promise<T>): Promise<T> {
+  /**
+   * Reads an object. The engine says nothing where its parts are removed meanwhile, with it or by
+   * somebody who puts another in its place. So it is looked at while none comes.
+   *
+   * @returns undefined: it is not there any more, or nobody waits for it
+   */
+  async #contentOf(
+    objects: ObjectStore,
+    { info, data, error }: ObjectResult,
+    isOver: () => boolean,
+  ): Promise<Uint8Array | undefined> {
+    // The reader is told of it too.
+    error.catch(() => undefined);
+    const parts: Uint8Array[] = [];
+    const reader = data.getReader();
+    let next = reader.read();
+    for (;;) {
+      const part = await this.#unlessLate(next);
+      if (part === undefined) {
+        const now = await objects.info(info.name);
+        if (!isOver() && now?.nuid === info.nuid && !now.deleted) continue;
+        await reader.cancel();
+        return undefined;
+      }
+      if (part.done) return Buffer.concat(parts);
+      parts.push(part.value);
+      next = reader.read();
+    }
+  }
+
+  /** Undefined: it does not come for a while. */
+  async #unlessLate<T>(coming: Promise<T>): Promise<T | undefined> {
+    let timer: Timer | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = this.#clock.after(LOOK_MS, () => resolve(undefined));
+    });
+    try {
+      return await Promise.race([coming, late]);
+    } finally {
+      timer?.cancel();
+    }
+  }
+
+  /** @param work its second parameter tells whether nobody waits for it any more */
+  async #object<T>(work: (objects: ObjectStore, isOver: () => boolean) => Promise<T>): Promise<T> {
     this.#live();
     const objects = this.#objects;
     if (objects === undefined) throw new BrokerSilence(`${this.#where} keeps no objects`);
     let timer: Timer | undefined;
+    let isOver = false;
     const late = new Promise<never>((_, reject) => {
       timer = this.#clock.after(OBJECT_PATIENCE_MS, () =>
         reject(new BrokerSilence(`${this.#where} did not finish an object in time`)),
       );
     });
     try {
-      return await Promise.race([work(objects), late]);
+      return await Promise.race([work(objects, () => isOver), late]);
     } catch (error) {
       if (error instanceof BrokerSilence) throw error;
       throw new BrokerSilence(`${this.#where}: ${notKept(faultText(error))}`, { cause: error });
     } finally {
+      isOver = true;
       timer?.cancel();
     }
   }
+}
+
+/** Whether another was the first to keep an object of this name, or to remove it. */
+function isOvertaken(error: unknown): boolean {
+  return WRONG_LAST_SEQUENCE.has((error as { readonly code?: unknown }).code);
 }
 
 async function respond(hear: Hear, message: Msg): Promise<void> {

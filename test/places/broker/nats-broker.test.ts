@@ -1,12 +1,13 @@
 /** NATS as a broker, with a real server: what each engine must do, and what NATS alone has. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, it } from "vitest";
-import { nkeys } from "@nats-io/transport-node";
+import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
+import { connect, nkeys } from "@nats-io/transport-node";
 import { systemClock } from "../../../src/clock.ts";
 import type { Broker } from "../../../src/places/broker/broker.ts";
 import { NatsBroker } from "../../../src/places/broker/nats-broker.ts";
 import { NatsServer, SKIP_NATS } from "../../support/nats-server.ts";
-import { expect } from "../../support/running-test.ts";
+import { expect, onTestFinished } from "../../support/running-test.ts";
 import { because, BrokerRig, bytes, describeBroker, until } from "./broker-suite.ts";
 import type { BrokerEngine } from "./broker-suite.ts";
 
@@ -77,6 +78,13 @@ function credentialsOf(account: KeyPair): string {
   );
 }
 
+/** What a server keeps, as an administrator sees it. */
+async function streamsOf(server: NatsServer): Promise<JetStreamManager["streams"]> {
+  const connection = await connect({ servers: [server.url] });
+  onTestFinished(() => connection.close());
+  return (await jetstreamManager(connection)).streams;
+}
+
 describe.skipIf(SKIP_NATS)("with a nats-server", () => {
   describeBroker(NATS);
 
@@ -136,6 +144,34 @@ describe.skipIf(SKIP_NATS)("with a nats-server", () => {
       await one.put("a", bytes("kept"));
       expect(textOf((await one.get("a"))!)).toBe("kept");
       expect(because(await until(shown(stranger), false))).toMatch(NATS.refusal);
+    });
+
+    it("reads an object no further that is removed or replaced meanwhile", async () => {
+      const { server, one, other } = await rig.pair();
+      const streams = await streamsOf(server);
+      for (const next of [undefined, "another"]) {
+        await one.put("a", Buffer.alloc(300_000));
+        // A reader that knows of it comes between the removal of it and of its parts.
+        await streams.purge("OBJ_orchd-test", { filter: "$O.orchd-test.C.>" });
+        const read = one.get("a");
+        await sleep(100);
+        await other.remove(["a"]);
+        if (next !== undefined) await other.put("a", bytes(next));
+        const content = await read;
+        expect(content === undefined ? undefined : textOf(content)).toBe(next);
+        await other.remove(["a"]);
+      }
+    });
+
+    it("keeps one of two that are put at the same time, and nothing of the other", async () => {
+      const { server, one, other } = await rig.pair();
+      const streams = await streamsOf(server);
+      const given = ["x", "y"].map((letter) => Buffer.alloc(300_000, letter));
+      await Promise.all([one.put("a", given[0]!), other.put("a", given[1]!)]);
+      const kept = Buffer.from((await one.get("a"))!);
+      expect(given.some((content) => content.equals(kept))).toBe(true);
+      // What it is, and its three parts.
+      expect((await streams.info("OBJ_orchd-test")).state.messages).toBe(4);
     });
 
     it("says that JetStream is missing", async () => {
