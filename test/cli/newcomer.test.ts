@@ -7,6 +7,7 @@ import { awaitLine } from "../support/await-event.ts";
 import { orchd, orchdProgram, startDaemon } from "../support/daemon.ts";
 import { header, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
 import { runsOf } from "../support/ledgers.ts";
+import { endedWithTest } from "../support/process-end.ts";
 import { projectRoot, tempRoot } from "../support/temp-root.ts";
 
 const FAILING = `steps:
@@ -53,17 +54,19 @@ while True:
         keys = b""
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
-  const child = spawn("python3", ["-c", program, keys, after, String(times), ...words], {
-    cwd: root,
-    env: {
-      PATH: process.env["PATH"] ?? "",
-      HOME: root,
-      TERM: "xterm",
-      ORCHD_ROOT: root,
-      NO_COLOR: "1",
-    },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = endedWithTest(
+    spawn("python3", ["-c", program, keys, after, String(times), ...words], {
+      cwd: root,
+      env: {
+        PATH: process.env["PATH"] ?? "",
+        HOME: root,
+        TERM: "xterm",
+        ORCHD_ROOT: root,
+        NO_COLOR: "1",
+      },
+      stdio: ["ignore", "pipe", "inherit"],
+    }),
+  );
   let text = "";
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
   const status = await new Promise((resolve) => child.on("close", resolve));

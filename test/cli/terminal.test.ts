@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { orchd, orchdProgram, startDaemon } from "../support/daemon.ts";
 import { reachedByTests } from "../support/figures.ts";
+import { endedWithTest } from "../support/process-end.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { header, loaded, runPath, writePipeline, writeRun } from "../support/hand-ledger.ts";
 
@@ -23,17 +24,19 @@ function onTerminal(
 ): Promise<string> {
   const program =
     "import os,pty,sys\nsys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])) & 0)";
-  const child = spawn("python3", ["-c", program, process.execPath, orchdProgram, ...words], {
-    cwd: root,
-    env: {
-      PATH: process.env["PATH"] ?? "",
-      HOME: root,
-      TERM: "xterm-256color",
-      ORCHD_ROOT: root,
-      ...env,
-    },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = endedWithTest(
+    spawn("python3", ["-c", program, process.execPath, orchdProgram, ...words], {
+      cwd: root,
+      env: {
+        PATH: process.env["PATH"] ?? "",
+        HOME: root,
+        TERM: "xterm-256color",
+        ORCHD_ROOT: root,
+        ...env,
+      },
+      stdio: ["ignore", "pipe", "inherit"],
+    }),
+  );
   const chunks: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
   return new Promise((resolve) =>

@@ -6,7 +6,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { killQuietly } from "../../src/places/pool/kill-by-token.ts";
 import { TraceFold } from "../../src/traces/trace-fold.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
@@ -68,6 +68,7 @@ it(`loses no span in ${KILLS} kills`, async () => {
   const kill = (): void => {
     if (child?.pid !== undefined) killQuietly(-child.pid, "SIGKILL");
   };
+  onTestFinished(kill);
   const words = ["export", "otlp", "--endpoint", receiver.url];
   const random = (most: number): number => Math.floor(Math.random() * most);
   const answers: (() => OtlpAnswer)[] = [

@@ -10,6 +10,7 @@ import { awaitLine, awaitSight, linesOf } from "../support/await-event.ts";
 import { orchd, orchdProgram, startDaemon } from "../support/daemon.ts";
 import { reached, trials } from "../support/figures.ts";
 import { runsOf } from "../support/ledgers.ts";
+import { endedWithTest } from "../support/process-end.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 const GRACE_MS = 1_000;
@@ -198,11 +199,13 @@ describe("what takes long", () => {
     let good = 0;
     for (let round = 0; round < rounds; round += 1) {
       const root = heldRoot();
-      const child = spawn(process.execPath, [orchdProgram, "run", "hash", "--foreground"], {
-        cwd: root.root,
-        env: { ...process.env, ORCHD_ROOT: root.root },
-        stdio: "ignore",
-      });
+      const child = endedWithTest(
+        spawn(process.execPath, [orchdProgram, "run", "hash", "--foreground"], {
+          cwd: root.root,
+          env: { ...process.env, ORCHD_ROOT: root.root },
+          stdio: "ignore",
+        }),
+      );
       const ended = new Promise<number | null>((resolve) => child.on("exit", resolve));
       const path = await awaitSight(
         root.runs,

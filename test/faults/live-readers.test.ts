@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { reached, trials } from "../support/figures.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
+import { endedWithTest } from "../support/process-end.ts";
 import { buildProgram } from "../support/program.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -50,17 +51,21 @@ async function follow(
   const path = join(tempRoot().root, "2026-11", "run.jsonl");
   const words = (word: string | undefined): string[] => (word === undefined ? [] : [word]);
   const readers = Array.from({ length: READERS }, () =>
-    spawn(process.execPath, [follower, path, ...words(planted.reader)], {
-      stdio: ["pipe", "pipe", "inherit"],
-    }),
+    endedWithTest(
+      spawn(process.execPath, [follower, path, ...words(planted.reader)], {
+        stdio: ["pipe", "pipe", "inherit"],
+      }),
+    ),
   );
   const seen = readers.map(output);
-  const writing = spawn(
-    process.execPath,
-    [writer, path, String(groups), `a-second=${aSecond}`, ...words(planted.writer)],
-    {
-      stdio: ["ignore", "pipe", "inherit"],
-    },
+  const writing = endedWithTest(
+    spawn(
+      process.execPath,
+      [writer, path, String(groups), `a-second=${aSecond}`, ...words(planted.writer)],
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    ),
   );
   await output(writing);
   for (const reader of readers) reader.stdin.end();

@@ -14,6 +14,7 @@ import { awaitSight, linesOf } from "../support/await-event.ts";
 import { fakeTimeLibrary } from "../support/fake-time.ts";
 import { reached, trials } from "../support/figures.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
+import { endedWithTest } from "../support/process-end.ts";
 import { buildProgram } from "../support/program.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -66,10 +67,12 @@ class Round {
         ? { LD_PRELOAD: fakeTimeLibrary, FAKETIME: "+11s" }
         : {}),
     };
-    const child = spawn(process.execPath, [program, this.#runs, who, ...this.#planted], {
-      env,
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+    const child = endedWithTest(
+      spawn(process.execPath, [program, this.#runs, who, ...this.#planted], {
+        env,
+        stdio: ["ignore", "pipe", "inherit"],
+      }),
+    );
     const words = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     const next = async (): Promise<string> => String((await words.next()).value);
     const answer = next();

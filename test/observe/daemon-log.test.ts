@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { beforeAll, expect, it } from "vitest";
 import { buildProgram } from "../support/program.ts";
+import { endedWithTest } from "../support/process-end.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 let program: string;
@@ -78,7 +79,9 @@ while (defined recv $socket, $entry, 1 << 22, 0) { print unpack("H*", $entry), "
 async function listening(
   socket: string,
 ): Promise<{ entries: string[]; until: (n: number) => Promise<void>; end: () => void }> {
-  const child = spawn("perl", ["-e", JOURNAL, socket], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = endedWithTest(
+    spawn("perl", ["-e", JOURNAL, socket], { stdio: ["ignore", "pipe", "inherit"] }),
+  );
   const entries: string[] = [];
   const iterator = createInterface(child.stdout)[Symbol.asyncIterator]();
   expect((await iterator.next()).value).toBe("ready");

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { environmentFor, startNode } from "../../src/supervise/node-child.ts";
-import { awaitEnd } from "../support/process-end.ts";
+import { awaitEnd, endedWithTest } from "../support/process-end.ts";
 import { projectRoot, tempRoot } from "../support/temp-root.ts";
 
 const built = (name: string): string => join(projectRoot, "dist/src/supervise", `${name}.js`);
@@ -108,7 +108,7 @@ describe("a program beside the daemon", () => {
       startNode({ path, words: [], env: {}, secrets: [] }, systemClock, nothing, (line) =>
         console.log(JSON.parse(line).pid),
       );`;
-    const daemon = spawn(process.execPath, ["--input-type=module", "-e", parent]);
+    const daemon = endedWithTest(spawn(process.execPath, ["--input-type=module", "-e", parent]));
     const pid = await new Promise<number>((resolve) =>
       daemon.stdout.once("data", (text: Buffer) => resolve(Number(text))),
     );
