@@ -25,7 +25,7 @@ import { otlpTarget, resourceOf, type OtlpTarget } from "../src/traces/otlp-targ
 import type { LedgerLine } from "../src/traces/run-trace.ts";
 import { CollectorAway, TraceExport } from "../src/traces/trace-export.ts";
 import { TraceFold, type EarlierLines } from "../src/traces/trace-fold.ts";
-import { activeRuns } from "../src/views/active-runs.ts";
+import { activeRunIds } from "../src/views/active-run-ids.ts";
 import { VERSION } from "../src/version.ts";
 
 /** How often a collector is tried by an export that is to end. */
@@ -114,7 +114,7 @@ async function exportFrom(
     return 2;
   }
   const fold = new TraceFold(earlierLines(store));
-  const first = begin.isFirst ? activeRuns(store).flatMap((run) => fold.begin(run)) : [];
+  const first = begin.isFirst ? activeRunIds(store).flatMap((run) => fold.begin(run)) : [];
   options.begins(name);
   const ports = {
     clock,

@@ -1,14 +1,13 @@
-import { PIPELINE_NAME } from "../core/run-id.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { readPipeline } from "./pipeline-reading.ts";
 
-/** The runs that the pipelines' ledgers call active. A pipeline that cannot be read has none. */
+/** The runs of all pipelines that have not ended, those that wait among them. */
 export function activeRunIds(store: RunStore): string[] {
   return store.pipelines().flatMap((pipeline) => {
-    if (!PIPELINE_NAME.test(pipeline)) return [];
     try {
       return [...(readPipeline(store, pipeline)?.state.active.keys() ?? [])];
     } catch {
+      // Other views say that this ledger cannot be read.
       return [];
     }
   });
