@@ -1,28 +1,18 @@
 /** Which pipelines Overview shows by its choices, and what it says where there are none. */
-import { atAddress, drawn, type PlainElement } from "./plain-document.ts";
+import { drawn, type PlainElement } from "./plain-document.ts";
+import { at, atNoon, go } from "./page-moment.ts";
 import { h } from "preact";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Overview as OverviewView } from "../../src/views/overview.ts";
-import { now } from "../../src/page/app/clock.ts";
 import { here } from "../../src/page/app/here.ts";
-import { address } from "../../src/page/app/location.ts";
 import { live } from "../../src/page/app/live.ts";
 import { Overview } from "../../src/page/app/pages/overview.tsx";
 
 Object.assign(globalThis, { innerWidth: 1_000, innerHeight: 600, scrollY: 0 });
 
-const at = (time: string): string => `2026-11-28T${time}.000Z`;
-
-function go(path: string): void {
-  atAddress(path);
-  const [name, query] = path.split("?");
-  address.value = { path: name!, query: new URLSearchParams(query) };
-}
 beforeEach(() => {
-  now.value = Date.parse(at("12:00:00"));
-  here.value = { may: "operate", daemon: { pid: 1 } } as never;
+  atNoon("");
   live.value = { state: "off", lines: 0 };
-  go("");
 });
 
 describe("Overview", () => {

@@ -1,10 +1,10 @@
 /** What Overview and Slots say, without a browser. */
-import { atAddress, drawn } from "./plain-document.ts";
+import { drawn } from "./plain-document.ts";
+import { atNoon, go } from "./page-moment.ts";
 import { h } from "preact";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Overview, RunningRun, SlotReason } from "../../src/views/overview.ts";
 import { now } from "../../src/page/app/clock.ts";
-import { address } from "../../src/page/app/location.ts";
 import { Questions } from "../../src/page/app/overview/questions.tsx";
 import { Slots } from "../../src/page/app/pages/slots.tsx";
 import { Reasons } from "../../src/page/app/slots/reasons.tsx";
@@ -12,15 +12,7 @@ import { Reasons } from "../../src/page/app/slots/reasons.tsx";
 const AT = "2026-11-28T12:00:00.000Z";
 const SUMS = { total: 0, ran: 0, late: 0, failed: 0, skipped: 0, missed: 0 };
 
-beforeEach(() => {
-  now.value = Date.parse(AT);
-  at("slots");
-});
-
-function at(path: string): void {
-  atAddress(path);
-  address.value = { path: path.split("?")[0]!, query: new URLSearchParams(path.split("?")[1]) };
-}
+beforeEach(() => atNoon("slots"));
 
 /** The answers to the five questions. */
 async function answersOf(more: Partial<Overview>): Promise<string[]> {
@@ -240,7 +232,7 @@ describe("what did not run, by reason", () => {
 describe("the steps through the time of Slots", () => {
   /** Where `earlier`, `Now` and `later` lead. */
   async function stepsAt(path: string): Promise<(string | null)[]> {
-    at(path);
+    go(path);
     const slots = await drawn(h(Slots, {}));
     const group = slots.all.find((one) => one.getAttribute("aria-label") === "Time")!;
     return group
@@ -273,7 +265,7 @@ it.each([
   ["slots?decision=late", "Late", ["All", "Not run", "Late"]],
   ["slots?decision=caught_up", "caught up", ["All", "Not run", "Late", "caught up"]],
 ])("of the decisions of Slots, at %s, %s is chosen", async (path, chosen, choices) => {
-  at(path);
+  go(path);
   const slots = await drawn(h(Slots, {}));
   const links = slots.all.find((one) => one.getAttribute("aria-label") === "Decision")!.every("a");
   expect(links.map(({ text }) => text.trim())).toEqual(choices);

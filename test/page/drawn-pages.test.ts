@@ -1,5 +1,6 @@
 /** What the pages of alerts, runs, requests, a diff, a backfill and a pipeline say. */
-import { atAddress, drawn, type PlainElement } from "./plain-document.ts";
+import { drawn, type PlainElement } from "./plain-document.ts";
+import { at, atNoon, go } from "./page-moment.ts";
 import { h } from "preact";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { AlertsView, ChannelView, FiringAlert, MessageView } from "../../src/views/alerts.ts";
@@ -7,9 +8,8 @@ import type { LedgerPrice } from "../../src/views/ledger-price.ts";
 import type { PipelinePage } from "../../src/views/pipeline-page.ts";
 import type { RequestRow } from "../../src/views/request-list.ts";
 import type { RunDiff } from "../../src/views/run-diff.ts";
-import { now } from "../../src/page/app/clock.ts";
 import { here } from "../../src/page/app/here.ts";
-import { address, hrefOf, withQuery } from "../../src/page/app/location.ts";
+import { hrefOf, withQuery } from "../../src/page/app/location.ts";
 import { Alerts } from "../../src/page/app/pages/alerts.tsx";
 import { Backfill } from "../../src/page/app/pages/backfill.tsx";
 import { Diff } from "../../src/page/app/pages/diff.tsx";
@@ -19,13 +19,7 @@ import { NextSlots } from "../../src/page/app/pipeline/next-slots.tsx";
 import { Outlook } from "../../src/page/app/pipeline/outlook.tsx";
 import { Versions } from "../../src/page/app/pipeline/versions.tsx";
 
-const NOW = Date.parse("2026-11-28T12:00:00.000Z");
-const at = (time: string): string => `2026-11-28T${time}.000Z`;
-
-beforeEach(() => {
-  now.value = NOW;
-  here.value = { may: "operate", daemon: { pid: 1 } } as never;
-});
+beforeEach(() => atNoon(""));
 
 /** Draws a page at an address, once all that it asked for was answered. */
 function page(
@@ -33,9 +27,7 @@ function page(
   path: string,
   answers: Readonly<Record<string, unknown>>,
 ): Promise<PlainElement> {
-  atAddress(path);
-  const [name, query] = path.split("?");
-  address.value = { path: name!, query: new URLSearchParams(query) };
+  go(path);
   return drawn(h(component as never, {}), answers);
 }
 
@@ -454,8 +446,7 @@ describe("a pipeline's card", () => {
 });
 
 it("a link keeps the zone that is chosen, and leaves out what is empty", () => {
-  atAddress("slots?zone=mine&until=x");
-  address.value = { path: "slots", query: new URLSearchParams("zone=mine&until=x") };
+  go("slots?zone=mine&until=x");
   expect(hrefOf(["runs", "etl@1/x"])).toBe("http://page.test/runs/etl@1%2Fx?zone=mine");
   expect(hrefOf(["runs"], { zone: "UTC", a: null, b: "", c: 0 }, "h")).toBe(
     "http://page.test/runs?zone=UTC&c=0#h",

@@ -1,11 +1,9 @@
 /** What a pipeline's page and its file's say, and what its form asks for, without a browser. */
-import { atAddress, drawn, type PlainElement } from "./plain-document.ts";
+import { drawn, type PlainElement } from "./plain-document.ts";
+import { at, atNoon, go } from "./page-moment.ts";
 import { h } from "preact";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { PipelineFilePage, PipelinePage } from "../../src/views/pipeline-page.ts";
-import { now } from "../../src/page/app/clock.ts";
-import { here } from "../../src/page/app/here.ts";
-import { address } from "../../src/page/app/location.ts";
 import { File } from "../../src/page/app/pages/file.tsx";
 import { Pipeline } from "../../src/page/app/pages/pipeline.tsx";
 import { ParamsForm } from "../../src/page/app/pipeline/params-form.tsx";
@@ -13,18 +11,7 @@ import { ParamsForm } from "../../src/page/app/pipeline/params-form.tsx";
 // What draws the curve needs a canvas.
 vi.mock("../../src/page/app/pipeline/trend.tsx", () => ({ Trend: () => null }));
 
-const at = (time: string): string => `2026-11-28T${time}.000Z`;
-
-function go(path: string): void {
-  atAddress(path);
-  const [name, query] = path.split("?");
-  address.value = { path: name!, query: new URLSearchParams(query) };
-}
-beforeEach(() => {
-  now.value = Date.parse(at("12:00:00"));
-  here.value = { may: "operate", daemon: { pid: 1 } } as never;
-  go("pipelines/etl");
-});
+beforeEach(() => atNoon("pipelines/etl"));
 
 const PAGE = {
   name: "etl",

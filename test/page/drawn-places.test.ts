@@ -1,25 +1,16 @@
 /** What Places says, and what a run's values are shown as, without a browser. */
-import { atAddress, drawn, type PlainElement } from "./plain-document.ts";
+import { drawn, type PlainElement } from "./plain-document.ts";
+import { atNoon, go } from "./page-moment.ts";
 import { h } from "preact";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { PlaceHostView, PlacesView, PlaceView } from "../../src/views/places.ts";
 import type { StepPage } from "../../src/views/run-page.ts";
-import { now } from "../../src/page/app/clock.ts";
-import { address } from "../../src/page/app/location.ts";
 import { Places } from "../../src/page/app/pages/places.tsx";
 import { Values } from "../../src/page/app/run/values.tsx";
 
 const AT = "2026-11-28T11:50:00.000Z";
 
-function go(path: string): void {
-  atAddress(path);
-  const [name, query] = path.split("?");
-  address.value = { path: name!, query: new URLSearchParams(query) };
-}
-beforeEach(() => {
-  now.value = Date.parse("2026-11-28T12:00:00.000Z");
-  go("places");
-});
+beforeEach(() => atNoon("places"));
 
 const HOST: PlaceHostView = {
   host: "gpu1.lan",

@@ -8,6 +8,7 @@ import type { OutputLine, ShellTask, Task, TaskResult } from "../../src/core/tas
 import { silentLog } from "../../src/log.ts";
 import { ContainerPlace } from "../../src/places/container/container-place.ts";
 import type { DeathInfo, TaskHandlers } from "../../src/places/place.ts";
+import { plainShell } from "./plain-shell.ts";
 import { onTestFinished } from "./running-test.ts";
 import { tempRoot } from "./temp-root.ts";
 import { TEST_IMAGE, type TestEngine } from "./test-engine.ts";
@@ -22,22 +23,9 @@ export const PLAIN_CONTAINER: ImageContainer = {
   options: [],
 };
 
-/** A shell step in {@link PLAIN_CONTAINER}, of the run `suite@1`. */
+/** A shell step in {@link PLAIN_CONTAINER}. */
 export function containerShell(text: string, more: Partial<ShellTask> = {}): ShellTask {
-  return {
-    kind: "shell",
-    text,
-    shell: ["/bin/sh", "-eu"],
-    cwd: "/",
-    params: {},
-    inputs: {},
-    run: { id: "suite@1", pipeline: "suite", attempt: 1 },
-    step: "it",
-    env: {},
-    gracePeriodMs: 300,
-    container: PLAIN_CONTAINER,
-    ...more,
-  };
+  return plainShell(text, { container: PLAIN_CONTAINER, ...more });
 }
 
 /** How a task ended, and the lines that were heard of it. */

@@ -11,6 +11,7 @@ import type { Lane } from "../../../src/core/lane.ts";
 import type { OutputLine, ShellTask, TaskResult } from "../../../src/core/task.ts";
 import { attemptTraceparent } from "../../../src/core/trace-span.ts";
 import type { Place, TaskHandlers } from "../../../src/places/place.ts";
+import { plainShell } from "../../support/plain-shell.ts";
 import { shared } from "../../support/shared-subject.ts";
 
 /** A place for one test. */
@@ -50,19 +51,6 @@ export function describeShells(
   let ids = 1;
   const output = files ? "$ORCHD_OUTPUT" : "/dev/null";
   const written = <T>(value: T): T | null => (files ? value : null);
-  const taskOf = (text: string, more: Partial<ShellTask> = {}): ShellTask => ({
-    kind: "shell",
-    text,
-    shell: ["/bin/sh", "-eu"],
-    cwd: "/",
-    params: {},
-    inputs: {},
-    run: { id: "suite@1", pipeline: "suite", attempt: 2 },
-    step: "it",
-    env: {},
-    gracePeriodMs: 300,
-    ...more,
-  });
 
   /** @param id default: one that no task had before */
   function begin(
@@ -89,7 +77,7 @@ export function describeShells(
         },
         died: (death) => reject(new Error(death.because)),
       };
-      place.start(id, taskOf(text, { ...more, ...own }), handlers);
+      place.start(id, plainShell(text, { ...more, ...own }), handlers);
     });
     return { id, begun: first, heard };
   }
