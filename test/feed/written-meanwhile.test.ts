@@ -1,4 +1,4 @@
-/** What a run writes while the folder of its ledger is not watched yet comes without a slow look. */
+/** What a run writes while its ledger's folder is not watched yet comes without a slow look. */
 import type * as nodeFs from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";

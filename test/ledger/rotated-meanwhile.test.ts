@@ -1,4 +1,4 @@
-/** The ledger in use is rotated while older files are read: its lines are read under its new name. */
+/** The ledger in use is rotated while older files are read: it is read under its new name. */
 import { linkSync, readdirSync, renameSync, utimesSync, writeFileSync } from "node:fs";
 import type * as nodeFs from "node:fs";
 import { join } from "node:path";
