@@ -402,7 +402,8 @@ function loginOf(
 /** What a person reads of a broker that does not answer. */
 function sentence(where: string, error: unknown): string {
   const text = faultText(error);
-  if (/authorization violation|authentication/i.test(text))
+  // A connection that is slow has no time to show them: that says nothing of them.
+  if (/authorization violation|authentication(?! timeout)/i.test(text))
     return `${where} refuses the credentials: ${text}`;
   if (/^(?:the credentials|it keeps no objects)/.test(text)) return `${where}: ${text}`;
   return `${where} does not answer: ${text}`;

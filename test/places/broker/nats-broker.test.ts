@@ -15,7 +15,7 @@ const NATS: BrokerEngine = {
   name: "NATS",
   scheme: "nats",
   secureScheme: "tls",
-  users: "authorization { users: [{ user: a, password: right }] }",
+  users: "authorization { timeout: 20, users: [{ user: a, password: right }] }",
   refusal: /refuses the credentials: Authorization Violation$/i,
   noCredentials: /: the credentials are none of a NATS .*, an nkey's seed .* and USER:PASSWORD$/,
   tls: ({ ca, cert, key }) =>
@@ -100,6 +100,12 @@ describe.skipIf(SKIP_NATS)("with a nats-server", () => {
         /^the broker at nats:\/\/127\.0\.0\.1:1 does not answer: .*ECONNREFUSED/,
       );
       expect(text).not.toContain("hidden");
+    });
+
+    it("does not blame the credentials where there was no time to show them", async () => {
+      const server = await rig.served("authorization { timeout: 0.000001, user: a, password: b }");
+      const one = rig.connected([server.url], { credentials: "a:b" });
+      expect(because(await until(one, false))).toMatch(/does not answer: Authentication Timeout/i);
     });
 
     it("needs no more rights than docs/places.md says", async () => {
