@@ -109,6 +109,11 @@ export class PlainElement extends PlainNode {
     this.#listeners.get(type)?.delete(listener);
   }
 
+  /** What it listens to. */
+  get hears(): string[] {
+    return [...this.#listeners.keys()];
+  }
+
   getBoundingClientRect(): object {
     return { x: 0, y: 0, left: 0, top: 0, right: 1_000, bottom: 600, width: 1_000, height: 600 };
   }
@@ -121,7 +126,22 @@ export class PlainElement extends PlainNode {
     return false;
   }
 
+  matches(): boolean {
+    return false;
+  }
+
+  querySelector(): null {
+    return null;
+  }
+
+  querySelectorAll(): readonly never[] {
+    return [];
+  }
+
   focus(): void {}
+  blur(): void {}
+  showModal(): void {}
+  close(): void {}
   scrollTo(): void {}
   scrollIntoView(): void {}
 

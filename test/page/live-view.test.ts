@@ -1,0 +1,335 @@
+/** When a page asks again: which lines it listens to, how often, and what a lost stream does. */
+import { atAddress, type PlainElement } from "./plain-document.ts";
+import fc from "fast-check";
+import { h, render, type FunctionComponent } from "preact";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { now } from "../../src/page/app/clock.ts";
+import { here } from "../../src/page/app/here.ts";
+import { listen, live, parser, type FeedLine, type Scope } from "../../src/page/app/live.ts";
+import { address } from "../../src/page/app/location.ts";
+import { Alerts } from "../../src/page/app/pages/alerts.tsx";
+import { Overview } from "../../src/page/app/pages/overview.tsx";
+import { Pipeline } from "../../src/page/app/pages/pipeline.tsx";
+import { Places } from "../../src/page/app/pages/places.tsx";
+import { Requests } from "../../src/page/app/pages/requests.tsx";
+import { Run } from "../../src/page/app/pages/run.tsx";
+import { Runs } from "../../src/page/app/pages/runs.tsx";
+import { useView } from "../../src/page/app/view.ts";
+
+const RUN = "etl@20261128T020000Z";
+
+/** What the server was asked, in its order, without the API's path. */
+let asked: string[] = [];
+/** What it answers: a status, or nothing at all. */
+let status: number | undefined = 503;
+/** The open stream, as the server has it. */
+let stream: ReadableStreamDefaultController<Uint8Array> | undefined;
+let isStreamServed = true;
+
+const server = ((url: string, { signal }: { signal?: AbortSignal } = {}) => {
+  const route = url.slice("http://page.test/api/v1/".length);
+  asked.push(route);
+  if (!route.startsWith("events"))
+    return status === undefined
+      ? Promise.reject(new TypeError("fetch failed"))
+      : Promise.resolve(Response.json({ title: "Busy", detail: "Busy now." }, { status }));
+  if (!isStreamServed) return Promise.resolve(Response.json({}, { status: 503 }));
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => {
+      stream = controller;
+      signal?.addEventListener("abort", () => {
+        if (stream === controller) stream = undefined;
+        controller.error(new DOMException("aborted", "AbortError"));
+      });
+    },
+  });
+  return Promise.resolve(new Response(body));
+}) as typeof fetch;
+
+/** Time passes, and what it makes happen is over. */
+async function pass(ms: number): Promise<void> {
+  for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  await vi.advanceTimersByTimeAsync(ms);
+  for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const told = (text: string): void => stream!.enqueue(new TextEncoder().encode(text));
+const line = (file: string, seq = 5): string => `id: ${file}:${seq};x\ndata: {"seq":${seq}}\n\n`;
+const NOTIFY = "event: notify\ndata: x\n\n";
+
+let root: PlainElement;
+const plainFetch = globalThis.fetch;
+
+function show<P extends object>(component: FunctionComponent<P>, props: NoInfer<P>): void {
+  render(h(component, props), root as unknown as Element);
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance", "Date"] });
+  globalThis.fetch = server;
+  vi.spyOn(Math, "random").mockReturnValue(0.5);
+  [asked, status, stream, isStreamServed] = [[], 503, undefined, true];
+  now.value = Date.parse("2026-11-28T12:00:00.000Z");
+  here.value = { may: "operate", daemon: { pid: 1 } } as never;
+  root = document.createElement("body") as unknown as PlainElement;
+});
+
+afterEach(async () => {
+  render(null, root as unknown as Element);
+  await pass(100);
+  globalThis.fetch = plainFetch;
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+function go(path: string): void {
+  atAddress(path);
+  const [name, query] = path.split("?");
+  address.value = { path: name!, query: new URLSearchParams(query) };
+}
+
+const LINES = {
+  own: line("etl/pipeline.jsonl"),
+  run: line(`etl/2026-11/${RUN}.jsonl`),
+  sibling: line("etl/2026-11/etl@20261128T030000Z.jsonl"),
+  other: line("other/pipeline.jsonl"),
+  daemon: line(".orchd/daemon.jsonl"),
+  alerts: NOTIFY,
+};
+const PAGES = {
+  Alerts: [Alerts, ""],
+  Overview: [Overview, ""],
+  Places: [Places, ""],
+  Requests: [Requests, ""],
+  Runs: [Runs, ""],
+  "Runs of a pipeline": [Runs, "runs?pipeline=etl"],
+  Pipeline: [Pipeline, "pipelines/etl", "etl"],
+  Run: [Run, `runs/${RUN}`, RUN],
+} as const;
+const ALL = ["own", "run", "sibling", "other", "daemon"] as const;
+
+it.each<[keyof typeof PAGES, string, string, readonly (keyof typeof LINES)[]]>([
+  ["Alerts", "alerts", "ids=short", [...ALL, "alerts"]],
+  ["Overview", "overview?strips=60", "ids=short", [...ALL, "alerts"]],
+  ["Places", "places", "ids=short", [...ALL, "alerts"]],
+  ["Requests", "requests", "ids=short", ALL],
+  ["Runs", "runs?limit=50", "ids=short", ALL],
+  [
+    "Runs of a pipeline",
+    "runs?limit=50&pipeline=etl",
+    "ids=short&pipeline=etl",
+    ["own", "run", "sibling", "daemon"],
+  ],
+  ["Pipeline", "pipelines/etl", "ids=short&pipeline=etl", ["own", "run", "sibling", "daemon"]],
+  [
+    "Run",
+    `runs/${encodeURIComponent(RUN)}`,
+    `ids=short&run=${encodeURIComponent(RUN)}`,
+    ["own", "run", "other", "daemon"],
+  ],
+])("%s asks %s again at lines of %s", async (name, route, query, heard) => {
+  const [component, path, target = ""] = PAGES[name];
+  go(path);
+  show(component as FunctionComponent<{ target: string }>, { target });
+  await pass(50);
+  await pass(1_000);
+  expect(asked).toContain(route);
+  expect(asked.filter((one) => one.startsWith("events"))).toEqual([`events?${query}`]);
+  const again: string[] = [];
+  for (const [kind, text] of Object.entries(LINES)) {
+    asked = [];
+    told(text);
+    await pass(700);
+    if (asked.includes(route)) again.push(kind);
+  }
+  expect(again).toEqual(heard);
+});
+
+describe("a view", () => {
+  function Bare({ route, scope }: { readonly route: string | null; readonly scope?: Scope }) {
+    const { problem, stale } = useView(route, scope);
+    return h("p", {}, `${problem?.detail ?? "none"}${stale ? " stale" : ""}`);
+  }
+  const times = (route = "x"): number => asked.filter((one) => one === route).length;
+
+  it("that asks nothing opens no stream", async () => {
+    show(Bare, { route: null });
+    await pass(20_000);
+    expect(asked).toEqual([]);
+    show(Bare, { route: "x", scope: { none: true } });
+    await pass(100);
+    expect(asked).toEqual(["x"]);
+  });
+
+  it("is asked for at most twice a second, however many lines come", async () => {
+    show(Bare, { route: "x" });
+    await pass(50);
+    await pass(1_000);
+    asked = [];
+    for (let nth = 0; nth < 20; nth += 1) {
+      told(line("a/pipeline.jsonl", nth));
+      await pass(100);
+    }
+    expect(times()).toBeGreaterThanOrEqual(4);
+    expect(times()).toBeLessThanOrEqual(5);
+    expect(live.value).toMatchObject({ state: "live" });
+  });
+
+  it("is asked for each 15 s where nothing comes", async () => {
+    show(Bare, { route: "x", scope: { none: true } });
+    await pass(50);
+    asked = [];
+    await pass(14_900);
+    expect(times()).toBe(0);
+    await pass(200);
+    expect(times()).toBe(1);
+  });
+
+  it("that nobody answers is asked for after 1, 2, 4, 8 and 15 s", async () => {
+    status = undefined;
+    show(Bare, { route: "x", scope: { none: true } });
+    await pass(50);
+    const gaps: number[] = [];
+    for (let ms = 0, seen = times(); gaps.length < 6; ms += 500) {
+      await pass(500);
+      if (times() === seen) continue;
+      [gaps[gaps.length], seen, ms] = [Math.round(ms / 500) / 2, times(), -500];
+    }
+    expect(gaps).toEqual([0.5, 1.5, 3.5, 7.5, 14.5, 14.5]);
+    expect(root.text).toContain("does not answer. It is asked again until it does.");
+    status = 503;
+    await pass(15_000);
+    expect(root.text).toContain("Busy now.");
+    // It was answered: the next time begins with a second again.
+    status = undefined;
+    await pass(15_000);
+    asked = [];
+    await pass(1_100);
+    expect(times()).toBe(1);
+  });
+
+  it("asks nothing while the tab is hidden", async () => {
+    show(Bare, { route: "x", scope: { none: true } });
+    await pass(50);
+    Object.assign(document, { hidden: true });
+    asked = [];
+    await pass(40_000);
+    expect(asked).toEqual([]);
+    Object.assign(document, { hidden: false });
+  });
+
+  it("of another route is stale until it is answered, and asks the old one no more", async () => {
+    show(Bare, { route: "x?a=1", scope: { none: true } });
+    await pass(50);
+    expect(root.text).toContain("Busy now.");
+    show(Bare, { route: "x?a=2", scope: { none: true } });
+    expect(root.text).toContain("none stale");
+    await pass(50);
+    expect(root.text).toContain("Busy now.");
+    asked = [];
+    await pass(15_100);
+    expect(asked).toEqual(["x?a=2"]);
+  });
+});
+
+describe("the stream", () => {
+  const opened = (): string[] => asked.filter((one) => one.startsWith("events"));
+
+  it("is shared, and has the lines that all listeners care for", async () => {
+    const ends = [listen({ pipeline: "etl" }, () => {}), listen({ none: true }, () => {})];
+    await pass(10);
+    expect(opened()).toEqual(["events?ids=short&pipeline=etl"]);
+    ends.push(listen({ pipeline: "etl" }, () => {}));
+    await pass(10);
+    expect(opened()).toHaveLength(1);
+    ends.push(listen({ pipeline: "other" }, () => {}));
+    await pass(10);
+    expect(opened().slice(1)).toEqual(["events?ids=short"]);
+    for (const end of ends) end();
+    await pass(10);
+    expect([live.value.state, stream]).toEqual(["off", undefined]);
+  });
+
+  it("gives each line to those that it concerns, and counts no alerts as lines", async () => {
+    const heard: (FeedLine | undefined)[] = [];
+    const end = listen({ alerts: true }, (one) => heard.push(one));
+    await pass(10);
+    expect(heard).toEqual([undefined]);
+    const before = live.value.lines;
+    told(`: still here\n\n${line("etl/pipeline.jsonl", 7)}${NOTIFY}`);
+    await pass(10);
+    expect(heard.slice(1)).toEqual([
+      { file: "etl/pipeline.jsonl", seq: 7, text: '{"seq":7}' },
+      { file: ".orchd/notify.jsonl", seq: 0, text: "" },
+    ]);
+    expect(live.value.lines - before).toBe(1);
+    end();
+  });
+
+  it("that is lost is tried again, later each time, and then tells that anything may be new", async () => {
+    let called = 0;
+    const end = listen({}, () => (called += 1));
+    await pass(10);
+    expect([live.value.state, called]).toEqual(["live", 1]);
+    isStreamServed = false;
+    stream!.close();
+    await pass(0);
+    const at = Date.now();
+    expect(live.value).toMatchObject({ state: "lost", retryAt: at + 1_000 });
+    await pass(990);
+    expect(opened()).toHaveLength(1);
+    const waits: number[] = [];
+    await pass(20);
+    for (let nth = 0; nth < 6; nth += 1) {
+      const { retryAt } = live.value;
+      waits.push(Math.round((retryAt! - Date.now()) / 1_000));
+      await pass(retryAt! - Date.now() + 10);
+    }
+    expect(waits).toEqual([2, 4, 8, 16, 30, 30]);
+    isStreamServed = true;
+    await pass(30_100);
+    expect([live.value.state, called]).toEqual(["live", 2]);
+    // It was live: the next loss begins with the first wait.
+    stream!.close();
+    await pass(0);
+    expect(live.value.retryAt).toBe(Date.now() + 1_000);
+    end();
+  });
+
+  it("that is silent for 40 s is lost", async () => {
+    const end = listen({}, () => {});
+    await pass(10);
+    await pass(39_000);
+    told(": still here\n\n");
+    await pass(39_900);
+    expect([live.value.state, opened().length]).toEqual(["live", 1]);
+    await pass(200);
+    await pass(1_100);
+    expect(opened()).toHaveLength(2);
+    end();
+  });
+});
+
+describe("the stream's text", () => {
+  const TEXT =
+    `: hello\n\nretry: 1000\n\n${line("a/pipeline.jsonl", 1)}event: notify\ndata: x\n\n` +
+    `id:b/2026-11/b@1.jsonl:12;p;q\ndata:{"one":\ndata: 2}\n\n${line("a:b/pipeline.jsonl", 3)}id: z:9\ndata: cut`;
+
+  it("gives the same lines in whatever pieces it comes", () => {
+    const lines = [
+      { file: "a/pipeline.jsonl", seq: 1, text: '{"seq":1}' },
+      { file: ".orchd/notify.jsonl", seq: 0, text: "" },
+      { file: "b/2026-11/b@1.jsonl", seq: 12, text: '{"one":\n2}' },
+      { file: "a:b/pipeline.jsonl", seq: 3, text: '{"seq":3}' },
+    ];
+    expect(parser()(TEXT)).toEqual(lines);
+    fc.assert(
+      fc.property(fc.array(fc.nat(TEXT.length), { maxLength: 9 }), (cuts) => {
+        const at = [...cuts, 0, TEXT.length].toSorted((a, b) => a - b);
+        const feed = parser();
+        const found = at.slice(1).flatMap((to, nth) => feed(TEXT.slice(at[nth], to)));
+        expect(found).toEqual(lines);
+      }),
+    );
+  });
+});
