@@ -95,6 +95,25 @@ describe("orchd import crontab --compare", () => {
     expect(names).toEqual(["x", "x-2"]);
   });
 
+  it("says how many are alike, and shows ten of each difference", async () => {
+    const made = tempRoot();
+    const times = (minute: number): string[] =>
+      Array.from({ length: 14 }, (_, hour) => `${hour + 2}`.padStart(2, "0") + `:${minute}0`);
+    const [slots, starts] = [times(0), ["02:00", ...times(3)]];
+    writePipeline(made.runs, "x", [loaded("0 * * * *"), ...slots.map((time) => fired("x", time))]);
+    const [crontab, log] = [join(made.root, "crontab"), join(made.root, "log")];
+    writeFileSync(crontab, "0 * * * * /opt/x.sh\n");
+    writeFileSync(log, starts.map(LINE).join(""));
+    const told = await command(runImport, made, { kind: "crontab", file: crontab, compare: log });
+    const [head, ...lines] = told.terminal.lines;
+    expect([head, told.status]).toEqual(["✗ x: 1 alike, 13 by cron alone, 13 by orchd alone", 1]);
+    const shown = lines.map((line) => line.trim().split(/\s{2,}/));
+    expect(shown.map(([kind]) => kind)).toEqual([
+      ...Array.from({ length: 10 }, () => "cron alone"),
+      ...Array.from({ length: 10 }, () => "orchd alone"),
+    ]);
+  });
+
   it("says which has no slots yet, and exits 1 where nothing could be compared", async () => {
     const told = await compared(tempRoot(), false);
     expect(told.terminal.notes).toEqual(

@@ -1,6 +1,6 @@
 /** A position takes lines, and forgets what it need not know. */
 import { describe, expect, it } from "vitest";
-import { BACK, FeedPosition, fileKey } from "../../src/feed/feed-position.ts";
+import { BACK, beginningOf, FeedPosition, fileKey } from "../../src/feed/feed-position.ts";
 
 const LEDGER = { key: fileKey("p", 7), pipeline: "p" };
 const second = (n: number): string => `2026-11-28T02:00:${String(n).padStart(2, "0")}.000Z`;
@@ -52,5 +52,50 @@ describe("a position after lines of a ledger", () => {
     expect([...FeedPosition.start.unlike(own)]).toEqual([]);
     const edited = afterLines(1).after(LEDGER, { seq: 2, crc: 99, at: second(2) });
     expect([...own.unlike(edited)]).toHaveLength(1);
+  });
+});
+
+describe("the marks of a position", () => {
+  const mark = (key: number, run?: string) => ({
+    ...beginningOf("p", run ?? "p@1", 0),
+    key,
+    run,
+  });
+  const keysOf = (position: FeedPosition): number[] => [...position.marks()].map(({ key }) => key);
+
+  it("are in the order of their keys, whatever came first", () => {
+    for (const keys of [
+      [5, 7, 9],
+      [9, 7, 5],
+      [7, 9, 5],
+    ]) {
+      const position = keys.reduce((before, key) => before.with(mark(key)), FeedPosition.start);
+      expect(keysOf(position)).toEqual([5, 7, 9]);
+      // A ledger's next mark stands where its last one stood.
+      expect(keysOf(position.with({ ...mark(7), seq: 3 }))).toEqual([5, 7, 9]);
+      expect(position.with({ ...mark(7), seq: 3 }).file(7)!.seq).toBe(3);
+    }
+  });
+
+  it("of a file and of a run with the same key stand beside each other", () => {
+    const both = FeedPosition.start.with(mark(5)).with(mark(5, "p@1")).with(mark(5, "p@2"));
+    expect([...both.marks()].map(({ run }) => run)).toEqual([undefined, "p@1", "p@2"]);
+    expect([...both.without({ key: 5, run: "p@1" }).marks()].map(({ run }) => run)).toEqual([
+      undefined,
+      "p@2",
+    ]);
+    expect(both.without({ key: 5, run: "p@3" })).toBe(both);
+  });
+
+  it("begin with no line, at no time", () => {
+    expect(beginningOf("p", "p@1", 4)).toMatchObject({
+      pipeline: "p",
+      run: "p@1",
+      seq: 0,
+      crc: 0,
+      back: [],
+      at: "",
+      turn: 4,
+    });
   });
 });

@@ -70,11 +70,19 @@ describe("what alerts say", () => {
     expect(view.silences).toEqual([
       { pipeline: "etl", until: at(12), because: "we know", by: "alice" },
     ]);
-    const channels = view.channels.map((one) => [one.name, one.kind, one.broken, one.failed]);
-    expect(channels).toEqual([
-      ["chat", "slack", true, 2],
-      ["idle", "webhook", false, 0],
-      ["ops", "mail", false, 0],
+    const idle = { broken: false, sent: 0, failed: 0, gaveUp: 0, lastSentAt: null, fault: null };
+    expect(view.channels).toEqual([
+      {
+        ...idle,
+        name: "chat",
+        kind: "slack",
+        broken: true,
+        failed: 2,
+        gaveUp: 1,
+        fault: "404: there is no such hook",
+      },
+      { ...idle, name: "idle", kind: "webhook" },
+      { ...idle, name: "ops", kind: "mail", sent: 1, lastSentAt: at(9, 30) },
     ]);
     expect(readAlertsSummary(new NotifyReader(storeOf(root)), Date.parse(at(9)))).toEqual({
       gaveUp: 1,
