@@ -99,6 +99,10 @@ export class PlainElement extends PlainNode {
     return this.attributes.get(name) ?? null;
   }
 
+  hasAttribute(name: string): boolean {
+    return this.attributes.has(name);
+  }
+
   addEventListener(type: string, listener: Listener): void {
     const all = this.#listeners.get(type);
     if (all === undefined) this.#listeners.set(type, new Set([listener]));
@@ -118,8 +122,11 @@ export class PlainElement extends PlainNode {
     return { x: 0, y: 0, left: 0, top: 0, right: 1_000, bottom: 600, width: 1_000, height: 600 };
   }
 
-  closest(): null {
-    return null;
+  /** Itself, or what it is in, of one of these elements: `a, button`. Attributes are not asked. */
+  closest(names: string): PlainElement | null {
+    return names.split(", ").includes(this.localName)
+      ? this
+      : (this.parentNode?.closest(names) ?? null);
   }
 
   contains(): boolean {
@@ -192,6 +199,18 @@ export class PlainElement extends PlainNode {
 const BLOCKS = new Set("p div td th tr li h1 h2 h3 dt dd section button label small".split(" "));
 
 const nothing = (): void => {};
+/** Who listens to the window and the document. */
+const heard = new Map<string, Set<(event: object) => void>>();
+const hear = (type: string, listener: (event: object) => void): void =>
+  void heard.set(type, (heard.get(type) ?? new Set()).add(listener));
+const unhear = (type: string, listener: (event: object) => void): void =>
+  void heard.get(type)?.delete(listener);
+
+/** Something happens to the window or the document. */
+export function pageHappens(type: string, event: object = {}): void {
+  for (const listener of heard.get(type) ?? []) listener(event);
+}
+
 const observer = class {
   observe = nothing;
   unobserve = nothing;
@@ -220,8 +239,8 @@ Object.assign(globalThis, {
   ResizeObserver: observer,
   IntersectionObserver: observer,
   MutationObserver: observer,
-  addEventListener: nothing,
-  removeEventListener: nothing,
+  addEventListener: hear,
+  removeEventListener: unhear,
   scrollTo: nothing,
   matchMedia: () => ({ matches: false, addEventListener: nothing, removeEventListener: nothing }),
   requestAnimationFrame: (act: () => void) => setTimeout(act, 0),
@@ -233,8 +252,8 @@ Object.assign(globalThis, {
     createElement: (name: string) => new PlainElement(name),
     createElementNS: (space: string, name: string) => new PlainElement(name, space),
     createTextNode: (text: string) => new PlainText(text),
-    addEventListener: nothing,
-    removeEventListener: nothing,
+    addEventListener: hear,
+    removeEventListener: unhear,
     querySelector: () => null,
     querySelectorAll: () => [],
     getElementById: () => null,

@@ -8,7 +8,7 @@
 import { atAddress, PlainElement } from "./plain-document.ts";
 import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { h, render } from "preact";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { now } from "../../src/page/app/clock.ts";
@@ -54,6 +54,13 @@ function drawnText(element: PlainElement, depth = 0): string[] {
 let rig: PageRig;
 let hidden: readonly (readonly [string, string])[] = [];
 let underWay = 0;
+/** What the page asked of the daemon, and what the first and second of it get for an answer. */
+let posted: unknown[] = [];
+const answers: readonly (object | undefined)[] = [
+  undefined,
+  { state: "accepted", run: idOf("etl", 9), reason: null },
+  { state: "refused", reason: "it is paused" },
+];
 
 /** Serves a root, and lets the page ask it. */
 async function served(root: TempRoot, at: number): Promise<void> {
@@ -64,9 +71,15 @@ async function served(root: TempRoot, at: number): Promise<void> {
     [root.root, "/root"],
     [hostname(), "HOST"],
   ];
-  globalThis.fetch = (async (url: string, { headers }: RequestInit = {}) => {
+  globalThis.fetch = (async (url: string, { headers, method, body }: RequestInit = {}) => {
     const path = url.slice("http://page.test".length);
     if (path.includes("/events")) return new Promise(() => undefined);
+    if (method === "POST") {
+      posted.push(JSON.parse(body as string));
+      return Response.json({ id: `r${posted.length}` });
+    }
+    const answer = answers[Number(/\/requests\/r(\d)$/.exec(path)?.[1])];
+    if (answer !== undefined) return Response.json(answer);
     underWay += 1;
     try {
       const { status, text } = await rig.ask(path, {
@@ -79,25 +92,63 @@ async function served(root: TempRoot, at: number): Promise<void> {
   }) as typeof fetch;
 }
 
+/** Waits until nothing more comes. */
+async function settled(): Promise<void> {
+  for (let quiet = 0; quiet < 12; quiet = underWay === 0 ? quiet + 1 : 0)
+    await new Promise((resolve) => setTimeout(resolve, 2));
+}
+
 /** Draws an address, until nothing more comes. */
-async function whole(path: string): Promise<string> {
+async function page(path: string): Promise<PlainElement> {
   atAddress(path);
   const [name, query] = path.split("?");
   address.value = { path: name!, query: new URLSearchParams(query) };
   const body = document.createElement("body") as unknown as PlainElement;
   onTestFinished(() => render(null, body as unknown as Element));
   render(h(Frame, {}), body as unknown as Element);
-  for (let quiet = 0; quiet < 12; quiet = underWay === 0 ? quiet + 1 : 0)
-    await new Promise((resolve) => setTimeout(resolve, 2));
+  await settled();
+  return body;
+}
+
+const shownText = (lines: readonly string[]): string =>
+  `${hidden.reduce((before, [what, as]) => before.replaceAll(what, as), lines.join("\n"))}\n`;
+
+async function whole(path: string): Promise<string> {
+  const body = await page(path);
   // What stands around a page is the same everywhere.
-  const shown = path === "" ? body : body.one("main");
-  const text = drawnText(shown).join("\n");
-  return `${hidden.reduce((before, [what, as]) => before.replaceAll(what, as), text)}\n`;
+  return shownText(drawnText(path === "" ? body : body.one("main")));
+}
+
+/** The dialog behind each button of a page, what it asks for, and what it says of the answer. */
+async function dialogs(path: string): Promise<string> {
+  posted = [];
+  const body = await page(path);
+  const found: string[] = [];
+  for (const button of body.one("main").every("button")) {
+    await button.happens("click");
+    await settled();
+    const [dialog] = body.every("dialog");
+    if (dialog === undefined) continue;
+    found.push(...drawnText(dialog));
+    await dialog.one("button.primary").happens("click");
+    await settled();
+    found.push(
+      JSON.stringify(posted.at(-1)),
+      ...dialog.every("p.outcome").flatMap((p) => drawnText(p)),
+    );
+    await dialog.every("button").at(-1)!.happens("click");
+    await settled();
+    expect(body.every("dialog")).toEqual([]);
+  }
+  return shownText(found);
 }
 
 async function expectPage(name: string, path: string): Promise<void> {
+  expectText(name, await whole(path));
+}
+
+function expectText(name: string, text: string): void {
   const file = join(FOLDER, `${name}.txt`);
-  const text = await whole(path);
   if (UPDATES) {
     mkdirSync(FOLDER, { recursive: true });
     writeFileSync(file, text);
@@ -120,6 +171,23 @@ afterAll(() => {
 
 const RUN = (hour: number, minute = 0): string => `runs/${idOf("etl", hour, minute)}`;
 
+/** The made-up root, in which the run that failed has printed something. */
+function rootWithLog(): TempRoot {
+  const root = madeUpRoot();
+  const lines = [
+    ["pull", 1, "stdout", "one"],
+    ["load", 1, "stdout", "two"],
+    ["load", 2, "stderr", "Two \u001B[31mred\u001B[0m"],
+    ["load", 2, "log", "three"],
+  ].map(([step, attempt, stream, line], n) =>
+    JSON.stringify({ at: at(2, 1, n), step, attempt, stream, line }),
+  );
+  const path = new RunStore(root.runs).runLog(idOf("etl", 2));
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${lines.join("\n")}\n`);
+  return root;
+}
+
 describe("over ledgers of every kind", () => {
   it.each([
     ["overview", ""],
@@ -140,15 +208,34 @@ describe("over ledgers of every kind", () => {
     ["run-stopped", RUN(3)],
     ["run-going-on", RUN(9)],
     ["run-waiting", RUN(9, 30)],
-    ["run-of-a-step", `${RUN(2)}?step=load`],
+    ["run-of-a-step", `${RUN(2)}?step=load&q=two`],
     ["run-missing", "runs/etl@20200101T000000Z"],
-    ["diff", `diff?before=${idOf("etl", 1)}&after=${idOf("etl", 3)}`],
+    ["diff", `diff?a=${idOf("etl", 1)}&b=${idOf("etl", 3)}`],
+    ["diff-empty", "diff"],
     ["backfill", `backfill?pipeline=etl&from=${at(5)}&to=${at(8)}`],
     ["backfill-empty", "backfill"],
     ["nowhere", "nowhere/at/all"],
   ])("%s", async (name, path) => {
-    await served(madeUpRoot(), NOW);
+    await served(rootWithLog(), NOW);
     await expectPage(name, path);
+  });
+});
+
+describe("the dialogs of", () => {
+  it.each([
+    ["a run that failed", RUN(2)],
+    ["a run that completed", RUN(1)],
+    ["a run that goes on", RUN(9)],
+    ["a pipeline", "pipelines/etl"],
+    ["a paused pipeline", "pipelines/held"],
+  ])("%s", async (name, path) => {
+    await served(madeUpRoot(), NOW);
+    expectText(`dialogs-of-${name.replaceAll(" ", "-")}`, await dialogs(path));
+  });
+
+  it("alerts", async () => {
+    await served(await rootWithAlerts(), NOW);
+    expectText("dialogs-of-alerts", await dialogs("alerts"));
   });
 });
 
