@@ -82,6 +82,7 @@ describe("a reader goes on", () => {
   it("after what a copy that has the line and the ledger have in common", () => {
     const given = { crcOf: LAST_ALONE, at: second(9) };
     expect(found(other, given, { 1: GIVEN })).toEqual([2, true]);
+    expect(found(ledgerText(events("a", "b")), given, { 1: GIVEN })).toEqual([2, true]);
     expect(found(other, given, { 1: other })).toEqual([5, true]);
     expect(found(ledgerText(events("x", "y")), given, { 1: GIVEN })).toEqual([0, true]);
   });
