@@ -96,7 +96,7 @@ describe("a feed that is where its hub is", () => {
     expect(drained).toBe(0);
   });
 
-  it("falls behind with one line more than it may queue, and reads the ledgers by itself", async () => {
+  it("falls behind with one line more than it may queue, and reads by itself", async () => {
     writePipeline(store.runsDir, "p", [loaded("0 * * * *"), { type: "a" }, { type: "b" }]);
     const feed = feedOf();
     for (const seq of [1, 2, 3]) feed.offer(item(seq));

@@ -266,7 +266,7 @@ describe("the stream", () => {
     end();
   });
 
-  it("that is lost is tried again, later each time, and then tells that anything may be new", async () => {
+  it("that is lost is tried again, later each time, and then all may be new", async () => {
     let called = 0;
     const end = listen({}, () => (called += 1));
     await pass(10);
@@ -313,7 +313,8 @@ describe("the stream", () => {
 describe("the stream's text", () => {
   const TEXT =
     `: hello\n\nretry: 1000\n\n${line("a/pipeline.jsonl", 1)}event: notify\ndata: x\n\n` +
-    `id:b/2026-11/b@1.jsonl:12;p;q\ndata:{"one":\ndata: 2}\n\n${line("a:b/pipeline.jsonl", 3)}id: z:9\ndata: cut`;
+    `id:b/2026-11/b@1.jsonl:12;p;q\ndata:{"one":\ndata: 2}\n\n${line("a:b/pipeline.jsonl", 3)}` +
+    "id: z:9\ndata: cut";
 
   it("gives the same lines in whatever pieces it comes", () => {
     const lines = [

@@ -96,7 +96,7 @@ it("is a curve over seconds, whose scales have room", async () => {
   expect((options.series[1] as { stroke: string }).stroke).toBe("of --line2");
 });
 
-it("marks what completed by a dot, what failed by a cross, what was stopped by a square", async () => {
+it("marks what completed by a dot, what failed by a cross, what was stopped by a box", async () => {
   await shown(TREND, null);
   const drawnMarks: string[] = [];
   const note =

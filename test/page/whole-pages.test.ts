@@ -2,8 +2,8 @@
  * Each page as it is drawn over made-up roots, to the letter: the server, its views and the page's
  * program together. An element, an attribute, a word or an order that changes is seen here.
  *
- * After a change that is meant, `UPDATE_PAGES=1 npx vitest run test/page/whole-pages.test.ts` writes
- * the texts again; the diff of test/fixtures/pages shows what became of them.
+ * After a change that is meant, `UPDATE_PAGES=1 npx vitest run test/page/whole-pages.test.ts`
+ * writes the texts again; the diff of test/fixtures/pages shows what became of them.
  */
 import { atAddress, PlainElement } from "./plain-document.ts";
 import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";

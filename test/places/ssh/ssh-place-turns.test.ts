@@ -165,7 +165,7 @@ describe("a place over SSH takes steps", () => {
     expect(played.closed).toEqual([{ force: true }, "connection"]);
   });
 
-  it("and ends what runs there when it is taken first, and not as a connection comes back", async () => {
+  it("and ends what runs there at first, and not as a connection comes back", async () => {
     const place = opened();
     played.hear({ kind: "up" });
     await clock.settle();
@@ -373,7 +373,7 @@ describe("a step there", () => {
     await away.close(true);
   });
 
-  it("whose runner's command has ended is sure to be gone, or its lease is waited for", async () => {
+  it("whose runner's command has ended is sure to be gone, or its lease is over", async () => {
     const place = await ready();
     const { stream } = played;
     played.commands = [];
@@ -399,11 +399,7 @@ describe("a step there", () => {
   it.each([
     [255, "Connection reset", "lost its connection: Connection reset"],
     [255, "", "lost its connection"],
-    [
-      1,
-      "x\nTypeError [E]: no\nmore\nError: two: no\n\nNode v20",
-      "ended with status 1: Error: two: no",
-    ],
+    [1, "x\nTypeError [E]: no\nError: two: no\n\nNode v20", "ended with status 1: Error: two: no"],
     [1, "nothing of note", undefined],
   ])("whose runner ended with %i and %j: %s", async (status, said, text) => {
     const place = await ready();
