@@ -381,17 +381,17 @@ describe("a step there", () => {
       { ok: false, because: "busy" },
       { ok: false, because: "over", isOver: true },
     ];
-    const sure = stream!.end!("orchd-own.3");
+    const sure = stream!.end!("orchd-own.3", 3);
     await clock.advance(99);
     expect(played.commands).toEqual([]);
     await clock.advance(101);
-    expect(await sure).toBe(true);
+    expect(await sure).toEqual({});
     expect(takes().map((one) => one.includes("orchd-own.3"))).toEqual([true, true]);
     played.hear({ kind: "down", because: "it broke" });
-    const unsure = stream!.end!("orchd-own.4");
+    const unsure = stream!.end!("orchd-own.4", 4);
     const { PATIENCE_MS } = await import("../../../src/places/pool/wire.ts");
     await clock.advance(PATIENCE_MS + 200);
-    expect(await unsure).toBe(false);
+    expect(await unsure).toBeUndefined();
     expect(played.commands).toHaveLength(2);
     await place.close(true);
   });
