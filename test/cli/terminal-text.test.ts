@@ -95,6 +95,24 @@ describe("columns", () => {
     expect(textWidth("e\u0301")).toBe(1);
   });
 
+  it.each([
+    ["no column", 0, "300-36f 200d-200d 20d0-20ff fe00-fe0f"],
+    [
+      "two columns",
+      2,
+      "1100-115f 2e80-a4cf ac00-d7a3 f900-faff fe30-fe6f ff00-ff60 ffe0-ffe6 1f300-1faff " +
+        "20000-3fffd",
+    ],
+  ])("gives %s (%i) to the first and last of each range, and one beside them", (_, width, all) => {
+    const ranges = all.split(" ").map((range) => range.split("-").map((hex) => parseInt(hex, 16)));
+    const inside = ranges.flat().map((code) => textWidth(String.fromCodePoint(code)));
+    expect(new Set(inside)).toEqual(new Set([width]));
+    const beside = ranges.flatMap(([first, last]) => [first! - 1, last! + 1]);
+    expect(new Set(beside.map((code) => textWidth(String.fromCodePoint(code))))).toEqual(
+      new Set([1]),
+    );
+  });
+
   it("cuts to that many columns at most, and marks the cut", () => {
     expect(cutText("abcdef", 4)).toBe("abc…");
     expect(cutText("漢字漢字", 5)).toBe("漢字…");

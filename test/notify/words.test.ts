@@ -74,6 +74,7 @@ it.each([
   expect(connectionFault(error, "h")).toBe(clause);
   // Of several addresses the first tells.
   expect(connectionFault(new AggregateError([error, new Error("x")]), "h")).toBe(clause);
+  expect(connectionFault(new AggregateError([error]), "h")).toBe(clause);
 });
 
 it("of an error without a code its own words are told", () => {

@@ -136,6 +136,17 @@ describe("the files of a far result", () => {
     expect(files.map(({ file }) => readFileSync(file, "utf8"))).toEqual(["one", "two"]);
   });
 
+  it("are a thousand and twenty-four at most", () => {
+    const root = join(tempRoot().root, "artifacts");
+    const received = new ReceivedFiles();
+    const faults = Array.from({ length: 1_025 }, (_, n) => received.take(piece(n, ""), root));
+    expect(faults.filter((fault) => fault !== undefined)).toEqual([
+      "sent the files of a result in no order",
+    ]);
+    expect(faults[1_024]).toBeDefined();
+    received.end();
+  });
+
   it("are removed where they are not, where more came, and where the runner dies", () => {
     const root = join(tempRoot().root, "artifacts");
     const received = new ReceivedFiles();
