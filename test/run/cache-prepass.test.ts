@@ -6,6 +6,8 @@ import { CachePrepass } from "../../src/run/cache-prepass.ts";
 import type { RunParts } from "../../src/run/run-parts.ts";
 import type { Preparation } from "../../src/run/step-preparation.ts";
 import type { StepRuns } from "../../src/run/step-runs.ts";
+import { fakeCode } from "../support/fake-pool.ts";
+import { moduleStep, RunBench } from "../support/run-bench.ts";
 
 const CACHED: Preparation = {
   kind: "cached",
@@ -151,5 +153,30 @@ it.each([[{ stop: { mode: "graceful" } }], [{ finished: { status: "failed" } }]]
     const asked = new Asked({ a: CACHED }, {}, { state });
     asked.run();
     expect(asked.log).toEqual(["proceed"]);
+  },
+);
+
+it.each([
+  [false, 1],
+  [true, 2],
+])(
+  "a local run with an init hook (%s) asks a step's cache function %i times",
+  async (has, times) => {
+    const functions = { a: () => 1, key: () => "k", init: () => null };
+    const bench = new RunBench({ functions });
+    const step = moduleStep("a", {
+      enableCache: true,
+      cache: {
+        acrossSlots: false,
+        fileDependencies: [],
+        ignoredInputs: [],
+        includeStepCode: true,
+        cacheFunction: fakeCode("key"),
+      },
+    });
+    const hooks = has ? { hooks: { init: fakeCode("init") } } : {};
+    expect((await bench.run([step], {}, hooks)).status).toBe("completed");
+    const asked = bench.pool.started.filter(({ task }) => task.kind === "cacheFunction");
+    expect(asked).toHaveLength(times);
   },
 );
