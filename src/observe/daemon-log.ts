@@ -1,6 +1,9 @@
 import { fstatSync } from "node:fs";
+import { createRequire } from "node:module";
 import pino from "pino";
+import type pinoPretty from "pino-pretty";
 import { JOURNAL_SOCKET, JournalEntries } from "./journal-entries.ts";
+import { LogWriter, type LostLines } from "./log-writer.ts";
 import { inTurns } from "./turn-lines.ts";
 
 const STDERR = 2;
@@ -25,22 +28,33 @@ export function badLogLevel(): string | undefined {
  */
 export function openDaemonLog(pretty: boolean, journalSocket = JOURNAL_SOCKET): pino.Logger {
   const level = process.env[VARIABLE] ?? "info";
-  if (pretty)
-    return pino(
-      { level, base: null },
-      pino.transport({
-        target: "pino-pretty",
-        options: { destination: 2, translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname" },
-      }) as pino.DestinationStream,
-    );
-  const options = {
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
-  };
-  const destination = pino.destination({ dest: 2, sync: true });
-  return pino(options, isJournal() ? toJournal(destination, journalSocket) : inTurns(destination));
+  const writer = new LogWriter((lost) => log.warn(lost, lostLines(lost)));
+  const log = pretty
+    ? pino({ level, base: null }, inTurns(writer, forPeople()))
+    : pino(
+        {
+          level,
+          base: null,
+          timestamp: pino.stdTimeFunctions.isoTime,
+          formatters: { level: (label: string) => ({ level: label }) },
+        },
+        isJournal() ? toJournal(writer, journalSocket) : inTurns(writer),
+      );
+  return log;
+}
+
+/** What makes a line for people of one of JSON. The package is loaded where it is asked for. */
+function forPeople(): (line: string) => string {
+  const load = createRequire(import.meta.url);
+  const { prettyFactory } = load("pino-pretty") as typeof pinoPretty;
+  return prettyFactory({ translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname" });
+}
+
+function lostLines({ lines, forMs, code }: LostLines): string {
+  const why =
+    code === "EAGAIN" ? "nobody read it" : `it could not be written (${code || "no reason given"})`;
+  const seconds = Math.max(1, Math.round(forMs / 1_000));
+  return `${lines} lines of this log are lost before this one: ${why} for ${seconds} s`;
 }
 
 /**

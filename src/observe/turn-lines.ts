@@ -17,8 +17,15 @@ const MOST_BYTES = 4_096;
 /** From this level of pino's on a line is written at once: `error`. */
 const URGENT = 50;
 
-/** Gives a destination the lines of a turn together. */
-export function inTurns(destination: DestinationStream): DestinationStream {
+/**
+ * Gives a destination the lines of a turn together.
+ *
+ * @param shown makes of a line what is written; default: the line itself
+ */
+export function inTurns(
+  destination: DestinationStream,
+  shown: (line: string) => string = (line) => line,
+): DestinationStream {
   let lines = "";
   let bytes = 0;
   let isDue = false;
@@ -39,7 +46,8 @@ export function inTurns(destination: DestinationStream): DestinationStream {
     // Pino sets the level before each line.
     [Symbol.for("pino.metadata")]: true,
     lastLevel: 0,
-    write(line: string): void {
+    write(json: string): void {
+      const line = shown(json);
       const length = Buffer.byteLength(line);
       if (bytes + length > MOST_BYTES) flush();
       lines += line;
