@@ -25,6 +25,8 @@ import type { PipelineDesk } from "./pipeline-desk.ts";
 import type { Log } from "../log.ts";
 
 const LOADS_AT_ONCE = 8;
+/** So many faults of one file are told, or warnings. A file of 5,000 steps may have one in each. */
+const MOST_TOLD = 50;
 /**
  * After how many files, or milliseconds, the event loop gets a turn. Loading a declared file waits
  * for nothing, and slots are due while thousands are loaded.
@@ -284,7 +286,7 @@ export class PipelineFiles {
     const errors =
       result.ok === "failed"
         ? [`${path}: could not be loaded: ${result.why}`]
-        : result.errors.map(formatProblem);
+        : told(path, result.errors.map(formatProblem));
     return { name: held ?? this.#nameFor(path), errors };
   }
 
@@ -393,7 +395,7 @@ export class PipelineFiles {
       { pipeline: loaded.name, file: loaded.file, digest: loaded.digest.slice(0, 12) },
       `pipeline ${loaded.name} ${before?.digest === loaded.digest ? "has another file" : what}`,
     );
-    for (const warning of loaded.warnings)
+    for (const warning of told(loaded.file, loaded.warnings))
       this.#ports.log.warn({ pipeline: loaded.name, file: loaded.file }, warning);
     await this.#kept.keep(loaded);
   }
@@ -428,4 +430,12 @@ class LoadPace {
       (this.#files > 0 && this.#clock.monotonic() - this.#began >= MS_A_TURN)
     );
   }
+}
+
+/** The first sentences about a file, and how many more there are. */
+function told(path: string, sentences: readonly string[]): readonly string[] {
+  const more = sentences.length - MOST_TOLD;
+  if (more <= 0) return sentences;
+  const rest = `${path}: and ${more} more; orchd validate ${path} tells them all`;
+  return [...sentences.slice(0, MOST_TOLD), rest];
 }

@@ -22,12 +22,16 @@ class Rig {
   readonly hanging: Hanging[] = [];
   readonly inForce = new Map<string, LoadedPipeline>();
   readonly files: PipelineFiles;
+  /** What the log says of mistakes. */
+  readonly logged: string[] = [];
+  /** What each ledger says of mistakes. */
+  readonly recorded: (readonly string[])[] = [];
 
   constructor(orchdDir = tempRoot().root) {
     const desks = new Map<string, PipelineDesk>();
     this.files = new PipelineFiles({
       clock: this.clock,
-      log: silentLog,
+      log: { ...silentLog, error: (_, message) => void this.logged.push(message) },
       orchdDir,
       load: (path, signal) => this.#load(path, signal),
       desk: (name) => {
@@ -90,7 +94,10 @@ class Rig {
         this.inForce.set(name, loaded);
         return Promise.resolve();
       },
-      invalid: () => Promise.resolve(),
+      invalid: (errors: readonly string[]) => {
+        this.recorded.push(errors);
+        return Promise.resolve();
+      },
       remove: () => Promise.resolve(),
     };
     return desk as unknown as PipelineDesk;
@@ -194,4 +201,14 @@ test("who asks for a pipeline that no file defines is told so, and what was mean
     ok: false,
     reason: 'there is no pipeline "bakcup"; did you mean "backup"?',
   });
+});
+
+test.each([50, 51, 60])("of %i mistakes in a file fifty are told, and how many more", async (n) => {
+  const rig = new Rig();
+  const path = rig.bad(...Array.from({ length: n }, (_, index) => `m${index}`));
+  await rig.files.apply({ changed: [path], removed: [] });
+  const errors = Array.from({ length: 50 }, (_, index) => `${path}:${index + 2}:1: m${index}`);
+  if (n > 50) errors.push(`${path}: and ${n - 50} more; orchd validate ${path} tells them all`);
+  expect(rig.logged).toEqual(errors);
+  expect(rig.recorded).toEqual([errors]);
 });
