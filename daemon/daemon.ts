@@ -29,6 +29,7 @@ import { LeftLedgers } from "../src/ledger/left-ledgers.ts";
 import { PlaceHistory } from "../src/ledger/place-history.ts";
 import type { DaemonLock } from "../src/ledger/lock.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
+import { ignoreUserSignals } from "../src/cli/user-signals.ts";
 import { badLogLevel, openDaemonLog } from "../src/observe/daemon-log.ts";
 import { logDurableLine } from "../src/observe/event-log.ts";
 import { LoopWatch } from "../src/observe/loop-watch.ts";
@@ -149,6 +150,9 @@ async function serve(ground: Ground): Promise<void> {
     );
   };
   process.on("SIGHUP", onHangup);
+  ignoreUserSignals((signal) =>
+    log.info({ signal }, `${signal} means nothing to orchd: its log is not opened anew`),
+  );
   let closing: string | undefined;
   const drain = new Drain({
     clock,

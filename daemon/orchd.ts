@@ -8,6 +8,7 @@ import type { Arguments } from "../src/cli/arguments.ts";
 import { runFast, TOO_FEW_DESCRIPTORS } from "../src/cli/entry.ts";
 import { parseFastPage } from "../src/cli/fast-path.ts";
 import { runBelowReaper } from "../src/cli/first-process.ts";
+import { ignoreUserSignals } from "../src/cli/user-signals.ts";
 import { keepHeapSmall, keepYoungHeapSmall } from "../src/small-heap.ts";
 
 const words = process.argv.slice(2);
@@ -19,6 +20,7 @@ async function runApart(): Promise<number | undefined> {
 }
 
 async function runOther(): Promise<number> {
+  ignoreUserSignals();
   const page = parseFastPage(words);
   try {
     return await (page === undefined ? runCommand() : servePage(page));

@@ -3,6 +3,7 @@
  * `runner.js --stdio` is started on another machine, or in a container, and speaks to the daemon
  * over stdin and stdout.
  */
+import { ignoreUserSignals } from "../src/cli/user-signals.ts";
 import { ForkLease } from "../src/places/runner/fork-lease.ts";
 import { RunnerHost } from "../src/places/runner/runner-host.ts";
 import {
@@ -50,6 +51,7 @@ async function serve(settings: RunnerSettings): Promise<void> {
   });
   // Ctrl-C and a stop of the service reach the daemon too, which decides what happens to the steps.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
+  ignoreUserSignals();
   if (settings.wire === undefined) return;
   const { FarFolder } = await import("../src/places/runner/far-folder.ts");
   const { WireLink } = await import("../src/places/runner/wire-link.ts");
@@ -66,6 +68,7 @@ async function serve(settings: RunnerSettings): Promise<void> {
 }
 
 async function serveFar(): Promise<void> {
+  ignoreUserSignals();
   const { serveStdio } = await import("../src/places/runner/stdio-front.ts");
   const { forkRunner } = await import("../src/places/local/runner-child.ts");
   const { linkOwnPackage } = await import("../src/schedules/own-package.ts");

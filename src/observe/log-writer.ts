@@ -16,7 +16,6 @@
  * gets it.
  */
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
-import { errorCode } from "../disk/disk-error.ts";
 
 const STDERR = 2;
 /** How much may wait. */
@@ -94,7 +93,7 @@ export class LogWriter {
         if (wrote < first.length) this.#waiting[0] = first.subarray(wrote);
         else this.#waiting.shift();
       } catch (error) {
-        this.#code = errorCode(error) ?? "";
+        this.#code = (error as NodeJS.ErrnoException).code ?? "";
         if (this.#code === "EINTR") continue;
         if (this.#code === "EPIPE") this.#give();
         return this.#isGone;

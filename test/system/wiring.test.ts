@@ -45,6 +45,13 @@ it("a daemon from its start over a reload to its end", { timeout: 60_000 }, asyn
   // Each durable line is in the daemon's log too, with its run.
   await vi.waitFor(() => expect(finished()).toHaveLength(1), 10_000);
 
+  // What rotates logs sends these two. Nobody can debug the daemon or its runner then.
+  const runners = daemon.log().flatMap(({ runner }) => (runner === undefined ? [] : [runner]));
+  expect(runners).not.toEqual([]);
+  for (const pid of [daemon.pid, ...runners])
+    for (const signal of ["SIGUSR1", "SIGUSR2"]) process.kill(pid as number, signal);
+  await vi.waitFor(() => expect(said("SIGUSR")).toHaveLength(2), 10_000);
+
   // A reload takes the settings, to running parts and to files, and looks at the folder.
   root.write("orchd.yaml", "env: { WHO: second }\n");
   process.kill(daemon.pid, "SIGHUP");
@@ -62,6 +69,7 @@ it("a daemon from its start over a reload to its end", { timeout: 60_000 }, asyn
   }, 10_000);
 
   expect(await daemon.end()).toEqual({ status: 0, signal: null });
+  expect(daemon.stderr()).not.toMatch(/debugger/i);
   const [ended] = said("ended");
   expect(ended).toMatchObject({
     longTurns: expect.any(Number),
