@@ -20,7 +20,7 @@ const ARROWS: Record<string, readonly string[]> = {
   version: [],
   log: [],
   "small-heap": [],
-  disk: ["clock"],
+  disk: ["clock", "version"],
   ledger: ["core", "clock", "version", "disk"],
   feed: ["core", "clock", "disk", "ledger"],
   schedules: ["core", "clock", "version", "disk"],

@@ -1,23 +1,43 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { VERSION } from "../version.ts";
 
 /**
  * The path of one of the package's built programs: `dist/daemon/NAME.js`, or of the command line:
  * `dist/bin/orchd.js`. Whatever this module was built into, the package's folder is above it.
  *
- * @throws Error, with what to do, if nothing was built
+ * @param above where the package's folder is looked for, and then above it; default: this module's
+ * @throws Error, with what to do, if nothing was built, or if another release was installed in the
+ *   package's folder since this process began: its programs may not understand this one
  */
-export function builtProgram(name: string, folder: "daemon" | "bin" = "daemon"): string {
-  for (let above = dirname(fileURLToPath(import.meta.url)); ; above = dirname(above)) {
-    if (existsSync(join(above, "package.json"))) {
-      const program = join(above, "dist", folder, `${name}.js`);
-      if (existsSync(program)) return program;
-      throw new Error(
-        `${program} does not exist: it has to be built JavaScript, so run "npm run build" first`,
-      );
-    }
+export function builtProgram(
+  name: string,
+  folder: "daemon" | "bin" = "daemon",
+  above = dirname(fileURLToPath(import.meta.url)),
+): string {
+  const manifest = join(above, "package.json");
+  if (!existsSync(manifest)) {
     if (above === dirname(above))
       throw new Error("the package's folder was not found: no package.json above this module");
+    return builtProgram(name, folder, dirname(above));
+  }
+  const installed = versionIn(manifest);
+  if (installed !== VERSION)
+    throw new Error(
+      `orchd ${installed} was installed while this process is orchd ${VERSION}: start it again`,
+    );
+  const program = join(above, "dist", folder, `${name}.js`);
+  if (existsSync(program)) return program;
+  throw new Error(
+    `${program} does not exist: it has to be built JavaScript, so run "npm run build" first`,
+  );
+}
+
+function versionIn(manifest: string): string {
+  try {
+    return (JSON.parse(readFileSync(manifest, "utf8")) as { version: string }).version;
+  } catch {
+    throw new Error(`${manifest} is not whole: is orchd being installed?`);
   }
 }

@@ -6,7 +6,7 @@ import { projectRoot, tempRoot } from "./temp-root.ts";
 /**
  * Makes one. It is gone when the test is over.
  *
- * @param edits texts of its code, and what they are replaced by, wherever they stand
+ * @param edits texts of its code or its package.json, and what they are replaced by, wherever they stand
  * @returns the path of its program
  * @throws Error if a text is nowhere
  */
@@ -18,7 +18,8 @@ export function otherRelease(edits: readonly (readonly [from: RegExp, to: string
   symlinkSync(join(projectRoot, "node_modules"), join(root, "node_modules"));
   const paths = readdirSync(dist, { recursive: true, encoding: "utf8" })
     .filter((path) => path.endsWith(".js"))
-    .map((path) => join(dist, path));
+    .map((path) => join(dist, path))
+    .concat(join(root, "package.json"));
   for (const [from, to] of edits) {
     const found = paths.filter((path) => from.test(readFileSync(path, "utf8")));
     if (found.length === 0) throw new Error(`no file of dist has ${String(from)}`);

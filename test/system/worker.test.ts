@@ -161,6 +161,7 @@ steps:
     const program = otherRelease([
       [/type:"hello",protocol:\d+/, 'type:"hello",protocol:1'],
       [/\bVERSION ?= ?"[^"]*"/, 'VERSION="0.0.9"'],
+      [/"version": "[^"]*"/, '"version": "0.0.9"'],
     ]);
     const because =
       `it speaks protocol 1 (orchd 0.0.9), and the daemon speaks ${BROKER_PROTOCOL}: ` +
