@@ -13,6 +13,9 @@ export const TOO_FEW_DESCRIPTORS: string =
   "this process may open no further file (EMFILE); " +
   "raise the limit (ulimit -n 1024, LimitNOFILE= in a unit) and run the command again.";
 
+/** What a file system without hard links says where one is made. */
+const NO_LINKS: ReadonlySet<string> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
+
 /**
  * Answers `orchd status …` if its words are plain.
  *
@@ -60,6 +63,11 @@ function sentenceOf(error: unknown): string {
   if (typeof message !== "string" || message === "")
     return "something went wrong that gave no reason; run the command again.";
   if (syscall === "mkdir") return folderSentence(String(path), String(code));
+  if (syscall === "link" && NO_LINKS.has(String(code)))
+    return (
+      `${message}; its file system has no hard links, which orchd needs (FAT and some network ` +
+      "file systems have none): name a folder on another one with --runs."
+    );
   if (code === "EMFILE" || code === "ENFILE") return TOO_FEW_DESCRIPTORS;
   if (code === "EROFS")
     return `${message}; name a folder that can be written with --runs or --root.`;

@@ -100,6 +100,11 @@ it.each<[object, RegExp]>([
   [{ code: "EACCES" }, /^orchd: no; run the command as a user who may/],
   [{ code: "EPERM" }, /^orchd: no; run the command as a user who may/],
   [{ code: "EIO" }, /^orchd: no\n$/],
+  [{ code: "EIO", syscall: "link" }, /^orchd: no\n$/],
+  [{ code: "EPERM", syscall: "link" }, /^orchd: no; its file system has no hard links/],
+  [{ code: "ENOTSUP", syscall: "link" }, /^orchd: no; its file system has no hard links/],
+  [{ code: "EOPNOTSUPP", syscall: "link" }, /; name a folder on another one with --runs\.$|links/],
+  [{ code: "ENOSYS", syscall: "link" }, /^orchd: no; its file system has no hard links/],
   [{}, /^orchd: no\n$/],
 ])("what goes wrong with %j is one sentence and exit status 1", async (more, said) => {
   const write = vi.spyOn(process.stderr, "write").mockReturnValue(true);
