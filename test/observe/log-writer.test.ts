@@ -129,10 +129,10 @@ it("waits for room on a full disk, and never throws", async () => {
   const fd = openSync("/dev/full", "w");
   const writer = new LogWriter(() => {}, fd);
   const exits = process.listeners("exit").at(-1) as () => void;
-  writer.write("a\n");
+  expect(() => writer.write("a\n")).not.toThrow();
   await new Promise((resolve) => setTimeout(resolve, 30));
   writer.write("b\n");
   // An exit does not wait for a disk.
-  exits();
+  expect(exits).not.toThrow();
   closeSync(fd);
 });

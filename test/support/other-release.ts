@@ -6,7 +6,8 @@ import { projectRoot, tempRoot } from "./temp-root.ts";
 /**
  * Makes one. It is gone when the test is over.
  *
- * @param edits texts of its code or its package.json, and what they are replaced by, wherever they stand
+ * @param edits texts of its code or its package.json, and what they are replaced by, wherever they
+ *   stand
  * @returns the path of its program
  * @throws Error if a text is nowhere
  */
