@@ -3,8 +3,10 @@ import { atAddress, drawn } from "./plain-document.ts";
 import { h } from "preact";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { RunPage, StepPage } from "../../src/views/run-page.ts";
+import { here } from "../../src/page/app/here.ts";
 import { address } from "../../src/page/app/location.ts";
 import { now } from "../../src/page/app/clock.ts";
+import { AskButton } from "../../src/page/app/run/ask-button.tsx";
 import { Attempts } from "../../src/page/app/run/attempts.tsx";
 import { LedgerLines } from "../../src/page/app/run/ledger-lines.tsx";
 import { RunFacts } from "../../src/page/app/run/run-facts.tsx";
@@ -342,3 +344,19 @@ describe("a ledger's lines", () => {
     expect(second!.code).toBe(`long:"${"x".repeat(399)}… 402 characters`);
   });
 });
+
+it.each([
+  ["operate", undefined, "orchd pause p"],
+  ["operate", "it has ended", "it has ended"],
+  ["read", undefined, "this page may read, and ask for nothing"],
+  ["read", "it has ended", "it has ended"],
+] as const)(
+  "a button of a page that may %s, and is off since %s, says: %s",
+  async (may, off, says) => {
+    here.value = { may } as never;
+    onTestFinished(() => void (here.value = undefined));
+    const intent = { command: ["orchd", "pause", "p"] } as never;
+    const page = await drawn(h(AskButton, { intent, text: "Pause", off }));
+    expect(page.one("button").getAttribute("title")).toBe(says);
+  },
+);

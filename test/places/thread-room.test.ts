@@ -44,6 +44,21 @@ describe("brief steps", () => {
     expect(new ThreadRoom(8, 2).shareOf(plain)).toBe(1);
   });
 
+  it("send one more ahead a thread until long ones have told more than once", () => {
+    const room = brisk();
+    const long = { ...code, pick: "export:long" };
+    expect(room.left([], 0)["module"]).toBe(16);
+    room.paced(long, 400);
+    expect(room.left([], 0)["module"]).toBe(16);
+    room.paced(long, 400);
+    expect(room.left([], 0)["module"]).toBe(8);
+    // It takes as long to forget them.
+    for (let times = 0; times < 3; times += 1) room.paced(code, 0.1);
+    expect(room.left([], 0)["module"]).toBe(8);
+    room.paced(code, 0.1);
+    expect(room.left([], 0)["module"]).toBe(16);
+  });
+
   it.each<Partial<SnapshotStep>>([
     { timeoutMs: 1_000 },
     { memoryMb: 64 },

@@ -42,13 +42,14 @@ describe("the frames of a run's steps", () => {
       moduleStep(id, { does: "a", ...OFF, params: { run: "${run.id}", id } }),
     );
     const env = { OF: "${run.id}" };
-    const loops = [await bench.begin(steps, {}, { env }), await bench.begin(steps, {}, { env })];
+    const given = { env, gracePeriodMs: 1_234 };
+    const loops = [await bench.begin(steps, {}, given), await bench.begin(steps, {}, given)];
     await Promise.all(loops.map((loop) => bench.end(loop)));
     expect(framesOf(bench).size).toBe(2);
     for (const { task } of bench.pool.started) {
       const { id } = task.run;
       expect(task.env).toMatchObject({ OF: id, ORCHD_RUN_ID: id, ORCHD_STEP: task.step });
-      expect(task).toMatchObject({ params: { run: id, id: task.step } });
+      expect(task).toMatchObject({ params: { run: id, id: task.step }, gracePeriodMs: 1_234 });
     }
   });
 

@@ -148,6 +148,7 @@ describe("a collector", () => {
     expect(sent.slice(-2)).toEqual([["a"], ["b"]]);
     expect(kept).toEqual(["begin", "after 2", "after 3"]);
     expect(told.at(-1)).toBe("the collector takes spans again");
+    expect(told.filter((clause) => clause === told.at(-1))).toHaveLength(1);
     ends.abort();
     await over;
   });
