@@ -164,7 +164,7 @@ describe("a far runner whose link is lost", () => {
     const waits = rig.startShell("true");
     // It is told the second one before the link is gone.
     await new Promise((resolve) => setImmediate(resolve));
-    process.kill(rig.pool.pids()[0]!, "SIGKILL");
+    process.kill(-rig.pool.pids()[0]!, "SIGKILL");
     const [lost, unbegun] = await Promise.all([held.ended, waits.ended]);
     expect(lost.death).toMatchObject({ blameless: "lost", code: "ORCHD_PLACE" });
     expect(unbegun.death).toMatchObject({ blameless: "unbegun", code: "ORCHD_PLACE" });
