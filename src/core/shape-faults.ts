@@ -74,7 +74,7 @@ function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknow
         message: unknownKey(key, path, schema, value),
       }));
     case "invalid_type":
-      return [{ path, message: typeFault(issue.expected, value) }];
+      return [{ path, message: typeFault(issue.expected, value) + keysHint(schema, path, value) }];
     case "invalid_value":
       return [{ path, message: choiceFault(issue.values.map(String), value) }];
     case "too_small":
@@ -145,11 +145,12 @@ function unionFaults(
   const list = [...new Set(kinds)];
   const last = list.pop();
   const wanted = list.length === 0 ? last : `${list.join(", ")} or ${last}`;
-  return [{ path, message: `must be ${wanted}, not ${kindOf(value)}` }];
+  const hint = keysHint(schema, path, value);
+  return [{ path, message: `must be ${wanted}, not ${kindOf(value)}${hint}` }];
 }
 
 function choiceFault(values: readonly string[], value: unknown): string {
-  const choice = `one of ${values.join(", ")}`;
+  const choice = values.length === 1 ? `${values[0]}` : `one of ${values.join(", ")}`;
   if (value === undefined) return `is missing; it must be ${choice}`;
   return (
     `must be ${choice}, not ${shown(value)}` +
@@ -172,6 +173,13 @@ function unknownKey(key: string, path: FieldPath, schema: z.ZodType, parent: unk
   return known.length === 0
     ? "is not known here"
     : `is not known here; known are ${known.join(", ")}`;
+}
+
+/** The end of a sentence on one value where a map belongs: what the map may have. */
+function keysHint(schema: z.ZodType, path: FieldPath, value: unknown): string {
+  if (value === undefined || value === null || typeof value === "object") return "";
+  const keys = keysAt(schema, path, undefined);
+  return keys.length === 0 ? "" : `; its keys are ${keys.join(", ")}`;
 }
 
 /** The keys that are allowed at a place. Of blocks that a member tells apart: those of `value`. */

@@ -436,7 +436,9 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "cronstr.yaml",
     text: 'schedule: "* * * * *"\nsteps:\n  a: { run: "true" }\n',
     error:
-      'cronstr.yaml:1:11: schedule must be a map of keys and values or a list, not "* * * * *"',
+      'cronstr.yaml:1:11: schedule must be a map of keys and values or a list, not "* * * * *"; ' +
+      "its keys are name, cron, intervalSeconds, runOnceAt, timezone, startTime, endTime, " +
+      "stopAfter, jitterSeconds, catchUp, catchUpWindow, maxCatchUp, blackout, params",
   },
   {
     file: "catchup.yaml",
@@ -578,7 +580,10 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "step-str.yaml",
     text: 'steps:\n  a: "true"\n',
-    error: 'step-str.yaml:2:6: steps.a must be a map of keys and values, not "true"',
+    error:
+      'step-str.yaml:2:6: steps.a must be a map of keys and values, not "true"; its keys are ' +
+      "uses, run, shell, cwd, params, inputs, outputs, after, when, env, enableCache, cache, " +
+      "retry, onInterruption, timeout, startWithin, resources, isolated, hooks, container, on",
   },
   {
     file: "step-null.yaml",
