@@ -1,7 +1,7 @@
 /** Reads what the page's Pipeline shows. */
 import type { RunEvent } from "../core/event.ts";
 import type { Schedule } from "../core/schedule/schedule-schema.ts";
-import { DAY_MS } from "../core/time.ts";
+import { DAY_MS, HOUR_MS } from "../core/time.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { comingSlots } from "./coming-slots.ts";
@@ -87,12 +87,14 @@ function pageOf(memory: PipelineMemory, view: PipelineView, now: number): Pipeli
   };
 }
 
-/** The coming days of this pipeline alone: how many, its slots decide. */
+/** The coming whole days or hours of this pipeline alone: how many, its slots decide. */
 function rehearsalOf(store: RunStore, planned: Planned | undefined, now: number): Rehearsal {
   const some = planned?.table.dueSlots(now, now + MOST_DAYS * DAY_MS, NEXT_SLOTS) ?? [];
   const last = some.length < NEXT_SLOTS ? undefined : some.at(-1);
   const everyMs = last === undefined ? DAY_MS : Math.max(1, (last.due - now) / NEXT_SLOTS);
-  const days = Math.min(MOST_DAYS, (everyMs * MOST_REHEARSED) / DAY_MS);
+  const spanMs = Math.min(MOST_DAYS * DAY_MS, everyMs * MOST_REHEARSED);
+  const unit = spanMs < DAY_MS ? HOUR_MS : DAY_MS;
+  const days = (Math.max(1, Math.floor(spanMs / unit)) * unit) / DAY_MS;
   const list = planned === undefined ? [] : [planned];
   return rehearse(store, list, { from: now, days, most: PILE_UP });
 }

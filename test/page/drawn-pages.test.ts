@@ -17,6 +17,7 @@ import { Requests } from "../../src/page/app/pages/requests.tsx";
 import { Runs } from "../../src/page/app/pages/runs.tsx";
 import { NextSlots } from "../../src/page/app/pipeline/next-slots.tsx";
 import { Outlook } from "../../src/page/app/pipeline/outlook.tsx";
+import { timeLabels } from "../../src/page/app/pipeline/trend.tsx";
 import { Versions } from "../../src/page/app/pipeline/versions.tsx";
 
 beforeEach(() => atNoon(""));
@@ -400,6 +401,8 @@ describe("a pipeline's card", () => {
     expect(await outlook({ to: "2026-12-05T12:00:00.000Z", pileUps: six })).toMatch(
       /^The next 7 days 1 slot pile-up at 2026-11-28 13:00:00Z: 2 slots in one second, of a and b/,
     );
+    expect(await outlook({ to: at("17:00:00") })).toMatch(/^The next 5 hours 1 slot/);
+    expect(await outlook({ to: at("13:00:00") })).toMatch(/^The next hour 1 slot/);
     const overlap = {
       pipeline: "etl",
       slot: at("13:00:00"),
@@ -414,11 +417,22 @@ describe("a pipeline's card", () => {
     );
   });
 
+  it("of its durations: no two labels of the time axis are alike", () => {
+    const noon = Date.parse(at("12:00:00")) / 1_000;
+    const labels = (step: number) => timeLabels([noon, noon + step, noon + 2 * step], 3 * step);
+    expect(labels(10)).toEqual(["12:00:00", "12:00:10", "12:00:20"]);
+    expect(labels(60)).toEqual(["12:00", "12:01", "12:02"]);
+    expect(labels(86_400)).toEqual(["Sat 28 Nov", "Sun 29 Nov", "Mon 30 Nov"]);
+    expect(timeLabels([noon], 1)).toEqual(["12:00"]);
+  });
+
   it("of its next slots: by when they are due", async () => {
     const cards = async (more: Partial<PipelinePage>) =>
       (await drawn(h(NextSlots, { page: { ...PAGE, ...more } }))).text.trim();
     const slot = { slot: at("13:00:00"), due: at("13:05:00"), local: "x", note: "gap: moved" };
     expect(await cards({ next: [slot] as never })).toContain("13:00:00Z in 1h 5mgap: moved");
+    const passed = { slot: at("11:59:00"), local: "x" };
+    expect(await cards({ next: [passed] as never })).toContain("11:59:00Z now");
     expect(await cards({ schedule: null })).toContain("It has no schedule");
     expect(await cards({})).toContain("None.");
   });

@@ -97,7 +97,7 @@ describe("a pipeline's page", () => {
       Schedule: "none",
       Next: "–",
       "Last run": "–",
-      "Goes on": "nothing",
+      "Runs now": "nothing",
       "So far": "nothing yet",
     });
     expect(factsOf(await page({ paused: true }))["Next"]).toBe("paused");
@@ -115,7 +115,7 @@ describe("a pipeline's page", () => {
       Schedule: "0 * * * * Europe/Berlin, UTC",
       Next: "in 1h 13:00:00Z",
       "Last run": "✗failed 1m 30s, usually 1m",
-      "Goes on": "20261128T110000Z 2 runs wait",
+      "Runs now": "20261128T110000Z 2 runs wait",
       "So far": "1,200 fired, 2 caught up",
     });
     expect(factsOf(await page({ usualMs: 60_000 }))["Last run"]).toBe("– usually 1m");

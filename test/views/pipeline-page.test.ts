@@ -1,6 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { HOUR_MS } from "../../src/core/time.ts";
 import type { PipelineFilePage, PipelinePage } from "../../src/views/pipeline-page.ts";
 import { readPipelineFile } from "../../src/views/pipeline-file.ts";
 import { readPipelinePage } from "../../src/views/pipeline-page-reading.ts";
@@ -87,8 +88,12 @@ describe("a pipeline's page", () => {
     const made = tempRoot();
     writePipeline(made.runs, "p", [{ ...loaded("* * * * * *"), at: at(0) }]);
     const { rehearsal } = pageOf(made, "p");
-    expect(rehearsal.slots).toBeGreaterThan(10_000);
-    expect(rehearsal.slots).toBeLessThanOrEqual(20_001);
+    // Whole hours: 20,000 slots are five and a half.
+    expect(rehearsal.slots).toBe(5 * 3_600);
+    expect(Date.parse(rehearsal.to) - Date.parse(rehearsal.from)).toBe(5 * HOUR_MS);
+    // Whole days: 20,000 are one and a sixth.
+    writePipeline(made.runs, "q", [{ ...loaded("*/5 * * * * *"), at: at(0) }]);
+    expect(pageOf(made, "q").rehearsal.slots).toBe(86_400 / 5);
   });
 
   test("of a removed pipeline, and of a file that nobody has read", () => {

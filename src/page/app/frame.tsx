@@ -14,7 +14,7 @@ import { Segments } from "./segments.tsx";
 import { nextTheme, theme } from "./theme.ts";
 import { closeTip, TipBox } from "./tip.tsx";
 import { useView } from "./view.ts";
-import { durationText, relativeText } from "./words.ts";
+import { comingText, durationText } from "./words.ts";
 import { MINE, offered, shortName } from "./zone.ts";
 
 export function Frame() {
@@ -159,7 +159,7 @@ function Notices({ isGone }: { isGone: boolean }) {
       {(state === "lost" || isGone) && (
         <p class="notice">
           <b>Not live.</b> {problem?.detail ?? "The page's server does not answer."}{" "}
-          {retryAt !== undefined && `It is tried again ${relativeText(retryAt, now.value)}.`}
+          {retryAt !== undefined && `It is tried again ${comingText(retryAt, now.value)}.`}
         </p>
       )}
     </div>

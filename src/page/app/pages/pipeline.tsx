@@ -24,7 +24,7 @@ import { safeText } from "../safe-text.ts";
 import { sentence } from "../sentence.ts";
 import { useNamed } from "../named-view.ts";
 import { useView } from "../view.ts";
-import { countText, durationText, relativeText, someText } from "../words.ts";
+import { comingText, countText, durationText, someText } from "../words.ts";
 import { commonZone, fullTime, offered, shortTime, zoned } from "../zone.ts";
 
 export function Pipeline({ target }: PageProps): JSX.Element {
@@ -178,7 +178,7 @@ function Facts({ page }: { readonly page: PipelinePage }): JSX.Element {
             ? page.paused
               ? "paused"
               : "–"
-            : relativeText(page.nextFire, now.value)}
+            : comingText(page.nextFire, now.value)}
           <small>{page.nextFire === null ? "" : zoned(shortTime(page.nextFire, now.value))}</small>
         </dd>
       </div>
@@ -203,7 +203,7 @@ function Facts({ page }: { readonly page: PipelinePage }): JSX.Element {
         </dd>
       </div>
       <div>
-        <dt>Goes on</dt>
+        <dt>Runs now</dt>
         <dd>
           {page.active.length + page.queued.length === 0 && "nothing"}
           {page.active.map((run) => (

@@ -4,7 +4,7 @@ import type { PipelinePage } from "../../../views/pipeline-page.ts";
 import { Command } from "../command.tsx";
 import { now } from "../clock.ts";
 import { safeText } from "../safe-text.ts";
-import { relativeText } from "../words.ts";
+import { comingText } from "../words.ts";
 import { shortTime, zoned } from "../zone.ts";
 
 export function NextSlots({ page }: { readonly page: PipelinePage }): JSX.Element {
@@ -24,7 +24,7 @@ export function NextSlots({ page }: { readonly page: PipelinePage }): JSX.Elemen
               <time dateTime={slot.slot} title={safeText(slot.local)}>
                 {zoned(shortTime(slot.slot, now.value))}
               </time>
-              <small>{relativeText(slot.due ?? slot.slot, now.value)}</small>
+              <small>{comingText(slot.due ?? slot.slot, now.value)}</small>
               {slot.schedule !== undefined && <small>{safeText(slot.schedule)}</small>}
               {slot.note !== undefined && <span class="noted">{safeText(slot.note)}</span>}
             </li>

@@ -1,23 +1,22 @@
 /** What the coming days will be like: overlaps, pile-ups and slots that daylight saving moves. */
 import type { JSX } from "preact";
+import { DAY_MS, HOUR_MS } from "../../../core/time.ts";
 import type { PipelinePage } from "../../../views/pipeline-page.ts";
 import { safeText } from "../safe-text.ts";
 import { sentence } from "../sentence.ts";
 import { countText, durationText, someText } from "../words.ts";
 import { fullTime } from "../zone.ts";
 
-const DAY_MS = 86_400_000;
 /** So many of each kind are told. */
 const MOST = 5;
 
 export function Outlook({ page }: { readonly page: PipelinePage }): JSX.Element {
   const { from, to, slots, overlaps, pileUps, moved } = page.rehearsal;
-  const days = Math.round((Date.parse(to) - Date.parse(from)) / DAY_MS);
   const isQuiet = overlaps.length + pileUps.length + moved.length === 0;
   return (
     <section class="card" aria-labelledby="outlook">
       <h2 id="outlook">
-        {days === 1 ? "The next day " : `The next ${countText(days, "day")} `}
+        {`The next ${spanText(Date.parse(to) - Date.parse(from))} `}
         <small>{countText(slots, "slot")}</small>
       </h2>
       {isQuiet && <p class="none">No overlap, no pile-up, no slot that daylight saving moves.</p>}
@@ -49,4 +48,11 @@ export function Outlook({ page }: { readonly page: PipelinePage }): JSX.Element 
       </ul>
     </section>
   );
+}
+
+/** `day`, `7 days`, `5 hours`: a rehearsal takes whole ones. */
+function spanText(milliseconds: number): string {
+  const days = milliseconds / DAY_MS;
+  const [count, unit] = days < 1 ? [milliseconds / HOUR_MS, "hour"] : [days, "day"];
+  return count === 1 ? unit : countText(count, unit);
 }

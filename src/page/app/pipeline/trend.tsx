@@ -97,7 +97,8 @@ function optionsFor(frame: HTMLElement, shown: { readonly current: Points }): uP
   return {
     width: Math.max(200, frame.clientWidth),
     height: HEIGHT,
-    padding: [8, 8, 0, 0],
+    // At the right, for half of a label.
+    padding: [8, 28, 0, 0],
     legend: { show: false },
     scales: {
       // One run alone stands in the middle of two minutes.
@@ -107,10 +108,8 @@ function optionsFor(frame: HTMLElement, shown: { readonly current: Points }): uP
     axes: [
       {
         ...axis,
-        values: (plot, at) => {
-          const span = (plot.scales["x"]?.max ?? 0) - (plot.scales["x"]?.min ?? 0);
-          return at.map((one) => (span > 2 * DAY ? dayText : minuteText)(one * 1_000));
-        },
+        values: (plot, at) =>
+          timeLabels(at, (plot.scales["x"]?.max ?? 0) - (plot.scales["x"]?.min ?? 0)),
       },
       {
         ...axis,
@@ -137,6 +136,13 @@ function optionsFor(frame: HTMLElement, shown: { readonly current: Points }): uP
       ],
     },
   };
+}
+
+/** Labels of times, each unlike its neighbour. @param at with `span` in seconds, as uPlot has it */
+export function timeLabels(at: readonly number[], span: number): string[] {
+  const [first = 0, second = Infinity] = at;
+  const text = span > 2 * DAY ? dayText : second - first < MINUTE ? clockText : minuteText;
+  return at.map((one) => text(one * 1_000));
 }
 
 /** A dot for what completed, a cross for what failed, a square for what was stopped. */
