@@ -8,8 +8,8 @@ import type { Arguments } from "../src/cli/arguments.ts";
 import { runFast, TOO_FEW_DESCRIPTORS } from "../src/cli/entry.ts";
 import { parseFastPage } from "../src/cli/fast-path.ts";
 import { runBelowReaper } from "../src/cli/first-process.ts";
-import { ignoreUserSignals } from "../src/cli/user-signals.ts";
 import { keepHeapSmall, keepYoungHeapSmall } from "../src/small-heap.ts";
+import { ignoreUserSignals } from "../src/user-signals.ts";
 
 const words = process.argv.slice(2);
 process.exitCode = (await runFast(words)) ?? (await runApart()) ?? (await runOther());

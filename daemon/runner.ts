@@ -3,7 +3,6 @@
  * `runner.js --stdio` is started on another machine, or in a container, and speaks to the daemon
  * over stdin and stdout.
  */
-import { ignoreUserSignals } from "../src/cli/user-signals.ts";
 import { ForkLease } from "../src/places/runner/fork-lease.ts";
 import { RunnerHost } from "../src/places/runner/runner-host.ts";
 import {
@@ -12,6 +11,7 @@ import {
   type RunnerSettings,
   type ToRunner,
 } from "../src/places/pool/protocol.ts";
+import { ignoreUserSignals } from "../src/user-signals.ts";
 
 if (process.argv[2] === "--stdio") await serveFar();
 else await serve(JSON.parse(process.argv[2] ?? "{}") as RunnerSettings);

@@ -20,6 +20,7 @@ const ARROWS: Record<string, readonly string[]> = {
   version: [],
   log: [],
   "small-heap": [],
+  "user-signals": [],
   disk: ["clock", "version"],
   ledger: ["core", "clock", "version", "disk"],
   feed: ["core", "clock", "disk", "ledger"],
