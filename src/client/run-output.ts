@@ -2,7 +2,7 @@
 import type { OutputLine } from "../core/task.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { FollowedRun } from "../views/followed-run.ts";
-import { parseObject } from "../views/json-line.ts";
+import { parseObject } from "../core/json-object.ts";
 import { LineFollower } from "../views/line-follower.ts";
 import { noSuchStep, readRun } from "../views/run-reading.ts";
 import { seen } from "./seen.ts";

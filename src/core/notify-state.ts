@@ -7,6 +7,7 @@
  * an alert that holds is one entry with a count.
  */
 import type { AlertItem, AlertKind, FaultKind } from "./alert.ts";
+import { isObject } from "./json-object.ts";
 import type { Json } from "./snapshot.ts";
 
 /** All of it. Times without a word are milliseconds since 1970; those in ISO 8601 are texts. */
@@ -193,10 +194,6 @@ type Fields = Readonly<Record<string, unknown>>;
 
 function copied(value: object): Json {
   return JSON.parse(JSON.stringify(value)) as Json;
-}
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function listIn(value: unknown): readonly unknown[] {

@@ -4,6 +4,7 @@
  * loaded, so a reader of ledgers needs no file.
  */
 import { defined } from "./defined.ts";
+import { isObject } from "./json-object.ts";
 import type { LoadedPipeline } from "./loaded-pipeline.ts";
 import type { Json } from "./snapshot.ts";
 
@@ -35,11 +36,10 @@ export function aboutOf({ snapshot, tags, params, notify }: LoadedPipeline): Pip
 /** The same from a line or a checkpoint, whose fields may be missing or of another kind. */
 export function aboutIn(line: Readonly<Record<string, unknown>>): PipelineAbout {
   const { description, tags, params, notify } = line;
-  const isObject = params !== null && typeof params === "object" && !Array.isArray(params);
   return defined({
     description: typeof description === "string" ? description : undefined,
     tags: Array.isArray(tags) ? tags.filter((tag) => typeof tag === "string") : undefined,
-    params: isObject ? (params as { [key: string]: Json }) : undefined,
+    params: isObject(params) ? (params as { [key: string]: Json }) : undefined,
     notify: notify === null ? undefined : (notify as Json | undefined),
   });
 }

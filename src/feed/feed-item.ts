@@ -1,8 +1,9 @@
 import { crc32 } from "node:zlib";
+import { parseObject } from "../core/json-object.ts";
 import type { FeedLine, FeedScope } from "./feed-line.ts";
 import { beginningOf, type FeedPosition, type Mark } from "./feed-position.ts";
 import { positionText } from "./position-text.ts";
-import { parsedLine, type WholeLine } from "./whole-lines.ts";
+import type { WholeLine } from "./whole-lines.ts";
 
 /** Where a line stands. */
 export interface LineOrigin extends Pick<Mark, "key" | "run"> {
@@ -80,7 +81,7 @@ export class FeedItem implements FeedLine {
   }
 
   get line(): Readonly<Record<string, unknown>> {
-    return (this.#line ??= parsedLine(this.whole.raw) ?? {});
+    return (this.#line ??= parseObject(this.whole.raw) ?? {});
   }
 
   get position(): string {

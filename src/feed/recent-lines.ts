@@ -1,12 +1,12 @@
 /** The newest lines of ledgers, and the position after them: what `orchd tail` begins with. */
 import { defined } from "../core/defined.ts";
+import { parseObject } from "../core/json-object.ts";
 import { LinesBackwards } from "../ledger/lines-backwards.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { FeedLine, FeedScope } from "./feed-line.ts";
 import { withLedger } from "./find-place.ts";
 import { positionText } from "./position-text.ts";
 import { presentPosition } from "./present-position.ts";
-import { parsedLine } from "./whole-lines.ts";
 
 /** A line, and whose it is. */
 export type RecentLine = Pick<FeedLine, "pipeline" | "run" | "line">;
@@ -54,7 +54,7 @@ function linesUpTo(
     const found: RecentLine[] = [];
     const back = new LinesBackwards(fd);
     for (let raw = back.previous(); raw !== undefined; raw = back.previous()) {
-      const line = parsedLine(raw.toString("utf8"));
+      const line = parseObject(raw.toString("utf8"));
       if (line === undefined || Number(line["seq"]) > seq) continue;
       if (found.push({ ...defined(owner), line }) >= count) break;
     }

@@ -9,6 +9,7 @@
 import { isUtf8 } from "node:buffer";
 import { readSync } from "node:fs";
 import { crc32 } from "node:zlib";
+import { parseObject } from "../core/json-object.ts";
 import { MAX_LINE_BYTES } from "../ledger/line-limit.ts";
 
 const LF = 0x0a;
@@ -101,7 +102,7 @@ export function headOf(
 ): { readonly seq: number; readonly at: string; readonly type: string } | undefined {
   const [, seq, , at, type] = HEAD.exec(raw) ?? [];
   if (seq !== undefined) return { seq: Number(seq), at: at!, type: type! };
-  const line = parsedLine(raw);
+  const line = parseObject(raw);
   if (
     !Number.isInteger(line?.["seq"]) ||
     typeof line?.["at"] !== "string" ||
@@ -109,16 +110,4 @@ export function headOf(
   )
     return undefined;
   return { seq: line["seq"] as number, at: line["at"], type: line["type"] };
-}
-
-/** The JSON object that a line holds; undefined where it holds none. */
-export function parsedLine(raw: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(raw);
-    return value !== null && typeof value === "object" && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -5,11 +5,12 @@
  * A daemon that is killed writes no end. So its file is touched every few seconds, and the next
  * daemon writes when the one before was last seen.
  */
-import { appendFileSync, readFileSync, statSync, utimes, utimesSync } from "node:fs";
+import { appendFileSync, statSync, utimes, utimesSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock, Timer } from "../clock.ts";
 import { iso } from "../core/time.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
+import { readableLines } from "./readable-lines.ts";
 
 const TOUCH_MS = 5_000;
 /** A longer file is cut to its newest lines when a daemon begins. */
@@ -147,20 +148,6 @@ function historyPath(orchdDir: string): string {
   return join(orchdDir, "daemon.jsonl");
 }
 
-/** The lines that can be read; none where there is no file. */
 function readDaemonLines(path: string): DaemonLine[] {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch {
-    return [];
-  }
-  return text.split("\n").flatMap((line) => {
-    try {
-      const value = JSON.parse(line) as DaemonLine;
-      return typeof value.at === "string" ? [value] : [];
-    } catch {
-      return [];
-    }
-  });
+  return readableLines(path).filter(({ at }) => typeof at === "string") as unknown as DaemonLine[];
 }

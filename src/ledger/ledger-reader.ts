@@ -15,6 +15,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import type { Framed } from "../core/event.ts";
+import { isObject, parseObject } from "../core/json-object.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 import { PathFault } from "../disk/path-fault.ts";
 import { LedgerFormatError } from "./ledger-error.ts";
@@ -368,16 +369,7 @@ function parseKnown(
   end: number,
   kind: "ascii" | "utf8",
 ): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(
-      kind === "ascii" ? bytes.toString("latin1", start, end) : bytes.toString("utf8", start, end),
-    );
-    return value === null || typeof value !== "object" || Array.isArray(value)
-      ? undefined
-      : (value as Record<string, unknown>);
-  } catch {
-    return undefined;
-  }
+  return parseObject(bytes.toString(kind === "ascii" ? "latin1" : "utf8", start, end));
 }
 
 /** The object of a line, or undefined if the line is not a JSON object in UTF-8. */
@@ -405,7 +397,7 @@ function mayNamePrototype(text: string): boolean {
  */
 function parseSafely(text: string): Record<string, unknown> | undefined {
   const value: unknown = JSON.parse(text);
-  if (value === null || typeof value !== "object" || Array.isArray(value)) return undefined;
+  if (!isObject(value)) return undefined;
   return (mayNamePrototype(text) ? withoutPrototypes(value) : value) as Record<string, unknown>;
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { PlaceReport } from "../core/place-report.ts";
+import { readableLines } from "./readable-lines.ts";
 
 /** A place as the daemon of this epoch knew it. */
 export interface PlaceChanged extends PlaceReport {
@@ -50,24 +51,10 @@ export function endsWhole(path: string): boolean {
 
 /** The lines that can be read, oldest first. One of another type is passed over. */
 export function readPlaceLines(path: string): PlaceLine[] {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch {
-    return [];
-  }
-  return text.split("\n").flatMap((line) => {
-    try {
-      const value: unknown = JSON.parse(line);
-      return isPlaceLine(value) ? [value] : [];
-    } catch {
-      return [];
-    }
-  });
+  return (readableLines(path) as object[]).filter(isPlaceLine);
 }
 
-function isPlaceLine(value: unknown): value is PlaceLine {
-  if (typeof value !== "object" || value === null) return false;
+function isPlaceLine(value: object): value is PlaceLine {
   const { type, place, at, labels, hosts, engine } = value as Record<string, unknown>;
   if (typeof place !== "string" || typeof at !== "string") return false;
   if (type === "place.removed") return true;

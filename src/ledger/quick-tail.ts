@@ -12,6 +12,7 @@ import { isAscii } from "node:buffer";
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { Framed } from "../core/event.ts";
+import { parseObject } from "../core/json-object.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 
 /** A pipe that has the name of a ledger must not block the reader. */
@@ -83,7 +84,7 @@ function linesOf<E>(text: string, from: number, type: string): Framed<E>[] | und
     crc = crc32(text.slice(start, end - CRC_LENGTH), crc);
     if (text.slice(end - CRC_LENGTH, end) !== `,"crc":"${crc.toString(16).padStart(8, "0")}"}`)
       return undefined;
-    const line = parse(text.slice(start, end)) as
+    const line = parseObject(text.slice(start, end)) as
       | (Framed<E> & { readonly type?: unknown; readonly format?: unknown })
       | undefined;
     if (line === undefined || typeof line.at !== "string" || typeof line.type !== "string")
@@ -109,13 +110,4 @@ function linesOf<E>(text: string, from: number, type: string): Framed<E>[] | und
     start = end + 1;
   }
   return lines;
-}
-
-function parse(text: string): unknown {
-  try {
-    const value: unknown = JSON.parse(text);
-    return value !== null && typeof value === "object" && !Array.isArray(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

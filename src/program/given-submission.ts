@@ -4,6 +4,7 @@
  */
 import { didYouMean } from "../core/did-you-mean.ts";
 import { environmentFault, VARIABLE_NAME } from "../core/environment-limits.ts";
+import { isObject } from "../core/json-object.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
 import type { Stack } from "../orchestrators/stack.ts";
@@ -111,8 +112,4 @@ function checkedTexts(what: string, given: unknown = {}): Environment {
   if (fault !== undefined)
     throw new Error([what, fault.name, fault.message].filter(Boolean).join(" ") + ".");
   return environment;
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

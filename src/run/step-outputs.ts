@@ -3,6 +3,7 @@
  * declared output (docs/semantics.md 17).
  */
 import { FAILURE_CODES, type StepError } from "../core/failure.ts";
+import { isObject } from "../core/json-object.ts";
 import type { Json, SnapshotStep } from "../core/snapshot.ts";
 
 /** A step's outputs, or why its result cannot be used. */
@@ -14,26 +15,25 @@ export type StepOutputs =
 export function outputsOf(spec: SnapshotStep, value: Json): StepOutputs {
   if (spec.outputs === undefined) return { ok: true, outputs: { result: value ?? null } };
   const declared = spec.outputs;
-  if (value === null || typeof value !== "object" || Array.isArray(value)) {
+  if (!isObject(value)) {
     return bad(
       `step "${spec.id}" declares the outputs ${declared.join(", ")}, so it has to return ` +
         `an object with these members; it returned ${describe(value)}`,
     );
   }
-  const members = value as { readonly [name: string]: Json };
   const missing = declared.filter(
-    (name) => !Object.hasOwn(members, name) || members[name] === undefined,
+    (name) => !Object.hasOwn(value, name) || value[name] === undefined,
   );
   if (missing.length > 0)
     return bad(`step "${spec.id}" returned no ${quoted(missing)}, which it declares as output`);
-  const undeclared = Object.keys(members).filter((name) => !declared.includes(name));
+  const undeclared = Object.keys(value).filter((name) => !declared.includes(name));
   if (undeclared.length > 0) {
     return bad(
       `step "${spec.id}" returned ${quoted(undeclared)}, which it does not declare; ` +
         `its outputs are ${declared.join(", ")}`,
     );
   }
-  return { ok: true, outputs: Object.fromEntries(declared.map((name) => [name, members[name]!])) };
+  return { ok: true, outputs: Object.fromEntries(declared.map((name) => [name, value[name]!])) };
 }
 
 function bad(message: string): StepOutputs {

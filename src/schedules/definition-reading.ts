@@ -9,6 +9,7 @@
 import { codeKey, codeUses } from "../core/compile-step.ts";
 import { compile, isModulePath } from "../core/compile.ts";
 import type { FieldPath, Fault } from "../core/fault.ts";
+import { isObject } from "../core/json-object.ts";
 import type { CodeMark } from "../core/loaded-definition.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { pipelineSchema, type PipelineDefinition } from "../core/pipeline.ts";
@@ -157,7 +158,7 @@ export class DefinitionReading implements DefinitionReader {
     this.#locate = (path, atKey) => parsed.source.locate(path, atKey);
     const { value, remarks } = parsed.source;
     this.#remarks = remarks;
-    if (value === null || typeof value !== "object" || Array.isArray(value))
+    if (!isObject(value))
       return this.#problem(
         "must hold a map of keys and values, such as name:, schedule: and steps:",
         this.#locate([]),

@@ -1,5 +1,6 @@
 /** orchd.yaml as it is written, without the modules that it names. */
 import { join } from "node:path";
+import { isObject } from "../core/json-object.ts";
 import { DEFAULT_SETTINGS, orchdSettingsSchema, type OrchdSettings } from "../core/settings.ts";
 import { checkShape } from "../core/shape-faults.ts";
 import type { TelemetrySettings } from "../core/telemetry-settings.ts";
@@ -44,10 +45,6 @@ export function readNotifySetup(root: string): {
 
 function memberOf(value: unknown, name: string): unknown {
   return isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /**

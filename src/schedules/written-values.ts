@@ -18,6 +18,7 @@ import {
 } from "yaml";
 import { alteredNumber } from "../core/exact-json.ts";
 import type { FieldPath } from "../core/fault.ts";
+import { isObject } from "../core/json-object.ts";
 import type { Json } from "../core/snapshot.ts";
 
 /** What is wrong with a part of the text, or to be remarked on; at an offset into the text. */
@@ -98,7 +99,7 @@ function withTexts(
   [key, ...rest]: FieldPath,
   texts: Set<Node>,
 ): unknown {
-  if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+  if (!isObject(value)) return value;
   const members = membersOf(document, node);
   const copy = Object.entries(value).map(([name, member]): [string, unknown] => {
     const inner = members.get(name);

@@ -2,7 +2,7 @@
 import type { RunLine } from "../core/event.ts";
 import { evolve, type RunState } from "../core/run-state.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { parseObject } from "./json-line.ts";
+import { parseObject } from "../core/json-object.ts";
 import { LineFollower } from "./line-follower.ts";
 import { restored } from "./run-reading.ts";
 

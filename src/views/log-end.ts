@@ -4,7 +4,7 @@
  */
 import { open } from "node:fs/promises";
 import type { RunStore } from "../ledger/run-store.ts";
-import { parseObject } from "./json-line.ts";
+import { parseObject } from "../core/json-object.ts";
 
 /** How much is read of the file's end, in bytes. A line that begins before it is left out. */
 const END_BYTES = 262_144;

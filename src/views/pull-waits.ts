@@ -6,7 +6,7 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { pullIn } from "../core/pull-text.ts";
 import type { RunState } from "../core/run-state.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { parseObject } from "./json-line.ts";
+import { parseObject } from "../core/json-object.ts";
 
 /** How much is read of the log's end, in bytes. */
 const END_BYTES = 65_536;

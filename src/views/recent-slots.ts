@@ -10,7 +10,7 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { parseRunId } from "../core/run-id.ts";
 import { changesOf } from "./changes.ts";
 import { dayStart, DayTally } from "./day-tally.ts";
-import { parseObject } from "./json-line.ts";
+import { parseObject } from "../core/json-object.ts";
 import type { Change, StripMark } from "./overview.ts";
 import {
   recentLines,

@@ -8,7 +8,7 @@ import { defined } from "../core/defined.ts";
 import { LinesBackwards } from "../ledger/lines-backwards.ts";
 import { rotatedLedgers } from "../ledger/rotated-ledgers.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { parseObject } from "./json-line.ts";
+import { parseObject } from "../core/json-object.ts";
 
 /** A run as its pipeline's ledger knows it. */
 export interface RunMention {

@@ -1,6 +1,6 @@
 /** A run's ledger as it stands in its file: raw lines, a page at a time. */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { parseObject } from "./json-line.ts";
+import { parseObject } from "../core/json-object.ts";
 
 const LF = 0x0a;
 /** How much one page holds, in bytes; one line may be longer. */

@@ -4,7 +4,7 @@
  */
 import { open, type FileHandle } from "node:fs/promises";
 import type { RunStore } from "../ledger/run-store.ts";
-import { parseObject } from "./json-line.ts";
+import { parseObject } from "../core/json-object.ts";
 import { lineIndexOf } from "./line-index.ts";
 
 const LF = 0x0a;

@@ -4,7 +4,7 @@
  */
 import type { RunState } from "../core/run-state.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { parseObject } from "./json-line.ts";
+import { parseObject } from "../core/json-object.ts";
 import {
   mentions,
   summarize,

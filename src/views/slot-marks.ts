@@ -16,7 +16,7 @@ import {
 import { DAY_MS, iso } from "../core/time.ts";
 import { LinesBackwards } from "../ledger/lines-backwards.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { parseObject } from "./json-line.ts";
+import { parseObject } from "../core/json-object.ts";
 import { wholeSchedule } from "./recorded-schedule.ts";
 import type { StripMark } from "./overview.ts";
 import { pipelineLedgers } from "./run-history.ts";

@@ -1,6 +1,7 @@
 /** What a line of a ledger says of itself, however it was written. */
 import { expect, it } from "vitest";
-import { headOf, parsedLine } from "../../src/feed/whole-lines.ts";
+import { parseObject } from "../../src/core/json-object.ts";
+import { headOf } from "../../src/feed/whole-lines.ts";
 
 const AT = "2026-11-28T02:00:00.000Z";
 const HEAD = { seq: 7, at: AT, type: "run.started" };
@@ -32,5 +33,5 @@ it.each([
   ["{", undefined],
   ["", undefined],
 ])("the object in %j is %j", (raw, object) => {
-  expect(parsedLine(raw)).toEqual(object);
+  expect(parseObject(raw)).toEqual(object);
 });

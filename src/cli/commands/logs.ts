@@ -5,7 +5,7 @@
 import type { RunState } from "../../core/run-state.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { FollowedRun } from "../../views/followed-run.ts";
-import { parseObject } from "../../views/json-line.ts";
+import { parseObject } from "../../core/json-object.ts";
 import { LineFollower } from "../../views/line-follower.ts";
 import { noSuchStep, readRun } from "../../views/run-reading.ts";
 import type { CommandContext } from "../command.ts";

@@ -10,6 +10,7 @@
  * Rejected: a set of keys. It took more than 60 bytes a slot, and a checkpoint of 2,000 slots took
  * milliseconds, nearly all of them to make texts of times and times of texts.
  */
+import { isObject } from "../json-object.ts";
 import { slotOfKey, trackOfKey, unpackSlots, type SlotList } from "./slot-list.ts";
 
 /** How many slots wait at most. */
@@ -51,8 +52,7 @@ export class RecentlyFired implements Iterable<string> {
 
   /** Replaces all by a packed list; by nothing if the value is none. */
   restore(list: unknown): void {
-    this.#list =
-      list === null || typeof list !== "object" || Array.isArray(list) ? {} : (list as SlotList);
+    this.#list = isObject(list) ? (list as SlotList) : {};
     this.#tracks.clear();
     this.#waiting = [];
   }

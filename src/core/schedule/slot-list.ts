@@ -4,6 +4,7 @@
  * minutely schedule takes three bytes; its key takes thirty.
  */
 
+import { isObject } from "../json-object.ts";
 import { iso } from "../time.ts";
 
 /** Packed slots, by the schedule whose track they are in. `` stands for the shared track. */
@@ -43,7 +44,7 @@ export function packSlots(keys: Iterable<string>): SlotList {
  * track, those before the first that is no time.
  */
 export function unpackSlots(list: unknown): string[] {
-  if (list === null || typeof list !== "object" || Array.isArray(list)) return [];
+  if (!isObject(list)) return [];
   return Object.entries(list).flatMap(([track, text]) => {
     const keys: string[] = [];
     if (typeof text !== "string") return keys;

@@ -1,4 +1,5 @@
 /** A declared param as a field: its kind by its default, its text, and what a text gives. */
+import { isObject } from "../../../core/json-object.ts";
 import type { Json } from "../../../core/snapshot.ts";
 
 /** What a field takes. A secret is given by its name in the file, and never typed here. */
@@ -20,7 +21,7 @@ export function kindOf(value: Json): ParamKind {
 
 /** The name of a value that is a secret. */
 export function secretName(value: Json): string | undefined {
-  if (value === null || typeof value !== "object" || Array.isArray(value)) return undefined;
+  if (!isObject(value)) return undefined;
   const [entry, ...more] = Object.entries(value);
   return entry?.[0] === "secret" && more.length === 0 && typeof entry[1] === "string"
     ? entry[1]
