@@ -6,6 +6,10 @@
  * alone. It begins again where the file is another one. Rotated files do not change: each is read
  * once, and only where the newer ones have too few messages. Most of them hold none that was given
  * up, which a look for those words tells without parsing a line.
+ *
+ * A rotation takes no lock that a reader could wait for. So the file in use has to be the same one
+ * before and after the reading, and the second name that a rotation gives it is passed over: else a
+ * message is told twice or left out, or a whole ledger is called damaged.
  */
 import { readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -26,6 +30,8 @@ import type { RunStore } from "./run-store.ts";
 
 /** How many messages that ended are listed, of each end. */
 const MOST = 200;
+/** How often a ledger that is rotated while it is read is read again. */
+const TRIES = 8;
 const GAVE_UP = Buffer.from('"type":"notify.gave_up"');
 
 /** What the ledger says now. Lists: the newest first. */
@@ -86,6 +92,14 @@ export class NotifyReader {
   /** What it says now; undefined where there is none. Throws as {@link readNotifications}. */
   read(): NotifyReading | undefined {
     const path = this.#store.notifyLedger;
+    for (let tries = 1; ; tries += 1) {
+      const inode = inodeOf(path);
+      const reading = this.#readOnce(path);
+      if (inodeOf(path) === inode || tries === TRIES) return reading;
+    }
+  }
+
+  #readOnce(path: string): NotifyReading | undefined {
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats === undefined) {
       this.#own = undefined;
@@ -141,13 +155,14 @@ export class NotifyReader {
   }
 
   /** The newest messages that ended, those of rotated files too. */
-  #withOlder(own: Ended, folder: string): Ended {
+  #withOlder(own: Followed, folder: string): Ended {
     const most = this.#most;
     const all = { sent: own.sent.slice(-most), gaveUp: own.gaveUp.slice(-most) };
     const names = rotatedNotify(namesIn(folder));
     for (const name of this.#rotated.keys()) if (!names.includes(name)) this.#rotated.delete(name);
     for (const name of names) {
       if (all.sent.length >= most && all.gaveUp.length >= most) break;
+      if (!this.#rotated.has(name) && inodeOf(join(folder, name)) === own.inode) continue;
       const older = this.#olderFile(join(folder, name), name, all.sent.length >= most);
       all.sent = [...older.sent, ...all.sent].slice(-most);
       all.gaveUp = [...older.gaveUp, ...all.gaveUp].slice(-most);
@@ -183,6 +198,10 @@ export class NotifyReader {
     list.push(message);
     if (list.length > 2 * this.#most) ended[how] = list.slice(-this.#most);
   }
+}
+
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
 }
 
 function none(): Ended {
