@@ -15,6 +15,7 @@ import { systemClock } from "../src/clock.ts";
 import { LABEL_PATTERN } from "../src/core/place-schema.ts";
 import type { BrokerPlaceSettings } from "../src/core/place-settings.ts";
 import type { OrchdSettings } from "../src/core/settings.ts";
+import { whyOtherRelease } from "../src/disk/built-program.ts";
 import { makeFolder } from "../src/disk/make-folder.ts";
 import { removeTrees } from "../src/disk/remove-tree.ts";
 import { SecretFiles } from "../src/disk/secret-files.ts";
@@ -181,6 +182,7 @@ function poolsOf(
     return new RunnerPool({
       clock,
       launch: forkRunner,
+      whyNot: () => whyOtherRelease(),
       log,
       settings: {
         ...settings.runner,

@@ -4,6 +4,7 @@ import { failureText } from "../core/failure.ts";
 import { DAY_MS } from "../core/time.ts";
 import { countText } from "../views/counted.ts";
 import { timeText } from "../views/moment.ts";
+import { VERSION } from "../version.ts";
 import type { PipelineView } from "../views/pipeline-view.ts";
 import type { Placement, RunView, StepView } from "../views/run-view.ts";
 import type { DaemonView, StatusView } from "../views/status-view.ts";
@@ -29,6 +30,8 @@ export function printStatus(
   past?: string,
 ): void {
   terminal.line(past === undefined ? daemonLine(view.daemon, now) : past);
+  const note = past === undefined ? releaseNote(view.daemon) : undefined;
+  if (note !== undefined) terminal.line(note);
   if (view.pipelines.length === 0) {
     terminal.line(
       "no pipelines yet: put a file into the schedules folder, or make one with `orchd init`",
@@ -67,6 +70,15 @@ export function daemonLine(daemon: DaemonView | null, now: number): Part {
     `: pid ${daemon.pid}, orchd ${daemon.version}, since ${timeText(since)} ` +
       `(${formatDuration(Math.max(0, now - since))})`,
   ];
+}
+
+/** What to do where the daemon is of another release. Undefined: it is of this one, or down. */
+function releaseNote(daemon: DaemonView | null): string | undefined {
+  if (daemon === null || daemon.version === VERSION) return undefined;
+  return (
+    `this command is orchd ${VERSION}: a daemon whose package was renewed begins no step until ` +
+    "it is started again"
+  );
 }
 
 function stateOf(pipeline: PipelineView): Part {

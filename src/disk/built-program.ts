@@ -4,12 +4,19 @@ import { fileURLToPath } from "node:url";
 import { VERSION } from "../version.ts";
 
 /**
+ * The package's folder is not of this process's release, or not whole: it was installed anew, or is
+ * being installed. Its programs may not understand this process.
+ */
+export class OtherRelease extends Error {
+  override readonly name = "OtherRelease";
+}
+
+/**
  * The path of one of the package's built programs: `dist/daemon/NAME.js`, or of the command line:
  * `dist/bin/orchd.js`. Whatever this module was built into, the package's folder is above it.
  *
  * @param above where the package's folder is looked for, and then above it; default: this module's
- * @throws Error, with what to do, if nothing was built, or if another release was installed in the
- *   package's folder since this process began: its programs may not understand this one
+ * @throws Error, with what to do, if nothing was built; OtherRelease
  */
 export function builtProgram(
   name: string,
@@ -24,7 +31,7 @@ export function builtProgram(
   }
   const installed = versionIn(manifest);
   if (installed !== VERSION)
-    throw new Error(
+    throw new OtherRelease(
       `orchd ${installed} was installed while this process is orchd ${VERSION}: start it again`,
     );
   const program = join(above, "dist", folder, `${name}.js`);
@@ -34,10 +41,20 @@ export function builtProgram(
   );
 }
 
+/** Why no program of the package may be started now, in a clause. Undefined: that is no reason. */
+export function whyOtherRelease(above?: string): string | undefined {
+  try {
+    builtProgram("runner", "daemon", above);
+    return undefined;
+  } catch (error) {
+    return error instanceof OtherRelease ? error.message : undefined;
+  }
+}
+
 function versionIn(manifest: string): string {
   try {
     return (JSON.parse(readFileSync(manifest, "utf8")) as { version: string }).version;
   } catch {
-    throw new Error(`${manifest} is not whole: is orchd being installed?`);
+    throw new OtherRelease(`${manifest} is not whole: is orchd being installed?`);
   }
 }

@@ -13,6 +13,7 @@ import type { Fault } from "../core/fault.ts";
 import type { CodeRef, OrchestratorRef, Snapshot } from "../core/snapshot.ts";
 import { Flavors, type Flavor } from "../orchestrators/flavors.ts";
 import { evaluateCode } from "../places/evaluate-code.ts";
+import { builtProgram } from "../disk/built-program.ts";
 import { forkRunner } from "../places/local/runner-child.ts";
 import { RunnerPool } from "../places/pool/runner-pool.ts";
 
@@ -82,6 +83,8 @@ export class Evaluator {
 
   async #start(): Promise<RunnerPool> {
     if (this.#pool !== undefined) return this.#pool;
+    // A person who waits is told at once; a daemon's runner would wait.
+    builtProgram("runner");
     // Not the daemon's scratch folder: a runner empties its scratch folder.
     this.#scratch = await mkdtemp(join(tmpdir(), "orchd-evaluate-"));
     const { bundlesDir, settings } = this.#options;

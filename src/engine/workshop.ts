@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
+import { whyOtherRelease } from "../disk/built-program.ts";
 import { removeTrees } from "../disk/remove-tree.ts";
 import { makeFolder } from "../disk/make-folder.ts";
 import type { RunHeader } from "../core/event.ts";
@@ -235,6 +236,7 @@ function openPool(
   return new RunnerPool({
     clock,
     launch: forkRunner,
+    whyNot: () => whyOtherRelease(),
     log,
     settings: { ...settings.runner, bundles, scratch, token },
     claims: new ClaimsFolder(claims, epoch),

@@ -4,6 +4,7 @@ import { daemonLine, printRun, printStatus } from "../../src/cli/status-render.t
 import type { PipelineView } from "../../src/views/pipeline-view.ts";
 import type { RunView, StepView } from "../../src/views/run-view.ts";
 import type { DaemonView } from "../../src/views/status-view.ts";
+import { VERSION } from "../../src/version.ts";
 import { plain, styled, ToldTerminal } from "../support/told-terminal.ts";
 
 const NOW = Date.parse("2026-11-23T10:00:00.000Z");
@@ -38,6 +39,21 @@ function told(
 const cells = (pipeline: Partial<PipelineView>): string[] => told(pipeline).cells[3]!;
 const notes = (pipeline: Partial<PipelineView>, detail = false): string[] =>
   told(pipeline, { detail }).lines.slice(5);
+
+it("tells of a daemon of another release that it has to be started again", () => {
+  const under = (version: string): string[] => {
+    const terminal = new ToldTerminal();
+    const daemon: DaemonView = { pid: 7, since: at(0), version, tz: "UTC" };
+    printStatus(terminal.it, { daemon, pipelines: [PLAIN] }, false, NOW);
+    return terminal.lines;
+  };
+  expect(under(VERSION)[1]).toBe("");
+  expect(under("1.2.3").slice(1, 3)).toEqual([
+    `this command is orchd ${VERSION}: a daemon whose package was renewed begins no step until ` +
+      "it is started again",
+    "",
+  ]);
+});
 
 it("the daemon's line tells its pid, its release and for how long it is up", () => {
   const daemon: DaemonView = { pid: 7, since: at(-61_000), version: "1.2.3", tz: "UTC" };

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { builtProgram } from "../../src/disk/built-program.ts";
+import { builtProgram, OtherRelease, whyOtherRelease } from "../../src/disk/built-program.ts";
 import { VERSION } from "../../src/version.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -34,6 +34,7 @@ it("is refused with what to do where it was not built", () => {
 
 it("is refused where another release was installed meanwhile, or is being installed", () => {
   const { modules } = installed(JSON.stringify({ version: "9.9.9" }));
+  expect(() => builtProgram("runner", "daemon", modules)).toThrow(OtherRelease);
   expect(() => builtProgram("runner", "daemon", modules)).toThrow(
     `orchd 9.9.9 was installed while this process is orchd ${VERSION}: start it again`,
   );
@@ -41,4 +42,11 @@ it("is refused where another release was installed meanwhile, or is being instal
   expect(() => builtProgram("runner", "daemon", half.modules)).toThrow(
     `${half.folder}/package.json is not whole: is orchd being installed?`,
   );
+});
+
+it("is no reason to wait where it was not built, and is none of this release", () => {
+  const { modules } = installed(JSON.stringify({ version: "9.9.9" }));
+  expect(whyOtherRelease(modules)).toContain("orchd 9.9.9 was installed");
+  expect(whyOtherRelease(tempRoot().root)).toBeUndefined();
+  expect(whyOtherRelease()).toBeUndefined();
 });

@@ -132,6 +132,47 @@ const output = (id: string, line: string): FromRunner => ({
 const types = (it: Played): string[] => (it.sent as ToRunner[]).map((one) => one.type);
 const took = (ms: number): Promise<unknown> => clock.advance(ms);
 
+it("has no room while no program may be started, looks each second, and says so once", async () => {
+  let because: string | undefined;
+  const told: string[] = [];
+  const tell = (_fields: object, sentence: string): void => void told.push(sentence);
+  pool = new RunnerPool({
+    clock,
+    launch: (...given) => new played(...given) as unknown as RunnerProcess,
+    settings: SETTINGS,
+    log: { info: tell, warn: tell, error: tell, debug: tell },
+    whyNot: () => because,
+  });
+  pool.onCapacity(() => void told.push("room"));
+  const room = pool.capacity();
+  expect(room["shell"]).toBeGreaterThan(0);
+  because = "orchd 2 was installed: start it again";
+  expect(pool.capacity()).toEqual(room);
+  await took(1_000);
+  expect([pool.capacity(), pool.capacity()]).toEqual([
+    { module: 0, shell: 0 },
+    { module: 0, shell: 0 },
+  ]);
+  await took(5_000);
+  expect(told).toEqual([`no step begins: ${because}`]);
+  because = undefined;
+  await took(1_000);
+  expect(told.slice(1)).toEqual(["steps begin again", "room"]);
+  expect(pool.capacity()).toEqual(room);
+});
+
+it("looks no more at whether programs may be started once it is closed", async () => {
+  const whyNot = vi.fn<() => string>(() => "another release");
+  const launch = (): never => {
+    throw new Error("nothing is launched");
+  };
+  pool = new RunnerPool({ clock, launch, settings: SETTINGS, whyNot });
+  pool.capacity();
+  await pool.close();
+  await took(10_000);
+  expect(whyNot).toHaveBeenCalledTimes(1);
+});
+
 describe("a message", () => {
   it("counts for the task that it names, until that has ended", () => {
     start("a");

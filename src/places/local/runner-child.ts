@@ -6,7 +6,7 @@
  * runner is ended when it holds more memory than it may, when its channel breaks (a step closed
  * it), and when it has not answered for half a minute (a step stopped it).
  *
- * States: waiting (for descriptors) -> alive -> closing (told to end) -> dead. `exit` is called
+ * States: waiting (startable.ts) -> alive -> closing (told to end) -> dead. `exit` is called
  * once: when the process is gone, its last messages are read, and no process that carries its token
  * is left. So a task that starts again never meets a survivor.
  *
@@ -19,7 +19,6 @@ import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { totalmem } from "node:os";
 import { builtProgram } from "../../disk/built-program.ts";
-import { hasDescriptors } from "../../disk/descriptors.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
 import { endByToken, killByToken, killQuietly } from "../pool/kill-by-token.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
@@ -34,6 +33,7 @@ import {
   type ToRunner,
 } from "../pool/protocol.ts";
 import { SentFrames } from "../pool/sent-frames.ts";
+import { ifStartable } from "../pool/startable.ts";
 import type {
   RunnerExit,
   RunnerListener,
@@ -130,12 +130,13 @@ export class RunnerChild implements RunnerProcess {
 
   #begin(): void {
     if (this.#dead) return;
-    if (!hasDescriptors()) {
+    const program = ifStartable(() => builtProgram("runner"));
+    if (program === undefined) {
       setTimeout(() => this.#begin(), RETRY_MS).unref();
       return;
     }
     const listener = this.#listener;
-    const child = fork(builtProgram("runner"), [JSON.stringify(this.#settings)], {
+    const child = fork(program, [JSON.stringify(this.#settings)], {
       detached: true,
       serialization: "json",
       stdio: ["ignore", "pipe", "pipe", "ipc", "pipe", ...(this.#settings.wire ? WIRE : [])],

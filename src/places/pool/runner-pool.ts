@@ -15,6 +15,7 @@
  * or an orchestrator something) starts again by itself, once, in a runner of its own. It hears
  * `died` only if that runner dies too.
  * It counts the room (thread-room.ts), and knows who had begun at a death (suspects.ts, claims.ts).
+ * It stays one file: each message and each death of a runner meets all tasks here.
  */
 import { availableParallelism } from "node:os";
 import type { Clock, Timer } from "../../clock.ts";
@@ -40,6 +41,7 @@ import {
 import { deathOf, type LaunchRunner, type RunnerExit } from "./runner-process.ts";
 import type { RunnerProcess } from "./runner-process.ts";
 import { forLoads, mayRepeat, useOf, type Use } from "./runner-use.ts";
+import { StartGate } from "./start-gate.ts";
 import { strayOutput } from "./stray-output.ts";
 import { blameAmong } from "./suspects.ts";
 import { ThreadRoom, type RoomTaken } from "./thread-room.ts";
@@ -59,6 +61,8 @@ export interface RunnerPoolOptions {
   readonly launch: LaunchRunner;
   /** Hears of runners that start and die, and of output that belongs to no step. */
   readonly log?: Log | undefined;
+  /** Why no step may begin for now (start-gate.ts). Undefined: none is ever kept waiting. */
+  readonly whyNot?: (() => string | undefined) | undefined;
   /** Where the runner leaves which steps had begun. Undefined: nobody asks for it. */
   readonly claims?: ClaimsFolder | undefined;
 }
@@ -99,6 +103,7 @@ export class RunnerPool implements Place, StepsAhead {
   #idle: RunnerProcess | undefined;
   #started = 0;
   readonly #room: ThreadRoom;
+  readonly #gate: StartGate;
   readonly #claims: ClaimsFolder | undefined;
   /** What the next shared runner of steps is told of those before it. */
   readonly #book = new ClaimBook();
@@ -111,11 +116,12 @@ export class RunnerPool implements Place, StepsAhead {
     this.#log = options.log;
     this.#claims = options.claims;
     this.#room = new ThreadRoom(options.settings.threads, CORES);
+    this.#gate = new StartGate({ ...options, onOpen: () => this.#tellCapacity() });
   }
 
   /** How many more steps may start now, without the room that is promised. */
   capacity(): Room {
-    if (this.#closed) return { module: 0, shell: 0 };
+    if (this.#closed || !this.#gate.isOpen) return { module: 0, shell: 0 };
     return this.#reservations.leave(
       this.#room.left(this.#entries.values(), this.#clock.monotonic()),
     );
@@ -242,6 +248,7 @@ export class RunnerPool implements Place, StepsAhead {
    */
   async close(options: { readonly force?: boolean } = {}): Promise<void> {
     this.#closed = true;
+    this.#gate.close();
     this.#loadsIdle?.cancel();
     for (const entry of this.#entries.values()) entry.forced?.timer.cancel();
     this.#entries.clear();
@@ -284,7 +291,7 @@ export class RunnerPool implements Place, StepsAhead {
     if (child.pid === undefined)
       this.#log?.warn(
         { use, alone },
-        "too few descriptors are left to start a runner: it is started when there are some",
+        "a runner waits to be started: too few descriptors are left, or orchd was renewed",
       );
     else this.#log?.info({ runner: child.pid, use, alone }, "a runner was started");
     return child;

@@ -33,7 +33,6 @@ import type { Readable } from "node:stream";
 import type { Timer } from "../../clock.ts";
 import { withoutControls } from "../../core/failure.ts";
 import { Masker } from "../../core/mask.ts";
-import { hasDescriptors } from "../../disk/descriptors.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
 import { mayHaveBegun } from "./far-claims.ts";
 import { FarAnswers } from "./far-answers.ts";
@@ -43,6 +42,7 @@ import type { FromRunner, PoolMessage, RunnerSettings, ToRunner } from "./protoc
 import type { LaunchRunner, RunnerExit, RunnerListener, RunnerProcess } from "./runner-process.ts";
 import { SentFiles } from "./sent-files.ts";
 import { SentFrames } from "./sent-frames.ts";
+import { ifStartable } from "./startable.ts";
 import { StrayLines } from "./stray-lines.ts";
 import type { EndedRunner, StreamPlace } from "./stream-place.ts";
 import * as wire from "./wire.ts";
@@ -187,11 +187,12 @@ export class StreamRunner implements RunnerProcess {
 
   #begin(): void {
     if (this.#state === "dead") return;
-    if (!hasDescriptors()) {
+    const how = ifStartable(() => this.#place.command(this.token, this.#number));
+    if (how === undefined) {
       setTimeout(() => this.#begin(), RETRY_MS).unref();
       return;
     }
-    const { words, env, cwd = "/" } = this.#place.command(this.token, this.#number);
+    const { words, env, cwd = "/" } = how;
     const [program, ...rest] = words;
     // In a group of its own: Ctrl-C reaches the daemon, which decides what happens to the steps.
     const command = spawn(program, rest, {
