@@ -1,8 +1,8 @@
 /**
  * What can be wrong with one path while its disk is well: it is not this user's, a folder stands
- * where a file is expected, its links lead nowhere. A person mends that; it says nothing about
- * other paths. A disk that fails (EIO), a file system that became read-only (EROFS) and a failed
- * sync are no path faults: these concern everything that is written.
+ * where a file is expected, its links lead nowhere, it is as long as a file may be. A person mends
+ * that; it says nothing about other paths. A disk that fails (EIO), a file system that became
+ * read-only (EROFS) and a failed sync are no path faults: these concern everything that is written.
  */
 import { lstatSync, statSync, type Stats } from "node:fs";
 import { errorCode } from "./disk-error.ts";
@@ -18,6 +18,8 @@ const REASONS = new Map([
   ["ENAMETOOLONG", "its path is too long"],
   ["ENOENT", "a part of its path is gone, or is a link to nothing"],
   ["ENXIO", "it is a pipe or a socket"],
+  ["EFBIG", "it may become no longer: see `ulimit -f`, LimitFSIZE= in the unit, the file system"],
+  ["EMLINK", "its folder takes no more folders, or the file no more names"],
 ]);
 
 /** Whether an error says that a path is bad, and nothing about the disk. */

@@ -457,8 +457,10 @@ export class LedgerFile<E extends { readonly type: string }> {
         const blocked = isPathFault(error);
         if ((!blocked && !isExhausted(error)) || (blocked && this.#unproven !== undefined))
           throw this.#unlessBlocked("Writing to", error);
-        if (!blocked) await this.#cutBack(this.#mark.offset);
-        if (!held) this.#options.onHeld?.(true, error);
+        // Where a file may become no longer, a part of the write may be in it.
+        if (!blocked || errorCode(error) === "EFBIG") await this.#cutBack(this.#mark.offset);
+        // Node's own text is no sentence that helps.
+        if (!held) this.#options.onHeld?.(true, blocked ? asBlocked(this.path, error) : error);
         await this.#pause();
         if (this.#closing) throw new LedgerClosed(this.path);
       }
@@ -616,8 +618,7 @@ export class LedgerFile<E extends { readonly type: string }> {
 
   /** A bad path is no failure of the disk: the process goes on. */
   #unlessBlocked(what: string, error: unknown): LedgerFailed | LedgerBlocked {
-    if (error instanceof LedgerBlocked) return error;
-    return isPathFault(error) ? new LedgerBlocked(this.path, error) : this.#fail(what, error);
+    return isPathFault(error) ? asBlocked(this.path, error) : this.#fail(what, error);
   }
 
   #fail(what: string, error: unknown): LedgerFailed {
@@ -625,6 +626,10 @@ export class LedgerFile<E extends { readonly type: string }> {
     this.#failed = failed;
     return failed;
   }
+}
+
+function asBlocked(path: string, error: unknown): LedgerBlocked {
+  return error instanceof LedgerBlocked ? error : new LedgerBlocked(path, error);
 }
 
 /** @throws LedgerFailed, after `onFatal` */

@@ -17,6 +17,11 @@ it.each([
   ["ENAMETOOLONG", "its path is too long (ENAMETOOLONG)"],
   ["ENOENT", "a part of its path is gone, or is a link to nothing (ENOENT)"],
   ["ENXIO", "it is a pipe or a socket (ENXIO)"],
+  [
+    "EFBIG",
+    "it may become no longer: see `ulimit -f`, LimitFSIZE= in the unit, the file system (EFBIG)",
+  ],
+  ["EMLINK", "its folder takes no more folders, or the file no more names (EMLINK)"],
 ])("%s is a fault of one path: %s", (code, reason) => {
   expect([isPathFault(coded(code)), pathReason(coded(code))]).toEqual([true, reason]);
   const fault = new PathFault("/a", code);

@@ -498,6 +498,46 @@ describe("a full disk", () => {
     await file.close();
   });
 
+  it.each([
+    ["ENOSPC", /^ENOSPC/],
+    ["EDQUOT", /^EDQUOT/],
+    ["EFBIG", /a\.jsonl cannot be written: it may become no longer: .* \(EFBIG\)\.$/],
+  ])("%s after a part of a write: that is cut off, and the lines wait", async (code, sentence) => {
+    const disk = faultyDisk();
+    const clock = new VirtualClock();
+    const path = join(tempRoot().root, "a.jsonl");
+    const held: unknown[] = [];
+    const failures: Error[] = [];
+    const file = await LedgerFile.create<Note>(
+      path,
+      first,
+      calm({
+        disk,
+        clock,
+        onHeld: (now, error) => void held.push(now, (error as Error | undefined)?.message),
+        onFatal: (error) => void failures.push(error),
+      }),
+    );
+    const write = disk.write.bind(disk);
+    let isLimited = true;
+    disk.write = async (fd, bytes, offset, position) => {
+      if (!isLimited) return write(fd, bytes, offset, position);
+      if (offset > 0) throw diskError(code);
+      return write(fd, bytes.subarray(0, 20), offset, position);
+    };
+    const appended = file.append([note(1)]);
+    await clock.until(() => held.length === 2);
+    expect(held).toEqual([true, expect.stringMatching(sentence)]);
+    await clock.advance(2_500);
+    expect([readLedger(path).end, readLedger(path).lines.length]).toEqual(["whole", 1]);
+    isLimited = false;
+    await clock.until(() => held.length === 4);
+    await appended;
+    expect(readWholeLedger(path).map(({ n }) => n)).toEqual([undefined, 1]);
+    expect(failures).toEqual([]);
+    await file.close();
+  });
+
   it("does not prevent a ledger from closing", async () => {
     const disk = faultyDisk();
     const clock = new VirtualClock();

@@ -196,7 +196,7 @@ describe("a ledger that cannot be put back", () => {
 });
 
 describe("a path that is bad when the ledger is created", () => {
-  it.each(["EACCES", "EPERM", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG"])(
+  it.each(["EACCES", "EPERM", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG", "EFBIG", "EMLINK"])(
     "%s is told, and ends no process",
     async (code) => {
       const disk = faultyDisk();
