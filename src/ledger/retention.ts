@@ -1,6 +1,6 @@
 /**
  * Decides which runs to remove, and why the others stay (semantics.md 9 and 24). It is pure:
- * prune.ts collects the facts, and removes.
+ * prune-facts.ts collects the facts, and prune.ts removes.
  *
  * A run is removed if it is older than `keepDays`, if there are `keepRuns` newer ones, or if the
  * newer ones fill `keepBytes`. Over all pipelines together, it is removed if the newer runs that

@@ -1,0 +1,210 @@
+/**
+ * The facts that retention decides by, read from the folders and ledgers of a root, a pipeline at a
+ * time. Reading gives way to other work between files.
+ */
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { PipelineLine, RunLine } from "../core/event.ts";
+import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
+import { errorCode } from "../disk/disk-error.ts";
+import { systemDisk } from "../disk/disk.ts";
+import { namesIn } from "../disk/names-in.ts";
+import { readTail } from "./ledger-reader.ts";
+import { addReferences, noReferences, type ReferencesOfRuns } from "./references.ts";
+import type { ArtifactFacts } from "./removable-list.ts";
+import {
+  KEEP_ALL,
+  type FileFacts,
+  type PipelineFacts,
+  type RetentionPolicy,
+  type RunFacts,
+} from "./retention.ts";
+import { isRotatedLedger } from "./rotated-ledgers.ts";
+import { RunFactsList } from "./run-facts-list.ts";
+import type { RunStore } from "./run-store.ts";
+
+const SHA_NAME = /^[0-9a-f]{64}$/;
+/** The name of a damaged ledger that was set aside; it holds the name that the ledger had. */
+const EVIDENCE = /^(.+\.jsonl)\.damaged-\d+$/;
+/** What most runs refer to: nothing. It is one object for all of them. */
+const NONE = noReferences();
+
+/** What {@link PruneFacts} needs to be told. */
+export interface FactsOptions {
+  readonly policyOf: (pipeline: string) => RetentionPolicy;
+  /** The limit for the ledgers, logs and artifacts of all pipelines together; undefined: none. */
+  readonly totalBytes?: number | undefined;
+  /** Remove runs of this pipeline only. */
+  readonly pipeline?: string | undefined;
+  /** Runs that must stay although no ledger says so. */
+  readonly alsoActive?: ReadonlySet<string> | undefined;
+}
+
+/** Reads what retention has to know of each pipeline. */
+export class PruneFacts {
+  /** What the runs refer to whose ledgers were read to their beginning. */
+  readonly references: ReferencesOfRuns = new Map();
+  readonly #store: RunStore;
+  readonly #options: FactsOptions;
+  readonly #giveWay: () => Promise<void>;
+  readonly #artifactBytes: ReadonlyMap<string, number>;
+
+  /** @param giveWay called after each run */
+  constructor(store: RunStore, options: FactsOptions, giveWay: () => Promise<void>) {
+    this.#store = store;
+    this.#options = options;
+    this.#giveWay = giveWay;
+    this.#artifactBytes = sizesIn(store.artifacts);
+  }
+
+  /** The facts of a pipeline. @throws a Node error */
+  async of(pipeline: string): Promise<PipelineFacts> {
+    const store = this.#store;
+    const folder = store.pipelineDir(pipeline);
+    const policy = this.#policyOf(pipeline);
+    const { state, recordedUntil } = stateOf(store, pipeline);
+    await syncFile(store.pipelineLedger(pipeline));
+    const { alsoActive = [] } = this.#options;
+    const active = new Set([...state.active.keys(), ...state.queued, ...alsoActive]);
+    const byBytes =
+      this.#artifactBytes.size > 0 &&
+      (policy.keepBytes !== undefined || this.#options.totalBytes !== undefined);
+    const files = [...rotatedLedgers(folder), ...evidenceIn(folder).values()].flat();
+    const runs = new RunFactsList();
+    for (const month of store.months(pipeline)) {
+      const evidence = evidenceIn(join(folder, month));
+      const names = store.listMonth(pipeline, month);
+      runs.begin(names.length);
+      for (const run of names) {
+        const facts = runFacts(store, run);
+        if (facts !== undefined) {
+          const path = store.runLedger(run);
+          const kept = evidence.get(path) ?? [];
+          // Evidence beside a run stays as long as the run, and is counted with it.
+          evidence.delete(path);
+          runs.add({
+            ...facts,
+            bytes: kept.reduce((sum, { bytes }) => sum + bytes, facts.bytes),
+            artifacts: byBytes ? this.#artifactsOf(facts) : undefined,
+          });
+        }
+        await this.#giveWay();
+      }
+      files.push(...[...evidence.values()].flat());
+    }
+    return { pipeline, policy, through: state.through, recordedUntil, active, runs, files };
+  }
+
+  #policyOf(pipeline: string): RetentionPolicy {
+    const { pipeline: only, policyOf } = this.#options;
+    return only === undefined || only === pipeline ? policyOf(pipeline) : KEEP_ALL;
+  }
+
+  #artifactsOf({ run, finishedAt }: RunFacts): ArtifactFacts[] {
+    const own = noReferences();
+    addReferences(this.#store.runLedger(run), own);
+    // A run that has not finished may get more lines before the sweep.
+    if (finishedAt !== undefined) this.references.set(run, own.shas.size > 0 ? own : NONE);
+    return [...own.shas].flatMap((sha) => {
+      const bytes = this.#artifactBytes.get(sha);
+      return bytes === undefined ? [] : [{ sha, bytes }];
+    });
+  }
+}
+
+function rotatedLedgers(folder: string): FileFacts[] {
+  return readdirSync(folder)
+    .filter(isRotatedLedger)
+    .flatMap((name) => {
+      const path = join(folder, name);
+      const file = statSync(path, { throwIfNoEntry: false });
+      if (file === undefined) return [];
+      return [{ path, stampMs: file.mtimeMs, bytes: file.size, evidence: false }];
+    });
+}
+
+/**
+ * The damaged ledgers that were set aside in a folder, by the path of the ledger. A renamed file
+ * keeps its mtime; the inode's ctime says when it got its name.
+ */
+function evidenceIn(folder: string): Map<string, FileFacts[]> {
+  const found = new Map<string, FileFacts[]>();
+  for (const name of readdirSync(folder)) {
+    const ledger = EVIDENCE.exec(name)?.[1];
+    const file =
+      ledger === undefined ? undefined : statSync(join(folder, name), { throwIfNoEntry: false });
+    if (ledger === undefined || file?.isFile() !== true) continue;
+    const facts = {
+      path: join(folder, name),
+      stampMs: file.ctimeMs,
+      bytes: file.size,
+      evidence: true,
+    };
+    found.set(join(folder, ledger), [...(found.get(join(folder, ledger)) ?? []), facts]);
+  }
+  return found;
+}
+
+function sizesIn(directory: string): Map<string, number> {
+  const sizes = new Map<string, number>();
+  for (const name of namesIn(directory)) {
+    const bytes = SHA_NAME.test(name)
+      ? statSync(join(directory, name), { throwIfNoEntry: false })?.size
+      : undefined;
+    if (bytes !== undefined) sizes.set(name, bytes);
+  }
+  return sizes;
+}
+
+function stateOf(
+  store: RunStore,
+  pipeline: string,
+): { readonly state: PipelineState; readonly recordedUntil: number | undefined } {
+  const state = emptyPipelineState();
+  let last: PipelineLine | undefined;
+  try {
+    for (last of readTail<PipelineLine>(store.pipelineLedger(pipeline), "pipeline.checkpoint")
+      .lines)
+      evolvePipeline(state, last);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+  return { state, recordedUntil: last === undefined ? undefined : Date.parse(last.at) };
+}
+
+/**
+ * Makes durable what was read: it may have been written and not yet synced. semantics.md 24 wants a
+ * durable `through`.
+ */
+async function syncFile(path: string): Promise<void> {
+  let fd: number;
+  try {
+    fd = await systemDisk.open(path, "r");
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return;
+    throw error;
+  }
+  try {
+    await systemDisk.fsync(fd);
+  } finally {
+    await systemDisk.close(fd);
+  }
+}
+
+function runFacts(store: RunStore, run: string): RunFacts | undefined {
+  const id = store.parseRunId(run);
+  const path = store.runLedger(run);
+  const ledger = statSync(path, { throwIfNoEntry: false });
+  // What has the name of a ledger may be none.
+  if (ledger?.isFile() !== true) return undefined;
+  const { lines, end } = readTail<RunLine>(path, () => true);
+  const last = end === "whole" ? lines.at(-1) : undefined;
+  return {
+    run,
+    stampMs: id.stampMs,
+    scheduled: id.suffix === "",
+    damaged: end === "damaged",
+    finishedAt: last?.type === "run.finished" ? Date.parse(last.at) : undefined,
+    bytes: ledger.size + (statSync(store.runLog(run), { throwIfNoEntry: false })?.size ?? 0),
+  };
+}
