@@ -12,6 +12,7 @@ import type { PipelineLine, RunEvent, RunLine } from "../core/event.ts";
 import { syncPath } from "../disk/sync-path.ts";
 import { refused, type Reply } from "../core/request.ts";
 import { parseRunId } from "../core/run-id.ts";
+import { damagedName, freeDamagedName } from "../ledger/damaged-name.ts";
 import type { LedgerFailed } from "../ledger/ledger-error.ts";
 import { LedgerFile } from "../ledger/ledger-file.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
@@ -133,9 +134,7 @@ async function writeEnd(
 }
 
 function keepCopy(path: string): string {
-  let n = 1;
-  while (existsSync(copyName(path, n))) n += 1;
-  const copy = copyName(path, n);
+  const copy = freeDamagedName(path);
   try {
     copyFileSync(path, copy);
     syncPath(copy);
@@ -150,10 +149,6 @@ function keepCopy(path: string): string {
 
 function newestCopy(path: string): string | undefined {
   let n = 0;
-  while (existsSync(copyName(path, n + 1))) n += 1;
-  return n === 0 ? undefined : copyName(path, n);
-}
-
-function copyName(path: string, n: number): string {
-  return `${path}.damaged-${n}`;
+  while (existsSync(damagedName(path, n + 1))) n += 1;
+  return n === 0 ? undefined : damagedName(path, n);
 }

@@ -17,6 +17,7 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { errorCode } from "../disk/disk-error.ts";
+import { damagedNamesOf } from "../ledger/damaged-name.ts";
 import { MAX_LINE_BYTES } from "../ledger/line-limit.ts";
 import { LinesBackwards } from "../ledger/lines-backwards.ts";
 import { markCrc } from "./feed-position.ts";
@@ -130,12 +131,9 @@ function placeInCopy(fd: number, path: string, given: GivenLines): Place | undef
 
 /** The copies of damaged ledgers beside a ledger, the newest first. */
 function copiesOf(path: string): string[] {
-  const prefix = `${basename(path)}.damaged-`;
+  const folder = dirname(path);
   try {
-    return readdirSync(dirname(path))
-      .filter((name) => name.startsWith(prefix))
-      .toSorted((a, b) => Number(b.slice(prefix.length)) - Number(a.slice(prefix.length)))
-      .map((name) => join(dirname(path), name));
+    return damagedNamesOf(basename(path), readdirSync(folder)).map((name) => join(folder, name));
   } catch {
     return [];
   }

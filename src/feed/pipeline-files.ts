@@ -1,6 +1,7 @@
 /** The files that hold a pipeline's ledger: rotated ones, damaged ones, and the one in use. */
 import { fstatSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { damagedNamesOf } from "../ledger/damaged-name.ts";
 import { rotatedLedgers } from "../ledger/rotated-ledgers.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { fileKey } from "./feed-position.ts";
@@ -50,7 +51,7 @@ function olderFiles(folder: string, pipeline: string, current: string): Pipeline
   const files = rotatedLedgers(names)
     .toReversed()
     .flatMap((name) => fileOf(pipeline, join(folder, name), "rotated") ?? []);
-  for (const name of names.filter((one) => one.startsWith(`${current}.damaged-`))) {
+  for (const name of damagedNamesOf(current, names).toReversed()) {
     const file = fileOf(pipeline, join(folder, name), "damaged");
     if (file === undefined) continue;
     const after = files.findLastIndex(({ at }) => at <= file.at);

@@ -8,11 +8,9 @@ import { basename, join, relative } from "node:path";
 import { namesIn } from "../disk/names-in.ts";
 import { parseRunId, PIPELINE_NAME } from "../core/run-id.ts";
 import { iso } from "../core/time.ts";
+import { ledgerOfDamaged } from "./damaged-name.ts";
 import type { RunStore } from "./run-store.ts";
 import { verifyLedger } from "./verify.ts";
-
-/** Recovery's name for a damaged ledger. */
-const ASIDE = /^(.+\.jsonl)\.damaged-\d+$/;
 
 /** A damaged ledger. */
 export interface DamagedFile {
@@ -80,7 +78,7 @@ export class DamagedFiles {
       const before = this.#folders.get(folder);
       if (before?.mtimeMs === mtimeMs) return before.found;
       const found = namesIn(folder).flatMap((name): DamagedFile[] => {
-        const [, ledger] = ASIDE.exec(name) ?? [];
+        const ledger = ledgerOfDamaged(name);
         if (ledger === undefined) return [];
         const because =
           `${ledger} was damaged, and a new one was begun: look at what is kept as ` +

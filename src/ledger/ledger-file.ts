@@ -53,9 +53,10 @@ import type { Timer } from "../clock.ts";
 import type { Framed } from "../core/event.ts";
 import { iso } from "../core/time.ts";
 import { errorCode, isExhausted } from "../disk/disk-error.ts";
-import { isPathFault, isThere, regularFile } from "../disk/path-fault.ts";
+import { isPathFault, regularFile } from "../disk/path-fault.ts";
 import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
 import { RETRY_MS, untilRoom } from "../disk/until-room.ts";
+import { freeDamagedName } from "./damaged-name.ts";
 import { createLedger, syncNameOf } from "./ledger-creation.ts";
 import {
   LedgerBlocked,
@@ -551,7 +552,7 @@ export class LedgerFile<E extends { readonly type: string }> {
       }
       const { rebuild } = this.#options;
       if (!whole && rebuild === undefined) throw new LedgerOverwritten(this.path, size, offset);
-      const keepAs = regularFile(this.path) === undefined ? undefined : evidenceName(this.path);
+      const keepAs = regularFile(this.path) === undefined ? undefined : freeDamagedName(this.path);
       const again = whole
         ? { bytes: readBytes(this.#fd, 0, offset), mark: this.#mark, lines: [] }
         : framed<E>(this.path, rebuild!(), iso(this.#options.clock.now()));
@@ -681,13 +682,6 @@ function framed<E extends { readonly type: string }>(
   shorten?: (event: E) => E,
 ): Frame<E> {
   return frame<E>(LEDGER_START, [{ ...bodiesOf(path, first, shorten), at }]);
-}
-
-/** The first free name beside a ledger for what stands in its place. */
-function evidenceName(path: string): string {
-  let n = 1;
-  while (isThere(`${path}.damaged-${n}`)) n += 1;
-  return `${path}.damaged-${n}`;
 }
 
 function restoredText(trouble: Trouble, whole: boolean, keptAs: string | undefined): string {

@@ -1,4 +1,4 @@
-/** The names that a ledger gets when a new file takes its place: by rotation, or after damage. */
+/** The name that a ledger gets when rotation puts a new file in its place. */
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { iso } from "../core/time.ts";
@@ -25,16 +25,4 @@ export function rotatedName(
   const [newest] = newestFirst(names.filter((name) => name.startsWith(stem)));
   const nth = newest === undefined ? 1 : numberOf(newest) + 1;
   return join(dirname(path), nth === 1 ? `${stem}.jsonl` : `${stem}-${nth}.jsonl`);
-}
-
-/**
- * The first name that is free, or that this file has already: a crash may have come after it got
- * that name.
- */
-export function freeName(nth: (n: number) => string, path: string): string {
-  const own = statSync(path).ino;
-  for (let n = 1; ; n += 1) {
-    const there = statSync(nth(n), { throwIfNoEntry: false });
-    if (there === undefined || there.ino === own) return nth(n);
-  }
 }

@@ -15,7 +15,7 @@
  * moment.
  */
 import { statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Alert } from "../core/alert.ts";
 import type { Framed } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
@@ -34,10 +34,11 @@ import { DAY_MS } from "../core/time.ts";
 import { namesIn } from "../disk/names-in.ts";
 import { regularFile } from "../disk/path-fault.ts";
 import { removeFile } from "../disk/remove-file.ts";
+import { damagedNamesOf, ownDamagedName } from "./damaged-name.ts";
 import { LedgerDamaged } from "./ledger-error.ts";
 import { LedgerFile, type LedgerOptions } from "./ledger-file.ts";
 import type { LedgerHost } from "./ledger-host.ts";
-import { freeName, rotatedName } from "./ledger-names.ts";
+import { rotatedName } from "./ledger-names.ts";
 import { readLedger } from "./ledger-reader.ts";
 import { EVIDENCE_DAYS } from "./retention.ts";
 import { isRotatedNotify, rotatedNotify } from "./rotated-ledgers.ts";
@@ -48,7 +49,6 @@ const ROTATE_BYTES = 8 * 1_048_576;
 /** How many rotated files stay. */
 const KEEP_FILES = 8;
 const KEEP_DAYS = 30;
-const DAMAGED = /^notify\.jsonl\.damaged-\d+$/;
 
 /** What {@link NotifyLedger.open} needs. */
 export interface NotifyLedgerOptions extends LedgerHost {
@@ -167,9 +167,8 @@ export class NotifyLedger {
     };
     for (const [index, name] of rotatedNotify(names).entries())
       if (index >= KEEP_FILES || isOlder(name, keepDays)) removeFile(join(folder, name));
-    for (const name of names)
-      if (DAMAGED.test(name) && isOlder(name, Math.max(keepDays, EVIDENCE_DAYS)))
-        removeFile(join(folder, name));
+    for (const name of damagedNamesOf(basename(this.path), names))
+      if (isOlder(name, Math.max(keepDays, EVIDENCE_DAYS))) removeFile(join(folder, name));
   }
 
   /** Writes the lines that still wait, and closes the file. */
@@ -245,7 +244,7 @@ export class NotifyLedger {
   /** After damage: begins a new file with what the good lines say. */
   async #beginAfter({ line, fault }: LedgerDamaged): Promise<void> {
     readLedger<NotifyEvent>(this.path, { each: (good) => this.#fold(good) });
-    const keptAs = freeName((n) => `${this.path}.damaged-${n}`, this.path);
+    const keptAs = ownDamagedName(this.path);
     this.#file = await this.#replace(keptAs);
     this.damage = { line, fault, keptAs };
   }

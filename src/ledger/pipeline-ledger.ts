@@ -28,10 +28,11 @@ import { noteSynced } from "../disk/directories.ts";
 import { systemDisk } from "../disk/disk.ts";
 import { isPathFault, isThere, regularFile } from "../disk/path-fault.ts";
 import { untilRoom } from "../disk/until-room.ts";
+import { ownDamagedName } from "./damaged-name.ts";
 import { LedgerBlocked, LedgerClosed, LedgerDamaged } from "./ledger-error.ts";
 import { LedgerFile, type LedgerOptions } from "./ledger-file.ts";
 import type { LedgerHost } from "./ledger-host.ts";
-import { freeName, rotatedName } from "./ledger-names.ts";
+import { rotatedName } from "./ledger-names.ts";
 import { readTail } from "./ledger-reader.ts";
 import { MAX_LINE_BYTES } from "./line-limit.ts";
 import { isAsLeft, type LedgerEnd, type LeftLedger } from "./left-ledgers.ts";
@@ -295,7 +296,7 @@ export class PipelineLedger {
     for (const good of lines) evolvePipeline(this.#state, good);
     const lastAt = lines.at(-1)?.at;
     this.leftAt = lastAt;
-    const keptAs = freeName((n) => `${this.path}.damaged-${n}`, this.path);
+    const keptAs = ownDamagedName(this.path);
     this.#file = await this.#replace(keptAs);
     this.damage = { line, fault, keptAs, lastAt };
   }

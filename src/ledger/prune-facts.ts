@@ -9,6 +9,7 @@ import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/
 import { errorCode } from "../disk/disk-error.ts";
 import { systemDisk } from "../disk/disk.ts";
 import { namesIn } from "../disk/names-in.ts";
+import { ledgerOfDamaged } from "./damaged-name.ts";
 import { readTail } from "./ledger-reader.ts";
 import { addReferences, noReferences, type ReferencesOfRuns } from "./references.ts";
 import type { ArtifactFacts } from "./removable-list.ts";
@@ -24,8 +25,6 @@ import { RunFactsList } from "./run-facts-list.ts";
 import type { RunStore } from "./run-store.ts";
 
 const SHA_NAME = /^[0-9a-f]{64}$/;
-/** The name of a damaged ledger that was set aside; it holds the name that the ledger had. */
-const EVIDENCE = /^(.+\.jsonl)\.damaged-\d+$/;
 /** What most runs refer to: nothing. It is one object for all of them. */
 const NONE = noReferences();
 
@@ -130,7 +129,7 @@ function rotatedLedgers(folder: string): FileFacts[] {
 function evidenceIn(folder: string): Map<string, FileFacts[]> {
   const found = new Map<string, FileFacts[]>();
   for (const name of readdirSync(folder)) {
-    const ledger = EVIDENCE.exec(name)?.[1];
+    const ledger = ledgerOfDamaged(name);
     const file =
       ledger === undefined ? undefined : statSync(join(folder, name), { throwIfNoEntry: false });
     if (ledger === undefined || file?.isFile() !== true) continue;

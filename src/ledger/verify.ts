@@ -12,6 +12,7 @@ import type { Framed, PipelineLine } from "../core/event.ts";
 import { parseRunId } from "../core/run-id.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { isThere } from "../disk/path-fault.ts";
+import { damagedName } from "./damaged-name.ts";
 import { LedgerFormatError } from "./ledger-error.ts";
 import { readLedger, type LedgerFault, type LedgerReading } from "./ledger-reader.ts";
 import { rotatedNotify } from "./rotated-ledgers.ts";
@@ -130,7 +131,7 @@ function missingRuns(store: RunStore, pipeline: string, told: SlotsTold): FileFa
       },
     });
   return missing
-    .filter(([run]) => !told.mayBePruned(run) && !isThere(`${store.runLedger(run)}.damaged-1`))
+    .filter(([run]) => !told.mayBePruned(run) && !isThere(damagedName(store.runLedger(run), 1)))
     .map(([run, line]) => ({ file: store.runLedger(run), line: 0, fault: noLedgerText(line) }));
 }
 
