@@ -12,7 +12,7 @@ const LEFT_OUT = process.env["FAULTS"] === "1" ? [] : ["test/faults/real-systemd
  */
 const SHARED_FOLDERS = new Set([
   ..."bench cli client conformance core disk docs engine ledger notify observe".split(" "),
-  ..."orchestrators places schedules supervise traces views".split(" "),
+  ..."orchestrators places run feed steps schedules supervise traces views".split(" "),
 ]);
 /** Files of these that have their own: they replace a module, or wait side by side. */
 const OWN = /\bvi\.(?:mock|doMock|hoisted|resetModules)\(|\bconcurrent: true|describe\.concurrent/;
