@@ -11,7 +11,7 @@ const LEFT_OUT = process.env["FAULTS"] === "1" ? [] : ["test/faults/real-systemd
  * or take so long that it does not count.
  */
 const SHARED_FOLDERS = new Set([
-  ..."bench cli client conformance core disk docs engine ledger notify observe".split(" "),
+  ..."bench cli client conformance core disk docs engine ledger notify observe page".split(" "),
   ..."orchestrators places run feed steps schedules supervise traces views".split(" "),
 ]);
 /** Files of these that have their own: they replace a module, or wait side by side. */
@@ -35,6 +35,8 @@ const common = {
   testTimeout: 60_000,
   hookTimeout: 60_000,
   teardownTimeout: 10_000,
+  // What is polled comes late where the machine has much else to do.
+  expect: { poll: { timeout: 15_000 } },
 } as const;
 const resolve = { alias: { orchd: new URL("./src/index.ts", import.meta.url).pathname } };
 
