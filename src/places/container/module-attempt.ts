@@ -12,6 +12,7 @@ import { clipError, type StepError } from "../../core/failure.ts";
 import { Masker } from "../../core/mask.ts";
 import type { ModuleTask, TaskResult } from "../../core/task.ts";
 import { iso } from "../../core/time.ts";
+import { placedLate, type LatePlacing } from "../late-placing.ts";
 import type { TaskHandlers } from "../place.ts";
 import { containerError, endedResult, errorOf, type Ending } from "./container-end.ts";
 import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
@@ -38,7 +39,7 @@ export interface ModuleHost {
 export class ModuleAttempt {
   readonly #task: ModuleTask;
   readonly #container: ImageContainer;
-  readonly #handlers: TaskHandlers;
+  readonly #handlers: LatePlacing;
   readonly #host: ModuleHost;
   readonly #masker: Masker;
   readonly #isAlone: boolean;
@@ -60,7 +61,7 @@ export class ModuleAttempt {
   ) {
     this.#task = task;
     this.#container = container;
-    this.#handlers = handlers;
+    this.#handlers = placedLate(host.clock, handlers);
     this.#host = host;
     this.#masker = new Masker(task.secrets);
     this.#isAlone = isAlone || container.keep === "on-failure";
@@ -100,6 +101,7 @@ export class ModuleAttempt {
   /** The daemon ends, and the runners with it. */
   leave(): void {
     this.#isOver = true;
+    this.#handlers.drop();
     this.#pull?.cancel();
   }
 

@@ -28,6 +28,7 @@ import type { SnapshotStep } from "../../core/snapshot.ts";
 import type { Task } from "../../core/task.ts";
 import type { TaskFrame } from "../../core/task-frame.ts";
 import type { FarPlace, FarPlaceOptions, MakeFarPlace } from "../far-place.ts";
+import { placedLate } from "../late-placing.ts";
 import type { StartOptions, TaskHandlers } from "../place.ts";
 import type { LaunchRunner } from "../pool/runner-process.ts";
 import { RunnerPool } from "../pool/runner-pool.ts";
@@ -47,11 +48,6 @@ import { hostText } from "./ssh-words.ts";
 /** When a machine that was not ready is looked at again, in milliseconds: at first, and at most. */
 const FIRST_LOOK_MS = 2_000;
 const LONGEST_LOOK_MS = 30_000;
-/**
- * How long it may be unsaid where a step begins, in milliseconds: the line of that is written with
- * the one of its end, if it is brief, and costs no sync of its own.
- */
-const SOON_MS = 5;
 /** How long to rest before a look whether anything of a runner is left, in milliseconds. */
 const SURE_REST_MS = 100;
 
@@ -226,32 +222,22 @@ export class SshPlace implements FarPlace {
   /** Who hears of a task that begins now. */
   #hearing(id: string, handlers: TaskHandlers): TaskHandlers {
     const { name: place, settings, clock } = this.#options;
-    const at = { place, host: settings.host, ref: `${this.#token}.${this.#epoch}` };
-    let isPlaced = false;
-    const timer = clock.after(SOON_MS, () => begins());
-    const begins = (): void => {
-      if (isPlaced) return;
-      isPlaced = true;
-      timer.cancel();
-      if (!this.#closed) handlers.placed?.(at);
-    };
-    const over = (): void => {
-      begins();
-      this.#tasks.delete(id);
-    };
-    return {
+    const placing = placedLate(clock, {
       ...handlers,
-      output: (lines) => {
-        begins();
-        handlers.output(lines);
+      placed: (at) => {
+        if (!this.#closed) handlers.placed?.(at);
       },
+    });
+    placing.placed({ place, host: settings.host, ref: `${this.#token}.${this.#epoch}` });
+    return {
+      ...placing,
       done: (...given) => {
-        over();
-        handlers.done(...given);
+        this.#tasks.delete(id);
+        placing.done(...given);
       },
       died: (death) => {
-        over();
-        handlers.died(death);
+        this.#tasks.delete(id);
+        placing.died(death);
       },
     };
   }
