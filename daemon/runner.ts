@@ -54,11 +54,13 @@ async function serve(settings: RunnerSettings): Promise<void> {
   ignoreUserSignals();
   if (settings.wire === undefined) return;
   const { FarFolder } = await import("../src/places/runner/far-folder.ts");
-  const { WireLink } = await import("../src/places/runner/wire-link.ts");
+  const { connectWire, WireLink } = await import("../src/places/runner/wire-link.ts");
   const { WIRE_DESCRIPTOR } = await import("../src/places/pool/wire.ts");
+  const { folder, socket } = settings.wire;
   const link = new WireLink({
     descriptor: WIRE_DESCRIPTOR,
-    folder: new FarFolder(settings.wire.folder),
+    socket: socket === undefined ? undefined : await connectWire(socket),
+    folder: new FarFolder(folder),
     receive: (batch) => host.receive(batch),
     drained: () => host.release(),
     over: () => end(),

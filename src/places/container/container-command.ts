@@ -76,6 +76,8 @@ export interface RunnerFacts extends CommonFacts {
   readonly package: string;
   /** The runner's program below it. */
   readonly program: string;
+  /** The folder of this machine that is mounted at {@link WIRE_FOLDER}. */
+  readonly wire: string;
 }
 
 /** The shell and its text, as the last words. */
@@ -85,6 +87,8 @@ type Flag = readonly [name: string, value: string | undefined];
 
 /** Where orchd's own package is in the container of a runner. */
 export const PACKAGE_FOLDER = "/orchd-package";
+/** Where the folder of the daemon's socket is in it. */
+export const WIRE_FOLDER = "/orchd-wire";
 
 /** The words of `run` for a shell step. The image is never pulled by it. */
 export function runWords(
@@ -120,10 +124,11 @@ export function runnerWords(container: ImageContainer, facts: RunnerFacts): stri
   const [program, ...rest] = [...(container.entrypoint ?? []), "node"];
   return [
     ...begin(facts, ["--interactive", "--log-driver=none"]),
-    // The package is not labelled again: it is this machine's own.
+    // The package is not labelled again: it is this machine's own. Nor is the daemon's socket.
     ...(relabels ? ["--security-opt=label=disable"] : []),
     ...words([
       ["volume", `${facts.package}:${PACKAGE_FOLDER}:ro`],
+      ["volume", `${facts.wire}:${WIRE_FOLDER}:ro`],
       ...settingsOf(container, facts),
       ["entrypoint", program],
     ]),

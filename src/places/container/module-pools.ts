@@ -1,9 +1,10 @@
 /**
  * The runners of module steps in containers: one warm runner for each image (by its id) and
- * settings of the container, behind the stdin and stdout of the engine's `run`.
+ * settings of the container, behind the engine's `run`.
  *
- * - A runner is a **stream runner** (pool/stream-runner.ts): the package is mounted, and all else
- *   goes over the wire. A pool (pool/runner-pool.ts) has it, gives it tasks, and starts another
+ * - A runner is a **stream runner** (pool/stream-runner.ts). The package is mounted, and a folder
+ *   with a socket of the daemon's. All else goes over that: the engine copies stdin and stdout
+ *   twice on their way. A pool (pool/runner-pool.ts) has it, gives it tasks, and starts another
  *   when it dies, or for a task that must run alone.
  * - A runner has died when its container is removed. So a task that runs again meets no survivor,
  *   be the container frozen, the engine's command killed, or the wire cut. Where the engine does
@@ -30,7 +31,7 @@ import type { RunnerExit, RunnerListener } from "../pool/runner-process.ts";
 import type { CommandEnd } from "../pool/stream-place.ts";
 import { StreamRunner } from "../pool/stream-runner.ts";
 import type { Hello } from "../pool/wire.ts";
-import { runnerWords } from "./container-command.ts";
+import { runnerWords, WIRE_FOLDER } from "./container-command.ts";
 import { otherProcessor } from "./container-end.ts";
 import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
 import { containerName, keptName } from "./container-name.ts";
@@ -44,6 +45,8 @@ const IDLE_MS = 60_000;
 const KILLED_STATUS = 137;
 /** The engine's status for its own failures. */
 const ENGINE_STATUS = 125;
+/** What the daemon's socket is called. */
+const SOCKET = "wire";
 /** The oldest Node that runs orchd's runner. */
 const LEAST_NODE = 20;
 
@@ -190,7 +193,11 @@ export class ModulePool {
         where: `in the container ${place.name}`,
         isLocal: true,
         workdir: this.#container.workdir,
-        command: (token) => ({ words: this.#words(place.name, token), cwd: place.files.folder }),
+        command: (token) => ({ words: this.#words(place, token), cwd: place.files.folder }),
+        socket: () => ({
+          here: join(place.files.mounted, SOCKET),
+          there: `${WIRE_FOLDER}/${SOCKET}`,
+        }),
         end: async () => {
           await this.#askOfMemory(place);
           return (await this.engine.remove([place.name])) === undefined ? {} : undefined;
@@ -233,7 +240,7 @@ export class ModulePool {
     return runner;
   }
 
-  #words(name: string, token: string): [string, ...string[]] {
+  #words({ name, files }: Place, token: string): [string, ...string[]] {
     const program = builtProgram("runner");
     // The packages that this one needs may lie beside it.
     const own = dirname(dirname(dirname(program)));
@@ -245,6 +252,7 @@ export class ModulePool {
       relabels: this.#host.relabels,
       image: this.#image,
       package: folder,
+      wire: files.mounted,
       program: join(folder === own ? "" : "node_modules", relative(folder, program)),
     });
     return [this.engine.name, ...words];

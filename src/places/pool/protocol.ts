@@ -223,6 +223,8 @@ export interface WireSettings {
   readonly isTemporary: boolean;
   /** The file that it leaves its claims in (far-claims.ts). Undefined: it leaves none. */
   readonly claims?: string | undefined;
+  /** The path of a socket by which it may speak in place of its descriptors. */
+  readonly socket?: string | undefined;
 }
 
 /** A runner's descriptor whose other end only the daemon holds. */

@@ -13,6 +13,12 @@ export interface StreamCommand {
   readonly cwd?: string | undefined;
 }
 
+/** A socket of this machine, by its path here and as the runner finds it. */
+export interface WireSocket {
+  readonly here: string;
+  readonly there: string;
+}
+
 /** How a command ended. */
 export interface CommandEnd {
   readonly status: number | null;
@@ -48,6 +54,12 @@ export interface StreamPlace {
    * an absolute path. Undefined: nobody reads it.
    */
   claims?(number: number): string;
+  /**
+   * Where the runner may connect, in a folder that nobody else comes to: the wire is then this
+   * socket, and not stdin and stdout, which are copied on their way (runner-wire.ts). Undefined:
+   * nowhere.
+   */
+  socket?(number: number): WireSocket | undefined;
   /**
    * Makes sure, by another way, that nothing of a runner is left: its command ended, or hears
    * nothing, and nobody knows what became of the rest. Called once, if at all.

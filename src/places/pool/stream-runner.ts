@@ -29,7 +29,6 @@
  * rules of the wire is ended.
  */
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
-import type { Readable } from "node:stream";
 import type { Timer } from "../../clock.ts";
 import { withoutControls } from "../../core/failure.ts";
 import { Masker } from "../../core/mask.ts";
@@ -44,17 +43,14 @@ import { SentFiles } from "./sent-files.ts";
 import { SentFrames } from "./sent-frames.ts";
 import { ifStartable } from "./startable.ts";
 import { StrayLines } from "./stray-lines.ts";
-import type { EndedRunner, StreamPlace } from "./stream-place.ts";
+import { readWithRests, RunnerWire } from "./runner-wire.ts";
+import type { EndedRunner, StreamPlace, WireSocket } from "./stream-place.ts";
 import * as wire from "./wire.ts";
-import { WireLines } from "./wire-lines.ts";
 
 /** How long a runner may take to end when it is told to, in milliseconds. */
 const CLOSE_MS = 2_000;
 /** How long the line that says how a runner ended may follow half a line, in milliseconds. */
 const LAST_WORDS_MS = 250;
-/** How much is read between two rests, in bytes, and how long one is, in milliseconds. */
-const READ_BYTES = 1024 * 1024;
-const REST_MS = 2;
 /** How much may be said before the hello, in bytes. */
 const BANNER_BYTES = 256 * 1024;
 /** How much is quoted of what the far side says, in characters. */
@@ -90,7 +86,8 @@ export class StreamRunner implements RunnerProcess {
   #tasks: FarTasks | undefined;
   #answers: FarAnswers | undefined;
   readonly #sent: SentFiles;
-  readonly #lines: WireLines;
+  readonly #socket: WireSocket | undefined;
+  readonly #wire: RunnerWire;
   readonly #said: StrayLines;
   /** Monotonic: when it asked for its lease last. */
   #heardAt: number;
@@ -119,11 +116,12 @@ export class StreamRunner implements RunnerProcess {
       write: (message) => this.#write(message),
       drained: () => this.#drained(),
     });
-    this.#lines = new WireLines(
-      wire.LONGEST_LINE,
-      (line) => this.#hear(line),
-      () => this.#condemn(`sent a line of more than ${wire.LONGEST_LINE / 1024 / 1024} MiB`),
-    );
+    this.#socket = place.socket?.(number);
+    this.#wire = new RunnerWire(this.#socket, {
+      line: (line) => this.#hear(line),
+      tooLong: () =>
+        this.#condemn(`sent a line of more than ${wire.LONGEST_LINE / 1024 / 1024} MiB`),
+    });
     this.#said = new StrayLines(
       () => new Masker([...this.secrets]),
       (lines) => this.#listener.stray("stderr", lines),
@@ -163,7 +161,7 @@ export class StreamRunner implements RunnerProcess {
     if (this.#state === "waiting") return this.kill();
     this.#flush();
     // The runner reads the end of its input, ends all that it started, and says so.
-    this.#command?.stdin.end();
+    this.#wire.end();
     const timer = setTimeout(() => this.kill(), CLOSE_MS);
     await this.#exited;
     clearTimeout(timer);
@@ -175,7 +173,7 @@ export class StreamRunner implements RunnerProcess {
       return this.#die({ detail: "was not started", outOfMemory: false });
     if (this.#state !== "greeting" && this.#state !== "ready") return;
     // What waits to be sent must not keep the end of the input from it.
-    this.#command!.stdin.destroy();
+    this.#wire.cut();
     setTimeout(() => this.#killCommand(), this.#isGreeted ? CLOSE_MS : 0).unref();
   }
 
@@ -210,12 +208,10 @@ export class StreamRunner implements RunnerProcess {
       };
       if (command.pid === undefined) this.#ended(null, null);
     });
-    command.stdin.on("error", () => {});
-    const { stdout, stderr } = command;
-    this.#rests(stdout, (chunk) => this.#lines.add(chunk));
-    this.#rests(stderr, (chunk) => this.#said.add(chunk));
+    this.#wire.begin(command);
+    readWithRests(command.stderr, (chunk) => this.#said.add(chunk));
     // A command that ends closes its output too, and its end says more.
-    stdout.on("end", () =>
+    command.stdout.on("end", () =>
       setTimeout(() => this.#condemn("closed its output", this.#silentEnd()), LAST_WORDS_MS),
     );
     command.on("exit", (status, signal) => {
@@ -237,8 +233,9 @@ export class StreamRunner implements RunnerProcess {
       workdir: this.#place.workdir,
       // One of its own has one task, and that begins.
       claims: this.alone ? undefined : this.#place.claims?.(this.#number),
+      socket: this.#socket?.there,
     };
-    command.stdin.write(`${JSON.stringify(settings)}\n`);
+    this.#wire.write(JSON.stringify(settings));
     this.#wait(wire.HELLO_MS);
   }
 
@@ -265,20 +262,6 @@ export class StreamRunner implements RunnerProcess {
     this.#killCommand();
     // Its lease is over.
     this.#die(this.#verdict);
-  }
-
-  /** Reads an output, and rests in between: others have their turn, and what is said is taken. */
-  #rests(output: Readable, take: (chunk: Buffer) => void): void {
-    let bytes = 0;
-    output.on("error", () => {});
-    output.on("data", (chunk: Buffer) => {
-      take(chunk);
-      bytes += chunk.length;
-      if (bytes < READ_BYTES) return;
-      bytes = 0;
-      output.pause();
-      setTimeout(() => output.resume(), REST_MS).unref();
-    });
   }
 
   #hear(line: string): void {
@@ -400,32 +383,19 @@ export class StreamRunner implements RunnerProcess {
 
   #write(message: wire.ToFar | readonly ToRunner[]): void {
     if (this.#state !== "ready" || this.#verdict !== undefined) return;
-    this.#command!.stdin.write(`${JSON.stringify(message)}\n`);
+    this.#wire.write(JSON.stringify(message));
   }
 
   #drained(): Promise<void> {
-    const { stdin } = this.#command!;
-    if (this.#state !== "ready" || stdin.destroyed)
-      return Promise.reject(new Error("the wire is closed"));
-    if (!stdin.writableNeedDrain) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      const drain = (): void => {
-        stdin.off("close", close);
-        resolve();
-      };
-      const close = (): void => {
-        stdin.off("drain", drain);
-        reject(new Error("the wire is closed"));
-      };
-      stdin.once("drain", drain).once("close", close);
-    });
+    if (this.#state !== "ready") return Promise.reject(new Error("the wire is closed"));
+    return this.#wire.drained();
   }
 
   /** Ends it for what it did. @param what after "the runner WHERE" */
   #condemn(what: string, blameless?: RunnerExit["blameless"]): void {
     if (this.#state === "gone" || this.#state === "dead" || this.#verdict !== undefined) return;
     this.#verdict = { detail: `${this.#place.where} ${what}`, outOfMemory: false, blameless };
-    this.#lines.end();
+    this.#wire.deafen();
     this.kill();
   }
 
@@ -434,9 +404,8 @@ export class StreamRunner implements RunnerProcess {
     if (this.#state === "gone" || this.#state === "dead") return;
     const tookTasks = this.#state === "ready";
     this.#state = "gone";
-    this.#lines.end();
+    this.#wire.close();
     this.#said.end();
-    this.#command?.stdout.destroy();
     this.#command?.stderr.destroy();
     this.#patience?.cancel();
     const known = this.#verdict ?? this.#noLease() ?? this.#over ?? this.#exitOf(status, signal);
@@ -481,6 +450,7 @@ export class StreamRunner implements RunnerProcess {
     this.#state = "dead";
     this.#patience?.cancel();
     this.#answers?.end();
+    this.#wire.close();
     this.#listener.exit(exit);
     this.#resolveExited();
   }

@@ -1,6 +1,6 @@
 /**
- * What a daemon and a far runner say to each other over the runner's stdin and stdout: one JSON a
- * line, in both directions.
+ * What a daemon and a far runner say to each other over the runner's stdin and stdout, or over a
+ * socket beside them (runner-wire.ts): one JSON a line, in both directions.
  *
  * - The daemon's first line is the {@link FarSettings}. The runner's first line is its {@link
  *   Hello}. Where their protocols differ, nothing more is said.
@@ -61,6 +61,11 @@ export interface FarSettings {
   readonly workdir?: string | undefined;
   /** The file that tells which steps had begun, as an absolute path (far-claims.ts). */
   readonly claims?: string | undefined;
+  /**
+   * The path of a socket of the daemon's. Where the runner can connect, what it and the daemon say
+   * from `ready` on goes by it. Undefined: all goes over stdin and stdout.
+   */
+  readonly socket?: string | undefined;
 }
 
 /** The runner's first line. Every protocol has these. */

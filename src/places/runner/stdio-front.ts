@@ -83,7 +83,7 @@ function run({ fork, linkPackage }: FrontPorts, settings: FarSettings): void {
       bundles,
       scratch: join(folder, FAR_FOLDERS.scratch),
       leaseMs: WATCH_MS,
-      wire: { folder, isTemporary: given === undefined, claims },
+      wire: { folder, isTemporary: given === undefined, claims, socket: settings.socket },
     },
     0,
     false,

@@ -7,7 +7,7 @@
  */
 import { writeSync } from "node:fs";
 import { open, rm } from "node:fs/promises";
-import { Socket } from "node:net";
+import { connect, Socket } from "node:net";
 import type { StagedFile } from "../../core/task.ts";
 import { FAILURE_CODES } from "../../core/failure.ts";
 import type { FromRunner, ToRunner } from "../pool/protocol.ts";
@@ -28,12 +28,25 @@ type Done = Extract<FromRunner, { type: "done" }>;
 export interface WirePorts {
   /** The descriptor to read from; the next one is written to. */
   readonly descriptor: number;
+  /** It is read and written in their place. */
+  readonly socket?: Socket | undefined;
   readonly folder: FarFolder;
   receive(batch: readonly ToRunner[]): void;
   /** The daemon takes more again. */
   drained(): void;
   /** The daemon is gone, or the lease is over. */
   over(): void;
+}
+
+/**
+ * Connects to the daemon's socket. Undefined: it is not there, or is none for this side, as where
+ * the engine runs containers in a machine of its own. Never rejects.
+ */
+export function connectWire(path: string): Promise<Socket | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("error", () => resolve(undefined)).once("connect", () => resolve(socket));
+  });
 }
 
 /** Speaks to the daemon. */
@@ -48,7 +61,8 @@ export class WireLink {
 
   constructor(ports: WirePorts) {
     this.#ports = ports;
-    const input = new Socket({ fd: ports.descriptor, readable: true, writable: false });
+    const { descriptor, socket } = ports;
+    const input = socket ?? new Socket({ fd: descriptor, readable: true, writable: false });
     const lines = new WireLines(
       LONGEST_LINE,
       (line) => this.#hear(line),
@@ -56,7 +70,7 @@ export class WireLink {
     );
     input.on("data", (chunk: Buffer) => lines.add(chunk));
     for (const event of ["end", "error", "close"]) input.on(event, () => ports.over());
-    this.#output = new Socket({ fd: ports.descriptor + 1, readable: false, writable: true });
+    this.#output = socket ?? new Socket({ fd: descriptor + 1, readable: false, writable: true });
     this.#output.on("error", () => ports.over()).on("drain", () => ports.drained());
     this.#write({ type: "ready", folder: ports.folder.folder });
     this.#ask();
