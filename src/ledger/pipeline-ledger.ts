@@ -1,5 +1,5 @@
 /**
- * A pipeline's own ledger, and the pipeline's state, which is its fold (core/pipeline-state.ts).
+ * A pipeline's own ledger, and the pipeline's state, which is its fold (core/pipeline-fold.ts).
  *
  * - `state` holds durable lines only. It changes after each sync, before a caller that waits for
  *   the lines goes on.
@@ -22,7 +22,8 @@ import type { LineListener } from "../core/durable-line.ts";
 import type { PipelineEvent, PipelineLine } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 import { checkpointOf } from "../core/pipeline-checkpoint.ts";
-import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
+import { evolvePipeline } from "../core/pipeline-fold.ts";
+import { emptyPipelineState, type PipelineState } from "../core/pipeline-state.ts";
 import { iso } from "../core/time.ts";
 import { noteSynced } from "../disk/directories.ts";
 import { systemDisk } from "../disk/disk.ts";

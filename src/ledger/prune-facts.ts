@@ -5,7 +5,8 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { PipelineLine, RunLine } from "../core/event.ts";
-import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
+import { evolvePipeline } from "../core/pipeline-fold.ts";
+import { emptyPipelineState, type PipelineState } from "../core/pipeline-state.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { systemDisk } from "../disk/disk.ts";
 import { namesIn } from "../disk/names-in.ts";

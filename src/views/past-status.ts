@@ -5,7 +5,8 @@
  */
 import { existsSync } from "node:fs";
 import type { PipelineEvent } from "../core/event.ts";
-import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
+import { evolvePipeline } from "../core/pipeline-fold.ts";
+import { emptyPipelineState, type PipelineState } from "../core/pipeline-state.ts";
 import { iso } from "../core/time.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";

@@ -3,7 +3,8 @@
  * long the history is: no month folder is listed and no run's ledger is opened.
  */
 import type { PipelineEvent } from "../core/event.ts";
-import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
+import { evolvePipeline } from "../core/pipeline-fold.ts";
+import { emptyPipelineState, type PipelineState } from "../core/pipeline-state.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
 import { readTail } from "../ledger/ledger-reader.ts";
 import { readQuickTail } from "../ledger/quick-tail.ts";

@@ -5,11 +5,8 @@
 import { expect, it } from "vitest";
 import type { PipelineEvent } from "../../src/core/event.ts";
 import { checkpointOf } from "../../src/core/pipeline-checkpoint.ts";
-import {
-  emptyPipelineState,
-  evolvePipeline,
-  type PipelineState,
-} from "../../src/core/pipeline-state.ts";
+import { evolvePipeline } from "../../src/core/pipeline-fold.ts";
+import { emptyPipelineState, type PipelineState } from "../../src/core/pipeline-state.ts";
 import { changedMembers, seen } from "../support/changed-members.ts";
 
 /** A moment of that day, at 02:MM. */

@@ -2,11 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { PipelineEvent } from "../../src/core/event.ts";
 import { checkpointOf } from "../../src/core/pipeline-checkpoint.ts";
-import {
-  emptyPipelineState,
-  evolvePipeline,
-  type PipelineState,
-} from "../../src/core/pipeline-state.ts";
+import { evolvePipeline } from "../../src/core/pipeline-fold.ts";
+import { emptyPipelineState, type PipelineState } from "../../src/core/pipeline-state.ts";
 import { DURATION_BOUNDS, LATENESS_BOUNDS } from "../../src/core/tally.ts";
 import { anyEvent, countersOf } from "../support/counted-events.ts";
 

@@ -11,11 +11,8 @@ import {
   type PipelineLine,
   type RunLine,
 } from "../../src/core/event.ts";
-import {
-  emptyPipelineState,
-  evolvePipeline,
-  type PipelineState,
-} from "../../src/core/pipeline-state.ts";
+import { evolvePipeline } from "../../src/core/pipeline-fold.ts";
+import { emptyPipelineState, type PipelineState } from "../../src/core/pipeline-state.ts";
 import { fold, type RunState } from "../../src/core/run-state.ts";
 import { runStatus } from "../../src/core/run-status.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";

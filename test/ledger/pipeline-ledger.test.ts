@@ -11,11 +11,8 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { PipelineEvent, PipelineLine } from "../../src/core/event.ts";
-import {
-  emptyPipelineState,
-  evolvePipeline,
-  type PipelineState,
-} from "../../src/core/pipeline-state.ts";
+import { evolvePipeline } from "../../src/core/pipeline-fold.ts";
+import { emptyPipelineState, type PipelineState } from "../../src/core/pipeline-state.ts";
 import { LedgerClosed, LedgerFailed, LedgerFormatError } from "../../src/ledger/ledger-error.ts";
 import { readLedger, readTail } from "../../src/ledger/ledger-reader.ts";
 import { PipelineLedger, type PipelineLedgerOptions } from "../../src/ledger/pipeline-ledger.ts";
