@@ -10,6 +10,7 @@ import type pino from "pino";
 import type { StartOptions } from "../src/cli/command.ts";
 import { NO_REAPER } from "../src/cli/first-process.ts";
 import { systemClock } from "../src/clock.ts";
+import { countText } from "../src/core/counted.ts";
 import type { LineListener } from "../src/core/durable-line.ts";
 import type { OrchdSettings } from "../src/core/settings.ts";
 import type { TelemetrySettings } from "../src/core/telemetry-settings.ts";
@@ -165,7 +166,7 @@ async function serve(ground: Ground): Promise<void> {
     giveUp: () => endProcess(1),
   });
   const recovered = await comeUp(parts, lock, log);
-  const status = `ready: ${engine.inForce} pipelines, ${recovered.runs} runs taken over`;
+  const status = readyText(engine.inForce, recovered.runs);
   const readyMs = Math.round(clock.now() - upSince);
   const about = { pid: process.pid, epoch: lock.epoch, version: VERSION, tzdata };
   log.info({ ...about, root: options.root, readyMs }, status);
@@ -411,6 +412,10 @@ async function reload(
     notify.refresh();
   });
   await drops.rescan();
+}
+
+function readyText(inForce: number, runs: number): string {
+  return `ready: ${countText(inForce, "pipeline")}, ${countText(runs, "run")} taken over`;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** `orchd alerts`, for people. */
 import { kindText, messageText, untoldText } from "../core/alert-words.ts";
 import type { AlertsView, ChannelView, MessageView } from "../views/alerts.ts";
-import { countText } from "../views/counted.ts";
+import { countText } from "../core/counted.ts";
 import { timeText } from "../views/moment.ts";
 import { printTable } from "./table.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";

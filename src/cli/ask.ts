@@ -6,7 +6,7 @@ import type { Reply } from "../core/request.ts";
 import { answerOf, askDaemonOf, type LeftAnswer, type Question } from "../client/asking.ts";
 import { ClientError } from "../client/client-error.ts";
 import type { WorkSign } from "../ledger/work-sign.ts";
-import { countText } from "../views/counted.ts";
+import { countText } from "../core/counted.ts";
 import type { CommandContext } from "./command.ts";
 import { CliError, EXIT, type ExitStatus } from "./exit.ts";
 

@@ -9,7 +9,7 @@ import type { RunState, StepState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
 import { daemonRuns } from "../ledger/ask.ts";
 import { RunStore } from "../ledger/run-store.ts";
-import { countText } from "../views/counted.ts";
+import { countText } from "../core/counted.ts";
 import { FollowedRun } from "../views/followed-run.ts";
 import { viewRun, type RunView } from "../views/run-view.ts";
 import type { CommandContext } from "./command.ts";

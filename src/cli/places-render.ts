@@ -1,5 +1,5 @@
 /** `orchd places`, for people. */
-import { countText } from "../views/counted.ts";
+import { countText } from "../core/counted.ts";
 import { timeText } from "../views/moment.ts";
 import type { PlaceHostView, PlacesView, PlaceView, WaitingSteps } from "../views/places.ts";
 import { daemonLine } from "./status-render.ts";

@@ -2,7 +2,7 @@
 import { formatDuration } from "../core/duration.ts";
 import { failureText } from "../core/failure.ts";
 import { DAY_MS } from "../core/time.ts";
-import { countText } from "../views/counted.ts";
+import { countText } from "../core/counted.ts";
 import { timeText } from "../views/moment.ts";
 import { VERSION } from "../version.ts";
 import type { PipelineView } from "../views/pipeline-view.ts";

@@ -11,6 +11,7 @@
  * `maxActive`. They never make a slot wait or skip it: a backfill changes no decision (semantics.md
  * 2).
  */
+import { countText } from "./counted.ts";
 import type { Overlap } from "./pipeline.ts";
 
 /** The active runs of one pipeline, oldest first, without backfills. */
@@ -69,7 +70,7 @@ export function decideOverlap(
     case "queue_all":
     case "allow":
       if (queued.length >= maxQueued)
-        return { kind: "skip", because: `${queued.length} runs wait already, the most that may` };
+        return { kind: "skip", because: `${waitText(queued.length)} already, the most that may` };
       return {
         kind: "queue",
         because:
@@ -95,7 +96,11 @@ function describeBusy({ running, queued }: Busy): string {
   if (running.length > 1) return `${running.length} runs still go on, the oldest is ${running[0]!}`;
   return queued.length === 1
     ? `run ${queued[0]!} waits to start`
-    : `${queued.length} runs wait to start`;
+    : `${waitText(queued.length)} to start`;
+}
+
+function waitText(runs: number): string {
+  return countText(runs, "run waits", "runs wait");
 }
 
 /** A run that waits to start. */
@@ -152,7 +157,7 @@ export function waitsFor(entry: Waiting, load: Load, limits: Limits): string | u
       return `the concurrency group "${entry.group}" is full: ${inGroup} of ${limit}`;
   }
   if (load.total >= (limits.maxActiveRuns ?? Number.POSITIVE_INFINITY))
-    return `${load.total} runs go on, the most that orchd.yaml allows`;
+    return `${countText(load.total, "run goes", "runs go")} on, the most that orchd.yaml allows`;
   return undefined;
 }
 

@@ -14,6 +14,7 @@
  */
 import { statSync } from "node:fs";
 import type { Clock, Timer } from "../clock.ts";
+import { countText } from "../core/counted.ts";
 import { defined } from "../core/defined.ts";
 import type { PipelineEvent } from "../core/event.ts";
 import type { Backfill as Accepted } from "../core/pipeline-state.ts";
@@ -174,7 +175,8 @@ export class Backfills {
           if (this.#ports.runs.ofBackfill(desk.name, id) === 0)
             await this.#end(
               backfill,
-              `all ${slots.length} slots were gone over, ${backfill.made} runs were made`,
+              `${countText(slots.length, "slot was", "slots were")} gone over, ` +
+                countText(backfill.made, "run was made", "runs were made"),
             );
           return;
         }

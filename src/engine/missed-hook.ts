@@ -4,6 +4,7 @@
  * that of the pipeline's other hooks; `${run.id}` is `PIPELINE#onMissed` in it, and
  * `${run.scheduledFor}` the newest slot that was missed.
  */
+import { countText } from "../core/counted.ts";
 import { defined } from "../core/defined.ts";
 import { toStepError } from "../core/failure.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
@@ -100,7 +101,7 @@ function taskOf(
     because:
       missed.length === 1
         ? missed[0]!.because
-        : `${missed.length} slots were missed; the last: ${missed.at(-1)!.because}`,
+        : `${countText(missed.length, "slot")} were missed; the last: ${missed.at(-1)!.because}`,
     slots,
     params: given,
   });

@@ -6,6 +6,7 @@
  * It is synchronous: a thousand pipelines may be due in the same second.
  */
 import { activeLimit, decideOverlap } from "../core/admission.ts";
+import { countText } from "../core/counted.ts";
 import { defined } from "../core/defined.ts";
 import { decideCatchUp, surveyCatchUp, type CatchUpDecision } from "../core/schedule/catch-up.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
@@ -381,7 +382,9 @@ export class SlotDecider {
     // such as their own pipeline's turn.
     if (most !== undefined && runs.mustWait(ticket) && runs.waitingFor(group!) >= most)
       return {
-        skip: `${most} runs wait for the concurrency group "${group!}" already, the most that may`,
+        skip:
+          `${countText(most, "run waits", "runs wait")} for the concurrency group "${group!}" ` +
+          "already, the most that may",
       };
     return overlap.kind === "queue" ? { waits: overlap.because } : {};
   }

@@ -4,6 +4,7 @@
  * of it (semantics.md 24).
  */
 import type { Clock, Timer } from "../clock.ts";
+import { countText } from "../core/counted.ts";
 import type { Reply } from "../core/request.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
 import { bytesWritten } from "../disk/disk.ts";
@@ -88,7 +89,8 @@ export class Upkeep {
     if (pruned.runs.length > 0 || pruned.files > 0) {
       this.#ports.log.info(
         { runs: pruned.runs.length, files: pruned.files, bytes: pruned.bytes },
-        `retention removed ${pruned.runs.length} runs and ${pruned.files} other files`,
+        `retention removed ${countText(pruned.runs.length, "run")} and ` +
+          countText(pruned.files, "other file"),
       );
     }
   }

@@ -21,7 +21,7 @@ import {
   type PricedPipeline,
 } from "./backfill-price.ts";
 import type { CacheSettings } from "./cache-forecast.ts";
-import { countText } from "./counted.ts";
+import { countText } from "../core/counted.ts";
 import { unknown, unlessDamaged, type NoView } from "./no-view.ts";
 import { readPipeline } from "./pipeline-reading.ts";
 import { wholeSchedule } from "./recorded-schedule.ts";

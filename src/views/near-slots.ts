@@ -3,7 +3,7 @@ import type { PipelineState } from "../core/pipeline-state.ts";
 import { scheduleKey, timetable, type DueSlot } from "../core/schedule/schedule.ts";
 import { DAY_MS, iso } from "../core/time.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { countText, listText } from "./counted.ts";
+import { countText, listText } from "../core/counted.ts";
 import { readPipeline } from "./pipeline-reading.ts";
 import { schedulesInForce } from "./recorded-schedule.ts";
 import { linesBackwards } from "./run-history.ts";

@@ -3,7 +3,7 @@ import { FINAL_RUN_STATUSES } from "../core/status.ts";
 import type { SlotReason, WholeRow } from "./overview.ts";
 import type { PipelineFacts } from "./pipeline-memory.ts";
 import type { PipelineView } from "./pipeline-view.ts";
-import { countText } from "./counted.ts";
+import { countText } from "../core/counted.ts";
 import { durationOf } from "./run-list.ts";
 
 /** The row. @param facts undefined where its ledger is missing or cannot be read */

@@ -3,7 +3,7 @@ import { whyUnserved } from "../core/place-report.ts";
 import type { RunState } from "../core/run-state.ts";
 import { readPlaces } from "../ledger/place-lines.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { listText } from "./counted.ts";
+import { listText } from "../core/counted.ts";
 
 /** By step, as a sentence that follows its name; the places are read where a step waits for one. */
 export function placeWaits(store: RunStore, state: RunState): ReadonlyMap<string, string> {

@@ -7,7 +7,7 @@ import { Artifacts } from "../ledger/artifacts.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { restoreEvent } from "../ledger/spill-event.ts";
-import { listText } from "./counted.ts";
+import { listText } from "../core/counted.ts";
 import { damaged, unknown, unlessDamaged, type NoView } from "./no-view.ts";
 
 /** A run as its ledger has it. */

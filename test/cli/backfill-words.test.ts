@@ -58,8 +58,8 @@ describe("a dry run says", () => {
   });
 
   it.each([
-    ["2020-01-02T09:19Z", "2000 steps"],
-    ["2020-01-02T09:20Z", "2000 steps of the first 2000 slots"],
+    ["2020-01-02T09:19Z", "2,000 steps"],
+    ["2020-01-02T09:20Z", "2,000 steps of the first 2,000 slots"],
   ])("until %s that the cache was asked about %s", async (to, end) => {
     expect((await lines({ to }))[1]).toMatch(new RegExp(`0 of ${end}$`));
   });
@@ -130,7 +130,7 @@ describe("a rehearsal says", () => {
   it("what it did not look at", () => {
     const cut = [{ pipeline: "p", through: "2026-11-23T10:00:00.000Z" }];
     expect(rehearsed({ cut })[1]).toBe(
-      "p: only its first 604800 slots are looked at, through 2026-11-23 10:00:00Z",
+      "p: only its first 604,800 slots are looked at, through 2026-11-23 10:00:00Z",
     );
   });
 

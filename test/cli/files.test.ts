@@ -257,7 +257,7 @@ describe("orchd next", () => {
     });
     const { stdout } = await orchd(root, "next", "--days", "8", "--from", "2027-01-01T00:00:00Z");
     expect(stdout).toMatch(
-      /^fast: only its first 604800 slots are looked at, through 2027-01-08 00:00:00Z$/m,
+      /^fast: only its first 604,800 slots are looked at, through 2027-01-08 00:00:00Z$/m,
     );
   });
 });

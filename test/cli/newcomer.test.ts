@@ -184,10 +184,10 @@ describe("the daemon", () => {
   it("writes its log for people on a terminal, and lines if they are asked for", async () => {
     const { root } = tempRoot({ "schedules/p.yaml": FAILING });
     const forPeople = await onTerminal(root, ["start"], "\u0003", "ready");
-    expect(forPeople).toMatch(/^\[\d\d:\d\d:\d\d\] .*INFO.*ready: 1 pipelines/m);
+    expect(forPeople).toMatch(/^\[\d\d:\d\d:\d\d\] .*INFO.*ready: 1 pipeline/m);
     expect(forPeople).toMatch(/\[0\]$/);
     const lines = await onTerminal(root, ["start", "--json"], "\u0003", "ready");
-    expect(lines).toMatch(/^\{"level":"info".*"ready: 1 pipelines/m);
+    expect(lines).toMatch(/^\{"level":"info".*"ready: 1 pipeline/m);
   });
 });
 

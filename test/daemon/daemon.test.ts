@@ -171,7 +171,7 @@ it("comes up in order, and goes down in order", async () => {
       root: root.root,
       readyMs: expect.any(Number) as number,
     },
-    "ready: 1 pipelines, 0 runs taken over",
+    "ready: 1 pipeline, 0 runs taken over",
   ]);
   expect(readDaemon(`${root.runs}/.orchd`)).toMatchObject({ pid: process.pid, ready: true });
   expect(said("warn").filter((it) => it.startsWith("no pipeline"))).toEqual([]);

@@ -15,7 +15,7 @@ interface RequestShape {
 const COMMON = new Set(["type", "by", "notAfter"]);
 
 it("docs/requests.md has each request, with its fields", () => {
-  const { oneOf } = SCHEMAS.request() as unknown as {
+  const { oneOf } = SCHEMAS["request"]!() as unknown as {
     readonly oneOf: readonly RequestShape[];
   };
   const rows = oneOf.map(({ description, properties, required }) => [

@@ -76,7 +76,7 @@ it("a backfill is over once the last of its runs has ended", async () => {
   await rig.clock.advance(60_000);
   expect([backfilled(rig), ends(rig).length]).toEqual([4, 0]);
   await rig.clock.advance(300_000);
-  expect(ends(rig)).toMatchObject([{ because: "all 4 slots were gone over, 4 runs were made" }]);
+  expect(ends(rig)).toMatchObject([{ because: "4 slots were gone over, 4 runs were made" }]);
   await rig.down();
 });
 
@@ -210,7 +210,7 @@ describe("a backfill goes on", () => {
     await writeRequest(rig.store.runsDir, { ...FOUR, which: "all" }, { id: "b1" });
     await rig.up();
     await expectWhole(rig);
-    expect(ends(rig)[0]!["because"]).toBe("all 4 slots were gone over, 4 runs were made");
+    expect(ends(rig)[0]!["because"]).toBe("4 slots were gone over, 4 runs were made");
   });
 
   it.each([

@@ -90,7 +90,7 @@ describe("the onMissed hook", () => {
     );
     const task = pool.started[0]!.task as HookTask;
     expect(task.slots).toHaveLength(1_000);
-    expect(task.because).toBe("1500 slots were missed; the last: the daemon was down");
+    expect(task.because).toBe("1,500 slots were missed; the last: the daemon was down");
   });
 
   it("is logged where it throws, and where its runner dies", async () => {

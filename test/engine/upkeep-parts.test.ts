@@ -140,7 +140,7 @@ it("files alone are said too, and need no new index", async () => {
   expect(existsSync(path)).toBe(false);
   expect([rig.compacted, rig.said.map(([, text]) => text)]).toEqual([
     0,
-    ["retention removed 0 runs and 1 other files"],
+    ["retention removed 0 runs and 1 other file"],
   ]);
 });
 

@@ -163,7 +163,7 @@ it.runIf(reason === undefined)(
     expect(inside("systemctl", "start", "orchd")).toMatchObject({ status: 0 });
     expect(inside("systemctl", "is-active", "orchd").stdout).toBe("active\n");
     const up = shown();
-    expect(up["StatusText"]).toBe("ready: 1 pipelines, 0 runs taken over");
+    expect(up["StatusText"]).toBe("ready: 1 pipeline, 0 runs taken over");
 
     inside("kill", "-9", up["MainPID"]!);
     const killed = await until(

@@ -57,7 +57,7 @@ it.runIf(exists("systemd-notify") && exists("python3"))(
       () => heard().join(" "),
     );
     expect(heard().filter((word) => word === "READY=1")).toHaveLength(1);
-    expect(heard()).toContain("STATUS=ready: 1 pipelines, 0 runs taken over");
+    expect(heard()).toContain("STATUS=ready: 1 pipeline, 0 runs taken over");
     expect(heard()).not.toContain("STOPPING=1");
     expect(await daemon.end()).toEqual({ status: 0, signal: null });
     await awaitSight(

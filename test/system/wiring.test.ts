@@ -24,7 +24,7 @@ it("a daemon from its start over a reload to its end", { timeout: 60_000 }, asyn
     return line;
   }, 10_000);
   expect(ready).toMatchObject({
-    msg: "ready: 1 pipelines, 0 runs taken over",
+    msg: "ready: 1 pipeline, 0 runs taken over",
     pid: daemon.pid,
     epoch: 1,
     version: VERSION,

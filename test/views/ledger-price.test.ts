@@ -68,7 +68,7 @@ describe("the price of a backfill by ledgers", () => {
     writePipeline(runs, "p", [{ ...loaded("* * * * * *"), at: at(0) }]);
     const answer = price(runs, Date.parse(at(1)));
     expect(answer).toMatchObject({ ok: false });
-    expect((answer as NoView).sentence).toContain("more than 20000 slots");
+    expect((answer as NoView).sentence).toContain("more than 20,000 slots");
     writePipeline(runs, "p", [loaded("0 * * * *"), { type: "pipeline.removed" }]);
     expect((price(runs) as NoView).sentence).toContain("a backfill needs it");
   });

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { RunEvent } from "../../src/core/event.ts";
 import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
 import type { SnapshotStep } from "../../src/core/snapshot.ts";
-import { countText, listText } from "../../src/views/counted.ts";
+import { countText, listText } from "../../src/core/counted.ts";
 import { levels, needsOf, type GraphStep } from "../../src/views/graph.ts";
 import { timeText } from "../../src/views/moment.ts";
 import { unreadText, viewPipeline } from "../../src/views/pipeline-view.ts";

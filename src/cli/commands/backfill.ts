@@ -12,7 +12,7 @@ import {
   type BackfillPlan,
   type BackfillPrice,
 } from "../../views/backfill-price.ts";
-import { countText } from "../../views/counted.ts";
+import { countText } from "../../core/counted.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { timeText } from "../../views/moment.ts";
 import type { Arguments } from "../arguments.ts";
@@ -106,7 +106,7 @@ function printPrice(terminal: Terminal, price: BackfillPrice, maxActive: number)
       `to ${timeText(price.to)}; ${countText(runs, "run")} would be made (${price.which})`,
   );
   if (runs === 0) return;
-  const first = runs > FORECAST_SLOTS ? ` of the first ${FORECAST_SLOTS} slots` : "";
+  const first = runs > FORECAST_SLOTS ? ` of the first ${countText(FORECAST_SLOTS, "slot")}` : "";
   terminal.line(
     `${countText(executes, "run")} would execute, the cache answers ${cached} whole ` +
       `and ${steps.cached} of ${countText(steps.total, "step")}${first}`,

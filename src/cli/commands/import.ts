@@ -13,7 +13,7 @@ import { bindRunEnv } from "../../core/template.ts";
 import { makeFolder } from "../../disk/make-folder.ts";
 import type { LoadResult } from "../../schedules/load-file.ts";
 import { decodeUtf8 } from "../../schedules/source-text.ts";
-import { countText } from "../../views/counted.ts";
+import { countText } from "../../core/counted.ts";
 import { mayNamePipeline } from "../../views/known-pipeline.ts";
 import { pipelineFiles } from "../../views/pipeline-file-list.ts";
 import type { Roots } from "../../views/roots.ts";

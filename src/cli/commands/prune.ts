@@ -10,7 +10,7 @@ import type { PruneOptions } from "../../ledger/prune.ts";
 import type { AskedLimits, RetentionPolicy } from "../../ledger/retention.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { VERSION } from "../../version.ts";
-import { countText } from "../../views/counted.ts";
+import { countText } from "../../core/counted.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { readPipeline } from "../../views/pipeline-reading.ts";
 import type { Roots } from "../../views/roots.ts";

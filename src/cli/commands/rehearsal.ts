@@ -1,6 +1,6 @@
 /** `orchd next --days N`: a rehearsal of the coming days, for people. */
 import { formatDuration } from "../../core/duration.ts";
-import { countText } from "../../views/counted.ts";
+import { countText } from "../../core/counted.ts";
 import { timeText } from "../../views/moment.ts";
 import { MOST_SLOTS, type Overlap, type PileUp, type Rehearsal } from "../../views/rehearsal.ts";
 import { span, type Terminal } from "../terminal.ts";

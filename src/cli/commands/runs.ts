@@ -2,7 +2,7 @@
 import type { PipelineCounts } from "../../core/pipeline-state.ts";
 import { STATUSES } from "../../core/status.ts";
 import { RunStore } from "../../ledger/run-store.ts";
-import { countText } from "../../views/counted.ts";
+import { countText } from "../../core/counted.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { timeText } from "../../views/moment.ts";
 import { readPipeline } from "../../views/pipeline-reading.ts";

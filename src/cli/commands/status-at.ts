@@ -1,6 +1,6 @@
 /** `orchd status --at TIME`: the past, replayed from the ledgers. */
 import { RunStore } from "../../ledger/run-store.ts";
-import { countText } from "../../views/counted.ts";
+import { countText } from "../../core/counted.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { timeText } from "../../views/moment.ts";
 import { readPastStatus } from "../../views/past-status.ts";

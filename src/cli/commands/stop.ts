@@ -5,7 +5,7 @@
  */
 import { PIPELINE_NAME } from "../../core/run-id.ts";
 import { RunStore } from "../../ledger/run-store.ts";
-import { listText } from "../../views/counted.ts";
+import { listText } from "../../core/counted.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { readRun } from "../../views/run-reading.ts";
 import { readStatus } from "../../views/status-view.ts";

@@ -4,7 +4,7 @@
  */
 import { existsSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
-import { countText } from "../../views/counted.ts";
+import { countText } from "../../core/counted.ts";
 import { pipelineFiles } from "../../views/pipeline-file-list.ts";
 import { scheduleText } from "../../views/recorded-schedule.ts";
 import { zoneWarning } from "../../core/schedule/zone-name.ts";

@@ -9,7 +9,7 @@ import { daemonRuns } from "../../ledger/ask.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { verifyRoot } from "../../ledger/verify.ts";
 import { VERSION } from "../../version.ts";
-import { countText } from "../../views/counted.ts";
+import { countText } from "../../core/counted.ts";
 import { askDaemon, refusal, sayKept } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import { CliError, EXIT, type ExitStatus } from "../exit.ts";

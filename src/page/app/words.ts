@@ -1,12 +1,8 @@
 /** Lengths of time and counts, in the words of the command line. */
+import { countText, listText } from "../../core/counted.ts";
 import { formatDuration } from "../../core/duration.ts";
 
-export { formatDuration as durationText };
-
-/** `1 run`, `2 runs`. */
-export function countText(count: number, one: string, many = `${one}s`): string {
-  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
-}
+export { countText, formatDuration as durationText };
 
 /** `in 26s`, `5m 30s ago`, `now`. @param at milliseconds or ISO 8601 */
 export function relativeText(at: number | string, now: number): string {
@@ -25,8 +21,5 @@ export function comingText(at: number | string, now: number): string {
 /** `a, b and 3 more`. */
 export function someText(names: readonly string[], most = 3): string {
   const rest = names.length - most;
-  if (rest > 0) return `${names.slice(0, most).join(", ")} and ${rest} more`;
-  return names.length < 2
-    ? (names[0] ?? "")
-    : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+  return rest > 0 ? `${names.slice(0, most).join(", ")} and ${rest} more` : listText(names);
 }
