@@ -180,7 +180,8 @@ export class AlertTurn {
     const firing = all.get(variant);
     if (firing === undefined) return;
     const muted = this.#muted(name, firing.kind);
-    if (muted !== undefined) this.#wakeAfterSilence(name);
+    // A pause that ends is a line, and tells by itself.
+    if (muted === "silenced") this.#wakeAfterSilence(name);
     if (firing.over !== undefined) {
       if (muted !== undefined) return;
       all.delete(variant);

@@ -386,6 +386,16 @@ describe("overdue and invalid", () => {
 });
 
 describe("a silence", () => {
+  it("that ends while its pipeline is paused lets nobody wake up again and again", () => {
+    const rig = new FoldRig();
+    rig.ends("a", "failed");
+    rig.line("a", "pipeline.paused");
+    const until = new Date(START + HOUR).toISOString();
+    rig.line("a", "pipeline.silenced", { until });
+    expect(texts(rig.pass(2 * HOUR))).toEqual([]);
+    expect(rig.wakeAt).toBeUndefined();
+  });
+
   const until = new Date(START + 2 * HOUR).toISOString();
 
   it("tells nothing; what still holds is told after it", () => {

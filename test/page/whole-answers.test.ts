@@ -22,7 +22,7 @@ function olderRoot(name: string): TempRoot {
   return made;
 }
 
-/** Something that was asked of a daemon: one that waits, one that was done, one that was refused. */
+/** Something that was asked of a daemon: one waits, one was done, one was refused. */
 async function askOf(root: TempRoot): Promise<void> {
   const store = new RunStore(root.runs);
   const stop = { type: "stop", run: idOf("etl", 9), by: "bob" } as const;

@@ -1,6 +1,6 @@
 /**
- * Texts that stand in `test/fixtures`, to the letter. After a change that is meant, `UPDATE_TEXTS=1`
- * before a test's name writes its texts again: read the diff.
+ * Texts that stand in `test/fixtures`, to the letter. After a change that is meant, a test writes
+ * its texts again with `UPDATE_TEXTS=1`: read the diff.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
