@@ -4,7 +4,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { expect } from "vitest";
 import { projectRoot } from "./project-root.ts";
 import type { TempRoot } from "./temp-root.ts";
@@ -26,5 +26,8 @@ export function expectKept(path: string, text: string): void {
 
 /** The text without what is of this machine: the root's path, and the name of the host. */
 export function placeless(text: string, { root }: Pick<TempRoot, "root">): string {
-  return text.replaceAll(root, "/root").replaceAll(`"${hostname()}"`, '"HOST"');
+  return text
+    .replaceAll(root, "/root")
+    .replaceAll(relative(process.cwd(), root), "/root")
+    .replaceAll(`"${hostname()}"`, '"HOST"');
 }
