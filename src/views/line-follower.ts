@@ -7,8 +7,8 @@
  * end first.
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { LineSplitter } from "./line-splitter.ts";
 
-const LF = 0x0a;
 const BLOCK_BYTES = 262_144;
 
 /** Follows one file. Close it after use. */
@@ -17,7 +17,7 @@ export class LineFollower {
   #fd: number | undefined;
   #inode = 0;
   #offset = 0;
-  #rest: Buffer = Buffer.alloc(0);
+  #splitter = new LineSplitter();
 
   constructor(path: string) {
     this.path = path;
@@ -46,7 +46,7 @@ export class LineFollower {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
     this.#offset = 0;
-    this.#rest = Buffer.alloc(0);
+    this.#splitter = new LineSplitter();
   }
 
   #open(): boolean {
@@ -75,7 +75,7 @@ export class LineFollower {
     const { size } = fstatSync(fd);
     if (size < this.#offset) {
       this.#offset = size;
-      this.#rest = Buffer.alloc(0);
+      this.#splitter = new LineSplitter();
     }
     const block = Buffer.allocUnsafe(Math.min(BLOCK_BYTES, Math.max(1, size - this.#offset)));
     while (this.#offset < size) {
@@ -88,22 +88,8 @@ export class LineFollower {
       );
       if (read === 0) return;
       this.#offset += read;
-      this.#take(block.subarray(0, read), lines);
+      for (const line of this.#splitter.lines(block.subarray(0, read)))
+        lines.push(line.toString("utf8"));
     }
-  }
-
-  #take(block: Buffer, lines: string[]): void {
-    let start = 0;
-    for (let lf = block.indexOf(LF); lf >= 0; lf = block.indexOf(LF, start)) {
-      const part = block.subarray(start, lf);
-      lines.push(
-        this.#rest.length === 0
-          ? part.toString("utf8")
-          : Buffer.concat([this.#rest, part]).toString("utf8"),
-      );
-      this.#rest = Buffer.alloc(0);
-      start = lf + 1;
-    }
-    if (start < block.length) this.#rest = Buffer.concat([this.#rest, block.subarray(start)]);
   }
 }

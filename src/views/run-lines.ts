@@ -1,8 +1,8 @@
 /** A run's ledger as it stands in its file: raw lines, a page at a time. */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { parseObject } from "../core/json-object.ts";
+import { LineSplitter } from "./line-splitter.ts";
 
-const LF = 0x0a;
 /** How much one page holds, in bytes; one line may be longer. */
 const PAGE_BYTES = 4_194_304;
 
@@ -46,20 +46,12 @@ function* rawLines(path: string): Generator<Buffer> {
   try {
     const { size } = fstatSync(fd);
     const block = Buffer.allocUnsafe(Math.min(262_144, Math.max(1, size)));
-    let parts: Buffer[] = [];
+    const splitter = new LineSplitter();
     for (let offset = 0; offset < size;) {
       const read = readSync(fd, block, 0, Math.min(block.length, size - offset), offset);
       if (read === 0) return;
       offset += read;
-      const part = block.subarray(0, read);
-      let start = 0;
-      for (let lf = part.indexOf(LF); lf >= 0; lf = part.indexOf(LF, start)) {
-        const end = part.subarray(start, lf);
-        yield parts.length === 0 ? end : Buffer.concat([...parts, end]);
-        parts = [];
-        start = lf + 1;
-      }
-      if (start < read) parts.push(Buffer.from(part.subarray(start)));
+      yield* splitter.lines(block.subarray(0, read));
     }
   } finally {
     closeSync(fd);

@@ -6,8 +6,8 @@ import { open, type FileHandle } from "node:fs/promises";
 import type { RunStore } from "../ledger/run-store.ts";
 import { parseObject } from "../core/json-object.ts";
 import { lineIndexOf } from "./line-index.ts";
+import { LineSplitter } from "./line-splitter.ts";
 
-const LF = 0x0a;
 const BLOCK_BYTES = 262_144;
 /** How much is read for one page, in bytes: a search may find nothing. */
 const MOST_BYTES = 67_108_864;
@@ -120,26 +120,13 @@ async function* wholeLines(
   to: number,
 ): AsyncGenerator<Buffer | undefined> {
   const block = Buffer.allocUnsafe(Math.max(1, Math.min(BLOCK_BYTES, to - from)));
-  let parts: Buffer[] = [];
-  let length = 0;
+  const splitter = new LineSplitter(LONGEST_LINE_BYTES);
   for (let offset = from; offset < to;) {
-    if (offset - from >= MOST_BYTES && parts.length === 0) return yield undefined;
+    if (offset - from >= MOST_BYTES && splitter.isWhole) return yield undefined;
     const wanted = Math.min(block.length, to - offset);
     const { bytesRead } = await file.read(block, 0, wanted, offset);
     if (bytesRead === 0) return;
     offset += bytesRead;
-    const read = block.subarray(0, bytesRead);
-    let start = 0;
-    for (let lf = read.indexOf(LF); lf >= 0; lf = read.indexOf(LF, start)) {
-      const part = read.subarray(start, lf);
-      yield parts.length === 0 ? part : Buffer.concat([...parts, part]);
-      parts = [];
-      length = 0;
-      start = lf + 1;
-    }
-    if (start < bytesRead && length <= LONGEST_LINE_BYTES) {
-      parts.push(Buffer.from(read.subarray(start)));
-      length += bytesRead - start;
-    }
+    yield* splitter.lines(block.subarray(0, bytesRead));
   }
 }
