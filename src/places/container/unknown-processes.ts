@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { CONTAINER_FILES } from "../../core/container.ts";
-import { processFolders } from "../pool/descendants.ts";
+import { processFolders } from "../pool/process-stat.ts";
 import { killQuietly } from "../pool/kill-by-token.ts";
 
 /** How often it is looked whether they are gone, and when, in milliseconds. */

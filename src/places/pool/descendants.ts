@@ -6,7 +6,11 @@
  * for before those are ended, and remembered by pid and start time: later the pid alone may belong
  * to another process. Linux only: elsewhere there is no /proc and nothing is found.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { processFolders, processStat } from "./process-stat.ts";
+
+/** Where its parent, and the time of its start, stand in what is said of a process. */
+const PARENT = 1;
+const STARTED = 19;
 
 /** A process that cannot be mistaken for a later one with the same pid. */
 export interface Descendant {
@@ -20,11 +24,13 @@ export function descendantsOf(roots: readonly number[]): Descendant[] {
   const children = new Map<number, Descendant[]>();
   for (const name of roots.length === 0 ? [] : processFolders()) {
     const pid = Number(name);
-    const stat = pid === process.pid ? undefined : statOf(pid);
+    const stat = pid === process.pid ? undefined : processStat(pid);
     if (stat === undefined) continue;
-    const siblings = children.get(stat.parent);
-    if (siblings === undefined) children.set(stat.parent, [{ pid, started: stat.started }]);
-    else siblings.push({ pid, started: stat.started });
+    const parent = Number(stat[PARENT]);
+    const siblings = children.get(parent);
+    const child = { pid, started: stat[STARTED] ?? "" };
+    if (siblings === undefined) children.set(parent, [child]);
+    else siblings.push(child);
   }
   const found: Descendant[] = [];
   const seen = new Set(roots);
@@ -42,33 +48,11 @@ export function descendantsOf(roots: readonly number[]): Descendant[] {
 
 /** Ends a process with SIGKILL if it is still the same one. @returns whether it was */
 export function killDescendant({ pid, started }: Descendant): boolean {
-  if (statOf(pid)?.started !== started) return false;
+  if (processStat(pid)?.[STARTED] !== started) return false;
   try {
     process.kill(pid, "SIGKILL");
     return true;
   } catch {
     return false;
-  }
-}
-
-/** The names in /proc that are pids. */
-export function processFolders(): string[] {
-  try {
-    return readdirSync("/proc").filter(
-      (name) => name.charCodeAt(0) >= 0x30 && name.charCodeAt(0) <= 0x39,
-    );
-  } catch {
-    return [];
-  }
-}
-
-function statOf(pid: number): { readonly parent: number; readonly started: string } | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The name in parentheses may hold anything: what follows is counted from its end.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return { parent: Number(fields[1]), started: fields[19] ?? "" };
-  } catch {
-    return undefined;
   }
 }

@@ -12,7 +12,8 @@
  * there for a moment longer. {@link endByToken} waits for both: whoever tells an end awaits it, so
  * that what starts next meets nothing. {@link killByToken} does not wait.
  */
-import { descendantsOf, killDescendant, processFolders, type Descendant } from "./descendants.ts";
+import { descendantsOf, killDescendant, type Descendant } from "./descendants.ts";
+import { processFolders } from "./process-stat.ts";
 import { BECOMING, environmentOf } from "./process-environment.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 

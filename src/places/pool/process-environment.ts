@@ -8,13 +8,14 @@
  * a one never gets another. Kernel threads and zombies have none either, for good.
  */
 import { readFileSync } from "node:fs";
+import { processStat } from "./process-stat.ts";
 
 /** A process between two programs. */
 export const BECOMING: unique symbol = Symbol("a process between two programs");
 
 /** `PF_KTHREAD`: the process is the kernel's. */
 const OF_KERNEL = 0x0020_0000;
-/** Where `env_end` stands in what {@link statOf} gives. */
+/** Where `env_end` stands in what {@link processStat} gives. */
 const ENV_END = 48;
 
 /** Each entry between two NULs. Undefined where there is none, or where it may not be read. */
@@ -32,17 +33,10 @@ export function environmentOf(pid: number): string | typeof BECOMING | undefined
   }
 }
 
-/** Whether a process without an environment will have one. @throws a Node error */
+/** Whether a process without an environment will have one. */
 function isBecoming(pid: number): boolean {
-  const stat = statOf(pid);
+  const stat = processStat(pid) ?? [];
   const [state = "Z", , , , , , flags] = stat;
   if (state === "Z" || state === "X" || (Number(flags) & OF_KERNEL) !== 0) return false;
   return Number(stat[ENV_END] ?? 0) === 0;
-}
-
-/** What the kernel says of a process, from its state on. @throws a Node error */
-function statOf(pid: number): string[] {
-  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-  // The name in parentheses may hold anything: what follows is counted from its end.
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }

@@ -14,7 +14,7 @@
 import { readFileSync } from "node:fs";
 import { killByToken, killOnceKnown } from "../pool/kill-by-token.ts";
 import { BECOMING, environmentOf } from "../pool/process-environment.ts";
-import { processFolders } from "../pool/descendants.ts";
+import { processFolders } from "../pool/process-stat.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 
 /** A shorter step cannot have seen the pids go round, in milliseconds. */

@@ -9,8 +9,11 @@
  *
  * A shell step is its process group: the memory of its processes that is not a file's.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { processFolders, processStat } from "../pool/process-stat.ts";
 
+/** Where the group stands in what is said of a process. */
+const GROUP = 2;
 /** Growth of the process that is no task's fault, in KiB. */
 const SLACK_KIB = 64 * 1024;
 
@@ -43,23 +46,13 @@ export class OutsideLook {
 /** The KiB that the processes of a group hold, files not counted. 0 where there is no /proc. */
 export function groupHeldKib(group: number): number {
   let held = 0;
-  for (const pid of processes()) {
-    const stat = textOf(`/proc/${pid}/stat`);
-    // The name in parentheses may hold anything: what follows is counted from its end.
-    if (Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2]) !== group) continue;
+  for (const pid of processFolders()) {
+    if (Number(processStat(pid)?.[GROUP]) !== group) continue;
     const status = textOf(`/proc/${pid}/status`);
     for (const name of ["RssAnon", "RssShmem"])
       held += Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? 0);
   }
   return held;
-}
-
-function processes(): string[] {
-  try {
-    return readdirSync("/proc").filter((name) => /^\d/.test(name));
-  } catch {
-    return [];
-  }
 }
 
 function textOf(path: string): string {
