@@ -6,6 +6,7 @@
  * the file is taken in when it is loaded. If the file changed or went meanwhile, that load is
  * ended. The newest load of each path counts.
  */
+import { messageOf } from "../core/thrown.ts";
 import { isExhausted, whatRanOut } from "../disk/disk-error.ts";
 import { untilRoom } from "../disk/until-room.ts";
 import type { Clock } from "../clock.ts";
@@ -134,7 +135,7 @@ export class FileLoads {
     try {
       return { result: await this.#loadOnceItCan(path, signal), since, held };
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       return { result: { ok: "failed", why }, since, held };
     }
   }

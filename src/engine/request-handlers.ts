@@ -18,6 +18,7 @@ import { refused, type Reply, type Request } from "../core/request.ts";
 import { planRerun } from "../core/rerun.ts";
 import { manualRunId, parseRunId } from "../core/run-id.ts";
 import { bundlesOf } from "../core/snapshot-bundles.ts";
+import { messageOf } from "../core/thrown.ts";
 import { iso } from "../core/time.ts";
 import { LedgerClosed, LedgerExists, LedgerFailed } from "../ledger/ledger-error.ts";
 import { readTail } from "../ledger/ledger-reader.ts";
@@ -85,7 +86,7 @@ export class RequestHandlers {
     } catch (error) {
       if (error instanceof LedgerFailed || error instanceof LedgerClosed) throw error;
       this.#ports.log.error({ request: taken.id, err: error }, "a request failed");
-      return refused(error instanceof Error ? error.message : String(error));
+      return refused(messageOf(error));
     }
   }
 

@@ -9,6 +9,7 @@ import { defined } from "../core/defined.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { DueSlot } from "../core/schedule/schedule.ts";
+import { messageOf } from "../core/thrown.ts";
 import { iso } from "../core/time.ts";
 import { isPathFault } from "../disk/path-fault.ts";
 import { LedgerBlocked, LedgerExists } from "../ledger/ledger-error.ts";
@@ -225,7 +226,7 @@ export class SlotRecorder {
     const { log, onBlocked } = this.#ports;
     if (error instanceof LedgerBlocked) onBlocked?.(pipeline, run, error);
     else log.error({ pipeline, run, err: error }, `a run could not be made: ${what}`);
-    const because = `${what}: ${error instanceof Error ? error.message : String(error)}`;
+    const because = `${what}: ${messageOf(error)}`;
     return { event: { type: "slot.missed", ...slotFields(slot), because }, more: [] };
   }
 

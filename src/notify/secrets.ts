@@ -7,6 +7,7 @@
  * value is masked in the forms of core/secret-forms.ts; of an address also the parts that can hold
  * a token, since errors and answers mention a path without its host.
  */
+import { decodedPart } from "../core/decoded-part.ts";
 import { Masker } from "../core/mask.ts";
 import type { SecretSource } from "../core/secret-source.ts";
 
@@ -89,14 +90,6 @@ function partsOf(value: string): string[] {
     ...new URLSearchParams(search).values(),
     username,
   ].filter((text) => !NO_TOKEN.test(text));
-  const passwords = [password, decoded(password)];
+  const passwords = [password, decodedPart(password)];
   return [...texts, ...passwords.filter(({ length }) => length >= SHORTEST_PASSWORD)];
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

@@ -16,6 +16,7 @@ import type { RunState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
 import type { OrchestratorRef, Snapshot } from "../core/snapshot.ts";
 import { isFinal, STATUSES, type Status } from "../core/status.ts";
+import { errorOf } from "../core/thrown.ts";
 import { HeldRoot } from "../engine/held-root.ts";
 import { readDaemon } from "../ledger/daemon-info.ts";
 import { RunStore } from "../ledger/run-store.ts";
@@ -304,7 +305,7 @@ async function orchestratorsOf(runs: RootRuns): Promise<Record<string, Named | E
   const each = refs.map(async ([name, ref]) => {
     const found = await runs.flavor(ref).then(
       (flavor) => ({ ref, flavor }),
-      (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
+      (error: unknown) => errorOf(error),
     );
     return [name, found] as const;
   });

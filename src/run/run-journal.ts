@@ -12,6 +12,7 @@
 import type { Clock } from "../clock.ts";
 import type { RunEvent } from "../core/event.ts";
 import { evolve, type RunState } from "../core/run-state.ts";
+import { errorOf } from "../core/thrown.ts";
 import { iso } from "../core/time.ts";
 import { LedgerOverwritten } from "../ledger/ledger-error.ts";
 import type { LedgerFile } from "../ledger/ledger-file.ts";
@@ -127,7 +128,7 @@ export class RunJournal {
         this.#act(acts);
       })
       .catch((error: unknown) => {
-        this.break(error instanceof Error ? error : new Error(String(error)));
+        this.break(errorOf(error));
         return new Promise<void>(() => undefined);
       });
   }

@@ -12,6 +12,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { FAILURE_CODES, mapTexts, type StepError } from "../core/failure.ts";
 import { KIND_SYMBOL, OPENING_SYMBOL } from "../core/loaded-definition.ts";
 import type { CodeRef } from "../core/snapshot.ts";
+import { messageOf } from "../core/thrown.ts";
 import { bundleFactory, type BundleFactory } from "./bundle-factory.ts";
 import {
   COLLECTOR_SYMBOL,
@@ -223,7 +224,7 @@ function nameByOrigin(step: unknown, path: string, text: string): void {
 }
 
 function asLoadError(code: CodeRef, error: unknown): LoadError {
-  const because = error instanceof Error ? error.message : String(error);
+  const because = messageOf(error);
   const failed = new LoadError(`${code.source} could not be loaded: ${because}`, {
     cause: error,
   });

@@ -4,6 +4,7 @@ import { readJson } from "../core/exact-json.ts";
 import { FAILURE_CODES } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import { RESULT_LIMIT } from "../core/task.ts";
+import { messageOf } from "../core/thrown.ts";
 
 /** A result that cannot be recorded. The message names the step and the place in the value. */
 export class BadOutput extends Error {
@@ -34,7 +35,7 @@ export function resultJson(
   try {
     json = JSON.stringify(value) ?? "null";
   } catch (error) {
-    const because = error instanceof Error ? error.message : String(error);
+    const because = messageOf(error);
     throw new BadOutput(`step "${step}": the result cannot be written as JSON: ${because}`);
   }
   if (json.length > RESULT_LIMIT) {

@@ -3,6 +3,7 @@
  * own variables, then the usual collector on this machine.
  */
 import { readFileSync } from "node:fs";
+import { decodedPart } from "../core/decoded-part.ts";
 import type { Encoding } from "./otlp-encoding.ts";
 import type { Attributes } from "./span.ts";
 
@@ -117,17 +118,9 @@ function headersOf(given: string | undefined): Record<string, string> {
   for (const pair of (given ?? "").split(",")) {
     const at = pair.indexOf("=");
     const name = pair.slice(0, at).trim();
-    if (at > 0 && name !== "") headers[name] = decoded(pair.slice(at + 1).trim());
+    if (at > 0 && name !== "") headers[name] = decodedPart(pair.slice(at + 1).trim());
   }
   return headers;
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 function nonEmpty(given: string | undefined): string | undefined {

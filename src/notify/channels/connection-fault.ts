@@ -1,4 +1,5 @@
 /** Why a receiver was not reached, in words. Node gives codes, and texts for programmers. */
+import { errorOf } from "../../core/thrown.ts";
 
 /** Why a certificate is not trusted, by OpenSSL's code. */
 const UNTRUSTED = new Set([
@@ -51,5 +52,5 @@ export function connectionFault(error: unknown, host: string): string {
 /** One error for all addresses of a name (`AggregateError`): the first tells enough. */
 function firstOf(error: unknown): Error {
   if (error instanceof AggregateError && error.errors.length > 0) return error.errors[0] as Error;
-  return error instanceof Error ? error : new Error(String(error));
+  return errorOf(error);
 }

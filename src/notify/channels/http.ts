@@ -20,6 +20,7 @@ import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import type { Clock } from "../../clock.ts";
+import { decodedPart } from "../../core/decoded-part.ts";
 import { defined } from "../../core/defined.ts";
 import { DAY_MS } from "../../core/time.ts";
 import { connectionFault } from "./connection-fault.ts";
@@ -243,16 +244,8 @@ function openTunnel(
 /** `user:password@` of an address, as a header: it must not stand in the request's line. */
 function authorization(header: string, { username, password }: URL): Record<string, string> {
   if (username === "" && password === "") return {};
-  const pair = `${decoded(username)}:${decoded(password)}`;
+  const pair = `${decodedPart(username)}:${decodedPart(password)}`;
   return { [header]: `Basic ${Buffer.from(pair).toString("base64")}` };
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 function withoutUser(url: URL): URL {

@@ -1,5 +1,6 @@
 /** A page that fails says so where it would stand: the frame and the other pages go on. */
 import { Component, type ComponentChildren } from "preact";
+import { messageOf } from "../../core/thrown.ts";
 import { ProblemBox } from "./problem-box.tsx";
 
 export class PageGuard extends Component<
@@ -9,7 +10,7 @@ export class PageGuard extends Component<
   override state = { error: undefined as string | undefined };
 
   override componentDidCatch(error: unknown): void {
-    this.setState({ error: error instanceof Error ? error.message : String(error) });
+    this.setState({ error: messageOf(error) });
     // For the browser's console. A test of the page takes it for a failure.
     console.error(error);
   }

@@ -12,6 +12,7 @@
  * silence to who asked.
  */
 import type { Clock, Timer } from "../../clock.ts";
+import { messageOf } from "../../core/thrown.ts";
 import { BrokerSilence, type Broker } from "./broker.ts";
 import { nameOfSealed, SEAL_BYTES, Unsealed, type Seal } from "./seal.ts";
 
@@ -257,7 +258,7 @@ export class SealedBroker {
   }
 
   #fault(subject: string, error: unknown): undefined {
-    const because = error instanceof Error ? error.message : String(error);
+    const because = messageOf(error);
     const what = error instanceof Unsealed ? because : `cannot be taken: ${because}`;
     this.#onFault(`a message at ${subject} ${what}`);
     return undefined;

@@ -10,16 +10,16 @@ import { createHash, randomBytes, type Hash } from "node:crypto";
 import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { utimesSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { DAY_MS } from "../../core/time.ts";
 import { makeFolder } from "../../disk/make-folder.ts";
 import { namesIn } from "../../disk/names-in.ts";
 import { FAR_FOLDERS } from "../pool/far-tasks.ts";
 import type { FromFar, ToFar } from "../pool/wire.ts";
 
 /** How long a file is kept that nobody uses, in milliseconds. */
-const UNUSED_MS = 7 * 86_400_000;
+const UNUSED_MS = 7 * DAY_MS;
 /** Above this, in bytes, one that was not used for a day goes too. */
 const FULL_BYTES = 4 * 1024 ** 3;
-const DAY_MS = 86_400_000;
 /** What a file may be called: the daemon names it, and must not name another folder. */
 const NAME = /^(?:bundles\/[\w-][\w.-]*\.mjs(?:\.map)?|artifacts\/[0-9a-f]{64})$/;
 

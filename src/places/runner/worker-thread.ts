@@ -5,6 +5,7 @@
  * when the call returns. `end` says whether that was in time.
  */
 import { Worker, type ResourceLimits } from "node:worker_threads";
+import { errorOf } from "../../core/thrown.ts";
 import {
   CELLS,
   SHARED_BYTES,
@@ -118,10 +119,7 @@ export class WorkerThread {
       if (message.type === "ready") this.ready = true;
       listener.message(this, message);
     });
-    this.#worker.on(
-      "error",
-      (error: unknown) => (this.#error = error instanceof Error ? error : new Error(String(error))),
-    );
+    this.#worker.on("error", (error: unknown) => (this.#error = errorOf(error)));
     this.#gone = new Promise((resolve) => {
       this.#worker.on("exit", (exitCode) => {
         resolve();

@@ -9,12 +9,11 @@
  */
 import { readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { DAY_MS } from "../../core/time.ts";
 import { namesIn } from "../../disk/names-in.ts";
 
 /** How many others than the one that was prepared stay in any case: those that came last. */
 const KEPT = 2;
-/** How long a package stays that nobody uses, and what an end in the middle left. */
-const DAY_MS = 86_400_000;
 /** A package's folder: its release, and a hash of its files. */
 const PACKAGE = /^\d[\w.+-]*-[0-9a-f]{16}$/;
 /** What a preparation that was ended left. */
@@ -33,6 +32,7 @@ export const USED_PACKAGE = "package";
 export function removeOldPackages(folder: string, own: string, now = Date.now()): string[] {
   const age = (name: string): number => ageOf(join(folder, name), now);
   const others = namesIn(folder).filter((name) => PACKAGE.test(name) && name !== own);
+  // A day is how long a package stays that nobody uses, and what an end in the middle left.
   const old = others.sort((one, other) => age(one) - age(other)).slice(KEPT);
   const removed = old.filter((id) => age(id) > DAY_MS && remove(folder, id));
   for (const name of namesIn(folder))

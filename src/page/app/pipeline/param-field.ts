@@ -1,6 +1,7 @@
 /** A declared param as a field: its kind by its default, its text, and what a text gives. */
 import { isObject } from "../../../core/json-object.ts";
 import type { Json } from "../../../core/snapshot.ts";
+import { messageOf } from "../../../core/thrown.ts";
 
 /** What a field takes. A secret is given by its name in the file, and never typed here. */
 export type ParamKind = "number" | "boolean" | "text" | "json" | "secret";
@@ -47,7 +48,7 @@ export function valueOf(kind: ParamKind, text: string): FieldValue {
   try {
     return { ok: true, value: JSON.parse(text) as Json };
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     return { ok: false, message: `This is no JSON: ${message}. A text stands in "quotes".` };
   }
 }
