@@ -1,6 +1,15 @@
-/** The names of what is kept of a damaged ledger, beside it: `LEDGER.damaged-N`, N from 1. */
+/** What is kept of a damaged ledger, and its name beside it: `LEDGER.damaged-N`, N from 1. */
 import { statSync } from "node:fs";
 import { isThere } from "../disk/path-fault.ts";
+
+/** The damage that opening a ledger found, and what it did about it. */
+export interface KeptDamage {
+  /** The first bad line, from 1, and what is wrong with it. */
+  readonly line: number;
+  readonly fault: string;
+  /** Where the damaged file is now. */
+  readonly keptAs: string;
+}
 
 const DAMAGED = /^(.+\.jsonl)\.damaged-(\d+)$/;
 

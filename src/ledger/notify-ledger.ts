@@ -34,7 +34,8 @@ import { DAY_MS } from "../core/time.ts";
 import { namesIn } from "../disk/names-in.ts";
 import { regularFile } from "../disk/path-fault.ts";
 import { removeFile } from "../disk/remove-file.ts";
-import { damagedNamesOf, ownDamagedName } from "./damaged-name.ts";
+import { damagedNamesOf, ownDamagedName, type KeptDamage } from "./damaged-name.ts";
+import { FileChange } from "./file-change.ts";
 import { LedgerDamaged } from "./ledger-error.ts";
 import { LedgerFile, type LedgerOptions } from "./ledger-file.ts";
 import type { LedgerHost } from "./ledger-host.ts";
@@ -60,27 +61,17 @@ export interface NotifyLedgerOptions extends LedgerHost {
   readonly keepDays?: number | undefined;
 }
 
-/** The damage that opening found, and what it did about it. */
-export interface NotifyDamage {
-  /** The first bad line, from 1, and what is wrong with it. */
-  readonly line: number;
-  readonly fault: string;
-  /** Where the damaged file is now. */
-  readonly keptAs: string;
-}
-
 /** The open ledger. It rotates by itself. */
 export class NotifyLedger {
   readonly path: string;
   /** The damage that opening found; undefined if none. */
-  damage: NotifyDamage | undefined;
+  damage: KeptDamage | undefined;
   readonly #options: NotifyLedgerOptions;
   readonly #state: NotifyRecord = emptyNotifyRecord();
   #file: LedgerFile<NotifyEvent> | undefined;
   /** The position at which the first file's feed begins. */
   #began = "";
-  /** Set while the file is being created or rotated; appends wait for it. */
-  #changing: Promise<void> | undefined;
+  readonly #change = new FileChange();
   #rotateAt: number;
 
   private constructor(path: string, options: NotifyLedgerOptions) {
@@ -152,7 +143,7 @@ export class NotifyLedger {
 
   /** Looks whether somebody touched the file, and mends it if so. Cheap. */
   look(): void {
-    if (this.#changing === undefined) this.#file?.look()?.catch(() => undefined);
+    if (this.#change.underWay === undefined) this.#file?.look()?.catch(() => undefined);
   }
 
   /** Removes rotated files, and evidence of damage, that are too many or too old. */
@@ -173,15 +164,15 @@ export class NotifyLedger {
 
   /** Writes the lines that still wait, and closes the file. */
   async close(): Promise<void> {
-    await this.#changing?.catch(() => undefined);
+    await this.#change.underWay;
     await this.#file?.close();
   }
 
   /** @param make is called when the file stands: the totals may have changed meanwhile */
   async #append(position: string, make: () => NotifyEvent[]): Promise<Framed<NotifyEvent>[]> {
     for (;;) {
-      if (this.#changing !== undefined) {
-        await this.#changing;
+      if (this.#change.underWay !== undefined) {
+        await this.#change.underWay;
       } else if (this.#file === undefined) {
         this.#began = position;
         const first = [this.#header(), ...make()];
@@ -191,12 +182,12 @@ export class NotifyLedger {
           written = lines;
           options.onDurable?.(lines);
         };
-        await this.#change(async () => {
+        await this.#change.make(async () => {
           this.#file = await LedgerFile.create(this.path, first, { ...options, onDurable });
         });
         return [...written];
       } else if (this.#file.size >= this.#rotateAt) {
-        await this.#change(() => this.#rotate());
+        await this.#change.make(() => this.#rotate());
       } else {
         return this.#file.append(make());
       }
@@ -251,18 +242,5 @@ export class NotifyLedger {
 
   #replace(keepAs: string): Promise<LedgerFile<NotifyEvent>> {
     return LedgerFile.replace(this.path, keepAs, this.#firstLines(), this.#fileOptions());
-  }
-
-  async #change(act: () => Promise<void>): Promise<void> {
-    const change = act();
-    // A caller that waits for the change tries again after it, and meets a failure then.
-    const settled = change
-      .catch(() => undefined)
-      .finally(() => {
-        this.#changing = undefined;
-      });
-    this.#changing = settled;
-    await settled;
-    await change;
   }
 }

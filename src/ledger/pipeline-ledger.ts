@@ -29,7 +29,8 @@ import { noteSynced } from "../disk/directories.ts";
 import { systemDisk } from "../disk/disk.ts";
 import { isPathFault, isThere, regularFile } from "../disk/path-fault.ts";
 import { untilRoom } from "../disk/until-room.ts";
-import { ownDamagedName } from "./damaged-name.ts";
+import { ownDamagedName, type KeptDamage } from "./damaged-name.ts";
+import { FileChange } from "./file-change.ts";
 import { LedgerBlocked, LedgerClosed, LedgerDamaged } from "./ledger-error.ts";
 import { LedgerFile, type LedgerOptions } from "./ledger-file.ts";
 import type { LedgerHost } from "./ledger-host.ts";
@@ -63,13 +64,8 @@ export interface PipelineLedgerOptions extends LedgerHost {
   readonly rotateBytes?: number | undefined;
 }
 
-/** The damage that opening found, and what it did about it. */
-export interface PipelineDamage {
-  /** The first bad line, from 1, and what is wrong with it. */
-  readonly line: number;
-  readonly fault: string;
-  /** Where the damaged file is now. */
-  readonly keptAs: string;
+/** The damage that opening found. */
+export interface PipelineDamage extends KeptDamage {
   /**
    * When the last good line was written; undefined if there is none. Runs that became active later
    * are found from their headers.
@@ -100,8 +96,7 @@ export class PipelineLedger {
   #state: PipelineState = emptyPipelineState();
   readonly #options: PipelineLedgerOptions;
   #file: LedgerFile<PipelineEvent> | undefined;
-  /** Set while the file is being created or rotated; appends wait for it. */
-  #changing: Promise<void> | undefined;
+  readonly #change = new FileChange();
   #closed = false;
   /** A line came after it was closed. */
   #lacks = false;
@@ -178,13 +173,13 @@ export class PipelineLedger {
         this.#lacks = true;
         throw new LedgerClosed(this.path);
       }
-      if (this.#changing !== undefined) {
-        await this.#changing;
+      if (this.#change.underWay !== undefined) {
+        await this.#change.underWay;
       } else if (this.#file === undefined) {
         if (events.length === 0) return [];
         return this.#create(events);
       } else if (this.#file.size >= this.#rotateAt && fits(checkpointOf(this.#state))) {
-        await this.#change(() => this.#rotate());
+        await this.#change.make(() => this.#rotate());
       } else {
         return this.#file.append(events);
       }
@@ -203,13 +198,13 @@ export class PipelineLedger {
 
   /** Looks whether somebody touched the file, and mends it if so. Cheap. */
   look(): void {
-    if (this.#changing === undefined) this.#file?.look()?.catch(() => undefined);
+    if (this.#change.underWay === undefined) this.#file?.look()?.catch(() => undefined);
   }
 
   /** Writes the lines that still wait, and closes the file. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#changing?.catch(() => undefined);
+    await this.#change.underWay;
     await this.#file?.close();
   }
 
@@ -260,7 +255,7 @@ export class PipelineLedger {
    */
   async #create(events: readonly PipelineEvent[]): Promise<PipelineLine[]> {
     let written: readonly PipelineLine[] = [];
-    await this.#change(async () => {
+    await this.#change.make(async () => {
       const first = { ...events[0]!, format: LEDGER_FORMAT };
       const rest = events.slice(1);
       const at = iso(this.#options.clock.now());
@@ -309,19 +304,6 @@ export class PipelineLedger {
   /** Waits while the path is bad, as the file's own writes do. */
   #onceUnblocked<T>(act: () => Promise<T>): Promise<T> {
     return untilRoom(this.#options, act, (error) => isPathFault(error) && !this.#closed);
-  }
-
-  async #change(act: () => Promise<void>): Promise<void> {
-    const change = act();
-    // A caller that waits for the change tries again after it, and meets a failure then.
-    const settled = change
-      .catch(() => undefined)
-      .finally(() => {
-        this.#changing = undefined;
-      });
-    this.#changing = settled;
-    await settled;
-    await change;
   }
 }
 
