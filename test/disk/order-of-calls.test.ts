@@ -5,6 +5,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { writeFileAtomically } from "../../src/disk/atomic-file.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";
 import { createLedger } from "../../src/ledger/ledger-creation.ts";
+import type { LedgerHost } from "../../src/ledger/ledger-host.ts";
 import { systemDisk } from "../../src/disk/disk.ts";
 import { keepExportPosition } from "../../src/ledger/export-position.ts";
 import { removeRequest, writeReply, writeRequest } from "../../src/ledger/requests.ts";
@@ -116,6 +117,12 @@ it("a request leaves its folder durably, and a folder in its place is moved away
   ]);
 });
 
+/** A host, and what was fatal to it. */
+function fatalHost(): { readonly told: string[]; readonly host: LedgerHost } {
+  const told: string[] = [];
+  return { told, host: calm({ onFatal: (error) => void told.push(error.message) }) };
+}
+
 const created = (locked: boolean, keepAs?: string) => ({
   bytes: Buffer.from("line\n"),
   locked,
@@ -164,8 +171,7 @@ it.each(["write .a.jsonl", "datasync .a.jsonl", "link .a.jsonl a.jsonl"])(
   "where %s fails, no ledger has its name and nothing is left aside",
   async (call) => {
     const folder = folderOf();
-    const told: string[] = [];
-    const host = calm({ onFatal: (error) => void told.push(error.message) });
+    const { told, host } = fatalHost();
     const calls = await callsOf(
       () =>
         expect(createLedger(join(folder, "a.jsonl"), created(false), host)).rejects.toThrow(
@@ -181,8 +187,7 @@ it.each(["write .a.jsonl", "datasync .a.jsonl", "link .a.jsonl a.jsonl"])(
 
 it("a ledger whose name cannot be synced is fatal, for that may be lost", async () => {
   const folder = folderOf();
-  const told: string[] = [];
-  const host = calm({ onFatal: (error) => void told.push(error.message) });
+  const { told, host } = fatalHost();
   await callsOf(
     () =>
       expect(createLedger(join(folder, "a.jsonl"), created(false), host)).rejects.toThrow(

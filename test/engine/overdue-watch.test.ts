@@ -17,6 +17,21 @@ function rig(odd: Record<string, number>): EngineRig {
   });
 }
 
+/** The reasons that are told when a run ends, after runs that took so long. */
+function saidAtEnd(durations: readonly number[], tookMs: number): string[] {
+  const state = emptyPipelineState();
+  state.durations.push(...durations);
+  const said: string[] = [];
+  const watch = new OverdueWatch({
+    clock: new VirtualClock(),
+    runs: () => [],
+    stateOf: () => state,
+    append: (_, event) => void said.push(String("because" in event && event.because)),
+  });
+  watch.ended("p@20261123T020000Z", "p", tookMs);
+  return said;
+}
+
 test("a run of three times its history's slowest is reported once, while it runs", async () => {
   const there = rig({ "0222": 5_000, "0223": 50_000, "0225": 7_000 });
   await there.up();
@@ -59,16 +74,8 @@ test.each([
 ])(
   "of %i runs of 2 s but those of %j ms, one of %i ms is over what is usual: %s",
   (count, longer, tookMs, usual) => {
-    const state = emptyPipelineState();
-    state.durations.push(...longer, ...Array<number>(count - longer.length).fill(2_000));
-    const said: string[] = [];
-    const watch = new OverdueWatch({
-      clock: new VirtualClock(),
-      runs: () => [],
-      stateOf: () => state,
-      append: (_, event) => void said.push(String("because" in event && event.because)),
-    });
-    watch.ended("p@20261123T020000Z", "p", tookMs);
+    const usualMs = Array<number>(count - longer.length).fill(2_000);
+    const said = saidAtEnd([...longer, ...usualMs], tookMs);
     expect(said.map((because) => /no more than (\S+)$/.exec(because)?.[1])).toEqual(
       usual === undefined ? [] : [usual],
     );
@@ -198,14 +205,5 @@ test.each([
   [1_000, true],
   [999, false],
 ])("a run of %i ms may be overdue where others take next to nothing: %s", (tookMs, isTold) => {
-  const state = emptyPipelineState();
-  state.durations.push(...Array<number>(20).fill(1));
-  const said: string[] = [];
-  new OverdueWatch({
-    clock: new VirtualClock(),
-    runs: () => [],
-    stateOf: () => state,
-    append: (_, event) => void said.push(event.type),
-  }).ended("p@20261123T020000Z", "p", tookMs);
-  expect(said.length > 0).toBe(isTold);
+  expect(saidAtEnd(Array<number>(20).fill(1), tookMs).length > 0).toBe(isTold);
 });
