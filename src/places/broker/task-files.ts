@@ -11,6 +11,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock, Timer } from "../../clock.ts";
 import { isArtifactRef } from "../../core/artifact-ref.ts";
+import { FAILURE_CODES } from "../../core/failure.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { wholeTask } from "../../core/task-frame.ts";
 import type { Task } from "../../core/task.ts";
@@ -66,7 +67,10 @@ export class TaskFiles {
    */
   of(task: Task): SentTask {
     const far = this.#bundle(task);
-    if (far?.fault !== undefined) throw Object.assign(new Error(far.fault), { name: "PlaceError" });
+    if (far?.fault !== undefined) {
+      const known = { name: "PlaceError", code: FAILURE_CODES.place };
+      throw Object.assign(new Error(far.fault), known);
+    }
     const whole = wholeTask(task);
     const sent =
       far === undefined || whole.kind === "shell"

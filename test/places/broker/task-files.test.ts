@@ -8,6 +8,7 @@ import { Seal } from "../../../src/places/broker/seal.ts";
 import { SealedBroker } from "../../../src/places/broker/sealed-broker.ts";
 import { TaskFiles, type SentTask } from "../../../src/places/broker/task-files.ts";
 import { fileObject } from "../../../src/places/broker/worker-line.ts";
+import { farBundleFault } from "../../../src/places/pool/far-bundle.ts";
 import { FileCache } from "../../../src/worker/file-cache.ts";
 import { PlayedEngine } from "../../support/played-broker.ts";
 import { tempRoot } from "../../support/temp-root.ts";
@@ -91,4 +92,24 @@ describe("a bundle that two roots have, of different files,", () => {
     await expect(soon(files.put(old))).rejects.toThrow("has changed since the task was given");
     expect(await have(files, files.of(TASK))).toMatchObject({ mappings: "AACA;" });
   });
+});
+
+it("a bundle that only this machine can run is refused as by every place", () => {
+  const folder = tempRoot().root;
+  writeFileSync(join(folder, "code.mjs"), 'import pad from "file:///r/node_modules/pad/i.js";\n');
+  const clock = new VirtualClock();
+  const broker = new SealedBroker(
+    new PlayedEngine(clock).connect(),
+    new Seal("6f".repeat(32)),
+    "t",
+    clock,
+    (fault) => expect.fail(fault),
+  );
+  expect(() => new TaskFiles(broker, clock, folder, farBundleFault).of(TASK)).toThrow(
+    expect.objectContaining({
+      name: "PlaceError",
+      code: "ORCHD_PLACE",
+      message: expect.stringContaining("needs the package pad") as string,
+    }),
+  );
 });
