@@ -10,6 +10,7 @@
  * or is below one of these. The first program itself does not carry it, and neither does the
  * engine's command: a container may show the processes of the whole machine. Both programs use
  * `/proc` of the container, and nothing but the shell itself: not every `grep` reads past a NUL.
+ * Where there is no `/proc` nothing begins.
  */
 import type { RunningContainer } from "../../core/container.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
@@ -71,6 +72,10 @@ boot=$$ token=$1 mark="${TOKEN_VARIABLE}=$1"
 shift
 about "$$"
 begin=$began
+[ -n "$begin" ] || {
+  echo "it shows no /proc, without which what a step leaves cannot be ended: mount one" >&2
+  exit 1
+}
 echo "${READY}$$ $begin"
 IFS= read -r go && [ "$go" = "${GO.trim()}" ] || exit 0
 trap : HUP INT TERM
@@ -156,6 +161,6 @@ export function foundBy(stdout: string): number | undefined {
 
 /** What the first program says of itself. Undefined: it is not its line. */
 export function readyIn(line: string): ExecMark["boot"] {
-  const [, pid, begin] = /^orchd-ready (\d+) (\d*)$/.exec(line.trimEnd()) ?? [];
-  return pid === undefined ? undefined : [pid, begin ?? ""];
+  const [, pid, begin] = /^orchd-ready (\d+) (\d+)$/.exec(line.trimEnd()) ?? [];
+  return pid === undefined || begin === undefined ? undefined : [pid, begin];
 }

@@ -95,6 +95,21 @@ it("nothing begins before it is told to, and not where stdin ends", async () => 
   expect([status, said.includes("begun")]).toEqual([0, false]);
 });
 
+it("nothing begins where there is no /proc, and the reason is told", async () => {
+  const words = execWords(PLAIN, `${token}-p`, ["/bin/sh", "-c", "echo begun"], NONE);
+  const hidden = words.map((word) => word.replaceAll("/proc/", "/no-proc/"));
+  const child = spawn("/bin/sh", hidden.slice(hidden.indexOf("/bin/sh") + 1));
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let said = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => (said += text));
+  const [status] = await once(child, "close");
+  expect([status, said]).toEqual([
+    1,
+    "it shows no /proc, without which what a step leaves cannot be ended: mount one\n",
+  ]);
+});
+
 it("ends with the step's status, and ends what the step left", async () => {
   const script = ["/bin/sh", "-c", "sleep 600 & echo left $!; exit 7"] as const;
   const step = here(execWords(PLAIN, `${token}-b`, script, NONE));
