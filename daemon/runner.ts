@@ -36,13 +36,12 @@ async function serve(settings: RunnerSettings): Promise<void> {
     say(batch),
   );
   process.on("disconnect", () => end());
-  // The process that started it waits 30 s for a first word, and a part of the lease for each later
-  // one. So the first word is written before any task is read: from its first task on, a frozen
+  // The process that started it gives it no task before a first word, and waits 30 s for that. For
+  // each later word it waits a part of the lease, if there is one: from its first task on, a frozen
   // runner is ended in time.
-  if (settings.leaseMs !== undefined)
-    await new Promise<void>((resolve) => {
-      process.send!([], undefined, {}, () => resolve());
-    });
+  await new Promise<void>((resolve) => {
+    process.send!([], undefined, {}, () => resolve());
+  });
   process.on("message", (batch: ToRunner[]) => {
     lease?.heard();
     // An empty batch asks for a sign of life.

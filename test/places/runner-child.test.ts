@@ -101,6 +101,7 @@ it("that stands still is ended after half a minute without an answer", async () 
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   onTestFinished(() => void vi.useRealTimers());
   const { child, over } = fork();
+  await vi.waitUntil(() => child.isUp, 20_000);
   process.kill(child.pid!, "SIGSTOP");
   let isOver = false;
   void over.then(() => (isOver = true));
@@ -116,6 +117,7 @@ it.each([
   ["SIGABRT", { detail: "was ended by SIGABRT", outOfMemory: false }],
 ] as const)("that %s ends is told so", async (signal, exit) => {
   const { child, over } = fork();
+  await vi.waitUntil(() => child.isUp, 20_000);
   process.kill(child.pid!, signal);
   expect(await over).toEqual(exit);
   expect([child.pid, child.open]).toEqual([undefined, false]);

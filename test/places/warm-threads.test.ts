@@ -47,15 +47,19 @@ class PlayedThread {
 }
 
 let threads: PlayedThread[];
+/** The machine starts no thread now. */
+let isStarved: boolean;
 let warm: WarmThreads<Placed>;
 
 beforeEach(() => {
   vi.useFakeTimers();
   threads = [];
+  isStarved = false;
   warm = new WarmThreads<Placed>({
     cores: CORES,
     threads: MOST,
     newThread: (reused) => {
+      if (isStarved) return undefined;
       const thread = new PlayedThread();
       thread.reused = reused;
       threads.push(thread);
@@ -124,6 +128,17 @@ describe("threads that steps share", () => {
     expect(threads).toHaveLength(2);
     vi.advanceTimersByTime(30);
     expect(threads.map(({ given }) => given)).toEqual([["a"], ["b"], ["c"]]);
+  });
+
+  it("are waited for where none can be started, and begin what waits in its order", () => {
+    isStarved = true;
+    place(piece("a"), piece("b"));
+    vi.advanceTimersByTime(100);
+    expect([threads.length, warm.waiting.map(({ id }) => id)]).toEqual([0, ["a", "b"]]);
+    isStarved = false;
+    warm.pump();
+    vi.advanceTimersByTime(100);
+    expect(threads.map(({ given }) => given)).toEqual([["a"], ["b"]]);
   });
 
   it("get new code of their own pipeline before that of another one", () => {

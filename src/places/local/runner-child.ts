@@ -6,9 +6,9 @@
  * runner is ended when it holds more memory than it may, when its channel breaks (a step closed
  * it), and when it has not answered for half a minute (a step stopped it).
  *
- * States: waiting (startable.ts) -> alive -> closing (told to end) -> dead. `exit` is called
- * once: when the process is gone, its last messages are read, and no process that carries its token
- * is left. So a task that starts again never meets a survivor.
+ * States: waiting (startable.ts) -> started -> alive, with its first word -> closing (told to end)
+ * -> dead. `exit` is called once: when the process is gone, its last messages are read, and no
+ * process that carries its token is left. So a task that starts again never meets a survivor.
  *
  * What arrives on the process's own stdout and stderr passed by the capture in the threads: a child
  * of a step inherited descriptor 1, or native code wrote to it. It is handed on, line by line, as
@@ -19,6 +19,7 @@ import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { totalmem } from "node:os";
 import { builtProgram } from "../../disk/built-program.ts";
+import { errorCode } from "../../disk/disk-error.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
 import { endByToken, killByToken, killQuietly } from "../pool/kill-by-token.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
@@ -52,6 +53,10 @@ const LOOK_MS = 250;
 const ASK_MS = 5_000;
 /** How many questions may go unanswered. */
 const UNANSWERED = 6;
+/** How often a runner is started, at most, until one says something. */
+const MOST_BEGINS = 30;
+/** Errors of starting a process that say nothing of the program: another time it may work. */
+const STARTS_LATER: ReadonlySet<string> = new Set(["EAGAIN", "ENOMEM", "EMFILE", "ENFILE"]);
 /** The same where there is a lease, which these questions share. */
 const LEASE_ASKS = 4;
 /** The bytes of a page, as /proc counts. */
@@ -103,6 +108,8 @@ export class RunnerChild implements RunnerProcess {
   #unanswered = 0;
   /** It has said something. */
   #isUp = false;
+  /** How often it was started. */
+  #begins = 0;
   /** Why it was ended from outside. */
   #verdict: RunnerExit | undefined;
 
@@ -144,35 +151,60 @@ export class RunnerChild implements RunnerProcess {
       env: environmentFor(this.token, this.#settings.threads),
     });
     this.#process = child;
-    child.on("error", () => this.#afterExit(null, null));
+    this.#begins += 1;
+    child.on("error", (error) => {
+      if (STARTS_LATER.has(errorCode(error) ?? "")) this.#ended(child, null, null);
+      else this.#afterExit(null, null);
+    });
     const output = this.#strayLines("stdout");
     child.stdout?.on("data", (chunk: Buffer) => output.add(chunk)).on("error", () => {});
     child.stderr?.on("data", (chunk: Buffer) => this.#lastErrors.add(chunk)).on("error", () => {});
     child.on("message", (batch: FromRunner[]) => {
       this.#unanswered = 0;
-      this.#isUp = true;
+      if (!this.#isUp) {
+        this.#isUp = true;
+        this.#flush();
+      }
       if (batch.length > 0) listener.messages(batch);
     });
     child.on("disconnect", () => {
       // A process that ends closes its channel too, and its exit says more.
-      setTimeout(
-        () => this.#condemn({ detail: "lost its channel to the daemon", outOfMemory: false }),
-        LAST_WORDS_MS,
-      );
+      setTimeout(() => {
+        if (this.#process !== child) return;
+        this.#condemn({ detail: "lost its channel to the daemon", outOfMemory: false });
+      }, LAST_WORDS_MS);
     });
     // Never read or written. When it closes, the runner's guard knows that the daemon is gone, even
     // if the runner hears nothing any more.
     (child.stdio?.[LIFELINE] as Socket | null | undefined)?.on("error", () => {}).unref();
     child.on("exit", (code, signal) => {
       output.end();
-      this.#afterExit(code, signal);
+      this.#ended(child, code, signal);
     });
-    this.#flush();
+  }
+
+  /**
+   * One that ends before its first word has begun nothing: it was given nothing. Where the machine
+   * starts no more processes or threads, Node itself ends so. It is no step's fault, and the next
+   * try may do better.
+   */
+  #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
+    if (this.#process !== child) return;
+    const isLast = this.#isUp || this.#closing || this.#begins >= MOST_BEGINS;
+    if (isLast || this.#lacksMemory()) return this.#afterExit(code, signal);
+    this.#process = undefined;
+    this.#unanswered = 0;
+    setTimeout(() => this.#begin(), RETRY_MS).unref();
   }
 
   /** The process's id. Undefined before it is started, and once it is dead. */
   get pid(): number | undefined {
     return this.#dead ? undefined : this.#process?.pid;
+  }
+
+  /** Whether it has said its first word: it is given tasks from then on. */
+  get isUp(): boolean {
+    return this.#isUp;
   }
 
   /** Whether it takes new tasks. */
@@ -187,10 +219,27 @@ export class RunnerChild implements RunnerProcess {
 
   /** Sends a message, together with all others of this turn of the event loop. */
   send(message: PoolMessage): void {
-    if (this.#dead) return;
+    if (this.#dead || (message.type === "stop" && this.#takesBack(message))) return;
     const sent =
       message.type === "start" ? startOf(message.id, message.task, message.isMoved) : message;
     if (this.#outbox.push(sent) === 1) setImmediate(() => this.#flush());
+  }
+
+  /** Ends a task that it was not given yet, as the runner would. @returns false if there is none */
+  #takesBack({ id, because }: Extract<ToRunner, { type: "stop" }>): boolean {
+    if (this.#isUp) return false;
+    const at = this.#outbox.findIndex(
+      (one) => (one.type === "start" || one.type === "step") && one.id === id,
+    );
+    if (at === -1) return false;
+    this.#outbox.splice(at, 1);
+    const error = { name: "Stopped", message: because };
+    const result = { ok: false, outcome: "stopped", error } as const;
+    const done = { type: "done", id, result, durationMs: 0, startedAt: Date.now() } as const;
+    setImmediate(() => {
+      if (!this.#dead) this.#listener.messages([done]);
+    });
+    return true;
   }
 
   /** Tells it, with its next message, that the ends of these steps are durable. */
@@ -253,6 +302,10 @@ export class RunnerChild implements RunnerProcess {
     // One that is not up yet has nothing to answer with.
     const most = this.#isUp ? this.#asks.most : (ASK_MS * UNANSWERED) / everyMs;
     if (this.#unanswered >= most) {
+      const { pid } = this.#process;
+      // It ends, and is started again.
+      if (!this.#isUp && this.#begins < MOST_BEGINS && pid !== undefined)
+        return void killQuietly(pid, "SIGKILL");
       const detail = `did not answer for ${(most * everyMs) / 1_000} s`;
       const { leaseMs } = this.#settings;
       // A lease is too short to tell a runner that a step stopped from a machine with much to do.
@@ -274,7 +327,8 @@ export class RunnerChild implements RunnerProcess {
   }
 
   #flush(): void {
-    if (this.#outbox.length === 0 || this.#process === undefined) return;
+    // What is sent to one that ends before it is up would be lost.
+    if (this.#outbox.length === 0 || this.#process === undefined || !this.#isUp) return;
     const batch = this.#outbox;
     // They wait for a message that has to go: a trip for them alone would cost more than they do.
     const forgotten = this.frames.takeForgotten();
@@ -303,10 +357,16 @@ export class RunnerChild implements RunnerProcess {
     if (this.#process?.connected === true) this.#process.once("disconnect", read);
   }
 
+  /** Whether its last words say so. */
+  #lacksMemory(): boolean {
+    const { recent } = this.#lastErrors;
+    return (
+      recent.includes("heap out of memory") || recent.includes("Array buffer allocation failed")
+    );
+  }
+
   #tellExit(code: number | null, signal: NodeJS.Signals | null): void {
-    const outOfMemory =
-      this.#lastErrors.recent.includes("heap out of memory") ||
-      this.#lastErrors.recent.includes("Array buffer allocation failed");
+    const outOfMemory = this.#lacksMemory();
     const ended = signal === LEASE_SIGNAL && this.#settings.leaseMs !== undefined;
     const seen = ended
       ? LEASE_OVER

@@ -291,7 +291,7 @@ export class RunnerPool implements Place, StepsAhead {
     if (child.pid === undefined)
       this.#log?.warn(
         { use, alone },
-        "a runner waits to be started: too few descriptors are left, or orchd was renewed",
+        "a runner waits: too few descriptors or processes are left, or orchd was renewed",
       );
     else this.#log?.info({ runner: child.pid, use, alone }, "a runner was started");
     return child;

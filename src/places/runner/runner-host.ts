@@ -8,6 +8,8 @@
  * orchestrator) has a thread of its own, which is used once.
  *
  * When the channel to the daemon closes, all that was started is ended, and the process with it.
+ *
+ * It stays one file: each way to the end of a piece meets the ways of its start here.
  */
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -15,6 +17,8 @@ import { formatDuration } from "../../core/duration.ts";
 import { FAILURE_CODES } from "../../core/failure.ts";
 import type { FromThread } from "../../steps/thread-protocol.ts";
 import { inheritedEnvironment } from "../../core/inherited-environment.ts";
+import { errorCode } from "../../disk/disk-error.ts";
+import { RETRY_MS } from "../../disk/until-room.ts";
 import { killByToken } from "../pool/kill-by-token.ts";
 import type { ShellTask } from "../../core/task.ts";
 import {
@@ -67,6 +71,10 @@ export class RunnerHost {
   readonly #frames = new RunnerFrames();
   readonly #warm: WarmThreads<Piece>;
   readonly #waitingShells: Piece[] = [];
+  /** Those that need a thread of their own, which the machine does not start now. */
+  readonly #threadless: Piece[] = [];
+  /** Until then no thread is started: the last one could not be. */
+  #noThreadUntil = 0;
   readonly #single = new Set<WorkerThread>();
   readonly #spares: WorkerThread[] = [];
   readonly #cores = availableParallelism();
@@ -202,6 +210,7 @@ export class RunnerHost {
     if (head.isolated) this.#wantsSpares = true;
     const spare = head.memoryMb === undefined ? this.#spares.shift() : undefined;
     const thread = spare ?? this.#newThread({ reused: false, memoryMb: head.memoryMb });
+    if (thread === undefined) return void this.#threadless.push(piece);
     this.#single.add(thread);
     this.#run(thread, piece);
   }
@@ -212,7 +221,26 @@ export class RunnerHost {
     this.#warm.pump();
   }
 
-  #newThread(own: Pick<ThreadOptions, "reused" | "memoryMb">): WorkerThread {
+  /**
+   * Undefined where the machine starts no more threads now (TasksMax=, ulimit -u). What needs one
+   * waits: it has not begun.
+   */
+  #newThread(own: Pick<ThreadOptions, "reused" | "memoryMb">): WorkerThread | undefined {
+    if (performance.now() < this.#noThreadUntil) return undefined;
+    try {
+      return this.#startThread(own);
+    } catch (error) {
+      if (errorCode(error) !== "ERR_WORKER_INIT_FAILED") throw error;
+      this.#noThreadUntil = performance.now() + RETRY_MS;
+      setTimeout(() => {
+        for (const piece of this.#threadless.splice(0)) this.#place(piece);
+        this.#pump();
+      }, RETRY_MS + 1).unref();
+      return undefined;
+    }
+  }
+
+  #startThread(own: Pick<ThreadOptions, "reused" | "memoryMb">): WorkerThread {
     return new WorkerThread(
       {
         program: this.#program,
@@ -269,8 +297,8 @@ export class RunnerHost {
   #stop(id: string, mode: "graceful" | "force", because: string): void {
     const piece = this.#pieces.get(id);
     if (piece === undefined) return;
-    const shell = this.#waitingShells.indexOf(piece);
-    if (shell !== -1) this.#waitingShells.splice(shell, 1);
+    const line = [this.#waitingShells, this.#threadless].find((one) => one.includes(piece));
+    if (line !== undefined) line.splice(line.indexOf(piece), 1);
     else if (!this.#warm.withdraw(piece)) {
       this.#end(piece, "stopped", because, mode === "force");
       return;
@@ -333,7 +361,11 @@ export class RunnerHost {
     if (await thread.end(ENDING_MS)) return;
     if (!this.#pieces.has(piece.id)) return;
     // They start elsewhere, and nowhere here: this runner may live a moment longer.
-    const waiting = [...this.#warm.withdrawAll(), ...this.#waitingShells.splice(0)];
+    const waiting = [
+      ...this.#warm.withdrawAll(),
+      ...this.#waitingShells.splice(0),
+      ...this.#threadless.splice(0),
+    ];
     const unstarted = waiting.map(({ id }) => id);
     for (const id of [...unstarted, piece.id]) this.#pieces.delete(id);
     this.#claims?.book.settle(unstarted);
@@ -435,7 +467,11 @@ export class RunnerHost {
   /** Keeps one spare thread a core, once there was an isolated step. */
   #refillSpares(): void {
     if (!this.#wantsSpares || this.#pieces.size > 0) return;
-    while (this.#spares.length < this.#cores) this.#spares.push(this.#newThread({ reused: false }));
+    while (this.#spares.length < this.#cores) {
+      const spare = this.#newThread({ reused: false });
+      if (spare === undefined) return;
+      this.#spares.push(spare);
+    }
   }
 
   /** Ends the shell steps whose spawner died: any of them may have ended it. */

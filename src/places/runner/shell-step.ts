@@ -6,6 +6,8 @@
  * process outlives its step. What was below the shell when that was told to end is ended too, even
  * if it cleared its environment (descendants.ts).
  */
+import { errorCode } from "../../disk/disk-error.ts";
+import { RETRY_MS } from "../../disk/until-room.ts";
 import { defined } from "../../core/defined.ts";
 import { byteLength, TEXT_LIMIT } from "../../core/environment-limits.ts";
 import { clipError, toStepError, type StepError } from "../../core/failure.ts";
@@ -58,6 +60,9 @@ export class ShellStep implements ShellListener {
   #lastError = "";
   readonly #capture: LineCapture;
   #shell: ShellProcess | undefined;
+  #command: ShellCommand | undefined;
+  /** Until it is started again, and why it was not. */
+  #waits: { readonly timer: NodeJS.Timeout; readonly error: Error } | undefined;
   /** The shell's pid, which is its group's too, once it has begun. */
   #pid: number | undefined;
   #mark: ShellMark | undefined;
@@ -96,6 +101,7 @@ export class ShellStep implements ShellListener {
       this.#finish({ ok: false, error: cannotWrite(error as Error), outcome: "failed" });
       return;
     }
+    this.#command = command;
     this.#shell = this.#host.start(command, this);
   }
 
@@ -111,6 +117,26 @@ export class ShellStep implements ShellListener {
   }
 
   failed(error: Error): void {
+    if (errorCode(error) === "EAGAIN" && this.#pid === undefined && this.#early.length === 0)
+      return this.#wait(error);
+    this.#fail(error);
+  }
+
+  /** The machine starts no process now. Nothing of the step has begun, so it waits. */
+  #wait(error: Error): void {
+    if (this.#isOver) return;
+    if (this.#waits === undefined)
+      this.#host.output("orchd", [
+        "the machine starts no more processes (see TasksMax= in the unit, ulimit -u): " +
+          "the command waits",
+      ]);
+    const timer = setTimeout(() => {
+      this.#shell = this.#host.start(this.#command!, this);
+    }, RETRY_MS);
+    this.#waits = { timer, error };
+  }
+
+  #fail(error: Error): void {
     this.#settle(() => ({ ok: false, error: this.#cannotStart(error), outcome: "failed" }));
   }
 
@@ -156,6 +182,7 @@ export class ShellStep implements ShellListener {
     if (this.#isOver) return false;
     this.#isOver = true;
     clearTimeout(this.#exit?.timer);
+    clearTimeout(this.#waits?.timer);
     this.#capture.end();
     if (this.#pid !== undefined) this.#host.guard.ended(this.#pid);
     return true;
@@ -185,7 +212,11 @@ export class ShellStep implements ShellListener {
 
   /** Sends a signal to the group; as it begins, if it has not begun. */
   signal(signal: NodeJS.Signals): void {
-    if (this.#pid === undefined) this.#early.push(signal);
+    if (this.#pid === undefined) {
+      this.#early.push(signal);
+      // It begins no more.
+      if (this.#waits !== undefined) return this.#fail(this.#waits.error);
+    }
     const pid = this.group;
     if (pid === undefined) return;
     this.#below = [...this.#below, ...descendantsOf([pid])];

@@ -44,8 +44,11 @@ export interface WarmThreadsPorts<P extends Placed> {
   readonly cores: number;
   /** The most threads there may be. */
   readonly threads: number;
-  /** @param reused whether several pipelines may use it, one after the other */
-  newThread(reused: boolean): WorkerThread;
+  /**
+   * @param reused whether several pipelines may use it, one after the other
+   * @returns undefined where the machine starts none now: {@link WarmThreads.pump} is called later
+   */
+  newThread(reused: boolean): WorkerThread | undefined;
   /** Ends a thread that is no longer used. */
   end(thread: WorkerThread): void;
   /** A thread was given the piece. */
@@ -268,6 +271,7 @@ export class WarmThreads<P extends Placed> {
     let reused = 0;
     for (const thread of this.#threads) if (thread.reused && !thread.isFull) reused += 1;
     const thread = this.#ports.newThread(madeRoom || reused < this.#ports.cores);
+    if (thread === undefined) return;
     this.#threads.add(thread);
     this.#held.set(thread, []);
   }
