@@ -202,10 +202,29 @@ function mayRunElsewhere(step: string, { delegated }: PlanFacts): boolean {
   return delegated?.stopRun?.elsewhere === true && delegated.requested?.has(step) === false;
 }
 
+/** How many steps may still start in this plan: of all lanes together, and of each. */
+interface RoomLeft {
+  all: number;
+  readonly of: { [lane: Lane]: number };
+}
+
 function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void {
   const under = state.running.size + facts.launching.size;
-  let room = state.snapshot.maxParallelSteps - under;
-  const roomIn: { [lane: Lane]: number } = { ...facts.capacity };
+  const room = { all: state.snapshot.maxParallelSteps - under, of: { ...facts.capacity } };
+  let wakeAt = launchDelayed(state, facts, room, actions);
+  launchReady(state, facts, room, actions);
+  if (state.startLimits.size > 0) wakeAt = Math.min(wakeAt, expireSteps(state, facts, actions));
+  if (wakeAt < Number.POSITIVE_INFINITY)
+    actions.push({ kind: "wake", at: wakeAt, because: "a retry is due, or a wait is over" });
+}
+
+/** Starts attempts after failed or interrupted ones. @returns when the next of them is due */
+function launchDelayed(
+  state: RunState,
+  facts: PlanFacts,
+  room: RoomLeft,
+  actions: Action[],
+): number {
   let wakeAt = Number.POSITIVE_INFINITY;
   for (const id of state.delayed) {
     const step = state.steps.get(id)!;
@@ -217,7 +236,7 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
       else actions.push({ kind: "giveUp", step: id, because: NOT_ASKED });
     } else if (due > facts.now && facts.delegated?.again === undefined)
       wakeAt = Math.min(wakeAt, due);
-    else if (room > 0 && (roomIn[lane] ?? 0) > 0 && !facts.launching.has(id)) {
+    else if (room.all > 0 && (room.of[lane] ?? 0) > 0 && !facts.launching.has(id)) {
       actions.push(
         launch(
           step,
@@ -226,34 +245,37 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
             : `retry ${step.attempt} of ${step.spec.retry.maxRetries}`,
         ),
       );
-      roomIn[lane]! -= 1;
-      room -= 1;
+      room.of[lane]! -= 1;
+      room.all -= 1;
     }
   }
-  // A step whose lane has no room is passed over only while a step of a lane that has room may
-  // follow: `open` counts these lanes.
+  return wakeAt;
+}
+
+/**
+ * Starts steps that are ready. A step whose lane has no room is passed over only while a step of a
+ * lane that has room may follow: `open` counts these lanes.
+ */
+function launchReady(state: RunState, facts: PlanFacts, room: RoomLeft, actions: Action[]): void {
   const requested = facts.delegated?.requested;
   const left: { [lane: Lane]: number } = { ...state.readyIn };
   let open = 0;
-  for (const lane in left) if (left[lane]! > 0 && (roomIn[lane] ?? 0) > 0) open += 1;
+  for (const lane in left) if (left[lane]! > 0 && (room.of[lane] ?? 0) > 0) open += 1;
   for (const id of state.ready) {
-    if (room <= 0 || open <= 0) break;
+    if (room.all <= 0 || open <= 0) break;
     const step = state.steps.get(id)!;
     const lane = laneOf(step.spec);
-    const space = roomIn[lane] ?? 0;
+    const space = room.of[lane] ?? 0;
     const behind = (left[lane]! -= 1);
     if (behind === 0 && space > 0) open -= 1;
     if (space <= 0 || facts.launching.has(id) || requested?.has(id) === false) continue;
     const because = requested === undefined ? readyReason(step) : "the orchestrator asked for it";
     const share = facts.share?.(step.spec) ?? 1;
     actions.push(share < 1 ? { ...launch(step, because), share } : launch(step, because));
-    roomIn[lane] = space - share;
+    room.of[lane] = space - share;
     if (space <= share && behind > 0) open -= 1;
-    room -= 1;
+    room.all -= 1;
   }
-  if (state.startLimits.size > 0) wakeAt = Math.min(wakeAt, expireSteps(state, facts, actions));
-  if (wakeAt < Number.POSITIVE_INFINITY)
-    actions.push({ kind: "wake", at: wakeAt, because: "a retry is due, or a wait is over" });
 }
 
 /**

@@ -102,21 +102,7 @@ class Resolution {
     const once = kind === "once" ? this.#moment("runOnceAt", true) : undefined;
     const cron = kind === "cron" ? this.#cron(written.cron!, ["cron"]) : undefined;
     const blackout = this.#blackouts();
-    const params =
-      written.params !== undefined && Object.keys(written.params).length > 0
-        ? written.params
-        : undefined;
-    if (params !== undefined && written.name === undefined)
-      this.#fault(
-        [],
-        "has params of its own, so it needs a name, which tells its slots from others",
-      );
-    if (params !== undefined && written.name !== undefined && !SCHEDULE_NAME.test(written.name))
-      this.#fault(
-        ["name"],
-        `${JSON.stringify(written.name)} ends as a run's id does (-m, -b1, -r1): a schedule with ` +
-          "params of its own has its name in its run ids, so choose another",
-      );
+    const params = this.#params();
     if (start !== undefined && end !== undefined && end < start)
       this.#fault(["endTime"], "lies before startTime, so the schedule never fires");
     if (this.#faults.length > this.#before || kind === undefined) return undefined;
@@ -142,6 +128,24 @@ class Resolution {
       blackout,
       params,
     });
+  }
+
+  /** The params of its own, which it needs a name for; undefined if it has none. */
+  #params(): ScheduleDefinition["params"] {
+    const { name, params } = this.#written;
+    if (params === undefined || Object.keys(params).length === 0) return undefined;
+    if (name === undefined)
+      this.#fault(
+        [],
+        "has params of its own, so it needs a name, which tells its slots from others",
+      );
+    else if (!SCHEDULE_NAME.test(name))
+      this.#fault(
+        ["name"],
+        `${JSON.stringify(name)} ends as a run's id does (-m, -b1, -r1): a schedule with ` +
+          "params of its own has its name in its run ids, so choose another",
+      );
+    return params;
   }
 
   /** Which of the three ways the schedule uses. cron wins, with a warning. */
