@@ -3,6 +3,7 @@ import type { JSX, TargetedSubmitEvent } from "preact";
 import type { RunDiff, StepDiff } from "../../../views/run-diff.ts";
 import type { RunSummary } from "../../../views/run-list.ts";
 import type { RunPage } from "../../../views/run-page.ts";
+import { Columns } from "../columns.tsx";
 import { Command } from "../command.tsx";
 import { formText } from "../form-text.ts";
 import { address, hrefOf, setQuery } from "../location.ts";
@@ -107,15 +108,7 @@ function Shown({ diff }: { readonly diff: RunDiff }): JSX.Element {
         <h2 id="step-diffs">Steps</h2>
         <div class="scrolls" tabIndex={0} role="group" aria-label="Steps compared">
           <table class="data">
-            <thead>
-              <tr>
-                <th scope="col">Step</th>
-                <th scope="col">Before</th>
-                <th scope="col">After</th>
-                <th scope="col">What is different</th>
-                <th scope="col">Because</th>
-              </tr>
-            </thead>
+            <Columns names={["Step", "Before", "After", "What is different", "Because"]} />
             <tbody>
               {diff.steps.map((step) => (
                 <StepRow key={step.step} step={step} diff={diff} />
@@ -174,13 +167,7 @@ function ParamTable({
   };
   return (
     <table class="data">
-      <thead>
-        <tr>
-          <th scope="col">Param</th>
-          <th scope="col">Before</th>
-          <th scope="col">After</th>
-        </tr>
-      </thead>
+      <Columns names={["Param", "Before", "After"]} />
       <tbody>
         {names.map((name) => (
           <tr key={name}>

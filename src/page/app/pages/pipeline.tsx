@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import type { PipelinePage } from "../../../views/pipeline-page.ts";
 import type { RunSummary } from "../../../views/run-list.ts";
 import { now } from "../clock.ts";
+import { Columns } from "../columns.tsx";
 import { mayOperate } from "../here.ts";
 import { useKeys } from "../keys.ts";
 import { hrefOf } from "../location.ts";
@@ -253,15 +254,7 @@ function Runs({ page: { name } }: { readonly page: PipelinePage }): JSX.Element 
       </div>
       <div class="scrolls" tabIndex={0} role="group" aria-label="Its newest runs">
         <table class="data stacked">
-          <thead>
-            <tr>
-              <th scope="col">Status</th>
-              <th scope="col">Run</th>
-              <th scope="col">Began</th>
-              <th scope="col">Took</th>
-              <th scope="col">Because</th>
-            </tr>
-          </thead>
+          <Columns names={["Status", "Run", "Began", "Took", "Because"]} />
           <tbody>
             {(value?.runs ?? []).map((run) => (
               <tr key={run.run}>

@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import type { RequestPage, RequestRow } from "../../../views/request-list.ts";
 import { now } from "../clock.ts";
+import { Columns } from "../columns.tsx";
 import { address, hrefOf, withQuery } from "../location.ts";
 import { Status } from "../marks.tsx";
 import { ProblemBox, Waiting } from "../problem-box.tsx";
@@ -73,16 +74,7 @@ function Table({
     <section class="card flush" aria-label="Requests">
       <div class="scrolls" tabIndex={0} role="group" aria-label="Requests, newest first">
         <table class="data stacked">
-          <thead>
-            <tr>
-              <th scope="col">State</th>
-              <th scope="col">What</th>
-              <th scope="col">By</th>
-              <th scope="col">At</th>
-              <th scope="col">Reason</th>
-              <th scope="col">Id</th>
-            </tr>
-          </thead>
+          <Columns names={["State", "What", "By", "At", "Reason", "Id"]} />
           <tbody>
             {page.requests.map((row) => (
               <tr key={row.id} class={row.id === chosen ? "selected" : ""}>

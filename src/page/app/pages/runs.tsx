@@ -2,6 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import type { RunSummary } from "../../../views/run-list.ts";
 import { now } from "../clock.ts";
+import { Columns } from "../columns.tsx";
 import { address, go, hrefOf, setQuery, withQuery } from "../location.ts";
 import { Status } from "../marks.tsx";
 import { ProblemBox, Waiting } from "../problem-box.tsx";
@@ -147,16 +148,7 @@ function Shown({ list, filter }: { list: RunList; filter: string }) {
         <p class="card">No run is in this choice.</p>
       ) : (
         <table class="table runs">
-          <thead>
-            <tr>
-              <th scope="col">Status</th>
-              <th scope="col">Run</th>
-              <th scope="col">Trigger</th>
-              <th scope="col">Began</th>
-              <th scope="col">Took</th>
-              <th scope="col">Because</th>
-            </tr>
-          </thead>
+          <Columns names={["Status", "Run", "Trigger", "Began", "Took", "Because"]} />
           <tbody>
             {rows.map((run) => (
               <RunRow key={run.run} run={run} />

@@ -6,6 +6,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type uPlot from "uplot";
 import type { PipelinePage } from "../../../views/pipeline-page.ts";
+import { Columns } from "../columns.tsx";
 import { go, hrefOf } from "../location.ts";
 import { Status, toneOf } from "../marks.tsx";
 import { safeText } from "../safe-text.ts";
@@ -185,14 +186,7 @@ function TrendTable({ trend }: { readonly trend: Points }): JSX.Element {
       <summary>As a table</summary>
       <div class="scrolls" tabIndex={0} role="group" aria-label="Durations of the last runs">
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Run</th>
-              <th scope="col">At</th>
-              <th scope="col">Status</th>
-              <th scope="col">Took</th>
-            </tr>
-          </thead>
+          <Columns names={["Run", "At", "Status", "Took"]} />
           <tbody>
             {trend.toReversed().map(({ run, at, status, durationMs }) => (
               <tr key={run}>

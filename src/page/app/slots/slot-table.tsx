@@ -1,6 +1,7 @@
 /** The same as the grid, as a table: for those who read rather than look. Newest first. */
 import type { StripMark } from "../../../views/overview.ts";
 import type { SlotGrid } from "../../../views/slot-grid.ts";
+import { Columns } from "../columns.tsx";
 import { hrefOf } from "../location.ts";
 import { hrefOfMark } from "../mark-tip.tsx";
 import { decisionText, Status } from "../marks.tsx";
@@ -27,15 +28,7 @@ export function SlotTable({ grid }: { grid: SlotGrid }) {
   return (
     <>
       <table class="table slot-table">
-        <thead>
-          <tr>
-            <th scope="col">Slot</th>
-            <th scope="col">Pipeline</th>
-            <th scope="col">Decision</th>
-            <th scope="col">Run</th>
-            <th scope="col">Because</th>
-          </tr>
-        </thead>
+        <Columns names={["Slot", "Pipeline", "Decision", "Run", "Because"]} />
         <tbody>
           {entries.slice(0, MOST).map(({ pipeline, mark, count }) => (
             <tr key={`${pipeline} ${mark.slot} ${mark.schedule} ${mark.run}`}>
