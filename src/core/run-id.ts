@@ -29,6 +29,9 @@ const RUN_ID = new RegExp(`^([^@]+)@${STAMP}(?:\\.([a-z0-9_-]+?))?(${ANY_SUFFIX}
 const SUFFIX = /^(-m)?(?:-b([1-9]\d{0,8}))?(?:-r([1-9]\d{0,8}))?$/;
 const LAST_STAMP_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
+/** Finds what looks like a run's id within a text. */
+export const RUN_IDS: RegExp = /[a-z0-9][a-z0-9_-]*@\d{8}T[\w.-]*[\w-]/g;
+
 /** A run's id in its parts. */
 export interface RunId {
   readonly pipeline: string;

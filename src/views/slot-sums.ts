@@ -1,8 +1,9 @@
 /** Slots counted by what became of them, and those that did not run by the reason. */
+import { RUN_IDS } from "../core/run-id.ts";
 import type { SlotReason, SlotSums, StripMark } from "./overview.ts";
 
 const LATE_MS = 1_000;
-const RUN_ID = /\brun [a-z0-9][a-z0-9_-]*@\d{8}T[\w.-]*[\w-]/g;
+const A_RUN = new RegExp(`\\brun ${RUN_IDS.source}`, "g");
 
 /** No slots. */
 export const NO_SLOTS: SlotSums = {
@@ -75,7 +76,7 @@ export function reasonsOf(pipeline: string, marks: readonly StripMark[]): SlotRe
     return [
       {
         decision,
-        because: (because ?? "no reason was recorded").replace(RUN_ID, "the run before"),
+        because: (because ?? "no reason was recorded").replace(A_RUN, "the run before"),
         slots: 1,
         backfilled: backfilled.has(`${slot}.${schedule ?? ""}`) ? 1 : 0,
         pipelines: [pipeline],

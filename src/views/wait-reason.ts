@@ -6,6 +6,7 @@
  * (core/admission.ts): the runs of its own pipeline, then those of its concurrency group, then all.
  */
 import { waitsFor, type Load } from "../core/admission.ts";
+import { RUN_IDS } from "../core/run-id.ts";
 import type { RunState } from "../core/run-state.ts";
 
 /** A pipeline's active runs and its waiting ones, each in the order in which they came. */
@@ -23,7 +24,6 @@ export interface WaitingRun {
   readonly limits?: RunState["limits"];
 }
 
-const RUN_ID = /[a-z0-9][a-z0-9_-]*@\d{8}T[\w.-]*[\w-]/g;
 const OF_BACKFILL = /-b\d+$/;
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 
@@ -42,7 +42,7 @@ export function reasonNow(
   const running = active.filter(alike);
   const ahead = queued.slice(0, Math.max(0, queued.indexOf(run))).filter(alike);
   const lane = limits?.lane ?? (limits === undefined ? 1 : NO_LIMIT);
-  const named = said.match(RUN_ID) ?? [];
+  const named = said.match(RUN_IDS) ?? [];
   // A ledger of an older release does not tell the limits. A reason that names no run is a limit,
   // and holds as long as the run waits.
   if (limits === undefined && named.length === 0) return said;
