@@ -85,9 +85,8 @@ export class PlayedEngine {
   ): void {
     if (!this.listeners.has(listener)) return;
     listener.connection.whenThawed(() => {
-      const answer = listener.hear(message, listener.subject);
-      void Promise.resolve(answer).then((text) => {
-        if (text === undefined || answered === undefined) return;
+      listener.hear(message, listener.subject, (text) => {
+        if (answered === undefined) return;
         listener.connection.whenThawed(() => {
           this.seen.push(text);
           if (listener.connection.isLinked)

@@ -33,11 +33,16 @@ export interface BrokerOptions {
   readonly name: string;
 }
 
-/** Hears a message. What it returns answers one that was asked; undefined answers nothing. */
+/**
+ * Hears a message.
+ *
+ * @param answer answers one that was asked, now or later, once at most. It never throws
+ */
 export type Hear = (
   message: Uint8Array,
   subject: string,
-) => Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  answer: (message: Uint8Array) => void,
+) => void;
 
 /** A connection to an engine. It connects again by itself, for as long as it is not closed. */
 export interface Broker {
@@ -56,7 +61,7 @@ export interface Broker {
    */
   ask(subject: string, message: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
   /**
-   * Hears a subject's messages in their order, without waiting for its own answers. `hear` rejects
+   * Hears a subject's messages in their order, without waiting for its own answers. `hear` throws
    * never.
    *
    * @returns a function that ends it

@@ -227,7 +227,7 @@ export class NatsBroker implements Broker {
     try {
       listener.subscription = this.#connection?.subscribe(listener.subject, {
         callback: (error, message) => {
-          if (error === null) void respond(listener.hear, message);
+          if (error === null) respond(listener.hear, message);
         },
       });
     } catch {
@@ -323,10 +323,14 @@ function isOvertaken(error: unknown): boolean {
   return WRONG_LAST_SEQUENCE.has((error as { readonly code?: unknown }).code);
 }
 
-async function respond(hear: Hear, message: Msg): Promise<void> {
-  const heard = hear(message.data, message.subject);
-  const answer = heard instanceof Promise ? await heard : heard;
-  if (answer !== undefined) message.respond(answer);
+function respond(hear: Hear, message: Msg): void {
+  hear(message.data, message.subject, (answer) => {
+    try {
+      message.respond(answer);
+    } catch {
+      // The connection has ended: who asked asks again.
+    }
+  });
 }
 
 /** Whether the engine says that nobody listened. The package's class is loaded late. */

@@ -272,13 +272,10 @@ export class RedisBroker implements Broker {
 
   #heard(pair: Pair, { subject, hear }: Listener, framedMessage: Buffer): void {
     const { inbox, number, message } = unframed(framedMessage);
-    const respond = (text: Uint8Array | undefined): void => {
-      if (text === undefined || inbox === "") return;
+    hear(message, subject, (text) => {
+      if (inbox === "") return;
       pair.asks.publish(inbox, framed(text, "", number)).catch(() => undefined);
-    };
-    const answer = hear(message, subject);
-    if (answer instanceof Promise) void answer.then(respond);
-    else respond(answer);
+    });
   }
 
   #answered(framedMessage: Buffer): void {

@@ -10,6 +10,9 @@
  * SealedBroker.askTogether}): a list in one message, which a list answers. One question holds up no
  * other: what has no answer {@link LATE_MS} after the first has one is null in the list, and is
  * silence to who asked.
+ *
+ * All of a turn leaves as one: these questions, and the answers that took a while. So an engine
+ * sends them in one write, and who hears them wakes once. What is answered at once leaves at once.
  */
 import type { Clock, Timer } from "../../clock.ts";
 import { messageOf } from "../../core/thrown.ts";
@@ -51,6 +54,8 @@ export class SealedBroker {
   readonly #watchers = new Set<() => void>();
   /** Questions of this turn that go together, by where they go. */
   readonly #together = new Map<string, Question[]>();
+  /** What is sent as this turn ends. */
+  #leaving: (() => void)[] = [];
   #trouble: string | undefined;
 
   /** @param onFault called with a sentence for each message that is not what it should be */
@@ -95,7 +100,7 @@ export class SealedBroker {
       const others = this.#together.get(at);
       if (others !== undefined) return void others.push(question);
       this.#together.set(at, [question]);
-      setImmediate(() => {
+      this.#leave(() => {
         const all = this.#together.get(at)!;
         this.#together.delete(at);
         for (const some of inParts(all, this.#longest)) void this.#askAll(at, some);
@@ -106,20 +111,23 @@ export class SealedBroker {
   /** Hears what is asked at a subject below the prefix. @returns a function that ends it */
   listen(at: string, hear: Hears): () => void {
     const subject = `${this.#prefix}.${at}`;
-    return this.broker.listen(subject, (sealed) => {
+    return this.broker.listen(subject, (sealed, _subject, respond) => {
+      const say = (answer: Answer): void => {
+        if (answer !== undefined) respond(this.#answer(answer, sealed));
+      };
       try {
         const asked = jsonOf(this.#seal.open(sealed, subject));
         const answer =
           Array.isArray(asked) && asked.length > 0
             ? this.#hearAll(subject, asked, hear)
             : hear(asked);
-        if (!(answer instanceof Promise)) return this.#answer(answer, sealed);
-        return answer.then(
-          (later) => this.#answer(later, sealed),
+        if (!(answer instanceof Promise)) return say(answer);
+        answer.then(
+          (later) => this.#leave(() => say(later)),
           (error: unknown) => this.#fault(subject, error),
         );
       } catch (error) {
-        return this.#fault(subject, error);
+        this.#fault(subject, error);
       }
     });
   }
@@ -160,6 +168,16 @@ export class SealedBroker {
   /** Removes contents. @throws BrokerSilence */
   async remove(names: readonly string[]): Promise<void> {
     await this.broker.remove(names.map((name) => this.#seal.nameOf("object", name)));
+  }
+
+  /** Sends something as this turn ends. */
+  #leave(send: () => void): void {
+    if (this.#leaving.push(send) > 1) return;
+    setImmediate(() => {
+      const all = this.#leaving;
+      this.#leaving = [];
+      for (const one of all) one();
+    });
   }
 
   async #askText(at: string, text: string, timeoutMs: number): Promise<unknown> {
@@ -252,8 +270,7 @@ export class SealedBroker {
     for (const watcher of this.#watchers) watcher();
   }
 
-  #answer(answer: Answer, asked: Uint8Array): Uint8Array | undefined {
-    if (answer === undefined) return undefined;
+  #answer(answer: object, asked: Uint8Array): Uint8Array {
     return this.#seal.seal(Buffer.from(JSON.stringify(answer)), answerTo(asked));
   }
 

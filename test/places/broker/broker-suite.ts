@@ -95,9 +95,10 @@ const CASES: readonly Case[] = [
     async run(rig) {
       const { one, other } = await rig.pair();
       const heard: string[] = [];
-      const off = other.listen("t.a", (message, subject) => {
+      const off = other.listen("t.a", (message, subject, answer) => {
         heard.push(`${subject} ${textOf(message)}`);
-        return heard.length === 1 ? bytes("at once") : Promise.resolve(bytes("later"));
+        if (heard.length === 1) answer(bytes("at once"));
+        else setImmediate(() => answer(bytes("later")));
       });
       await sleep(50);
       expect(textOf(await one.ask("t.a", bytes("1"), 2_000))).toBe("at once");
@@ -131,7 +132,7 @@ const CASES: readonly Case[] = [
     does: "is down while the server is, says so, and comes back with its listeners",
     async run(rig, { scheme }) {
       const { server, one, other } = await rig.pair();
-      other.listen("t.a", () => bytes("here"));
+      other.listen("t.a", (_message, _subject, answer) => answer(bytes("here")));
       const asked = one.ask("t.silent", bytes("?"), 20_000).catch((error: unknown) => error);
       one.listen("t.silent", () => undefined);
       await server.kill();

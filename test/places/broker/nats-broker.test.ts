@@ -117,7 +117,7 @@ describe.skipIf(SKIP_NATS)("with a nats-server", () => {
       );
       const one = rig.connected([server.url], { credentials: "a:b" });
       await until(one, true);
-      one.listen("orchd.farm.x.hello", (message) => message);
+      one.listen("orchd.farm.x.hello", (message, _subject, answer) => answer(message));
       await sleep(50);
       expect((await one.ask("orchd.farm.x.hello", bytes("hi"), 1_000)).length).toBe(2);
       await expect(one.ask("orchd.other.x", bytes("hi"), 1_000)).rejects.toThrow("Permissions");

@@ -1,6 +1,7 @@
 /** Questions that go together: one message for all, and each has its own answer. */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { BrokerSilence } from "../../../src/places/broker/broker.ts";
+import { BrokerSilence, type Broker, type Hear } from "../../../src/places/broker/broker.ts";
 import { Seal } from "../../../src/places/broker/seal.ts";
 import { SealedBroker } from "../../../src/places/broker/sealed-broker.ts";
 import { PlayedEngine } from "../../support/played-broker.ts";
@@ -110,4 +111,46 @@ describe("questions of one turn", () => {
     expect(await fits).toEqual({ n: 1 });
     expect(await refused).toContain("and 4000 are allowed");
   });
+});
+
+it("sends all of a turn in one write: questions, and answers that took a while", async () => {
+  const writes: number[] = [];
+  let waiting = 0;
+  // As a client does: what is sent before it comes to its socket goes together.
+  const send = (): void => {
+    waiting += 1;
+    if (waiting > 1) return;
+    queueMicrotask(() => {
+      writes.push(waiting);
+      waiting = 0;
+    });
+  };
+  let hear!: Hear;
+  const broker = {
+    messageLimit: 1_000_000,
+    ask: () => (send(), new Promise(() => undefined)),
+    listen: (_subject: string, heard: Hear) => ((hear = heard), () => undefined),
+  };
+  const seal = new Seal("6f".repeat(32));
+  const sealed = new SealedBroker(
+    broker as unknown as Broker,
+    seal,
+    "t",
+    new VirtualClock(),
+    expect.unreachable,
+  );
+  let answerLater!: (answer: object) => void;
+  sealed.listen("a", (asked) =>
+    (asked as Asked).n === 1 ? {} : new Promise((resolve) => (answerLater = resolve)),
+  );
+  const tell = (n: number): void =>
+    hear(seal.seal(Buffer.from(JSON.stringify({ n })), "t.a"), "t.a", send);
+  tell(1);
+  expect(waiting).toBe(1);
+  tell(2);
+  await nextTurn();
+  answerLater({});
+  for (const at of ["b", "c"]) void sealed.askTogether(at, {}, 1_000);
+  await nextTurn();
+  expect(writes).toEqual([1, 3]);
 });

@@ -123,7 +123,7 @@ describe("a worker's line", () => {
     await soon(line.ask(claim, 1_000));
     kept = engine.seen.at(-1);
     off();
-    stranger.listen("orchd.farm.x.daemon.r", () => kept);
+    stranger.listen("orchd.farm.x.daemon.r", (_message, _subject, answer) => answer(kept!));
     await expect(soon(line.ask(claim, 1_000))).rejects.toThrow(BrokerSilence);
     kept = Buffer.from('{"type":"yes"}');
     await expect(soon(line.ask(claim, 1_000))).rejects.toThrow(BrokerSilence);
