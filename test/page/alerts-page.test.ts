@@ -11,7 +11,12 @@ import {
   writeAlerts,
 } from "../support/made-up-alerts.ts";
 import { idOf, madeUpRoot } from "../support/made-up-root.ts";
-import { expectNoSidewaysScroll, openPage, violationsOf } from "./browser-rig.ts";
+import {
+  expectForEverybody,
+  expectNoSidewaysScroll,
+  openPage,
+  violationsOf,
+} from "./browser-rig.ts";
 
 describe.runIf(hasBrowser)("Alerts", () => {
   const pages = withBrowser();
@@ -131,18 +136,9 @@ describe.runIf(hasBrowser)("Alerts", () => {
     await expectNoSidewaysScroll(browser);
   });
 
-  it.each([
-    [1400, "light"],
-    [1400, "dark"],
-    [420, "light"],
-    [420, "dark"],
-  ] as const)("are for everybody, at %i px, %s", async (width, colorScheme) => {
-    const { browser } = await openPage(pages, "alerts", {
-      root: await rootWithAlerts(),
-      browser: { viewport: { width, height: 900 }, colorScheme },
-    });
+  it("are for everybody, wide and narrow, in light and dark", async () => {
+    const { browser } = await openPage(pages, "alerts", { root: await rootWithAlerts() });
     await browser.getByRole("region", { name: "Channels" }).waitFor();
-    expect(await violationsOf(browser)).toEqual([]);
-    await expectNoSidewaysScroll(browser);
+    await expectForEverybody(browser);
   });
 });

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { expect } from "vitest";
+import { fullFigures } from "../support/figures.ts";
 import type { PageSettings } from "../../src/page/server/page-server.ts";
 import type { Pages } from "../support/browser.ts";
 import { projectRoot, type TempRoot } from "../support/temp-root.ts";
@@ -51,7 +52,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 /** The rules of WCAG 2.2 AA that the page breaks, each with the element. */
 export async function violationsOf(page: Page): Promise<string[]> {
   // By the debugger: the page's policy lets no script in, and that is as it should be.
-  await page.evaluate(axe);
+  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(axe);
   return page.evaluate(async () => {
     const run = (globalThis as unknown as { axe: { run: AxeRun } }).axe.run;
     // What holds is not told element by element: that is most of the work.
@@ -75,4 +76,34 @@ export async function expectNoSidewaysScroll(page: Page): Promise<void> {
     document.documentElement.clientWidth,
   ]);
   expect(whole).toBeLessThanOrEqual(seen);
+}
+
+/** Each width and each scheme once; FAULTS=1 has the two others too. */
+const LOOKS = [
+  [1_400, "light"],
+  [420, "dark"],
+  ...(fullFigures
+    ? ([
+        [1_400, "dark"],
+        [420, "light"],
+      ] as const)
+    : []),
+] as const;
+
+/**
+ * Checks that an open page keeps WCAG AA and fits its window, wide and narrow, in light and dark.
+ * It is loaded once, and looks in another way then: most of the cost is in loading.
+ */
+export async function expectForEverybody(page: Page): Promise<void> {
+  for (const [width, colorScheme] of LOOKS) {
+    await page.setViewportSize({ width, height: 900 });
+    await page.emulateMedia({ colorScheme });
+    // What measures its width draws again in the next frame.
+    await page.evaluate(
+      () => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))),
+    );
+    const where = `${new URL(page.url()).pathname} at ${width} px, ${colorScheme}`;
+    expect([where, await violationsOf(page)]).toEqual([where, []]);
+    await expectNoSidewaysScroll(page);
+  }
 }

@@ -6,7 +6,7 @@ import { hasBrowser, withBrowser } from "../support/browser.ts";
 import { header, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
 import { at, idOf } from "../support/made-up-root.ts";
 import { tempRoot } from "../support/temp-root.ts";
-import { expectNoSidewaysScroll, openPage, violationsOf } from "./browser-rig.ts";
+import { expectForEverybody, openPage } from "./browser-rig.ts";
 
 const ROW = "[data-row]";
 
@@ -98,15 +98,9 @@ describe.runIf(hasBrowser)("Runs", () => {
     expect(new URL(href).pathname).toBe(`/runs/${name}`);
   });
 
-  it.each([
-    [1400, "light"],
-    [420, "dark"],
-  ] as const)("is for everybody, at %i px, %s", async (width, colorScheme) => {
-    const { browser } = await openPage(pages, "runs", {
-      browser: { viewport: { width, height: 900 }, colorScheme },
-    });
+  it("is for everybody, wide and narrow, in light and dark", async () => {
+    const { browser } = await openPage(pages, "runs");
     await browser.locator(ROW).first().waitFor();
-    expect(await violationsOf(browser)).toEqual([]);
-    await expectNoSidewaysScroll(browser);
+    await expectForEverybody(browser);
   });
 });

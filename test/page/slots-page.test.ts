@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { hasBrowser, withBrowser } from "../support/browser.ts";
 import { at, madeUpRoot } from "../support/made-up-root.ts";
 import type { TempRoot } from "../support/temp-root.ts";
-import { expectNoSidewaysScroll, openPage, violationsOf } from "./browser-rig.ts";
+import { expectForEverybody, openPage } from "./browser-rig.ts";
 
 /** The made-up root, with a downtime. */
 function withDowntime(): TempRoot {
@@ -94,16 +94,9 @@ describe.runIf(hasBrowser)("Slots", () => {
     expect(await browser.locator("#tip").innerText()).toContain("orchd why");
   });
 
-  it.each([
-    [1400, "light"],
-    [420, "dark"],
-  ] as const)("is for everybody, at %i px, %s", async (width, colorScheme) => {
-    const { browser } = await openPage(pages, "slots?span=24h", {
-      root: withDowntime(),
-      browser: { viewport: { width, height: 900 }, colorScheme },
-    });
+  it("is for everybody, wide and narrow, in light and dark", async () => {
+    const { browser } = await openPage(pages, "slots?span=24h", { root: withDowntime() });
     await browser.locator(`${ETL} .mark`).first().waitFor();
-    expect(await violationsOf(browser)).toEqual([]);
-    await expectNoSidewaysScroll(browser);
+    await expectForEverybody(browser);
   });
 });
