@@ -40,18 +40,21 @@ export function Runs() {
     if (value !== null && value !== "") asked.set(key, value);
   }
   const pipeline = query.get("pipeline");
-  const { value, problem } = useView<RunList>(
+  const { value, problem, stale } = useView<RunList>(
     `runs?${asked.toString()}`,
     pipeline === null ? {} : { pipeline },
   );
   const hasProblem = problem !== undefined && problem.status !== 0;
+  // Until the answer comes, the rows are those of the filter before.
+  const filter = useRef("");
+  if (!stale) filter.current = asked.toString();
   return (
     <>
       <Filters />
       {hasProblem && <ProblemBox problem={problem} />}
       {value === undefined
         ? !hasProblem && <Waiting what="the runs" />
-        : !hasProblem && <Shown list={value} filter={asked.toString()} />}
+        : !hasProblem && <Shown list={value} filter={filter.current} />}
     </>
   );
 }
