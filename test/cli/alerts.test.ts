@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { emptyNotifyState } from "../../src/core/notify-state.ts";
 import type { AlertsView } from "../../src/views/alerts.ts";
+import { ask } from "../support/asked-command.ts";
 import { orchd } from "../support/daemon.ts";
 import { alertOf, firingOf, rootWithAlerts, writeAlerts } from "../support/made-up-alerts.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -9,7 +10,7 @@ import { tempRoot } from "../support/temp-root.ts";
 describe("orchd alerts", () => {
   it("says how alerts are set up where there are none", async () => {
     const { root } = tempRoot();
-    const { status, stdout, stderr } = await orchd(root, "alerts");
+    const { status, stdout, stderr } = await ask(root, "alerts");
     expect([status, stderr]).toEqual([0, ""]);
     expect(stdout).toBe(
       "nobody is told: orchd.yaml has no `notify`. Name channels there, and `orchd validate` " +
@@ -19,7 +20,7 @@ describe("orchd alerts", () => {
 
   it("shows what fires, waits and was given up, and that nothing is sent", async () => {
     const { root } = await rootWithAlerts();
-    const { status, stdout, stderr } = await orchd(root, "alerts");
+    const { status, stdout, stderr } = await ask(root, "alerts");
     expect([status, stderr]).toEqual([0, ""]);
     const lines = stdout.split("\n").map((line) => line.trim().replaceAll(/ {2,}/g, " | "));
     expect(lines[0]).toMatch(/^nothing is sent: `orchd notify` does not run\. /);
@@ -41,7 +42,7 @@ describe("orchd alerts", () => {
 
   it("prints the view as JSON", async () => {
     const { root } = await rootWithAlerts();
-    const { status, json } = await orchd(root, "alerts", "--json");
+    const { status, json } = await ask(root, "alerts", "--json");
     const view = json<AlertsView>();
     expect(status).toBe(0);
     expect(view.counts).toEqual({ firing: 3, waiting: 1 });

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { ask } from "../support/asked-command.ts";
 import { orchd } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { fakeDaemon, holdEpoch, requestsIn } from "../support/fake-daemon.ts";
@@ -59,7 +60,7 @@ describe("with no daemon", () => {
   ])("%j leaves its request, says so, and exits 0", async (words, expected) => {
     const { root, runs } = tempRoot(YAML);
     writeRun(runs, RUN, [header(RUN, { only: [] })]);
-    const { status, stdout, stderr } = await orchd(root, ...words);
+    const { status, stdout, stderr } = await ask(root, ...words);
     expect(status).toBe(0);
     expect(stdout).toBe("");
     expect(stderr.replace(/\(\S+\)/, "(ID)")).toBe(
@@ -75,24 +76,24 @@ describe("with no daemon", () => {
   ])("%s %s %s exits 4, its request kept all the same", async (...words) => {
     const { root, runs } = tempRoot(YAML);
     writeRun(runs, RUN, [header(RUN, { only: [] })]);
-    const { status } = await orchd(root, ...words);
+    const { status } = await ask(root, ...words);
     expect(status).toBe(4);
     expect(requestsIn(runs)).toHaveLength(1);
   });
 
   it("says it in JSON too", async () => {
     const { root } = tempRoot(YAML);
-    const { json } = await orchd(root, "run", "p", "--json");
+    const { json } = await ask(root, "run", "p", "--json");
     expect(json()).toEqual({ request: expect.any(String), accepted: null });
   });
 
   it("sees no daemon in the epoch of a process that is gone, or of another boot", async () => {
     const { root, runs } = tempRoot(YAML);
     holdEpoch(runs, { bootId: "another" });
-    expect((await orchd(root, "run", "p", "--wait")).status).toBe(4);
+    expect((await ask(root, "run", "p", "--wait")).status).toBe(4);
     holdEpoch(runs, { startTime: "1" });
-    expect((await orchd(root, "run", "p", "--wait")).status).toBe(4);
-    expect((await orchd(root, "status", "--json")).json()).toMatchObject({ daemon: null });
+    expect((await ask(root, "run", "p", "--wait")).status).toBe(4);
+    expect((await ask(root, "status", "--json")).json()).toMatchObject({ daemon: null });
   });
 });
 
@@ -129,7 +130,7 @@ describe("what cannot be asked for", () => {
     const { root, runs } = tempRoot(YAML);
     writeRun(runs, RUN, [header(RUN, { only: [] })]);
     writeRun(runs, "p@20261123T040000Z", completedRun("p@20261123T040000Z"));
-    const { status, stderr } = await orchd(root, ...words);
+    const { status, stderr } = await ask(root, ...words);
     expect(status).toBe(expected);
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/ {4}at |\.js:\d/);
@@ -139,8 +140,8 @@ describe("what cannot be asked for", () => {
   it("knows a pipeline by its ledger, and by the name that its file gives", async () => {
     const { root, runs } = tempRoot({ "schedules/file.yaml": "name: inside\nsteps: {}\n" });
     writePipeline(runs, "gone", [loaded("* * * * *")]);
-    expect((await orchd(root, "run", "gone")).status).toBe(0);
-    expect((await orchd(root, "run", "inside")).status).toBe(0);
+    expect((await ask(root, "run", "gone")).status).toBe(0);
+    expect((await ask(root, "run", "inside")).status).toBe(0);
   });
 
   it("says in one sentence that requests cannot be written", async () => {
@@ -163,11 +164,11 @@ describe("with a daemon", () => {
     );
     const done = await orchd(root, "run", "p");
     expect(done).toMatchObject({ status: 0, stdout: `${MANUAL}\n`, stderr: "" });
-    expect((await orchd(root, "run", "p", "--json")).json()).toMatchObject({
+    expect((await ask(root, "run", "p", "--json")).json()).toMatchObject({
       accepted: true,
       run: MANUAL,
     });
-    const refused = await orchd(root, "pause", "p", "--json");
+    const refused = await ask(root, "pause", "p", "--json");
     expect(refused.status).toBe(5);
     expect(refused.stderr).toBe("orchd: refused: it is paused already.\n");
     expect(refused.json()).toMatchObject({ accepted: false, reason: "it is paused already" });
@@ -211,7 +212,7 @@ describe("with a daemon", () => {
       status: "completed",
       steps: [{ step: "only", status: "completed" }],
     });
-    const failed = await orchd(root, "run", "p", "--wait", "-p", "fail=true");
+    const failed = await ask(root, "run", "p", "--wait", "-p", "fail=true");
     expect(failed.status).toBe(1);
     expect(failed.stdout).toMatch(/step\.failed only Error: no such luck/);
     expect(failed.stdout).toMatch(/failed in 3s: step "only" failed\n$/);
@@ -223,16 +224,16 @@ describe("with a daemon", () => {
       writeRun(runs, MANUAL, completedRun(MANUAL));
       return { accepted: true, run: MANUAL, result: { synchronous: true } };
     });
-    const done = await orchd(root, "run", "p", "--json");
+    const done = await ask(root, "run", "p", "--json");
     expect(done.json()).toMatchObject({ run: MANUAL, status: "completed" });
   });
 
   it("shows the daemon in the status once it is ready", async () => {
     const { root, runs } = tempRoot();
     holdEpoch(runs, { ready: false });
-    expect((await orchd(root, "status", "--json")).json()).toMatchObject({ daemon: null });
+    expect((await ask(root, "status", "--json")).json()).toMatchObject({ daemon: null });
     holdEpoch(runs);
-    expect((await orchd(root, "status", "--json")).json()).toEqual({
+    expect((await ask(root, "status", "--json")).json()).toEqual({
       daemon: {
         pid: process.pid,
         since: "2026-11-23T00:00:00.000Z",
@@ -253,11 +254,11 @@ describe("with a daemon", () => {
           }
         : { accepted: false, reason: "no" },
     );
-    expect((await orchd(root, "prune", "--keep-days", "3.5", "--json")).json()).toMatchObject({
+    expect((await ask(root, "prune", "--keep-days", "3.5", "--json")).json()).toMatchObject({
       runs: [{ run: RUN, because: "old" }],
       bytes: 5,
     });
-    expect((await orchd(root, "verify", "--rebuild")).status).toBe(5);
+    expect((await ask(root, "verify", "--rebuild")).status).toBe(5);
     expect(daemon.taken).toMatchObject([{ type: "prune", keepDays: 3.5 }, { type: "rebuild" }]);
   });
 
@@ -265,7 +266,7 @@ describe("with a daemon", () => {
     const { root, runs } = tempRoot(YAML);
     holdEpoch(runs);
     mkdirSync(join(runs, ".orchd/requests"), { recursive: true });
-    const asking = orchd(root, "pause", "p");
+    const asking = ask(root, "pause", "p");
     const timer = setInterval(() => {
       if (requestsIn(runs).length === 1) holdEpoch(runs, { released: true });
     }, 5);
@@ -280,8 +281,8 @@ describe("with a daemon", () => {
     writeRun(runs, RUN, [header(RUN, { only: [] })]);
     fakeDaemon(runs, ({ type }) => (type === "stop" ? { accepted: true, run: RUN } : undefined));
     holdEpoch(runs, { role: "foreground", run: RUN });
-    expect((await orchd(root, "stop", RUN)).stdout).toBe(`${RUN} is stopping\n`);
-    expect((await orchd(root, "run", "p", "--wait")).status).toBe(4);
+    expect((await ask(root, "stop", RUN)).stdout).toBe(`${RUN} is stopping\n`);
+    expect((await ask(root, "run", "p", "--wait")).status).toBe(4);
   });
 });
 
@@ -295,8 +296,8 @@ it("`orchd stop PIPELINE` takes the run that is active, else the one that waits"
     type === "stop" ? { accepted: true } : undefined,
   );
   writePipeline(runs, "p", [loaded("0 * * * *"), active, queued]);
-  expect((await orchd(root, "stop", "p")).stdout).toBe(`${RUN} is stopping\n`);
+  expect((await ask(root, "stop", "p")).stdout).toBe(`${RUN} is stopping\n`);
   writePipeline(runs, "p", [loaded("0 * * * *"), queued]);
-  expect((await orchd(root, "stop", "p")).stdout).toBe(`${waits} is stopping\n`);
+  expect((await ask(root, "stop", "p")).stdout).toBe(`${waits} is stopping\n`);
   expect(taken.map(({ run }) => run)).toEqual([RUN, waits]);
 });

@@ -4,6 +4,7 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readZoneName } from "../../src/core/schedule/zone-name.ts";
+import { ask } from "../support/asked-command.ts";
 import { orchd } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { completedRun, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
@@ -18,7 +19,7 @@ describe("orchd validate", () => {
       "schedules/steps/x.ts": "export default async (): Promise<number> => 1;\n",
       "schedules/.hidden.yaml": "nonsense: [",
     });
-    const { status, stderr, json } = await orchd(root, "validate", "--json");
+    const { status, stderr, json } = await ask(root, "validate", "--json");
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(json()).toMatchObject([
       {
@@ -47,7 +48,7 @@ describe("orchd validate", () => {
       "schedules/b.yaml": 'name: c\nsteps: { one: { run: "true" } }\n',
       "schedules/c.yaml": 'steps: { one: { run: "true" } }\n',
     });
-    const { status, stdout, stderr } = await orchd(root, "validate");
+    const { status, stdout, stderr } = await ask(root, "validate");
     expect(status).toBe(2);
     expect(stdout).toMatch(/a\.yaml:2:3: .*crom.*cron/);
     expect(stdout).toMatch(/c\.yaml: name "c" is taken by .*b\.yaml/);
@@ -62,23 +63,23 @@ describe("orchd validate", () => {
       "schedules/a.yaml": 'steps: { one: { run: "true" } }\n',
       "elsewhere/b.yaml": "steps: 1\n",
     });
-    expect((await orchd(root, "validate", "a.yaml", "--json")).json()).toMatchObject([
+    expect((await ask(root, "validate", "a.yaml", "--json")).json()).toMatchObject([
       { name: "a", valid: true },
     ]);
-    const bad = await orchd(root, "validate", "elsewhere/b.yaml", "--json");
+    const bad = await ask(root, "validate", "elsewhere/b.yaml", "--json");
     expect(bad.status).toBe(2);
     expect(bad.json()).toMatchObject([{ name: "b", valid: false }]);
-    const folder = await orchd(root, "validate", "elsewhere", "schedules", "--json");
+    const folder = await ask(root, "validate", "elsewhere", "schedules", "--json");
     expect(folder.json()).toMatchObject([
       { name: "b", valid: false },
       { name: "a", valid: true },
     ]);
-    const empty = await orchd(root, "validate", "runs");
+    const empty = await ask(root, "validate", "runs");
     expect({ status: empty.status, stderr: empty.stderr }).toMatchObject({
       status: 2,
       stderr: expect.stringContaining("no pipeline file is in the folder"),
     });
-    const none = await orchd(root, "validate", "c.yaml");
+    const none = await ask(root, "validate", "c.yaml");
     expect(none.status).toBe(2);
     expect(none.stderr).toMatch(/there is no file c\.yaml/);
   });
@@ -88,7 +89,7 @@ describe("orchd validate", () => {
       "orchd.yaml": "timezon: UTC\n",
       "schedules/a.yaml": 'steps: { one: { run: "true" } }\n',
     });
-    const { status, stderr } = await orchd(root, "validate");
+    const { status, stderr } = await ask(root, "validate");
     expect(status).toBe(2);
     expect(stderr).toMatch(/orchd\.yaml:1:1: .*timezon.*timezone/);
   });
@@ -98,11 +99,11 @@ describe("orchd validate", () => {
       "orchd.yaml": "timezone: est\n",
       "schedules/a.yaml": 'steps: { one: { run: "true" } }\n',
     });
-    const { status, stderr } = await orchd(root, "validate");
+    const { status, stderr } = await ask(root, "validate");
     expect(status).toBe(0);
     expect(stderr).toMatch(/orchd\.yaml: the IANA time zone EST is UTC-05:00 all year/);
     writeFileSync(join(root, "orchd.yaml"), "timezone: BST\n");
-    const bad = await orchd(root, "validate");
+    const bad = await ask(root, "validate");
     expect(bad.status).toBe(2);
     expect(bad.stderr).toMatch(/orchd\.yaml:1:11: timezone "BST" is an abbreviation.*London/);
   });
@@ -121,7 +122,7 @@ const yaml = (schedule: string): string =>
 
 describe("orchd next", () => {
   const next = async (root: string, ...words: string[]): Promise<Next[]> =>
-    (await orchd(root, "next", "--json", ...words)).json<Next[]>();
+    (await ask(root, "next", "--json", ...words)).json<Next[]>();
 
   it("lists slots strictly after --from, of all pipelines by time, without a daemon", async () => {
     const { root } = tempRoot({
@@ -139,7 +140,7 @@ describe("orchd next", () => {
       { pipeline: "a" },
     ]);
     expect(await next(root, "c")).toEqual([]);
-    expect((await orchd(root, "next", "d")).status).toBe(3);
+    expect((await ask(root, "next", "d")).status).toBe(3);
   });
 
   it("marks what daylight saving does to a fixed time", async () => {
@@ -193,7 +194,7 @@ describe("orchd next", () => {
       /blackout .*: it will be skipped; paused: it will be skipped/,
     );
     writePipeline(runs, "b", [{ ...loaded("5 * * * *"), file: join(root, "schedules/b.yaml") }]);
-    const answer = await orchd(
+    const answer = await ask(
       root,
       "next",
       "b",
@@ -220,7 +221,7 @@ describe("orchd next", () => {
       durationMs: 400_000,
     }));
     writePipeline(runs, "a", [loaded("*/5 * * * *"), ...ends]);
-    const { json } = await orchd(
+    const { json } = await ask(
       root,
       "next",
       "--days",
@@ -248,14 +249,14 @@ describe("orchd next", () => {
       { pipeline: "a", everyMs: 300_000, medianMs: 400_000, slots: 2 * 24 * 12 - 1 },
     ]);
     expect(found.moved).toMatchObject([{ pipeline: "c", note: expect.stringMatching(/^gap/) }]);
-    expect((await orchd(root, "next", "--days", "2")).stdout).toMatch(/pile-ups: none/);
+    expect((await ask(root, "next", "--days", "2")).stdout).toMatch(/pile-ups: none/);
   });
 
   it("says where it stopped, for a pipeline with more slots than it counts", async () => {
     const { root } = tempRoot({
       "schedules/fast.yaml": yaml("intervalSeconds: 1, startTime: 2026-01-01T00:00:00Z"),
     });
-    const { stdout } = await orchd(root, "next", "--days", "8", "--from", "2027-01-01T00:00:00Z");
+    const { stdout } = await ask(root, "next", "--days", "8", "--from", "2027-01-01T00:00:00Z");
     expect(stdout).toMatch(
       /^fast: only its first 604,800 slots are looked at, through 2027-01-08 00:00:00Z$/m,
     );
@@ -270,7 +271,7 @@ describe("orchd backfill --dry-run", () => {
     const now = Date.now();
     const time = (minutes: number): string => new Date(now + minutes * 60_000).toISOString();
     const words = ["--from", time(-10), "--to", time(600), "--dry-run", "--json"];
-    const price = (await orchd(root, "backfill", "p", ...words)).json<{
+    const price = (await ask(root, "backfill", "p", ...words)).json<{
       slots: number;
       to: string;
       last: string;
@@ -307,7 +308,7 @@ describe("orchd backfill --dry-run", () => {
       "--json",
     ];
     const dry = async (...words: string[]): Promise<unknown> =>
-      (await orchd(root, "backfill", "p", ...span, ...words)).json();
+      (await ask(root, "backfill", "p", ...span, ...words)).json();
     expect(await dry()).toMatchObject({
       slots: 6,
       runs: 4,
@@ -335,13 +336,13 @@ describe("orchd backfill --dry-run", () => {
 describe("getting started", () => {
   it("init makes a root whose pipeline is valid, and replaces no file", async () => {
     const { root } = tempRoot();
-    const made = await orchd(root, "init", "new", "--json");
+    const made = await ask(root, "init", "new", "--json");
     expect(made.json()).toMatchObject({ root: join(root, "new"), kept: [] });
     expect(
-      (await orchd(root, "validate", "--root", join(root, "new"), "--json")).json(),
+      (await ask(root, "validate", "--root", join(root, "new"), "--json")).json(),
     ).toMatchObject([{ name: "disk-report", valid: true, warnings: [] }]);
     writeFileSync(join(root, "new/orchd.yaml"), "mine");
-    const again = await orchd(root, "init", "new", "--json");
+    const again = await ask(root, "init", "new", "--json");
     expect(again.json()).toMatchObject({ made: [], kept: expect.arrayContaining(["orchd.yaml"]) });
     expect(readFileSync(join(root, "new/orchd.yaml"), "utf8")).toBe("mine");
   });
@@ -359,7 +360,7 @@ PATH=/opt/bin:/bin
 0 3 * * * backup.sh
 `,
     );
-    const { status, json } = await orchd(root, "import", "crontab", crontab, "--shadow", "--json");
+    const { status, json } = await ask(root, "import", "crontab", crontab, "--shadow", "--json");
     expect(status).toBe(1);
     expect(json()).toMatchObject({
       imported: [
@@ -371,7 +372,7 @@ PATH=/opt/bin:/bin
         { line: 5, reason: expect.stringMatching(/minutes are 0-59/) },
       ],
     });
-    expect((await orchd(root, "validate", "--json")).json()).toMatchObject([
+    expect((await ask(root, "validate", "--json")).json()).toMatchObject([
       { name: "backup-2", valid: true },
       { name: "backup", valid: true, schedule: "*/5 * * * * Europe/Berlin" },
     ]);
@@ -379,7 +380,7 @@ PATH=/opt/bin:/bin
     expect(text).toMatch(/shadow: true/);
     expect(text).toMatch(/PATH: \/opt\/bin:\/bin/);
     expect(
-      (await orchd(root, "import", "crontab", crontab, "--shadow", "--json")).json(),
+      (await ask(root, "import", "crontab", crontab, "--shadow", "--json")).json(),
     ).toMatchObject({
       imported: [{ unchanged: true }, { unchanged: true }],
     });
@@ -405,13 +406,13 @@ TZ=CET-1CEST
       status: 0,
       stderr: expect.stringMatching(/line 4: TZ=CET-1CEST reaches the commands/) as string,
     });
-    expect((await orchd(root, "validate")).status).toBe(0);
+    expect((await ask(root, "validate")).status).toBe(0);
     const zone = /timezone: (.*)/.exec(readFileSync(join(schedules, "echo.yaml"), "utf8"))?.[1];
     expect(readZoneName(zone ?? "")).toEqual({ ok: true, zone });
     const run = (await orchd(root, "run", "echo", "--foreground", "--json")).jsonLines<{
       run: string;
     }>()[0]!.run;
-    const printed = (await orchd(root, "logs", run, "--json")).jsonLines<{ line: string }>();
+    const printed = (await ask(root, "logs", run, "--json")).jsonLines<{ line: string }>();
     expect(printed.map(({ line }) => line)).toEqual([
       `${userInfo().username}|/bin/bash|CET-1CEST|\${HOME}/bin:/usr/bin:/bin|` +
         "${run.id} and $${x} 012|in % put",
@@ -479,7 +480,7 @@ TZ=CET-1CEST
     }));
     writePipeline(runs, "backup", [loaded("0 * * * *"), ...fired]);
     const words = ["import", "crontab", "crontab", "--compare", "log", "--json"];
-    const same = await orchd(root, ...words);
+    const same = await ask(root, ...words);
     expect({ status: same.status, found: same.json() }).toEqual({
       status: 0,
       found: [{ pipeline: "backup", both: 2, onlyCron: [], onlyOrchd: [] }],
@@ -490,7 +491,7 @@ TZ=CET-1CEST
       { ...fired[1]!, slot: "2026-11-23T02:30:00.000Z" },
       fired[1]!,
     ]);
-    expect((await orchd(root, ...words)).status).toBe(1);
+    expect((await ask(root, ...words)).status).toBe(1);
   });
 
   it("import crontab reads standard input, and writes nothing on a dry run", async () => {
@@ -504,7 +505,7 @@ TZ=CET-1CEST
       join(root, "latin"),
       Buffer.from("0 0 * * * true\n0 1 * * * caf\xe9\n", "latin1"),
     );
-    const latin = await orchd(root, "import", "crontab", "latin");
+    const latin = await ask(root, "import", "crontab", "latin");
     expect(latin).toMatchObject({ status: 2, stdout: "" });
     expect(latin.stderr).toContain("line 2 of the crontab is not UTF-8");
     expect(readdirSync(schedules)).toEqual([]);
@@ -519,11 +520,11 @@ TZ=CET-1CEST
       [["request"], "oneOf"],
       [["settings"], "properties"],
     ] as const) {
-      const { status, json } = await orchd(root, "schema", ...words);
+      const { status, json } = await ask(root, "schema", ...words);
       expect(status).toBe(0);
       expect(json()).toHaveProperty(key);
     }
-    expect((await orchd(root, "schema", "nonsense")).status).toBe(2);
+    expect((await ask(root, "schema", "nonsense")).status).toBe(2);
   });
 
   it("completion completes runs of the newest month, once a pipeline is named", async () => {
@@ -532,7 +533,7 @@ TZ=CET-1CEST
     const ids = ["20261023T020000Z", "20261123T020000Z"].map((stamp) => `etl@${stamp}`);
     for (const id of ids) writeRun(runs, id, completedRun(id));
     const script = join(root, "completion.bash");
-    writeFileSync(script, (await orchd(root, "completion", "bash")).stdout);
+    writeFileSync(script, (await ask(root, "completion", "bash")).stdout);
     const complete = (word: string): string => {
       const program =
         `source "${script}"; COMP_WORDS=(orchd status '${word}'); COMP_CWORD=2; _orchd; ` +
@@ -548,7 +549,7 @@ TZ=CET-1CEST
     writePipeline(runs, "log-digest", [loaded("* * * * *")]);
     writePipeline(runs, "$(touch owned)", [loaded("* * * * *")]);
     const script = join(root, "completion.bash");
-    writeFileSync(script, (await orchd(root, "completion", "bash")).stdout);
+    writeFileSync(script, (await ask(root, "completion", "bash")).stdout);
     const complete = (...words: string[]): string[] => {
       const program = [
         `source "${script}"`,
@@ -568,8 +569,8 @@ TZ=CET-1CEST
     expect(complete("orchd", "run", "")).toEqual(["log-digest"]);
     expect(complete("orchd", "schema", "l")).toEqual(["ledger"]);
     expect(existsSync(join(root, "owned"))).toBe(false);
-    expect((await orchd(root, "completion", "zsh")).stdout).toMatch(/^#compdef orchd/);
-    expect((await orchd(root, "completion", "fish")).status).toBe(2);
+    expect((await ask(root, "completion", "zsh")).stdout).toMatch(/^#compdef orchd/);
+    expect((await ask(root, "completion", "fish")).status).toBe(2);
   });
 });
 

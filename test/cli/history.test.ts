@@ -2,7 +2,8 @@ import { appendFileSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { orchd, orchdProgram } from "../support/daemon.ts";
+import { ask } from "../support/asked-command.ts";
+import { orchdProgram } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import {
   completedRun,
@@ -57,7 +58,7 @@ describe("orchd runs", () => {
       [2, "completed"],
       [3, "stopped"],
     ]);
-    const all = (await orchd(root, "runs", "--json")).json<{ run: string; status: string }[]>();
+    const all = (await ask(root, "runs", "--json")).json<{ run: string; status: string }[]>();
     expect(all.map(({ run }) => run)).toEqual([
       idOf("a", 5),
       idOf("a", 4),
@@ -75,9 +76,7 @@ describe("orchd runs", () => {
       steps: 1,
     });
     const names = async (...words: string[]): Promise<string[]> =>
-      (await orchd(root, "runs", "--json", ...words))
-        .json<{ run: string }[]>()
-        .map(({ run }) => run);
+      (await ask(root, "runs", "--json", ...words)).json<{ run: string }[]>().map(({ run }) => run);
     expect(await names("-n", "2")).toEqual([idOf("a", 5), idOf("a", 4)]);
     expect(await names("b")).toEqual([idOf("b", 3), idOf("b", 2)]);
     expect(await names("--status", "failed")).toEqual([idOf("a", 4)]);
@@ -100,7 +99,7 @@ describe("orchd runs", () => {
       ],
       at(9),
     );
-    const { status, json } = await orchd(root, "runs", "a", "--json");
+    const { status, json } = await ask(root, "runs", "a", "--json");
     expect(status).toBe(0);
     expect(json<{ run: string }[]>().map(({ run }) => run)).toEqual([idOf("a", 2), idOf("a", 1)]);
   });
@@ -112,7 +111,7 @@ describe("orchd runs", () => {
     [["nope"], 3, /no pipeline "nope"/],
   ])("refuses %j", async (words, expected, message) => {
     const { root } = tempRoot();
-    const { status, stderr } = await orchd(root, "runs", ...words);
+    const { status, stderr } = await ask(root, "runs", ...words);
     expect(status).toBe(expected);
     expect(stderr).toMatch(message);
   });
@@ -130,11 +129,11 @@ describe("orchd logs", () => {
       runPath(runs, run).replace(/jsonl$/, "log"),
       logLine("read", "hello") + logLine("write", "oh \u001b[31mno\u001b[0m", "stderr"),
     );
-    expect((await orchd(root, "logs", run)).stdout).toBe(
+    expect((await ask(root, "logs", run)).stdout).toBe(
       "02:01:00.000 read  | hello\n02:01:00.000 write ! oh no\n",
     );
-    expect((await orchd(root, "logs", run, "write")).stdout).toBe("02:01:00.000 ! oh no\n");
-    expect((await orchd(root, "logs", run, "--json")).jsonLines()).toMatchObject([
+    expect((await ask(root, "logs", run, "write")).stdout).toBe("02:01:00.000 ! oh no\n");
+    expect((await ask(root, "logs", run, "--json")).jsonLines()).toMatchObject([
       { step: "read", line: "hello" },
       { step: "write", stream: "stderr", line: "oh \u001b[31mno\u001b[0m" },
     ]);
@@ -147,13 +146,13 @@ describe("orchd logs", () => {
       runPath(runs, run).replace(/jsonl$/, "log"),
       said({}) + said({ bytes: 12 }) + logLine("read", '{"level":"info"}'),
     );
-    const [plain, more, other] = (await orchd(root, "logs", run, "read")).stdout.split("\n");
+    const [plain, more, other] = (await ask(root, "logs", run, "read")).stdout.split("\n");
     expect([plain, more, other]).toEqual([
       expect.stringMatching(/^02:01:00\.000 \| info: 3 [^\u001b\u0007]*files[^\u001b\u0007]*$/),
       expect.stringMatching(/files[^\u001b\u0007]* \{"bytes":12\}$/),
       '02:01:00.000 | {"level":"info"}',
     ]);
-    const none = await orchd(root, "logs", run, "raed");
+    const none = await ask(root, "logs", run, "raed");
     expect(none.status).toBe(3);
     expect(none.stderr).toMatch(/has no step "raed"; its steps are read and write/);
   });
@@ -238,14 +237,14 @@ describe("orchd tail", () => {
   it("merges the last lines of a pipeline and its runs by time", async () => {
     const { root, runs } = tempRoot();
     writeHistory(runs, "a", [[1, "completed"]]);
-    const lines = (await orchd(root, "tail", "a", "--json", "-n", "3")).jsonLines();
+    const lines = (await ask(root, "tail", "a", "--json", "-n", "3")).jsonLines();
     expect(lines.map((line) => [line["type"], line["pipeline"], line["run"]])).toEqual([
       ["step.started", "a", idOf("a", 1)],
       ["step.completed", "a", idOf("a", 1)],
       ["run.finished", "a", idOf("a", 1)],
     ]);
-    expect((await orchd(root, "tail", "nope")).status).toBe(3);
-    expect((await orchd(root, "tail", "-n", "x")).status).toBe(2);
+    expect((await ask(root, "tail", "nope")).status).toBe(3);
+    expect((await ask(root, "tail", "-n", "x")).status).toBe(2);
   });
 
   it("follows over a rotation, into a new month and a new pipeline", async () => {
@@ -351,13 +350,13 @@ describe("orchd why", () => {
     const { root, runs } = tempRoot();
     writePipeline(runs, "a", lines, at(0));
     writeRun(runs, idOf("a", 1), completedRun(idOf("a", 1)), at(1));
-    const answer = (await orchd(root, "why", "a", time, "--json")).json<{
+    const answer = (await ask(root, "why", "a", time, "--json")).json<{
       decision: string;
       sentence: string;
     }>();
     expect(answer.decision).toBe(decision);
     expect(answer.sentence).toMatch(sentence);
-    expect((await orchd(root, "why", "a", time)).stdout).toBe(`${answer.sentence}\n`);
+    expect((await ask(root, "why", "a", time)).stdout).toBe(`${answer.sentence}\n`);
   });
 
   // Every fifth minute, loaded at 02:02.
@@ -531,7 +530,7 @@ describe("orchd why", () => {
   ])("says %s what is true", async (_what, lines, time, decision, sentence) => {
     const { root, runs } = tempRoot();
     writePipeline(runs, "a", lines, at(2));
-    expect((await orchd(root, "why", "a", time, "--json")).json()).toMatchObject({
+    expect((await ask(root, "why", "a", time, "--json")).json()).toMatchObject({
       decision,
       sentence,
     });
@@ -557,13 +556,13 @@ describe("orchd why", () => {
       ],
       at(2),
     );
-    expect((await orchd(root, "why", "a", time, "--json")).json()).toMatchObject({ decision });
+    expect((await ask(root, "why", "a", time, "--json")).json()).toMatchObject({ decision });
   });
 
   it("tells of a backfill beside the decision", async () => {
     const { root, runs } = tempRoot();
     writePipeline(runs, "a", lines, at(0));
-    const answers = (await orchd(root, "why", "a", at(2), "--json")).json<{ decision: string }[]>();
+    const answers = (await ask(root, "why", "a", at(2), "--json")).json<{ decision: string }[]>();
     expect(answers.map(({ decision }) => decision)).toEqual(["skipped", "backfilled"]);
   });
 });
@@ -601,7 +600,7 @@ describe("orchd diff", () => {
       },
       ...done("count"),
     ]);
-    expect((await orchd(root, "diff", one, two, "--json")).json()).toEqual({
+    expect((await ask(root, "diff", one, two, "--json")).json()).toEqual({
       before: one,
       after: two,
       params: ["path"],
@@ -625,7 +624,7 @@ describe("orchd diff", () => {
         },
       ],
     });
-    expect((await orchd(root, "diff", one, idOf("a", 9))).status).toBe(3);
+    expect((await ask(root, "diff", one, idOf("a", 9))).status).toBe(3);
   });
 });
 
@@ -637,16 +636,16 @@ describe("orchd graph RUN", () => {
       header(run, { read: [], digest: ["read"] }),
       { type: "step.started", step: "read", attempt: 1, because: "x" },
     ]);
-    expect((await orchd(root, "graph", run)).stdout).toBe(
+    expect((await ask(root, "graph", run)).stdout).toBe(
       `${run} initializing\n  ▸ read  running\n    · digest  ← after read  initializing\n`,
     );
-    expect((await orchd(root, "graph", run, "--format", "mermaid")).stdout).toBe(
+    expect((await ask(root, "graph", run, "--format", "mermaid")).stdout).toBe(
       'flowchart TD\n  s0["read: running"]\n  s1["digest: initializing"]\n  s0 -.-> s1\n',
     );
-    expect((await orchd(root, "graph", run, "--format", "dot")).stdout).toContain(
+    expect((await ask(root, "graph", run, "--format", "dot")).stdout).toContain(
       '"read" -> "digest" [style=dashed];',
     );
-    expect((await orchd(root, "graph", run, "--json")).json()).toMatchObject({
+    expect((await ask(root, "graph", run, "--json")).json()).toMatchObject({
       name: run,
       status: "initializing",
       steps: [
@@ -661,17 +660,17 @@ describe("orchd verify", () => {
   it("exits 0 where all is whole, 1 with file and line where it is not", async () => {
     const { root, runs } = tempRoot();
     writeHistory(runs, "a", [[1, "completed"]]);
-    const whole = await orchd(root, "verify", "--json");
+    const whole = await ask(root, "verify", "--json");
     expect({ status: whole.status, found: whole.json() }).toEqual({
       status: 0,
       found: { checked: 2, faults: [] },
     });
     const path = runPath(runs, idOf("a", 1));
     appendFileSync(path, '{"seq":6');
-    const torn = await orchd(root, "verify", "--json");
+    const torn = await ask(root, "verify", "--json");
     expect(torn.status).toBe(1);
     expect(torn.json()).toMatchObject({ checked: 2, faults: [{ file: path, line: 6 }] });
-    expect((await orchd(root, "verify")).stdout).toMatch(
+    expect((await ask(root, "verify")).stdout).toMatch(
       /2026-11\/a@20261123T020100Z\.jsonl:6: .*\n2 ledgers checked, 1 fault\n/,
     );
   });
@@ -687,7 +686,7 @@ describe("orchd verify", () => {
         event.type === "step.started" ? { ...event, cacheKey: "ab".repeat(32) } : event,
       ),
     );
-    const { status, json } = await orchd(root, "verify", "--rebuild", "--json");
+    const { status, json } = await ask(root, "verify", "--rebuild", "--json");
     expect(status).toBe(0);
     expect(json()).toMatchObject({
       checked: 2,
@@ -705,21 +704,21 @@ describe("orchd prune", () => {
       [2, "completed"],
       [3, "completed"],
     ]);
-    const dry = (await orchd(root, "prune", "--keep-runs", "1", "--dry-run", "--json")).json<{
+    const dry = (await ask(root, "prune", "--keep-runs", "1", "--dry-run", "--json")).json<{
       runs: { run: string }[];
     }>();
     expect(dry.runs.map(({ run }) => run).toSorted()).toEqual([idOf("a", 1), idOf("a", 2)]);
-    expect((await orchd(root, "runs", "--json")).json()).toHaveLength(3);
-    const { status, json } = await orchd(root, "prune", "--keep-runs", "1", "--json");
+    expect((await ask(root, "runs", "--json")).json()).toHaveLength(3);
+    const { status, json } = await ask(root, "prune", "--keep-runs", "1", "--json");
     expect(status).toBe(0);
     expect(json<{ dryRun: boolean; runs: unknown[] }>()).toMatchObject({
       dryRun: false,
       runs: dry.runs,
     });
     expect(
-      (await orchd(root, "runs", "--json")).json<{ run: string }[]>().map(({ run }) => run),
+      (await ask(root, "runs", "--json")).json<{ run: string }[]>().map(({ run }) => run),
     ).toEqual([idOf("a", 3)]);
-    expect((await orchd(root, "prune", "--keep-days", "-1")).status).toBe(2);
+    expect((await ask(root, "prune", "--keep-days", "-1")).status).toBe(2);
   });
 
   it("takes 0 for no run but the newest, and refuses what is no count", async () => {
@@ -728,11 +727,11 @@ describe("orchd prune", () => {
       [1, "completed"],
       [2, "completed"],
     ]);
-    const { status, json } = await orchd(root, "prune", "--keep-runs", "0", "--json");
+    const { status, json } = await ask(root, "prune", "--keep-runs", "0", "--json");
     expect(status).toBe(0);
     expect(json<{ runs: { run: string }[] }>().runs.map(({ run }) => run)).toEqual([idOf("a", 1)]);
     for (const count of ["-1", "1.5", "many", "1000001"])
-      expect((await orchd(root, "prune", `--keep-runs=${count}`)).status).toBe(2);
+      expect((await ask(root, "prune", `--keep-runs=${count}`)).status).toBe(2);
   });
 
   it("can go by size, and be for one pipeline alone", async () => {
@@ -743,15 +742,15 @@ describe("orchd prune", () => {
         [2, "completed"],
       ]);
     const dry = async (...words: string[]): Promise<string[]> =>
-      (await orchd(root, "prune", "--dry-run", "--json", ...words))
+      (await ask(root, "prune", "--dry-run", "--json", ...words))
         .json<{ runs: { run: string }[] }>()
         .runs.map(({ run }) => run)
         .toSorted();
     expect(await dry("--keep-bytes", "1")).toEqual([idOf("a", 1), idOf("b", 1)]);
     expect(await dry("--keep-bytes", "1000000000")).toEqual([]);
     expect(await dry("--keep-bytes", "1", "--pipeline", "b")).toEqual([idOf("b", 1)]);
-    expect((await orchd(root, "prune", "--keep-bytes", "-1")).status).toBe(2);
-    expect((await orchd(root, "prune", "--pipeline", "nobody")).status).toBe(3);
+    expect((await ask(root, "prune", "--keep-bytes", "-1")).status).toBe(2);
+    expect((await ask(root, "prune", "--pipeline", "nobody")).status).toBe(3);
   });
 
   it("keeps each pipeline's own rules, and touches none whose rules are unknown", async () => {
@@ -768,7 +767,7 @@ describe("orchd prune", () => {
         [2, "completed"],
         [3, "completed"],
       ]);
-    const { stdout } = await orchd(root, "prune", "--dry-run", "--json");
+    const { stdout } = await ask(root, "prune", "--dry-run", "--json");
     expect(
       (JSON.parse(stdout) as { runs: { run: string }[] }).runs.map(({ run }) => run).toSorted(),
     ).toEqual([idOf("a", 1), idOf("c", 1), idOf("c", 2)]);

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { ask } from "../support/asked-command.ts";
 import { orchd } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import {
@@ -87,7 +88,7 @@ describe("orchd status --json", () => {
       { type: "pipeline.invalid", errors: ["edited.yaml:3:5: crom is not known here"] },
     ]);
     writePipeline(runs, "gone", [loaded("* * * * *"), { type: "pipeline.removed" }]);
-    const { pipelines } = (await orchd(root, "status", "--json")).json<Pipelines>();
+    const { pipelines } = (await ask(root, "status", "--json")).json<Pipelines>();
     expect(pipelines.map(({ name, valid, paused }) => ({ name, valid, paused }))).toEqual([
       { name: "edited", valid: false, paused: false },
       { name: "paused", valid: true, paused: true },
@@ -96,7 +97,7 @@ describe("orchd status --json", () => {
     // The last good version of a bad file stays in force.
     expect(pipelines[0]!["nextFire"]).not.toBeNull();
     expect(pipelines[1]!["nextFire"]).toBeNull();
-    const gone = (await orchd(root, "status", "gone", "--json")).json<Pipelines>();
+    const gone = (await ask(root, "status", "gone", "--json")).json<Pipelines>();
     expect(gone.pipelines).toMatchObject([{ name: "gone", removed: true, nextFire: null }]);
   });
 
@@ -123,7 +124,7 @@ describe("orchd status --json", () => {
     const bytes = readFileSync(path);
     bytes.fill("x", 0, 2_000);
     writeFileSync(path, bytes);
-    expect((await orchd(root, "status", "--json")).json<Pipelines>().pipelines).toMatchObject([
+    expect((await ask(root, "status", "--json")).json<Pipelines>().pipelines).toMatchObject([
       { name: "p", valid: true, paused: false, schedule: null, counts: { fired: 7 } },
     ]);
   });
@@ -136,7 +137,7 @@ describe("orchd status --json", () => {
       "schedules/steps/x.ts": "",
     });
     writePipeline(runs, "other", [loaded("* * * * *")]);
-    const { pipelines } = (await orchd(root, "status", "--json")).json<Pipelines>();
+    const { pipelines } = (await ask(root, "status", "--json")).json<Pipelines>();
     expect(pipelines.map(({ name }) => name)).toEqual(["new", "other"]);
     expect(pipelines[0]).toMatchObject({
       file: join(root, "schedules/new.yaml"),
@@ -151,7 +152,7 @@ describe("orchd status --json", () => {
       { type: "run.started", run: RUN },
       { type: "run.finished", run: RUN, status: "completed", durationMs: 5 },
     ]);
-    const { pipelines } = (await orchd(root, "status", "--json")).json<Pipelines>();
+    const { pipelines } = (await ask(root, "status", "--json")).json<Pipelines>();
     expect(pipelines).toMatchObject([
       { name: "p", valid: false, unread: true, lastRun: { run: RUN, status: "completed" } },
     ]);
@@ -169,7 +170,7 @@ describe("orchd status --json", () => {
     const lines = readFileSync(path, "utf8").split("\n");
     lines[2] = lines[2]!.replace("resumed", "resumes");
     writeFileSync(path, lines.join("\n"));
-    const { pipelines } = (await orchd(root, "status", "--json")).json<Pipelines>();
+    const { pipelines } = (await ask(root, "status", "--json")).json<Pipelines>();
     expect(pipelines[0]).toMatchObject({ valid: false, paused: true });
     expect((pipelines[0]!["errors"] as string[])[0]).toMatch(/damaged at line 3/);
   });
@@ -179,10 +180,10 @@ describe("orchd status --json", () => {
     const { runs } = tempRoot();
     writePipeline(runs, "elsewhere", [loaded("* * * * *")]);
     for (const words of [["--runs", runs], [`--runs=${runs}`]]) {
-      const answer = await orchd(here.root, "status", "--json", ...words);
+      const answer = await ask(here.root, "status", "--json", ...words);
       expect(answer.json<Pipelines>().pipelines.map(({ name }) => name)).toEqual(["elsewhere"]);
     }
-    expect((await orchd(here.root, "status", "--json")).json<Pipelines>().pipelines).toEqual([]);
+    expect((await ask(here.root, "status", "--json")).json<Pipelines>().pipelines).toEqual([]);
   });
 });
 
@@ -210,7 +211,7 @@ describe("orchd status RUN --json", () => {
       { type: "step.skipped", step: "digest", because: 'upstream step "read" failed' },
       { type: "run.finished", status: "failed", because: 'step "read" failed', durationMs: 6_000 },
     ]);
-    const { status, json } = await orchd(root, "status", RUN, "--json");
+    const { status, json } = await ask(root, "status", RUN, "--json");
     expect(status).toBe(0);
     expect(json()).toEqual({
       run: RUN,
@@ -248,7 +249,7 @@ describe("orchd status RUN --json", () => {
     const { root, runs } = tempRoot();
     const path = writeRun(runs, RUN, completedRun(RUN));
     writeFileSync(path, readFileSync(path, "utf8").slice(0, -20));
-    expect((await orchd(root, "status", RUN, "--json")).json()).toMatchObject({
+    expect((await ask(root, "status", RUN, "--json")).json()).toMatchObject({
       status: "completed",
       inProgress: true,
       finishedAt: null,
@@ -265,7 +266,7 @@ describe("orchd status RUN --json", () => {
     ["@"],
   ])("exits 3 for %s, which there is none of", async (target) => {
     const { root } = tempRoot();
-    const { status, stdout, stderr } = await orchd(root, "status", target, "--json");
+    const { status, stdout, stderr } = await ask(root, "status", target, "--json");
     expect({ status, stdout }).toEqual({ status: 3, stdout: "" });
     expect(stderr).toMatch(/^orchd: there is no (run|pipeline) .*\n$/);
   });
@@ -273,7 +274,7 @@ describe("orchd status RUN --json", () => {
   it("says what to do about a ledger without a header", async () => {
     const { root, runs } = tempRoot();
     writeRun(runs, RUN, []);
-    const { status, stderr } = await orchd(root, "status", RUN);
+    const { status, stderr } = await ask(root, "status", RUN);
     expect(status).toBe(1);
     expect(stderr).toMatch(/no whole header; `orchd verify`/);
   });
@@ -289,7 +290,7 @@ describe("orchd status --at", () => {
       { type: "run.finished", run: RUN, status: "completed", durationMs: 1_000 },
       { type: "pipeline.paused" },
     ]);
-    const during = await orchd(root, "status", "--json", "--at", "2026-11-23T02:00:02Z");
+    const during = await ask(root, "status", "--json", "--at", "2026-11-23T02:00:02Z");
     expect(during.json()).toMatchObject({
       at: "2026-11-23T02:00:02.000Z",
       daemon: null,
@@ -299,22 +300,22 @@ describe("orchd status --at", () => {
       ],
     });
     expect(
-      (await orchd(root, "status", "--json", "--at", "2026-11-23T02:00:04Z")).json(),
+      (await ask(root, "status", "--json", "--at", "2026-11-23T02:00:04Z")).json(),
     ).toMatchObject({
       pipelines: [{ paused: true, active: [], lastRun: { status: "completed" } }],
     });
-    expect((await orchd(root, "status", "--json", "--at", "2026-11-22")).json()).toMatchObject({
+    expect((await ask(root, "status", "--json", "--at", "2026-11-22")).json()).toMatchObject({
       pipelines: [],
     });
     writeRun(runs, RUN, completedRun(RUN));
     expect(
-      (await orchd(root, "status", RUN, "--json", "--at", "2026-11-23T02:00:02Z")).json(),
+      (await ask(root, "status", RUN, "--json", "--at", "2026-11-23T02:00:02Z")).json(),
     ).toMatchObject({
       status: "running",
       steps: [{ status: "running" }],
     });
-    expect((await orchd(root, "status", RUN, "--at", "2026-11-22")).status).toBe(3);
-    expect((await orchd(root, "status", "--at", "2099-01-01")).status).toBe(2);
+    expect((await ask(root, "status", RUN, "--at", "2026-11-22")).status).toBe(3);
+    expect((await ask(root, "status", "--at", "2099-01-01")).status).toBe(2);
   });
 });
 
@@ -326,7 +327,7 @@ describe("orchd status for people", () => {
       { type: "slot.skipped", slot: SLOT, because: "x" },
       { type: "pipeline.invalid", errors: ["p.yaml:3:5: crom is not known"] },
     ]);
-    const { stdout, status } = await orchd(root, "status");
+    const { stdout, status } = await ask(root, "status");
     expect(status).toBe(0);
     expect(stdout).toMatch(/daemon down.*`orchd start`/);
     expect(stdout).toMatch(/log-digest +invalid .*\*\/5 \* \* \* \* Europe\/Berlin/);
@@ -338,7 +339,7 @@ describe("orchd status for people", () => {
     const { root, runs } = tempRoot();
     writeRun(runs, RUN, completedRun(RUN));
     expect(runPath(runs, RUN)).toMatch(/2026-11/);
-    const { stdout } = await orchd(root, "status", RUN);
+    const { stdout } = await ask(root, "status", RUN);
     expect(stdout).toMatch(/log-digest@20261123T020000Z completed: every step completed/);
     expect(stdout).toMatch(/✓ +only +completed +1 +1s/);
   });
@@ -376,11 +377,11 @@ describe("a run that waits", () => {
     ] as never);
     const now = 'the concurrency group "db" is full: 1 of 1';
     for (const words of [[], ["p"]]) {
-      const { pipelines } = (await orchd(root, "status", ...words, "--json")).json<Pipelines>();
+      const { pipelines } = (await ask(root, "status", ...words, "--json")).json<Pipelines>();
       expect(pipelines.find(({ name }) => name === "p")!["waiting"]).toEqual([
         { run: waiting, because: now },
       ]);
     }
-    expect((await orchd(root, "status", waiting)).stdout).toContain(`it waits: ${now}`);
+    expect((await ask(root, "status", waiting)).stdout).toContain(`it waits: ${now}`);
   });
 });

@@ -1,6 +1,7 @@
 /** A program that holds a root itself: no daemon runs. */
 import { describe, expect, it } from "vitest";
-import { orchd, startDaemon } from "../support/daemon.ts";
+import { ask } from "../support/asked-command.ts";
+import { startDaemon } from "../support/daemon.ts";
 import { outcomeOf, pipelineLedger, runsOf } from "../support/ledgers.ts";
 import { programRoot, runProgram, startProgram } from "./program-rig.ts";
 
@@ -123,7 +124,7 @@ describe("a program without a daemon", () => {
       message: expect.stringMatching(/^it did not start within 300ms: .*127\.0\.0\.1/) as string,
     });
     // What the place said is there for who looks later.
-    const { places } = (await orchd(root.root, "places", "--json")).json<{ places: object[] }>();
+    const { places } = (await ask(root.root, "places", "--json")).json<{ places: object[] }>();
     expect(places).toContainEqual(
       expect.objectContaining({ place: "far", because: expect.stringContaining("127.0.0.1") }),
     );
@@ -173,7 +174,7 @@ describe("a program without a daemon", () => {
     `,
     );
     const [first, second] = (await program.next()) as string[];
-    const stopped = await orchd(root.root, "stop", first!);
+    const stopped = await ask(root.root, "stop", first!);
     expect({ status: stopped.status, stderr: stopped.stderr }).toEqual({ status: 0, stderr: "" });
     const placeholder = (await program.next()) as { id: string };
     expect(await program.next()).toBe(`the root ${root.root} is closed.`);
@@ -220,10 +221,10 @@ describe("a program without a daemon", () => {
       because: "its program ended before it submitted the run",
     });
     expect(run!.lines.map(({ type }) => type)).toContain("run.recovered");
-    expect((await orchd(root.root, "stop", id!)).status).toBe(0);
+    expect((await ask(root.root, "stop", id!)).status).toBe(0);
     await daemon.end();
     expect(outcomeOf(runsOf(root.runs, "long")[0]!)).toBe("stopped");
-    const verified = await orchd(root.root, "verify", "--json");
+    const verified = await ask(root.root, "verify", "--json");
     expect(verified.json()).toMatchObject({ faults: [] });
   });
 
@@ -250,9 +251,7 @@ describe("a program without a daemon", () => {
     const daemon = await startDaemon({ root: root.root, ready: false });
     program.process.kill("SIGTERM");
     await program.ended;
-    while (
-      (await orchd(root.root, "status", "--json")).json<{ daemon: unknown }>().daemon === null
-    );
+    while ((await ask(root.root, "status", "--json")).json<{ daemon: unknown }>().daemon === null);
     await daemon.end();
   });
 

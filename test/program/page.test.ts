@@ -6,7 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { transformSync } from "esbuild";
 import { expect, it } from "vitest";
-import { orchd, startDaemon } from "../support/daemon.ts";
+import { ask } from "../support/asked-command.ts";
+import { startDaemon } from "../support/daemon.ts";
 import { outcomeOf, runsOf } from "../support/ledgers.ts";
 import { projectRoot, type TempRoot } from "../support/temp-root.ts";
 import { programRoot } from "./program-rig.ts";
@@ -83,7 +84,7 @@ it("follow.ts keeps its position, and goes on from there", async () => {
     const before = position();
     const following = run(process.execPath, [path], { cwd: root.root, timeout: 50_000 });
     following.catch(() => undefined);
-    while (position() === before) await orchd(root.root, "run", "etl", "--wait");
+    while (position() === before) await ask(root.root, "run", "etl", "--wait");
     following.child.kill("SIGKILL");
     await following.catch(() => undefined);
     expect(position()).not.toBe(before);
@@ -103,7 +104,7 @@ it("report.ts runs the pipeline that it makes", async () => {
   const root = programRoot();
   expect(await ran(root, "report.ts")).toEqual(["completed"]);
   const [{ run: id }] = runsOf(root.runs, "report") as [ReturnType<typeof runsOf>[number]];
-  const logs = await orchd(root.root, "logs", id, "--json");
+  const logs = await ask(root.root, "logs", id, "--json");
   expect(logs.jsonLines<{ line: string }>().map(({ line }) => line)).toEqual(["3 words"]);
 });
 

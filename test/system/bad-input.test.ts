@@ -7,6 +7,7 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { awaitLine, awaitSight, linesOf } from "../support/await-event.ts";
+import { ask } from "../support/asked-command.ts";
 import { orchd, startDaemon } from "../support/daemon.ts";
 import { reached } from "../support/figures.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
@@ -141,7 +142,7 @@ it(
       });
     }
 
-    const { pipelines } = (await orchd(root.root, "status", "--json")).json<{
+    const { pipelines } = (await ask(root.root, "status", "--json")).json<{
       pipelines: { name: string; valid: boolean; errors: string[]; nextFire: string | null }[];
     }>();
     for (const { file } of BAD_FILES) {
@@ -194,11 +195,11 @@ it(
       );
       expect((line["errors"] as string[])[0]).toContain(`${join(root.schedules, file)}: ${error}`);
     }
-    const { pipelines } = (await orchd(root.root, "status", "--json")).json<{
+    const { pipelines } = (await ask(root.root, "status", "--json")).json<{
       pipelines: { name: string; nextFire: string | null }[];
     }>();
     expect(pipelines.filter(({ nextFire }) => nextFire === null)).toEqual([]);
-    const checked = await orchd(root.root, "validate");
+    const checked = await ask(root.root, "validate");
     expect(checked.status).toBe(2);
     expect(checked.stdout.split("\n").filter((line) => line.startsWith("✗"))).toHaveLength(
       files.length - 1,
@@ -221,16 +222,16 @@ it(
       `${join(root.schedules, "good.yaml")}: lies in ${root.schedules}, which its group may ` +
       `write to (mode 775): run chmod go-w ${root.schedules}`;
     expect(line["errors"]).toEqual([said]);
-    const refused = await orchd(root.root, "run", "good", "--wait");
+    const refused = await ask(root.root, "run", "good", "--wait");
     expect(refused.stderr).toContain(`run chmod go-w ${root.schedules}`);
-    expect((await orchd(root.root, "validate")).status).toBe(2);
+    expect((await ask(root.root, "validate")).status).toBe(2);
     chmodSync(root.schedules, 0o755);
     await awaitLine(
       ledger,
       ({ type, seq }) => type === "pipeline.loaded" && seq > line.seq,
       30_000,
     );
-    expect((await orchd(root.root, "run", "good", "--wait")).status).toBe(0);
+    expect((await ask(root.root, "run", "good", "--wait")).status).toBe(0);
     await daemon.end();
   },
 );
@@ -255,7 +256,7 @@ it(
       writeFileSync(join(root.schedules, name), "not: [a pipeline");
     root.write("schedules/steps/inner.yaml", "not: [a pipeline");
     const daemon = await startDaemon({ root: root.root });
-    const { pipelines } = (await orchd(root.root, "status", "--json")).json<{
+    const { pipelines } = (await ask(root.root, "status", "--json")).json<{
       pipelines: { name: string; valid: boolean }[];
     }>();
     expect(pipelines).toMatchObject([{ name: "good", valid: true }]);

@@ -6,7 +6,8 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { awaitSight, linesOf } from "../support/await-event.ts";
-import { daemonOver, orchd, type Daemon } from "../support/daemon.ts";
+import { ask } from "../support/asked-command.ts";
+import { daemonOver, type Daemon } from "../support/daemon.ts";
 import { outcomeOf, runsOf, type PlainRun } from "../support/ledgers.ts";
 import { ended, submit } from "../support/request.ts";
 import type { TempRoot } from "../support/temp-root.ts";
@@ -285,11 +286,11 @@ ${pipeline}steps:
       ran: { one: expect.stringContaining('env "STAGE" changed') },
       cached: ["own"],
     });
-    const diff = await orchd(root.root, "diff", second.run, third.run, "--json");
+    const diff = await ask(root.root, "diff", second.run, third.run, "--json");
     expect(diff.json<{ steps: { changes: string[] }[] }>().steps[0]!.changes).toEqual([
       'env "STAGE" changed',
     ]);
-    const again = await orchd(root.root, "rerun", second.run, "--from", "own", "--wait");
+    const again = await ask(root.root, "rerun", second.run, "--from", "own", "--wait");
     expect(again.status).toBe(0);
     const rerun = runsOf(root.runs, "stage").find((one) => one.run === `${second.run}-r1`)!;
     expect(told(rerun).cached).toContain("one");

@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { awaitLine, awaitSight } from "../support/await-event.ts";
-import { orchd, startDaemon } from "../support/daemon.ts";
+import { ask } from "../support/asked-command.ts";
+import { startDaemon } from "../support/daemon.ts";
 import { outcomeOf, runsOf } from "../support/ledgers.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -24,7 +25,7 @@ export async function ok({ signal }) {
 `,
   });
   const first = await startDaemon({ root: root.root });
-  await orchd(root.root, "run", "p");
+  await ask(root.root, "run", "p");
   await awaitSight(
     root.root,
     () => (existsSync(join(root.root, "begun")) ? true : undefined),
@@ -44,7 +45,7 @@ export async function ok({ signal }) {
 it("a daemon that ends leaves no process that waits out a time limit", async () => {
   const root = tempRoot({ "schedules/p.yaml": `steps:\n  it: { run: "true" }\n` });
   const daemon = await startDaemon({ root: root.root });
-  expect((await orchd(root.root, "run", "p", "--wait")).status).toBe(0);
+  expect((await ask(root.root, "run", "p", "--wait")).status).toBe(0);
   // The drain and grace periods are the usual 30 s and 10 s: nothing may wait for that long.
   expect((await daemon.end("SIGTERM", 20_000)).status).toBe(0);
 });

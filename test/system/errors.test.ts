@@ -4,7 +4,8 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { AddressInfo } from "node:net";
 import { beforeAll, describe, expect, it } from "vitest";
-import { daemonOver, orchd, type Daemon } from "../support/daemon.ts";
+import { ask } from "../support/asked-command.ts";
+import { daemonOver, type Daemon } from "../support/daemon.ts";
 import type { PlainRun } from "../support/ledgers.ts";
 import { ended, submit } from "../support/request.ts";
 import type { TempRoot } from "../support/temp-root.ts";
@@ -140,18 +141,18 @@ describe("a step's error", () => {
     });
     const said = /fetch failed \(cause: connect ECONNREFUSED 127\.0\.0\.1:\d+\)/;
     expect(run.lines.at(-1)).toMatchObject({ because: expect.stringMatching(said) });
-    const status = await orchd(root.root, "status", run.run);
+    const status = await ask(root.root, "status", run.run);
     expect(status.stdout).toMatch(said);
-    const { steps } = (await orchd(root.root, "status", run.run, "--json")).json<{
+    const { steps } = (await ask(root.root, "status", run.run, "--json")).json<{
       steps: { error: SeenError }[];
     }>();
     expect(steps[0]!.error.cause!.code).toBe("ECONNREFUSED");
-    const logs = await orchd(root.root, "logs", run.run);
+    const logs = await ask(root.root, "logs", run.run);
     expect(logs.stdout).toContain("told ECONNREFUSED");
     expect(logs.stdout).toMatch(/ask failed:\n {2}TypeError: fetch failed\n/);
     expect(logs.stdout).toMatch(/\[cause\] .*connect ECONNREFUSED/);
-    expect((await orchd(root.root, "logs", run.run, "--json")).jsonLines()).toHaveLength(1);
-    expect((await orchd(root.root, "tail", "fetch")).stdout).toMatch(said);
+    expect((await ask(root.root, "logs", run.run, "--json")).jsonLines()).toHaveLength(1);
+    expect((await ask(root.root, "tail", "fetch")).stdout).toMatch(said);
   });
 
   it("names the user's own files and lines, wherever it is thrown and shown", async () => {
@@ -181,10 +182,10 @@ describe("a step's error", () => {
       ({ type, step }) => type === "step.completed" && step === "printed",
     )!["outputs"] as { result: string };
     expect(result.result).toContain(at("lib/check.ts:5:24"));
-    const printed = (await orchd(root.root, "logs", run.run, "printed")).stdout;
+    const printed = (await ask(root.root, "logs", run.run, "printed")).stdout;
     expect(printed).toMatch(/Trace: here\n.*thrown\.ts:14:11/);
     expect(printed.split("lib/check.ts:5:24")).toHaveLength(3);
-    expect((await orchd(root.root, "logs", run.run, "thrown")).stdout).toContain(
+    expect((await ask(root.root, "logs", run.run, "thrown")).stdout).toContain(
       at("lib/check.ts:5:24"),
     );
     const init = await ended(root.runs, await submit(root.runs, "init"));
@@ -192,7 +193,7 @@ describe("a step's error", () => {
     const ofFunction = grown.lines.find(({ type }) => type === "run.function_ended")!;
     expect((ofFunction["error"] as SeenError).stack).toContain("schedules/grown.ts:7:11");
     expect((ofFunction["error"] as SeenError).cause!.stack).toContain("grown.ts:4:");
-    const validated = await orchd(root.root, "validate", "schedules/broken.ts");
+    const validated = await ask(root.root, "validate", "schedules/broken.ts");
     expect(validated.stdout).toContain(`${at("lib/check.ts")}:5:24`.slice(root.root.length + 1));
     for (const one of [run, init, grown])
       expect(JSON.stringify(one.lines)).not.toMatch(/bundles\/[0-9a-f]{64}/);

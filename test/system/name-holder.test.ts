@@ -6,6 +6,7 @@ import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { awaitLine, awaitLines, linesOf } from "../support/await-event.ts";
+import { ask } from "../support/asked-command.ts";
 import { orchd, startDaemon } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -30,14 +31,14 @@ it(
     const ledger = join(runs, "nightly", "pipeline.jsonl");
     const copy = path("nightly (copy).yaml");
     const errorsOf = async (name: string): Promise<readonly string[]> =>
-      (await orchd(root, "status", "--json"))
+      (await ask(root, "status", "--json"))
         .json<Status>()
         .pipelines.find((one) => one.name === name)?.errors ?? [];
     const wordOf = async (): Promise<unknown> => {
-      const { run } = (await orchd(root, "run", "nightly", "--wait", "--json")).json<{
+      const { run } = (await ask(root, "run", "nightly", "--wait", "--json")).json<{
         run: string;
       }>();
-      const printed = await orchd(root, "logs", run, "--json");
+      const printed = await ask(root, "logs", run, "--json");
       return printed.jsonLines<{ line: string }>()[0]!.line;
     };
     const first = await startDaemon({ root });
@@ -58,12 +59,12 @@ it(
     await first.end();
     // Without a daemon the commands go by the same file.
     expect(
-      (await orchd(root, "validate", "--json")).json<{ file: string; valid: boolean }[]>(),
+      (await ask(root, "validate", "--json")).json<{ file: string; valid: boolean }[]>(),
     ).toMatchObject([
       { file: copy, valid: false, errors: [expect.stringContaining(path("nightly.yaml"))] },
       { file: path("nightly.yaml"), valid: true },
     ]);
-    expect((await orchd(root, "validate", copy)).status).toBe(2);
+    expect((await ask(root, "validate", copy)).status).toBe(2);
     const alone = await orchd(root, "run", "nightly", "--foreground", "--json");
     expect(alone.status).toBe(0);
 

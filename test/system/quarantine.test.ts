@@ -6,7 +6,8 @@ import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { awaitLine, awaitLines, awaitSight, linesOf } from "../support/await-event.ts";
-import { orchd, startDaemon } from "../support/daemon.ts";
+import { ask } from "../support/asked-command.ts";
+import { startDaemon } from "../support/daemon.ts";
 import { outcomeOf, runsOf } from "../support/ledgers.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -47,9 +48,9 @@ steps:
     });
     const ledgerOf = (pipeline: string): string => join(root.runs, pipeline, "pipeline.jsonl");
     const verify = async (): Promise<Verification["faults"]> =>
-      (await orchd(root.root, "verify", "--json")).json<Verification>().faults;
+      (await ask(root.root, "verify", "--json")).json<Verification>().faults;
     const first = await startDaemon({ root: root.root });
-    const asked = await Promise.all([1, 2, 3].map(() => orchd(root.root, "run", "hold", "--json")));
+    const asked = await Promise.all([1, 2, 3].map(() => ask(root.root, "run", "hold", "--json")));
     const held = asked.map((answer) => answer.json<{ run: string }>().run);
     const pathOf = (run: string): string =>
       runsOf(root.runs, "hold").find((one) => one.run === run)!.path;
@@ -108,7 +109,7 @@ steps:
       [headerless, held[2]!],
       [finished, String(ended!["run"])],
     ] as const) {
-      const repaired = await orchd(root.root, "repair", run, "--json");
+      const repaired = await ask(root.root, "repair", run, "--json");
       expect(repaired.json()).toMatchObject({ accepted: true });
       expect(readFileSync(`${path}.damaged-1`).equals(evidence.get(path)!)).toBe(true);
       // Asked again, it says that this is done already, and does nothing.
@@ -118,7 +119,7 @@ steps:
           () => (linesOf(path).at(-1)?.type === "run.finished" ? true : undefined),
           `an end of ${run}`,
         );
-      const again = await orchd(root.root, "repair", run, "--json");
+      const again = await ask(root.root, "repair", run, "--json");
       expect(again.stdout + again.stderr).toMatch(
         path === headerless ? /no run/ : /repaired already/,
       );

@@ -13,7 +13,8 @@ import {
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitSight } from "../support/await-event.ts";
-import { orchd, startDaemon } from "../support/daemon.ts";
+import { ask } from "../support/asked-command.ts";
+import { startDaemon } from "../support/daemon.ts";
 import { reached } from "../support/figures.ts";
 import { outcomeOf, runsOf } from "../support/ledgers.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -192,7 +193,7 @@ export const close = tell("close");`,
       env: { CREDENTIALS_DIRECTORY: credentials },
     });
     for (const pipeline of ["canary", "dynamic"]) {
-      await orchd(root.root, "run", pipeline);
+      await ask(root.root, "run", pipeline);
       await awaitSight(
         root.runs,
         () => runsOf(root.runs, pipeline).find((run) => outcomeOf(run) !== undefined),
@@ -223,8 +224,8 @@ export const close = tell("close");`,
         names.map((name) => [name, failing.has(name) ? "step.failed" : "step.completed"]),
       ),
     );
-    const printed = (await orchd(root.root, "logs", run!.run)).stdout;
-    const told = (await orchd(root.root, "status", run!.run, "--json")).stdout;
+    const printed = (await ask(root.root, "logs", run!.run)).stdout;
+    const told = (await ask(root.root, "status", run!.run, "--json")).stdout;
     await daemon.end();
     // The files of shell steps are in memory, and are removed when the runner ends.
     const [scratch] = /\/dev\/shm\/\S+/.exec(printed) ?? [];

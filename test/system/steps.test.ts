@@ -6,7 +6,8 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { awaitLine, awaitSight, linesOf } from "../support/await-event.ts";
-import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
+import { ask } from "../support/asked-command.ts";
+import { startDaemon, type Daemon } from "../support/daemon.ts";
 import { outcomeOf, runsOf, type PlainRun } from "../support/ledgers.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
@@ -153,7 +154,7 @@ describe("steps under a daemon", () => {
   });
 
   async function run(pipeline: string): Promise<PlainRun> {
-    const asked = await orchd(root.root, "run", pipeline, "--json");
+    const asked = await ask(root.root, "run", pipeline, "--json");
     expect(asked.stderr).toBe("");
     const { run: id } = asked.json<{ run: string }>();
     return awaitSight(
@@ -320,7 +321,7 @@ describe("steps under a daemon", () => {
   });
 
   it("keep the code that their run began with; a change is for the next run", async () => {
-    const { run: id } = (await orchd(root.root, "run", "keep", "--json")).json<{ run: string }>();
+    const { run: id } = (await ask(root.root, "run", "keep", "--json")).json<{ run: string }>();
     await awaitSight(
       root.root,
       () =>

@@ -2,7 +2,8 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitLine, awaitSight } from "../support/await-event.ts";
-import { orchd, startDaemon } from "../support/daemon.ts";
+import { ask } from "../support/asked-command.ts";
+import { startDaemon } from "../support/daemon.ts";
 import { outcomeOf, processesWith, runsOf } from "../support/ledgers.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -57,7 +58,7 @@ steps:
         ...(file === undefined ? {} : { [`schedules/steps/${name}.mjs`]: file }),
       });
       await startDaemon({ root: root.root });
-      const { run } = (await orchd(root.root, "run", name, "--json")).json<{ run: string }>();
+      const { run } = (await ask(root.root, "run", name, "--json")).json<{ run: string }>();
       const path = await awaitSight(
         root.runs,
         () => runsOf(root.runs, name)[0]?.path,
@@ -67,17 +68,17 @@ steps:
       // It runs too: a step that still waits for a thread would be stopped at once.
       await awaitLine(path.replace(/jsonl$/, "log"), (line) => line["line"] === "up");
       if (!heedsGraceful) {
-        const graceful = await orchd(root.root, "stop", run);
+        const graceful = await ask(root.root, "stop", run);
         expect(graceful.status).toBe(0);
         await awaitLine(
           path,
           (line) => line.type === "run.stop_requested" && line["mode"] === "graceful",
         );
-        const status = (await orchd(root.root, "status", run, "--json")).json<{ status: string }>();
+        const status = (await ask(root.root, "status", run, "--json")).json<{ status: string }>();
         expect(status.status).toBe("stopping");
       }
       expect(
-        (await orchd(root.root, "stop", run, ...(heedsGraceful ? [] : ["--force"]))).status,
+        (await ask(root.root, "stop", run, ...(heedsGraceful ? [] : ["--force"]))).status,
       ).toBe(0);
       const finished = await awaitLine(path, (line) => line.type === "run.finished");
       expect(finished["status"]).toBe("stopped");
@@ -101,7 +102,7 @@ steps:
         join(root.runs, "next/pipeline.jsonl"),
         (line) => line.type === "pipeline.loaded",
       );
-      expect((await orchd(root.root, "run", "next", "--wait")).status).toBe(0);
+      expect((await ask(root.root, "run", "next", "--wait")).status).toBe(0);
     },
   );
 });

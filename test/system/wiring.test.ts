@@ -6,7 +6,8 @@ import { readFileSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { VERSION } from "../../src/version.ts";
-import { orchd, startDaemon } from "../support/daemon.ts";
+import { ask } from "../support/asked-command.ts";
+import { startDaemon } from "../support/daemon.ts";
 import { outcomeOf, runsOf } from "../support/ledgers.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -35,7 +36,7 @@ it("a daemon from its start over a reload to its end", { timeout: 60_000 }, asyn
     daemon.log().filter(({ msg }) => /^run p@.* finished|^run p@.*completed/.test(String(msg)));
   const who = async (): Promise<string> => {
     const before = runsOf(root.runs, "p").length;
-    const { status, stderr } = await orchd(root.root, "run", "p", "--wait", "--no-cache");
+    const { status, stderr } = await ask(root.root, "run", "p", "--wait", "--no-cache");
     expect([status, stderr]).toEqual([0, expect.anything()]);
     expect(runsOf(root.runs, "p")).toHaveLength(before + 1);
     return readFileSync(join(root.root, "schedules/who"), "utf8").trim();
@@ -64,7 +65,7 @@ it("a daemon from its start over a reload to its end", { timeout: 60_000 }, asyn
 
   rmSync(join(root.schedules, "p.yaml"));
   await vi.waitFor(async () => {
-    const status = await orchd(root.root, "status", "p", "--json");
+    const status = await ask(root.root, "status", "p", "--json");
     expect(status.json<{ pipelines: object[] }>().pipelines).toMatchObject([{ removed: true }]);
   }, 10_000);
 
@@ -103,7 +104,7 @@ it("a step of one run starts as soon as a step of another run makes room", async
     "schedules/p.yaml": "overlap: allow\nsteps: { a: { run: 'sleep 0.5' } }\n",
   });
   const daemon = await startDaemon({ root: root.root });
-  const runs = [1, 2, 3].map(() => orchd(root.root, "run", "p", "--wait"));
+  const runs = [1, 2, 3].map(() => ask(root.root, "run", "p", "--wait"));
   for (const { status } of await Promise.all(runs)) expect(status).toBe(0);
   await daemon.end();
 });

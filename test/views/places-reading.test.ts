@@ -7,7 +7,7 @@ import { readOverview } from "../../src/views/overview-reading.ts";
 import { PipelineMemory } from "../../src/views/pipeline-memory.ts";
 import { readPlacesView } from "../../src/views/places-reading.ts";
 import { printPlaces } from "../../src/cli/places-render.ts";
-import { orchd } from "../support/daemon.ts";
+import { ask } from "../support/asked-command.ts";
 import {
   farmReport as farm,
   localReport as local,
@@ -76,7 +76,7 @@ it("says what runs where, why a place takes no work, and what waits for which la
 
 it("`orchd places` prints it, with the daemon down", async () => {
   const { root } = rootWithPlaces();
-  const { status, stdout } = await orchd(root, "places");
+  const { status, stdout } = await ask(root, "places");
   expect(status).toBe(0);
   expect(stdout).toContain("daemon down");
   expect(stdout).toContain("what follows is as of 2026-11-23 02:50:00");
@@ -85,14 +85,14 @@ it("`orchd places` prints it, with the daemon down", async () => {
   expect(stdout).toMatch(/gpu1 +ssh +- +big .*takes no work: gpu1\.lan does not answer/);
   expect(stdout).toMatch(/arm, gpu +1 +0 +p@20261123T020000Z +no place has all of the labels/);
   expect(stdout).toContain("4 steps wait");
-  const view = (await orchd(root, "places", "--json")).json<PlacesView>();
+  const view = (await ask(root, "places", "--json")).json<PlacesView>();
   expect(view.places.map(({ place }) => place)).toEqual(["local", "farm", "gpu1"]);
 });
 
 it("says so where no daemon has told of any place", async () => {
   const { root, runs } = tempRoot();
   expect(readPlacesView(new RunStore(runs), NOW)).toMatchObject({ asOf: null, places: [] });
-  expect((await orchd(root, "places")).stdout).toContain(
+  expect((await ask(root, "places")).stdout).toContain(
     "no daemon of this root has told of its places yet",
   );
 });
@@ -113,7 +113,7 @@ it.each<[labels: readonly string[], reports: readonly PlaceReport[], because: st
 
 it("`orchd status RUN` says where each step runs, and what one waits for", async () => {
   const { root } = rootWithPlaces();
-  const { stdout } = await orchd(root, "status", RUN);
+  const { stdout } = await ask(root, "status", RUN);
   expect(stdout).toMatch(/STEP +STATUS +ATTEMPTS +TOOK +WHERE +BECAUSE/);
   expect(stdout).toMatch(/here +running +1 +\d+d(?: \S+)? +- +it needs nothing/);
   expect(stdout).toMatch(/contained +running +1 +\d+d(?: \S+)? +podman box-7 +it needs/);
@@ -125,7 +125,7 @@ it("`orchd status RUN` says where each step runs, and what one waits for", async
 
 it("`orchd why` says what a step of a running run waits for", async () => {
   const { root } = rootWithPlaces();
-  const { stdout } = await orchd(root, "why", "p", AT);
+  const { stdout } = await ask(root, "why", "p", AT);
   expect(stdout).toContain(
     `${RUN}, which is running; its step big has not begun: it waits: gpu1.lan does not answer: ` +
       "No route to host (and 2 more)",
@@ -162,7 +162,7 @@ it("a step that moved while its attempt was not counted is told in one line", as
     began,
     placed("w2"),
   ]);
-  const { stdout } = await orchd(root, "status", run);
+  const { stdout } = await ask(root, "status", run);
   expect(stdout).toContain("\n  a, attempt 1: farm w1, then farm w2\n");
 });
 
