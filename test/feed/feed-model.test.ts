@@ -200,7 +200,7 @@ let tempRootOfTest = "";
 
 it("gives every line once, whole and in order", { timeout: 3_600_000 }, async () => {
   tempRootOfTest = tempRoot().root;
-  const wanted = trials(150, 10_000);
+  const wanted = trials(75, 10_000);
   const result = await fc.check(fc.asyncProperty(acts, runSequence), { numRuns: wanted });
   const good = result.failed ? result.numRuns - 1 : wanted;
   reached(42, "sequences in which each reader got each line once", good, wanted);

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { spawnSync } from "node:child_process";
 import { expect, it } from "vitest";
 import { linesOf } from "../support/await-event.ts";
+import { ask } from "../support/asked-command.ts";
 import { orchd, orchdProgram } from "../support/daemon.ts";
 import { runsOf, type PlainRun } from "../support/ledgers.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
@@ -157,7 +158,7 @@ steps: { s: { run: "true" } }\n`,
     ["param", "steps.s.env.BIG has 140004 bytes with its name"],
     ["many", "env has 1100392 bytes in all"],
   ] as const) {
-    const checked = await orchd(root.root, "validate", `schedules/${name}.yaml`);
+    const checked = await ask(root.root, "validate", `schedules/${name}.yaml`);
     expect(checked).toMatchObject({ status: 2 });
     expect(checked.stdout).toContain(said);
   }
@@ -182,7 +183,7 @@ it("a command is tried again for the statuses that retry.on lists", async () => 
   expect(["a", "b", "c", "d"].map(attempts)).toEqual([2, 1, 2, 1]);
   const failed = run.lines.find((line) => line.type === "step.failed" && line["step"] === "b");
   expect(failed!["error"]).toMatchObject({ code: "ORCHD_EXIT_STATUS", exitStatus: 2 });
-  const bad = await orchd(root.root, "validate", "schedules/q.yaml");
+  const bad = await ask(root.root, "validate", "schedules/q.yaml");
   expect(bad).toMatchObject({ status: 2 });
   expect(bad.stdout).toContain("must name a status from 1 to 255 after exit:, as in exit:75");
 });
@@ -235,19 +236,24 @@ it("a secret that no environment can hold fails the step with a sentence", async
 });
 
 it("params on the command line are kept as they were given, or refused", async () => {
+  const texts = ["1285704473650888702", "1.10", "007", "-0", "1e400", "NaN", "\ufeff5", "a\n"];
+  const kept: [string, unknown][] = texts.map((text) => [text, text]);
+  kept.push(['{"b":1.50}', { b: 1.5 }]);
+  const others = kept.map((_, index) => `p${index}: 0`).join(", ");
   const root = tempRoot({
-    "schedules/p.yaml": `params: { a: 0 }
+    "schedules/p.yaml": `params: { a: 0, ${others} }
 steps: { s: { run: 'printf "<%s>" "$ORCHD_PARAM_a"', params: { a: "\${params.a}" } } }\n`,
   });
   const given = async (...words: string[]): Promise<unknown> => {
     const done = await orchd(root.root, "run", "p", "--foreground", ...words);
     return done.status === 0
-      ? (runsOf(root.runs, "p").at(-1)!.lines[0]!["params"] as { a: unknown }).a
+      ? runsOf(root.runs, "p").at(-1)!.lines[0]!["params"]
       : `${done.status} ${done.stderr}`;
   };
-  for (const text of ["1285704473650888702", "1.10", "007", "-0", "1e400", "NaN", "\ufeff5", "a\n"])
-    expect(await given("-p", `a=${text}`)).toBe(text);
-  expect(await given("-p", 'a={"b":1.50}')).toEqual({ b: 1.5 });
+  expect(await given(...kept.flatMap(([text], index) => ["-p", `p${index}=${text}`]))).toEqual({
+    a: 0,
+    ...Object.fromEntries(kept.map(([, value], index) => [`p${index}`, value])),
+  });
   expect(await given("-p", "a=[9007199254740993]")).toMatch(/^2 .*"a" holds the number 90071/);
   expect(await given("-p", 'a={"b":1,"b":2}')).toMatch(/^2 .*the key "b" twice/);
   expect(await given("-p", "a=1", "-p", "a=2")).toMatch(/^2 .*"a" is given twice/);
