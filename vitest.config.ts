@@ -6,26 +6,23 @@ import FileOrder, { LONG } from "./test/support/file-order.ts";
 const LEFT_OUT = process.env["FAULTS"] === "1" ? [] : ["test/faults/real-systemd.test.ts"];
 
 /**
- * Folders whose files share workers: a worker of its own costs a file a third of a second of
- * processor time. In other folders tests depend on a module's first use, change what a process has,
- * or take so long that it does not count.
+ * Folders whose files have a worker each: what they kill, fill and freeze is not to harm the next
+ * one. All others share workers, since one costs a file a third of a second of processor time.
  */
-const SHARED_FOLDERS = new Set([
-  ..."bench cli client conformance core disk docs engine ledger notify observe page".split(" "),
-  ..."orchestrators places run feed steps schedules supervise traces views".split(" "),
-]);
-/** Files of these that have their own: they replace a module, or wait side by side. */
-const OWN = /\bvi\.(?:mock|doMock|hoisted|resetModules)\(|\bconcurrent: true|describe\.concurrent/;
+const APART: ReadonlySet<string> = new Set(["examples", "faults"]);
+/** So do files that replace a module, or whose tests wait side by side. */
+const OWN =
+  /\bvi\.(?:mock|doMock|hoisted|resetModules)\(|\bconcurrent: true|\.concurrent\b|broker-suite/;
 
 const SHARED = readdirSync(new URL("./test/", import.meta.url), {
   recursive: true,
   encoding: "utf8",
 })
-  .filter((name) => name.endsWith(".test.ts") && SHARED_FOLDERS.has(name.split("/")[0]!))
-  .filter((name) => !/^places\/(?:broker|ssh)\//.test(name))
+  .filter((name) => name.endsWith(".test.ts") && !APART.has(name.split("/")[0]!))
   // Those that take long begin first.
   .filter((name) => !LONG.includes(name.slice(0, -".test.ts".length)))
   .map((name) => `test/${name}`)
+  .filter((path) => !LEFT_OUT.includes(path))
   .filter((path) => !OWN.test(readFileSync(new URL(path, import.meta.url), "utf8")));
 
 const common = {
