@@ -10,9 +10,13 @@ import { messageOf } from "../core/thrown.ts";
 import { isExhausted, whatRanOut } from "../disk/disk-error.ts";
 import { untilRoom } from "../disk/until-room.ts";
 import type { Clock } from "../clock.ts";
+import { BundlerLost } from "../schedules/bundler.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
 import type { Log } from "../log.ts";
 import { LoadPatience } from "./load-patience.ts";
+
+/** How often esbuild may end under the load of one file: the file itself may be too much for it. */
+const MOST_LOSSES = 5;
 
 /** What loading files needs. */
 export interface FileLoadsPorts {
@@ -146,14 +150,18 @@ export class FileLoads {
    */
   #loadOnceItCan(path: string, signal: AbortSignal): Promise<LoadResult> {
     const { clock, log, load } = this.#ports;
+    let losses = 0;
+    const isLost = (error: unknown): boolean =>
+      error instanceof BundlerLost && (losses += 1) < MOST_LOSSES;
     const onHeld = (held: boolean, error?: unknown): void => {
-      if (held)
-        log.error({ file: path, err: error }, `${whatRanOut(error)}: ${path} waits to be loaded`);
+      if (!held) return;
+      const why = error instanceof BundlerLost ? error.message : whatRanOut(error);
+      log.error({ file: path, err: error }, `${why}: ${path} waits to be loaded`);
     };
     return untilRoom(
       { clock, onHeld },
       () => load(path, signal),
-      (error) => isExhausted(error) && !this.#closed && !signal.aborted,
+      (error) => (isExhausted(error) || isLost(error)) && !this.#closed && !signal.aborted,
     );
   }
 }
