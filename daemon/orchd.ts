@@ -5,14 +5,15 @@
  * built apart from this file (esbuild.config.mjs): the quick commands do not pay for the others.
  */
 import type { Arguments } from "../src/cli/arguments.ts";
-import { runFast, TOO_FEW_DESCRIPTORS } from "../src/cli/entry.ts";
+import { refuseNowhere, runFast, TOO_FEW_DESCRIPTORS } from "../src/cli/entry.ts";
 import { parseFastPage } from "../src/cli/fast-path.ts";
 import { runBelowReaper } from "../src/cli/first-process.ts";
 import { keepHeapSmall, keepYoungHeapSmall } from "../src/small-heap.ts";
 import { ignoreUserSignals } from "../src/user-signals.ts";
 
 const words = process.argv.slice(2);
-process.exitCode = (await runFast(words)) ?? (await runApart()) ?? (await runOther());
+process.exitCode =
+  refuseNowhere() ?? (await runFast(words)) ?? (await runApart()) ?? (await runOther());
 
 /** As process 1 of a container, the command runs below a reaper. */
 async function runApart(): Promise<number | undefined> {

@@ -32,6 +32,24 @@ export async function runFast(words: readonly string[]): Promise<number | undefi
       });
 }
 
+/**
+ * Says so where the working folder was removed: nothing that Node loads can do without one.
+ *
+ * @returns the exit status; undefined where the folder is there
+ */
+export function refuseNowhere(): number | undefined {
+  try {
+    process.cwd();
+    return undefined;
+  } catch {
+    process.stderr.write(
+      "orchd: the folder that this command was started in was removed; change to one that " +
+        "exists (`cd /`) and run the command again, with --root.\n",
+    );
+    return EXIT.failed;
+  }
+}
+
 /** The project's folders, by this process's environment and working folder. */
 export function rootsOf(args: Arguments): Roots {
   return resolveRoots(args, process.env, process.cwd());

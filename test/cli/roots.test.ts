@@ -9,6 +9,24 @@ import { expect, it } from "vitest";
 import { orchd, orchdProgram } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
+it.each([["status"], ["next"], ["status", "--root", "/tmp"]])(
+  "a working folder that was removed is told in a sentence: orchd %s",
+  (...words) => {
+    const { root } = tempRoot();
+    const gone = 'mkdir "$0" && cd "$0" && rmdir "$0" && exec "$@"';
+    const command = [process.execPath, orchdProgram, ...words];
+    const ended = spawnSync("/bin/sh", ["-c", gone, join(root, "gone"), ...command], {
+      encoding: "utf8",
+    });
+    expect([ended.status, ended.stdout, ended.stderr]).toEqual([
+      1,
+      "",
+      "orchd: the folder that this command was started in was removed; change to one that " +
+        "exists (`cd /`) and run the command again, with --root.\n",
+    ]);
+  },
+);
+
 it.each([
   [
     "a root that is not there",
