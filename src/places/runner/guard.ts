@@ -19,6 +19,8 @@ import { LIFELINE } from "../pool/protocol.ts";
 
 /** The most looks at all processes: the guard does not wait for what forks faster than it looks. */
 const PASSES = 100;
+/** How long the end of a group may wait to be told with a beginning, in milliseconds. */
+const TOLD_MS = 250;
 /** How long a runner may take to end by itself when the daemon is gone, in seconds. */
 const LAST_WORDS_S = 1;
 
@@ -54,6 +56,9 @@ kill -KILL "-$$"
 /** Ends what a runner leaves behind. */
 export class Guard {
   readonly #process: ChildProcess;
+  /** Ends that it was not told of yet: to wake it costs as much as a part of a brief step. */
+  #untold = "";
+  #timer: NodeJS.Timeout | undefined;
 
   /**
    * @param token the runner's token; the guard itself does not carry it
@@ -87,11 +92,20 @@ export class Guard {
 
   /** A process group began. */
   began(group: number): void {
-    this.#process.stdin!.write(`+ ${group}\n`);
+    this.#tell(`+ ${group}\n`);
   }
 
   /** A whole process group has ended. */
   ended(group: number): void {
-    this.#process.stdin!.write(`- ${group}\n`);
+    this.#untold += `- ${group}\n`;
+    this.#timer ??= setTimeout(() => this.#tell(""), TOLD_MS).unref();
+  }
+
+  #tell(text: string): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const all = this.#untold + text;
+    this.#untold = "";
+    this.#process.stdin!.write(all);
   }
 }
