@@ -48,7 +48,11 @@ describe("the packages of a thread", () => {
 describe("what a step left behind", () => {
   const PAST_ANY = 4_194_303;
   /** Ends a step of this age whose shell had this pid. @returns whether a process was ended */
-  async function isEnded(ageMs: number, pidOf: (left: number) => number): Promise<boolean> {
+  async function isEnded(
+    ageMs: number,
+    pidOf: (left: number) => number,
+    othersOf: (left: number) => readonly number[] = () => [],
+  ): Promise<boolean> {
     const token = `left-${Math.random().toString().slice(2)}`;
     const child = spawn("sleep", ["60"], { env: { ORCHD_RUNNER_TOKEN: token, PATH: "/bin" } });
     onTestFinished(() => void child.kill("SIGKILL"));
@@ -56,8 +60,8 @@ describe("what a step left behind", () => {
     await new Promise((resolve) => child.once("spawn", resolve));
     const left = new LeftBehind();
     left.began(spawn("true").pid!);
-    const mark = { pid: pidOf(child.pid!), at: performance.now() - ageMs, forks: undefined };
-    left.end(mark, token);
+    const mark = { after: pidOf(child.pid!), at: performance.now() - ageMs, forks: undefined };
+    left.end(mark, token, othersOf(child.pid!));
     const later = new Promise((resolve) => setTimeout(resolve, 300, "later"));
     return (await Promise.race([over, later])) !== "later";
   }
@@ -65,6 +69,16 @@ describe("what a step left behind", () => {
   it("is looked for behind the pid of its shell, where the step was brief", async () => {
     expect(await isEnded(0, (pid) => pid - 1)).toBe(true);
     expect(await isEnded(0, (pid) => pid)).toBe(false);
+  });
+
+  it("is not looked for among what no step started", async () => {
+    expect(
+      await isEnded(
+        0,
+        (pid) => pid - 1,
+        (pid) => [pid],
+      ),
+    ).toBe(false);
   });
 
   it("is looked for from the first pid on, where pids began again meanwhile", async () => {

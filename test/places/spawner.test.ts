@@ -2,7 +2,7 @@
  * Shell steps that a spawner starts: they are as those that the runner starts itself, and the
  * spawner's death is to them what a runner's death is to its tasks (promises 22, 23 and 24).
  */
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { FAILURE_CODES } from "../../src/core/failure.ts";
@@ -106,6 +106,58 @@ describe("a shell that the spawner starts", () => {
     expect((await step.ended).result).toMatchObject({ outcome: "stopped" });
   });
 });
+
+describe("a spare of a spawner", () => {
+  it("becomes the next shell, in a session of its own", async () => {
+    const rig = new PoolRig();
+    const spawner = await rig.spawner();
+    const spare = await spareOf(spawner);
+    const [line] = (await rig.startShell("echo $$ $(cut -d' ' -f6 /proc/$$/stat)").ended).lines;
+    expect(line?.line).toBe(`${spare} ${spare}`);
+    expect(await spareOf(spawner)).not.toBe(spare);
+  });
+
+  it("that is ended takes no step with it, and not the spawner", async () => {
+    const rig = new PoolRig();
+    const spawner = await rig.spawner();
+    for (let round = 0; round < 5; round += 1) {
+      process.kill(await spareOf(spawner), "SIGKILL");
+      const { result, death } = await rig.startShell("exit 3").ended;
+      expect(death).toBeUndefined();
+      expect(result).toMatchObject({ ok: false, error: { exitStatus: 3 } });
+      expect(await rig.spawner()).toBe(spawner);
+    }
+  });
+
+  it("ends with the spawner, also where it was given a shell and has not begun", async () => {
+    const rig = new PoolRig();
+    const spawner = await rig.spawner();
+    const spare = await spareOf(spawner);
+    process.kill(spare, "SIGSTOP");
+    const step = rig.startShell("echo begun; sleep 3600");
+    await settled(rig);
+    process.kill(spawner, "SIGKILL");
+    const { death, lines } = await step.ended;
+    expect(death).toMatchObject({ code: FAILURE_CODES.runnerDied });
+    expect(lines).toEqual([]);
+    await awaitSight("/proc", () => !existsSync(`/proc/${spare}`) || undefined, "its end");
+  });
+});
+
+/** The process that waits to become the spawner's next shell. */
+const spareOf = (spawner: number): Promise<number> =>
+  awaitSight(
+    "/proc",
+    () => childrenOf(spawner).find((pid) => !/^State:\s+Z/m.test(statusOf(pid))),
+    "a spare",
+  );
+const statusOf = (pid: number): string => {
+  try {
+    return readFileSync(`/proc/${pid}/status`, "latin1");
+  } catch {
+    return "State: Z";
+  }
+};
 
 describe("without a spawner", () => {
   const folderWith = (name: string, files: Record<string, string>): string => {
@@ -321,6 +373,7 @@ describe("the death of a spawner", () => {
       void spawner.start(
         { words: ["/bin/sh", "-c", text], cwd: "/", env: { PATH: process.env["PATH"]! } },
         {
+          isTold: false,
           began: () => {},
           output: () => {},
           failed: () => {},

@@ -99,7 +99,12 @@ function shellStep(faults: number) {
       scratch: new Scratch(join(root, "s"), guard),
       token: `starved-${process.pid}`,
       guard,
-      leftBehind: { began: () => undefined, end: () => undefined } as unknown as LeftBehind,
+      leftBehind: {
+        lastPid: () => undefined,
+        began: () => undefined,
+        end: () => undefined,
+      } as unknown as LeftBehind,
+      spares: [],
       baseEnv: { PATH: process.env["PATH"]! },
       start(command, listener: ShellListener) {
         starts += 1;

@@ -5,13 +5,14 @@
  * A process carries its attempt's token in its environment (kill-by-token.ts). To read the
  * environment of every process costs more than a brief step, tens of milliseconds on a full
  * machine. But the kernel gives pids in order, and `/proc/loadavg` says which it gave last. So what
- * a step left has a pid between its shell's and the last one. These are few, and often none.
+ * a step left has a pid between the last one before it and the last one now. These are few, and
+ * often none.
  *
  * The order tells nothing once the pids have gone round. That takes more forks in a second than a
  * machine can do; for a longer step the kernel's count of forks says it. Where it may have been so,
  * and where `/proc/loadavg` is not what it should be, every process is looked at.
  */
-import { readFileSync } from "node:fs";
+import { openSync, readFileSync, readSync } from "node:fs";
 import { killByToken, killOnceKnown } from "../pool/kill-by-token.ts";
 import { BECOMING, environmentOf } from "../pool/process-environment.ts";
 import { processFolders } from "../pool/process-stat.ts";
@@ -27,10 +28,16 @@ const RESERVED = 300;
 const COUNT_AGE_MS = 1_000;
 /** The most looks: a process may fork while it is looked for. */
 const LOOKS = 5;
+/** The kernel's loads, and the pid in it. */
+const LOADS = "/proc/loadavg";
+const LAST_PID = /^[\d.]+ [\d.]+ [\d.]+ \d+\/\d+ (\d+)\s*$/;
+/** What was read last of an open file. */
+const READ = Buffer.alloc(128);
 
 /** A step's shell, as it was when it began. */
 export interface ShellMark {
-  readonly pid: number;
+  /** What it starts has pids that are given after this one. */
+  readonly after: number;
   readonly at: number;
   /** How many forks the kernel had done then, or a little before. Undefined where it tells none. */
   readonly forks: number | undefined;
@@ -40,29 +47,59 @@ export interface ShellMark {
 export class LeftBehind {
   readonly #mostPids = numberIn("/proc/sys/kernel/pid_max", /(\d+)/);
   #isOrdered: boolean | undefined;
+  /** The kernel's loads, opened. */
+  #loads: number | undefined;
   #counted = { at: Number.NEGATIVE_INFINITY, forks: undefined as number | undefined };
 
-  /** A shell has just been started. */
-  began(pid: number): ShellMark {
-    const at = performance.now();
-    if (at - this.#counted.at > COUNT_AGE_MS) this.#counted = { at, forks: forkCount() };
-    this.#isOrdered ??= this.#isSoonAfter(lastPid(), pid);
-    return { pid, at, forks: this.#counted.forks };
+  /** The pid that the kernel gave last. Undefined where it does not say so. */
+  lastPid(): number | undefined {
+    return this.#lastInOpen() ?? numberIn(LOADS, LAST_PID);
   }
 
-  /** Ends, with SIGKILL, all that carries the token of a step whose shell has ended. */
-  end(mark: ShellMark, token: string): void {
+  /** A file that stays open is read in one call. But a step may have closed it. */
+  #lastInOpen(): number | undefined {
+    try {
+      this.#loads ??= openSync(LOADS, "r");
+      const length = readSync(this.#loads, READ, 0, READ.length, 0);
+      const found = Number(LAST_PID.exec(READ.toString("latin1", 0, length))?.[1]);
+      if (found > 0) return found;
+    } catch {
+      // It is opened again with the next look.
+    }
+    this.#loads = undefined;
+    return undefined;
+  }
+
+  /**
+   * A shell begins.
+   *
+   * @param after a pid that was given before, and not long before; the shell's own is one
+   */
+  began(pid: number, after = pid): ShellMark {
+    const at = performance.now();
+    if (at - this.#counted.at > COUNT_AGE_MS) this.#counted = { at, forks: forkCount() };
+    this.#isOrdered ??= this.#isSoonAfter(this.lastPid(), pid);
+    return { after, at, forks: this.#counted.forks };
+  }
+
+  /**
+   * Ends, with SIGKILL, all that carries the token of a step whose shell has ended.
+   *
+   * @param others processes that no step started
+   */
+  end(mark: ShellMark, token: string, others: readonly number[] = []): void {
     if (this.#isOrdered !== true || !this.#sameRound(mark)) {
       killByToken(token);
       return;
     }
     const wanted = `\0${TOKEN_VARIABLE}=${token}\0`;
     const becoming: number[] = [];
-    let from = mark.pid;
+    let from = mark.after;
     for (let look = 0; look < LOOKS; look += 1) {
-      const last = lastPid();
+      const last = this.lastPid();
       if (last === undefined || last === from) break;
       for (const pid of this.#between(from, last)) {
+        if (others.includes(pid)) continue;
         const environment = environmentOf(pid);
         if (environment === BECOMING) becoming.push(pid);
         if (typeof environment !== "string" || !environment.includes(wanted)) continue;
@@ -96,10 +133,6 @@ export class LeftBehind {
     if (last === undefined || this.#mostPids === undefined) return false;
     return (last - pid + this.#mostPids) % this.#mostPids < this.#mostPids / 2;
   }
-}
-
-function lastPid(): number | undefined {
-  return numberIn("/proc/loadavg", /(\d+)\s*$/);
 }
 
 function forkCount(): number | undefined {

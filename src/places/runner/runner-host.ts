@@ -272,6 +272,7 @@ export class RunnerHost {
       guard: this.#guard,
       leftBehind: this.#leftBehind,
       baseEnv: inheritedEnvironment(process.env),
+      spares: this.#spawner.spares,
       start: (command, listener) => this.#spawner.start(command, listener),
       output: (stream, lines) =>
         this.#outbox.output(piece.id, new Date().toISOString(), stream, lines),

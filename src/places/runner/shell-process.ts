@@ -19,7 +19,12 @@ export interface ShellCommand {
 
 /** Hears what becomes of a shell. */
 export interface ShellListener {
-  /** There is a process for it. The pid is soon its group's too, and its session's. */
+  /** Whether it was sent a signal. */
+  readonly isTold: boolean;
+  /**
+   * There is a process for it. The pid is soon its group's too, and its session's. It is another
+   * one than before where that ended and had not become the shell yet.
+   */
   began(pid: number): void;
   /** It printed. Nobody else uses the chunk while this takes it, and nobody keeps it. */
   output(stream: "stdout" | "stderr", chunk: Buffer): void;

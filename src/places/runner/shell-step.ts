@@ -40,6 +40,8 @@ export interface ShellHost {
   readonly guard: Guard;
   readonly leftBehind: LeftBehind;
   readonly baseEnv: Readonly<Record<string, string>>;
+  /** Processes that wait to become shells of steps. The list goes on to tell it. */
+  readonly spares: readonly number[];
   /** Starts a shell. The listener may hear of it before this returns. */
   start(command: ShellCommand, listener: ShellListener): ShellProcess;
   output(stream: OutputLine["stream"], lines: readonly string[]): void;
@@ -66,8 +68,11 @@ export class ShellStep implements ShellListener {
   /** The shell's pid, which is its group's too, once it has begun. */
   #pid: number | undefined;
   #mark: ShellMark | undefined;
+  /** The pid that was given last when the shell was asked for. */
+  #lastPid: number | undefined;
   /** Signals that came before the shell had begun. */
   readonly #early: NodeJS.Signals[] = [];
+  #isTold = false;
   /** What was below the shell when that was told to end. */
   #below: readonly Descendant[] = [];
   /** How the shell ended, and until when its last output is waited for. */
@@ -101,14 +106,21 @@ export class ShellStep implements ShellListener {
       this.#finish({ ok: false, error: cannotWrite(error as Error), outcome: "failed" });
       return;
     }
+    this.#launch(command);
+  }
+
+  #launch(command: ShellCommand): void {
     this.#command = command;
+    this.#lastPid = this.#host.leftBehind.lastPid();
     this.#shell = this.#host.start(command, this);
   }
 
   began(pid: number): void {
+    if (this.#pid !== undefined) this.#host.guard.ended(this.#pid);
     this.#pid = pid;
     this.#host.guard.began(pid);
-    if (performance.now() - this.#begin < PROMPT_MS) this.#mark = this.#host.leftBehind.began(pid);
+    if (performance.now() - this.#begin < PROMPT_MS)
+      this.#mark = this.#host.leftBehind.began(pid, this.#lastPid);
     for (const signal of this.#early.splice(0)) this.signal(signal);
   }
 
@@ -130,9 +142,7 @@ export class ShellStep implements ShellListener {
         "the machine starts no more processes (see TasksMax= in the unit, ulimit -u): " +
           "the command waits",
       ]);
-    const timer = setTimeout(() => {
-      this.#shell = this.#host.start(this.#command!, this);
-    }, RETRY_MS);
+    const timer = setTimeout(() => this.#launch(this.#command!), RETRY_MS);
     this.#waits = { timer, error };
   }
 
@@ -144,7 +154,7 @@ export class ShellStep implements ShellListener {
     if (this.#isOver) return;
     for (const process of this.#below) killDescendant(process);
     if (this.#mark === undefined) killByToken(this.#token());
-    else this.#host.leftBehind.end(this.#mark, this.#token());
+    else this.#host.leftBehind.end(this.#mark, this.#token(), this.#host.spares);
     const timer = setTimeout(() => {
       // What is not read now is not late.
       if (!this.#isRead) return void timer.refresh();
@@ -205,6 +215,10 @@ export class ShellStep implements ShellListener {
     }
   }
 
+  get isTold(): boolean {
+    return this.#isTold;
+  }
+
   /** The step's process group, while its shell runs. */
   get group(): number | undefined {
     return this.#isOver || this.#exit !== undefined ? undefined : this.#pid;
@@ -212,6 +226,7 @@ export class ShellStep implements ShellListener {
 
   /** Sends a signal to the group; as it begins, if it has not begun. */
   signal(signal: NodeJS.Signals): void {
+    this.#isTold = true;
     if (this.#pid === undefined) {
       this.#early.push(signal);
       // It begins no more.

@@ -10,7 +10,7 @@
  *
  * It carries its runner's token with {@link SPAWNER} as if it were an attempt. So whatever ends
  * what a runner leaves ends it too, and all that is below it. A child of it that has not become a
- * shell yet carries the same.
+ * shell yet carries the same: a spare, which is forked before there is a shell for it.
  *
  * When it dies, each of its shells may have ended it, and nobody can tell how these end. `died`
  * hears that when the spawner is gone and its last answers are read.
@@ -31,16 +31,18 @@ import { SPAWNER_NAME, SPAWNER_PROGRAM, SPAWNER_WORDS } from "./spawner-program.
 
 /** Stands in the spawner's token where an attempt has its id. */
 const SPAWNER = "spawner";
-/** The number of the system call `setsid` by `process.arch`. */
-const SETSID: Readonly<Record<string, number>> = {
-  x64: 112,
-  ia32: 66,
-  arm: 66,
-  arm64: 157,
-  riscv64: 157,
-  loong64: 157,
-  ppc64: 66,
-  s390x: 66,
+/** The numbers of the system calls that the spawner makes itself, by `process.arch`. */
+const SYSTEM_CALLS: Readonly<
+  Record<string, readonly [setsid: number, execve: number, dup3: number, rtSigaction: number]>
+> = {
+  x64: [112, 59, 292, 13],
+  ia32: [66, 11, 330, 174],
+  arm: [66, 11, 358, 174],
+  arm64: [157, 221, 24, 134],
+  riscv64: [157, 221, 24, 134],
+  loong64: [157, 221, 24, 134],
+  ppc64: [66, 11, 316, 173],
+  s390x: [66, 11, 326, 174],
 };
 /** How often it may end before it is ready. Then there is none. */
 const TRIES = 3;
@@ -58,8 +60,10 @@ const HEAD = 9;
 /** A shell below the spawner. */
 interface Spawned {
   readonly listener: ShellListener;
-  readonly program: string;
+  readonly command: ShellCommand;
   hasEnded: boolean;
+  /** The runner's own child in its place. */
+  own?: ShellProcess;
 }
 
 /** Starts the shells of one runner. */
@@ -67,6 +71,10 @@ export class Spawner {
   readonly #token: string;
   readonly #died: (because: string, lost: ReadonlySet<ShellListener>) => void;
   readonly #shells = new Map<number, Spawned>();
+  /** Processes that wait to become its next shells, the first one first. */
+  readonly #spares: number[] = [];
+  /** Shells that become the next spares that are told. */
+  readonly #unbegun: number[] = [];
   #process: ChildProcess | undefined;
   #isReady = false;
   /** How often it ended before it was ready. */
@@ -101,14 +109,23 @@ export class Spawner {
     if (!this.#isReady || parts.some((part) => part.includes("\0")))
       return startShell(command, listener);
     const id = this.#started;
-    this.#shells.set(id, { listener, program: command.words[0], hasEnded: false });
+    const shell: Spawned = { listener, command, hasEnded: false };
+    this.#shells.set(id, shell);
+    const spare = this.#spares.shift();
+    if (spare === undefined) this.#unbegun.push(id);
+    else listener.began(spare);
     this.#request("s", `${id}\0${parts.join("\0")}`);
     return {
-      mute: () => this.#request("m", String(id)),
+      mute: () => (shell.own === undefined ? this.#request("m", String(id)) : shell.own.mute()),
       // All of them have one pipe: see {@link read}.
-      read: () => {},
+      read: (isRead) => shell.own?.read(isRead),
       expectEnd: () => this.#expectEnd(id),
     };
+  }
+
+  /** Processes that wait to become shells. */
+  get spares(): readonly number[] {
+    return this.#spares;
   }
 
   /** Whether what its shells say and print is read now. */
@@ -127,21 +144,21 @@ export class Spawner {
   }
 
   #begin(): void {
-    const setsid = process.platform === "linux" ? SETSID[process.arch] : undefined;
-    if (setsid === undefined) {
+    const calls = process.platform === "linux" ? SYSTEM_CALLS[process.arch] : undefined;
+    if (calls === undefined) {
       this.#failures = TRIES;
       return;
     }
     let child: ChildProcess;
     try {
-      child = spawn("perl", [...SPAWNER_WORDS, String(setsid)], {
+      child = spawn("perl", [...SPAWNER_WORDS, ...calls.map(String)], {
         argv0: SPAWNER_NAME,
         detached: true,
         // In any other folder it would keep that from being removed or unmounted.
         cwd: "/",
         stdio: ["pipe", "pipe", "ignore"],
         // Not the runner's own: variables such as PERL5OPT change what perl does.
-        env: { PATH: process.env["PATH"], [TOKEN_VARIABLE]: this.#spawnerToken },
+        env: { PATH: process.env["PATH"], LD_BIND_NOW: "1", [TOKEN_VARIABLE]: this.#spawnerToken },
       });
     } catch {
       this.#failures += 1;
@@ -184,6 +201,8 @@ export class Spawner {
     this.#rest = undefined;
     this.#printing.left = 0;
     this.#unanswered = 0;
+    this.#spares.length = 0;
+    this.#unbegun.length = 0;
     const because = `the spawner of the runner's shells ${this.#verdict ?? how}`;
     this.#verdict = undefined;
     const shells = [...this.#shells.values()];
@@ -249,33 +268,49 @@ export class Spawner {
     return at + part.length;
   }
 
+  /** The spawner takes a spare for each shell, both in their order; so does this. */
+  #pair(spare: number): void {
+    const id = this.#unbegun.shift();
+    if (id === undefined) this.#spares.push(spare);
+    else this.#shells.get(id)?.listener.began(spare);
+  }
+
   #hear(id: number, letter: string, text: string): void {
     if (letter === "r") this.#isReady = true;
+    if (letter === "p") this.#pair(Number(text));
     const shell = this.#shells.get(id);
     if (shell === undefined) return;
     const { listener } = shell;
     switch (letter) {
-      case "b":
-        listener.began(Number(text));
+      case "n":
+        if (listener.isTold) endShell(shell, Number(text));
+        else {
+          this.#shells.delete(id);
+          shell.own = startShell(shell.command, listener);
+        }
         break;
-      case "x": {
-        shell.hasEnded = true;
-        const status = Number(text);
-        const signal = status & 0x7f;
-        if (signal === 0) listener.exited(status >> 8, null);
-        else listener.exited(null, SIGNAL_NAMES.get(signal) ?? `signal ${signal}`);
+      case "x":
+        endShell(shell, Number(text));
         break;
-      }
       case "c":
         this.#shells.delete(id);
         listener.closed();
         break;
       case "f":
         this.#shells.delete(id);
-        listener.failed(spawnError(Number(text), shell.program));
+        if (this.#unbegun.includes(id)) this.#unbegun.splice(this.#unbegun.indexOf(id), 1);
+        listener.failed(spawnError(Number(text), shell.command.words[0]));
         break;
     }
   }
+}
+
+/** Tells how a shell ended. @param status as wait(2) gives it */
+function endShell(shell: Spawned, status: number): void {
+  shell.hasEnded = true;
+  const signal = status & 0x7f;
+  if (signal === 0) shell.listener.exited(status >> 8, null);
+  else shell.listener.exited(null, SIGNAL_NAMES.get(signal) ?? `signal ${signal}`);
 }
 
 /** The error that Node gives where it starts a program itself. */
