@@ -1,8 +1,18 @@
 /** The parts of a runner: both sides of each bound, and the second time of each. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { packagesLine } from "../../src/core/bundle-text.ts";
 import { BundlePackages, LoadedPackages } from "../../src/places/runner/bundle-packages.ts";
@@ -111,5 +121,53 @@ describe("a scratch folder", () => {
     change(first.folder);
     scratch.end(first);
     expect(scratch.begin({}, false).folder === first.folder).toBe(isGiven);
+  });
+
+  it.each<[string, boolean, (path: string) => void]>([
+    ["that is as it was", true, () => undefined],
+    ["with other bytes", false, (path) => writeFileSync(path, "[]")],
+    ["with more bytes", false, (path) => writeFileSync(path, '{"a":1}')],
+    ["that has another name too", false, (path) => linkSync(path, `${dirname(path)}-more`)],
+    ["that others may read", false, (path) => chmodSync(path, 0o644)],
+    ["that is gone", false, (path) => rmSync(path)],
+    [
+      "that is another one of its name",
+      false,
+      (path) => {
+        renameSync(path, `${dirname(path)}-away`);
+        writeFileSync(path, "{}", { mode: 0o600 });
+      },
+    ],
+    [
+      "that is a link",
+      false,
+      (path) => {
+        renameSync(path, `${dirname(path)}-away`);
+        symlinkSync(`${dirname(path)}-away`, path);
+      },
+    ],
+  ])("with an empty object %s: the next step is given it: %s", (_, isGiven, change) => {
+    const scratch = new Scratch(join(tempRoot().root, "scratch"), guard);
+    const first = scratch.begin({}, false);
+    const path = first.write("params", "{}");
+    expect(first.write("inputs", "{}")).toBe(path);
+    change(path);
+    scratch.end(first);
+    const second = scratch.begin({}, false);
+    expect(second.folder).toBe(first.folder);
+    const next = second.write("params", "{}");
+    expect([next === path, readFileSync(next, "utf8")]).toEqual([isGiven, "{}"]);
+    scratch.end(second);
+    expect(readdirSync(first.folder)).toEqual([basename(next)]);
+  });
+
+  it("in memory has no file left, and is given to nobody", () => {
+    const scratch = new Scratch(join(tempRoot().root, "scratch"), guard);
+    const files = scratch.begin({ secrets: ["canary"] }, false);
+    onTestFinished(() => rmSync(dirname(files.folder), { recursive: true, force: true }));
+    files.write("params", "{}");
+    scratch.end(files);
+    expect(files.remove()).not.toBe("files");
+    expect(scratch.begin({ secrets: ["canary"] }, false).folder).not.toBe(files.folder);
   });
 });

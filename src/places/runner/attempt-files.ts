@@ -5,6 +5,10 @@
  * The command may do anything to them: replace them by folders, remove them, fill the folder. So
  * nothing here relies on what was made, and nothing that the command did is seen by another
  * attempt.
+ *
+ * Most steps have no params and no inputs. To write, open and remove two files for that costs as
+ * much as a tenth of a brief step. So what is an empty object is one file, and it stays with the
+ * folder for the next attempt, which looks whether it is as it was.
  */
 import { constants } from "node:fs";
 import { closeSync, fstatSync, lstatSync, openSync, readSync, readdirSync } from "node:fs";
@@ -17,6 +21,16 @@ import { RESULT_LIMIT } from "../../core/task.ts";
 
 let files = 0;
 
+/** What a file holds that another attempt may have too. */
+const EMPTY = "{}";
+const LOOK = Buffer.alloc(EMPTY.length);
+
+/** A file that holds {@link EMPTY}, and what it was when it was made. */
+export interface EmptyFile {
+  readonly path: string;
+  readonly ino: number;
+}
+
 /** The folder of one attempt. */
 export class AttemptFiles {
   readonly folder: string;
@@ -25,12 +39,22 @@ export class AttemptFiles {
   /** The path that the command finds in `ORCHD_OUTPUT`. */
   readonly output: string;
   readonly #written: string[] = [];
+  #empty: EmptyFile | undefined;
 
-  /** @param folder an empty one, for this attempt alone */
-  constructor(folder: string, ino?: number) {
+  /**
+   * @param folder for this attempt alone, with nothing in it but `empty`
+   * @param empty what an attempt before left
+   */
+  constructor(folder: string, ino?: number, empty?: EmptyFile) {
     this.folder = folder;
     this.ino = ino;
     this.output = this.#name("output");
+    this.#empty = empty;
+  }
+
+  /** The file of an empty object, where there is one. */
+  get empty(): EmptyFile | undefined {
+    return this.#empty;
   }
 
   /**
@@ -41,9 +65,25 @@ export class AttemptFiles {
    * @throws a Node error
    */
   write(name: string, text: string, ending = ".json"): string {
-    const path = `${this.#name(name)}${ending}`;
-    writeFileSync(path, text, { mode: 0o600, flag: "wx" });
+    if (text === EMPTY) return this.#emptyFile();
+    const path = this.#made(`${name}${ending}`, text);
     this.#written.push(path);
+    return path;
+  }
+
+  #emptyFile(): string {
+    if (this.#empty === undefined || !isStillEmpty(this.#empty)) {
+      const path = this.#made("empty.json", EMPTY);
+      // One that an attempt changed is removed with what was written.
+      if (this.#empty !== undefined) this.#written.push(this.#empty.path);
+      this.#empty = { path, ino: lstatSync(path).ino };
+    }
+    return this.#empty.path;
+  }
+
+  #made(name: string, text: string): string {
+    const path = this.#name(name);
+    writeFileSync(path, text, { mode: 0o600, flag: "wx" });
     return path;
   }
 
@@ -72,12 +112,20 @@ export class AttemptFiles {
   /**
    * Removes them. Never throws.
    *
-   * @returns what is left: an empty folder, a folder with more files, or nothing
+   * @returns what is left: a folder with {@link empty} where another attempt may have it, and else
+   *   with nothing; a folder with more files; or nothing
    */
   remove(): "folder" | "files" | "nothing" {
+    const { empty, ino } = this;
+    const own = new Set([...this.#written, this.output, empty?.path]);
     try {
-      for (const path of [...this.#written, this.output]) removeFile(path);
-      return readdirSync(this.folder).length === 0 ? "folder" : "files";
+      for (const name of readdirSync(this.folder)) {
+        const path = join(this.folder, name);
+        if (ino !== undefined && path === empty?.path) continue;
+        if (!own.has(path)) return "files";
+        removeFile(path);
+      }
+      return "folder";
     } catch (error) {
       return errorCode(error) === "ENOENT" ? "nothing" : "files";
     }
@@ -120,6 +168,31 @@ export class AttemptFiles {
     } finally {
       closeSync(fd);
     }
+  }
+}
+
+/** Whether a file is as it was made: its bytes, too. */
+function isStillEmpty({ path, ino }: EmptyFile): boolean {
+  try {
+    const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+    const fd = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    try {
+      const stats = fstatSync(fd);
+      return (
+        stats.ino === ino &&
+        stats.isFile() &&
+        stats.nlink === 1 &&
+        (stats.mode & 0o7777) === 0o600 &&
+        stats.uid === process.geteuid?.() &&
+        stats.size === EMPTY.length &&
+        readSync(fd, LOOK, 0, EMPTY.length, 0) === EMPTY.length &&
+        LOOK.toString("latin1") === EMPTY
+      );
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return false;
   }
 }
 

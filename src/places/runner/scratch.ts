@@ -5,17 +5,18 @@
  * that the runner leaves.
  *
  * To make and remove a folder on a disk costs as much as a brief step. So one that an attempt left
- * empty, and as it was, is kept for a moment and given to another; file names never come again.
+ * as it was is kept for a moment and given to another. File names never come again, but that of an
+ * empty object (attempt-files.ts).
  *
  * A step may remove the folders above its own, and other runners and daemons use them too. So they
  * are made when they are needed, and again when they are gone.
  */
-import { lstatSync, mkdtempSync, rmdir } from "node:fs";
+import { lstatSync, mkdtempSync, rmdir, unlink } from "node:fs";
 import { join } from "node:path";
 import { errorCode } from "../../disk/disk-error.ts";
 import { makeFolder } from "../../disk/make-folder.ts";
 import { removeTrees } from "../../disk/remove-tree.ts";
-import { AttemptFiles } from "./attempt-files.ts";
+import { AttemptFiles, type EmptyFile } from "./attempt-files.ts";
 import type { Guard } from "./guard.ts";
 
 const MEMORY = "/dev/shm";
@@ -27,6 +28,8 @@ const KEPT_MS = 250;
 interface Made {
   readonly path: string;
   readonly ino: number;
+  /** The only file in it. */
+  readonly empty?: EmptyFile | undefined;
 }
 
 /** The scratch folders of one runner. */
@@ -59,7 +62,7 @@ export class Scratch {
     const inMemory = hasSecrets ? this.#makeInMemory() : undefined;
     if (inMemory !== undefined) return new AttemptFiles(inMemory);
     for (let made = fresh ? undefined : this.#free.pop(); made; made = this.#free.pop()) {
-      if (isStill(made)) return new AttemptFiles(made.path, made.ino);
+      if (isStill(made)) return new AttemptFiles(made.path, made.ino, made.empty);
       void removeTrees([made.path]);
     }
     const path = this.#make();
@@ -68,23 +71,27 @@ export class Scratch {
 
   /** Removes the files of an attempt. Never throws: what takes long is removed beside the steps. */
   end(files: AttemptFiles): void {
-    const { folder: path, ino } = files;
+    const { folder: path, ino, empty } = files;
     const left = files.remove();
     if (left === "nothing") return;
     if (left === "files") void removeTrees([path]);
     else if (ino === undefined) rmdir(path, () => {});
     else {
-      this.#free.push({ path, ino });
+      this.#free.push({ path, ino, empty });
       this.#unused.refresh();
     }
   }
 
   /** To remove a folder can take milliseconds, which no step waits for. */
   #tidy(): void {
-    for (const made of this.#free.splice(0))
-      rmdir(made.path, (error) => {
-        if (error !== null && errorCode(error) !== "ENOENT") void removeTrees([made.path]);
-      });
+    for (const { path, empty } of this.#free.splice(0)) {
+      const removeFolder = (): void =>
+        rmdir(path, (error) => {
+          if (error !== null && errorCode(error) !== "ENOENT") void removeTrees([path]);
+        });
+      if (empty === undefined) removeFolder();
+      else unlink(empty.path, removeFolder);
+    }
   }
 
   #make(): string {
