@@ -90,7 +90,7 @@ function adopted({
     inspect: () => Promise.resolve(state === undefined ? [] : [state]),
     remove(names: readonly string[]) {
       note("remove", ...names);
-      return Promise.resolve(undefined);
+      return new Promise<void>((resolve) => void clock.after(50, resolve));
     },
   } as unknown as Engine;
   const files = new ContainerFiles(mkdtempSync(join(tempRoot().root, "f-")));
@@ -263,6 +263,20 @@ describe("a stop", () => {
     });
     await clock.advance(60_000);
     expect(asked).toHaveLength(2);
+  });
+
+  it("that nothing in it obeys removes it, and only then ends what reads its log", async () => {
+    const { attempt, asked, client, clock, ended } = adopted({});
+    client.on("close", () => void asked.push({ at: clock.monotonic(), words: "its log ends" }));
+    attempt.stop("force", "by force");
+    await clock.advance(10_000);
+    expect(asked).toEqual([
+      { at: 0, words: "kill --signal=SIGTERM c" },
+      { at: 3_000, words: "kill --signal=SIGKILL c" },
+      { at: 4_500, words: "remove c" },
+      { at: 4_550, words: "its log ends" },
+    ]);
+    expect(ended()).toBeUndefined();
   });
 
   it("is told again each 100 ms until a container hears it", async () => {
