@@ -3,7 +3,7 @@
  * all in one event, and not in another.
  */
 import { expect, it } from "vitest";
-import { ledgerJsonSchemas } from "../../src/core/event.ts";
+import { ledgerJsonSchemas, runEventSchema } from "../../src/core/event.ts";
 
 interface Schema {
   readonly description?: string;
@@ -75,4 +75,13 @@ it("a field says what it means and in which unit, and one name says one thing", 
     workedMs: ["how long daemons worked on the run, where that is not its duration"],
     workedUntil: ["when the earlier daemon was last seen, after its last line"],
   });
+});
+
+it.each<[unknown, boolean]>([
+  [{ id: "a" }, true],
+  ["a", false],
+  [null, false],
+])("a step.added with the step %j is a line: %j", (spec, isLine) => {
+  const line = { type: "step.added", step: "a", spec };
+  expect(runEventSchema.safeParse(line).success).toBe(isLine);
 });

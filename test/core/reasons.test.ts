@@ -160,6 +160,17 @@ it("a step starts for a reason, and is given up for one", () => {
   expect(reasons().slice(0, 2)).toEqual(["launch: upstream steps ended", "launch: inputs ready"]);
 });
 
+it("the only step with a limit to start has all of it from the moment the run begins", () => {
+  const run = new GivenRun(snapshotOf([stepSpec("a", { startWithinMs: 60_000 })]));
+  run.now += 3_600_000;
+  run.happen(STARTED);
+  run.now += 59_000;
+  const kinds = (): string[] => run.plan({ capacity: {} }).map(({ kind }) => kind);
+  expect(kinds()).toEqual(["wake"]);
+  run.now += 1_000;
+  expect(kinds()).toEqual(["expire"]);
+});
+
 describe("after an attempt that failed", () => {
   const failed = (
     retry: object,

@@ -55,6 +55,16 @@ describe("a number that would not stay what was written is refused", () => {
   });
 });
 
+it("a number with zeros before it says what it would become, and both ways out", async () => {
+  const root = loader({
+    "schedules/p.yaml": "params: { a: 007 }\nsteps: { s: { run: x } }\n",
+  });
+  expect(await root.bad("p.yaml")).toEqual([
+    "schedules/p.yaml:1:14: holds 007, which would become the number 7: put it in quotes for the " +
+      "text, or leave the zeros out",
+  ]);
+});
+
 it("a param that stays the number it is, but not its text, is remarked on", async () => {
   const root = loader({
     "schedules/p.yaml": `params: { a: 1.10, b: 0x10, c: True, d: 2.5, e: "1.10", f: 2026-11-28 }
