@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync }
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitLine } from "../support/await-event.ts";
+import { ask } from "../support/asked-command.ts";
 import { orchd, orchdProgram, startDaemon } from "../support/daemon.ts";
 import { header, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
 import { runsOf } from "../support/ledgers.ts";
@@ -115,8 +116,8 @@ it("an editor finds the schema by a file's first line, and it is no pipeline", a
   expect(recipe).toContain("orchd schema > schedules/.pipeline.schema.json");
   const [, example] = /```yaml\n(# yaml-language-server: [^`]*)```/.exec(recipe)!;
   writeFileSync(join(schedules, "p.yaml"), example!);
-  writeFileSync(join(schedules, ".pipeline.schema.json"), (await orchd(root, "schema")).stdout);
-  const done = await orchd(root, "validate");
+  writeFileSync(join(schedules, ".pipeline.schema.json"), (await ask(root, "schema")).stdout);
+  const done = await ask(root, "validate");
   expect(done).toMatchObject({ status: 0 });
   expect(done.stdout).toMatch(/^✓ \S*p\.yaml: p, 1 step, [^\n]*\n$/);
 });
@@ -128,11 +129,11 @@ it("`orchd diff` gives the reason why a step was skipped", async () => {
   writeRun(runs, one, [header(one, { a: [] }), ...skip("its condition does not hold: 1 == 2")]);
   const changed = { a: [], b: [] };
   writeRun(runs, two, [header(two, changed), ...skip('upstream step "b" failed')]);
-  const diff = await orchd(root, "diff", one, two);
+  const diff = await ask(root, "diff", one, two);
   expect(diff.stdout).toMatch(
     /a +skipped +skipped +no +skipped: upstream step "b" failed; was skipped: its condition/,
   );
-  expect((await orchd(root, "diff", one, two, "--json")).json()).toMatchObject({
+  expect((await ask(root, "diff", one, two, "--json")).json()).toMatchObject({
     steps: [
       { because: 'upstream step "b" failed', skippedBefore: expect.anything() as string },
       {},
@@ -198,12 +199,12 @@ describe("a run that fails", () => {
     expect(done.status).toBe(1);
     expect(done.stdout.match(/oops/g)).toHaveLength(1);
     expect(done.stdout).toMatch(/✗ p@\S+ failed in \S+: step "a" failed\n$/);
-    const status = await orchd(root, "status");
+    const status = await ask(root, "status");
     expect(status.stdout).toMatch(/✗ p@\S+ failed: step "a" failed: .*status 3: oops/);
     // No daemon was ever up: the file is known all the same.
     expect(status.stdout).toContain("p.yaml has not been read yet");
     expect(status.stdout).toContain("`orchd validate p.yaml`");
-    const [view] = (await orchd(root, "status", "--json")).json<{
+    const [view] = (await ask(root, "status", "--json")).json<{
       pipelines: [{ file: string }];
     }>().pipelines;
     expect(view.file).toBe(join(schedules, "p.yaml"));
@@ -222,7 +223,7 @@ it("a file that cannot be a pipeline's does not stop `orchd next`", async () => 
     "schedules/Bad Name.yaml": "steps: 1\n",
     "schedules/p.yaml": 'schedule: { cron: "* * * * *" }\nsteps: { a: { run: "true" } }\n',
   });
-  const next = await orchd(root, "next", "-n", "1");
+  const next = await ask(root, "next", "-n", "1");
   expect(next.status).toBe(0);
   expect(next.stdout).toMatch(/^p {2}/m);
   expect(next.stderr).toContain("Bad Name.yaml:1:8");
@@ -237,7 +238,7 @@ describe("the status", () => {
     ]);
     const text = await onTerminal(root, ["status"]);
     expect(text).toMatch(/^every-five-minutes .*  in \S+( \S+)? .*\*\/5 \* \* \* \*$/m);
-    expect((await orchd(root, "status")).stdout).toMatch(/\d{4}-\d\d-\d\d \d\d:\d\d:00Z \(in/);
+    expect((await ask(root, "status")).stdout).toMatch(/\d{4}-\d\d-\d\d \d\d:\d\d:00Z \(in/);
   });
 
   it("is watched until somebody presses q", async () => {
@@ -262,32 +263,32 @@ it("`orchd why` without a time speaks of the newest slot", async () => {
     },
     { type: "pipeline.paused" },
   ]);
-  const why = await orchd(root, "why", "p");
+  const why = await ask(root, "why", "p");
   expect(why.status).toBe(0);
   expect(why.stdout).toMatch(/the slot 2026-11-23T0[25]:00:00.000Z of p was missed/);
   writePipeline(runs, "q", [loaded("0 * * * *")]);
-  expect((await orchd(root, "why", "q")).stdout).toMatch(/^no slot of q at .* was due/);
+  expect((await ask(root, "why", "q")).stdout).toMatch(/^no slot of q at .* was due/);
 });
 
 it("`orchd stop PIPELINE` stops its one active run", async () => {
   const root = tempRoot({
     "schedules/p.yaml": 'overlap: allow\nsteps: { a: { run: "sleep 60" } }\n',
   });
-  const none = await orchd(root.root, "stop", "p");
+  const none = await ask(root.root, "stop", "p");
   expect(none).toMatchObject({ status: 3, stdout: "" });
   expect(none.stderr).toContain('no run of "p" is active');
   const daemon = await startDaemon(root);
-  const ask = async (): Promise<string> =>
-    (await orchd(root.root, "run", "p", "--json")).json<{ run: string }>().run;
-  const first = await ask();
-  const stopped = await orchd(root.root, "stop", "p", "--force");
+  const begun = async (): Promise<string> =>
+    (await ask(root.root, "run", "p", "--json")).json<{ run: string }>().run;
+  const first = await begun();
+  const stopped = await ask(root.root, "stop", "p", "--force");
   expect(stopped).toMatchObject({ status: 0 });
   expect(stopped.stdout).toContain(`${first} is stopping`);
   await awaitLine(join(root.runs, "p", "pipeline.jsonl"), (line) => {
     return line.type === "run.finished" && line["run"] === first;
   });
-  const two = [await ask(), await ask()];
-  const which = await orchd(root.root, "stop", "p");
+  const two = [await begun(), await begun()];
+  const which = await ask(root.root, "stop", "p");
   expect(which).toMatchObject({ status: 2 });
   for (const run of two) expect(which.stderr).toContain(run);
   await daemon.kill();
