@@ -146,13 +146,15 @@ export function describeContainerModules(engine: TestEngine, brief = false): voi
          let escaped = true;
          try { fs.writeFileSync("/orchd-package/y", "") } catch { escaped = false }
          return [fs.readFileSync("/data/x", "utf8"), wrote, escaped, process.env.WORD,
-           process.cwd(), fs.existsSync(${JSON.stringify(subject.root)})];`,
+           process.cwd(), fs.existsSync(${JSON.stringify(subject.root)}),
+           fs.readdirSync("/orchd-wire")];`,
         { user: "1000", volumes: [`${subject.root}/data:/data:ro`], workdir: "/etc" },
         { env: { WORD: "given" } },
       ).ended;
+      // The daemon's socket is gone from its folder once the runner has it.
       expect(result).toEqual({
         ok: true,
-        value: ["from here", false, false, "given", "/etc", false],
+        value: ["from here", false, false, "given", "/etc", false, ["output"]],
       });
       expect(lines.map(({ line }) => line).join()).toContain("uid 1000");
       expect(placed).toMatchObject({ place: engine.name });
