@@ -17,18 +17,12 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { errorCode } from "../disk/disk-error.ts";
+import { readBytes } from "../disk/read-bytes.ts";
 import { damagedNamesOf } from "../ledger/damaged-name.ts";
 import { MAX_LINE_BYTES } from "../ledger/line-limit.ts";
 import { LinesBackwards } from "../ledger/lines-backwards.ts";
 import { markCrc } from "./feed-position.ts";
-import {
-  headOf,
-  readBytes,
-  recordedCrc,
-  START,
-  type Place,
-  type WholeLine,
-} from "./whole-lines.ts";
+import { headOf, recordedCrc, START, type Place, type WholeLine } from "./whole-lines.ts";
 
 /** A pipe that has the name of a ledger must not block the reader. */
 export const READING = constants.O_RDONLY | constants.O_NONBLOCK;

@@ -3,9 +3,10 @@
  * it is read: a feed has thousands of them.
  */
 import { fstatSync, statSync, type Stats } from "node:fs";
+import { readBytes } from "../disk/read-bytes.ts";
 import { firstCrc, withLedger } from "./find-place.ts";
 import type { GivenCrcs } from "./given-crcs.ts";
-import { readBytes, readWholeLines, START, type Place, type WholeLine } from "./whole-lines.ts";
+import { readWholeLines, START, type Place, type WholeLine } from "./whole-lines.ts";
 
 /** Thousands of ledgers may have a block at the same time, when a reader was away. */
 const FIRST_BYTES = 8_192;

@@ -1,12 +1,13 @@
 /** The files that hold a pipeline's ledger: rotated ones, damaged ones, and the one in use. */
 import { fstatSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { readBytes } from "../disk/read-bytes.ts";
 import { damagedNamesOf } from "../ledger/damaged-name.ts";
 import { rotatedLedgers } from "../ledger/rotated-ledgers.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { fileKey } from "./feed-position.ts";
 import { firstCrc, withLedger } from "./find-place.ts";
-import { headOf, readBytes } from "./whole-lines.ts";
+import { headOf } from "./whole-lines.ts";
 
 const HEAD_BYTES = 256;
 /** How often a ledger that is rotated while its files are listed is listed again. */

@@ -7,9 +7,9 @@
  * The text is not parsed as JSON: most readers pass it on as it is.
  */
 import { isUtf8 } from "node:buffer";
-import { readSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { parseObject } from "../core/json-object.ts";
+import { readBytes } from "../disk/read-bytes.ts";
 import { MAX_LINE_BYTES } from "../ledger/line-limit.ts";
 
 const LF = 0x0a;
@@ -53,18 +53,6 @@ export function readWholeLines(fd: number, from: Place, size: number, most: numb
     const isCut = lines.length === 0 && !bytes.includes(LF);
     if (!isCut || bytes.length < length || length >= MAX_LINE_BYTES) return lines;
   }
-}
-
-/** The bytes of a file, as far as there are so many. */
-export function readBytes(fd: number, offset: number, length: number): Buffer {
-  const bytes = Buffer.allocUnsafe(Math.max(0, length));
-  let read = 0;
-  while (read < bytes.length) {
-    const more = readSync(fd, bytes, read, bytes.length - read, offset + read);
-    if (more === 0) break;
-    read += more;
-  }
-  return bytes.subarray(0, read);
 }
 
 function linesIn(bytes: Buffer, from: Place): WholeLine[] {

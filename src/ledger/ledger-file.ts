@@ -47,7 +47,7 @@
  * length prefix (`jq` reads these files); one checksum a write (`tail -F` shows lines); a
  * write-ahead log beside it (the ledger is one).
  */
-import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Stats } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, statSync, type Stats } from "node:fs";
 import { tryLock } from "fs-native-extensions";
 import type { Timer } from "../clock.ts";
 import type { Framed } from "../core/event.ts";
@@ -55,6 +55,7 @@ import { iso } from "../core/time.ts";
 import { errorCode, isExhausted } from "../disk/disk-error.ts";
 import { isPathFault, regularFile } from "../disk/path-fault.ts";
 import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
+import { readBytes } from "../disk/read-bytes.ts";
 import { RETRY_MS, untilRoom } from "../disk/until-room.ts";
 import { freeDamagedName } from "./damaged-name.ts";
 import { createLedger, syncNameOf } from "./ledger-creation.ts";
@@ -273,7 +274,7 @@ export class LedgerFile<E extends { readonly type: string }> {
     }
     const { mark } = reading;
     const cut = reading.size - reading.validBytes;
-    const batch = readBytes(fd, mark.batchOffset, mark.offset);
+    const batch = bytesBetween(fd, mark.batchOffset, mark.offset);
     const file = new LedgerFile<E>(path, fd, mark, options);
     file.#unproven = { batch, torn: cut > 0 };
     if (options.withFirstWrite !== true) {
@@ -554,7 +555,7 @@ export class LedgerFile<E extends { readonly type: string }> {
       if (!whole && rebuild === undefined) throw new LedgerOverwritten(this.path, size, offset);
       const keepAs = regularFile(this.path) === undefined ? undefined : freeDamagedName(this.path);
       const again = whole
-        ? { bytes: readBytes(this.#fd, 0, offset), mark: this.#mark, lines: [] }
+        ? { bytes: bytesBetween(this.#fd, 0, offset), mark: this.#mark, lines: [] }
         : framed<E>(this.path, rebuild!(), iso(this.#options.clock.now()));
       const { bytes, mark, lines } = again;
       const locked = this.#options.locked === true;
@@ -597,7 +598,7 @@ export class LedgerFile<E extends { readonly type: string }> {
     const { offset, crc } = this.#mark;
     const end = `"crc":"${crc.toString(16).padStart(8, "0")}"}\n`;
     const from = Math.max(0, offset - end.length);
-    return readBytes(this.#fd, from, offset).toString("latin1") === end;
+    return bytesBetween(this.#fd, from, offset).toString("latin1") === end;
   }
 
   async #cutBack(length: number): Promise<void> {
@@ -664,13 +665,9 @@ function checkWhole<E extends { readonly type: string }>(
     );
 }
 
-function readBytes(fd: number, from: number, to: number): Buffer {
-  const bytes = Buffer.alloc(to - from);
-  for (let read = 0; read < bytes.length;) {
-    const more = readSync(fd, bytes, read, bytes.length - read, from + read);
-    if (more === 0) throw new Error("a ledger became shorter while it was read");
-    read += more;
-  }
+function bytesBetween(fd: number, from: number, to: number): Buffer {
+  const bytes = readBytes(fd, from, to - from);
+  if (bytes.length < to - from) throw new Error("a ledger became shorter while it was read");
   return bytes;
 }
 

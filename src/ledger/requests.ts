@@ -17,7 +17,6 @@ import {
   lstatSync,
   openSync,
   opendirSync,
-  readSync,
   statSync,
   unlinkSync,
   type Dir,
@@ -35,6 +34,7 @@ import { syncDirectory } from "../disk/directories.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { namesIn } from "../disk/names-in.ts";
 import { systemDisk } from "../disk/disk.ts";
+import { readBytes } from "../disk/read-bytes.ts";
 import { RunStore } from "./run-store.ts";
 
 const SUFFIX = ".json";
@@ -192,11 +192,7 @@ function readOne(
 function contentOf(fd: number, stats: Stats, maxBytes: number): Value {
   if (!stats.isFile()) return { reason: "it is no regular file" };
   if (stats.size > maxBytes) return { reason: "it is longer than 1 MiB" };
-  const bytes = Buffer.alloc(stats.size);
-  let length = 0;
-  for (let read = -1; read !== 0 && length < bytes.length; length += read)
-    read = readSync(fd, bytes, length, bytes.length - length, length);
-  const text = bytes.subarray(0, length);
+  const text = readBytes(fd, 0, stats.size);
   if (!isUtf8(text)) return { reason: "it is not UTF-8" };
   const read = readJson(text.toString());
   if (read.ok) return { json: read.value };

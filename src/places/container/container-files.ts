@@ -13,13 +13,14 @@
  */
 import { chmodSync, closeSync, constants, existsSync, fstatSync, mkdirSync } from "node:fs";
 import { mkdtempSync } from "node:fs";
-import { openSync, readSync, writeFileSync } from "node:fs";
+import { openSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { CONTAINER_FILES } from "../../core/container.ts";
 import { RESULT_LIMIT } from "../../core/task.ts";
 import { errorCode } from "../../disk/disk-error.ts";
 import { makeFolder } from "../../disk/make-folder.ts";
 import { namesIn } from "../../disk/names-in.ts";
+import { readBytes } from "../../disk/read-bytes.ts";
 import { removeTrees } from "../../disk/remove-tree.ts";
 import { BadOutput } from "../../steps/step-result.ts";
 import type { Engine } from "./engine.ts";
@@ -129,12 +130,7 @@ function bytesOf(fd: number, step: string): Buffer | undefined {
     throw new BadOutput(
       `${step} wrote ${stats.size} bytes to $ORCHD_OUTPUT; at most ${RESULT_LIMIT} can be kept`,
     );
-  if (stats.size === 0) return undefined;
-  const bytes = Buffer.allocUnsafe(stats.size);
-  let length = 0;
-  for (let read = -1; read !== 0 && length < bytes.length; length += read)
-    read = readSync(fd, bytes, length, bytes.length - length, length);
-  return bytes.subarray(0, length);
+  return stats.size === 0 ? undefined : readBytes(fd, 0, stats.size);
 }
 
 /** The folders of all attempts. */

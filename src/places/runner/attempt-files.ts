@@ -15,6 +15,7 @@ import { closeSync, fstatSync, lstatSync, openSync, readSync, readdirSync } from
 import { statSync, writeFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { errorCode } from "../../disk/disk-error.ts";
+import { readBytes } from "../../disk/read-bytes.ts";
 import { removeFile } from "../../disk/remove-file.ts";
 import { BadOutput } from "../../steps/step-result.ts";
 import { RESULT_LIMIT } from "../../core/task.ts";
@@ -159,12 +160,7 @@ export class AttemptFiles {
         throw new BadOutput(
           `${step} wrote ${size} bytes to $ORCHD_OUTPUT; at most ${RESULT_LIMIT} can be kept`,
         );
-      if (size === 0) return undefined;
-      const bytes = Buffer.allocUnsafe(size);
-      let length = 0;
-      for (let read = -1; read !== 0 && length < size; length += read)
-        read = readSync(fd, bytes, length, size - length, length);
-      return bytes.subarray(0, length);
+      return size === 0 ? undefined : readBytes(fd, 0, size);
     } finally {
       closeSync(fd);
     }
