@@ -5,7 +5,7 @@
  * field, one of a step's outputs, an init hook's state. A value of a user's code that looks like a
  * reference is spilled too, so that none is mistaken for one.
  */
-import { createHash } from "node:crypto";
+import { sha256 } from "./sha256.ts";
 import type { Json } from "./snapshot.ts";
 
 /** What a ledger's line holds in place of a value that is in a file. */
@@ -46,10 +46,7 @@ export function holdsArtifacts(outputs: Json): boolean {
  * @throws ArtifactUnusable if they are not what the reference says
  */
 export function artifactValue(ref: ArtifactRef, bytes: Uint8Array, path: string): Json {
-  if (
-    bytes.length !== ref.bytes ||
-    createHash("sha256").update(bytes).digest("hex") !== ref.$artifact
-  )
+  if (bytes.length !== ref.bytes || sha256(bytes) !== ref.$artifact)
     throw new ArtifactUnusable(path, "is damaged");
   return JSON.parse(new TextDecoder().decode(bytes)) as Json;
 }

@@ -7,7 +7,6 @@
  * checks length and hash, since a cache hit is only as good as its outputs. If the disk is full, a
  * value waits for room, as a line does: the step that made the value has done its work.
  */
-import { createHash } from "node:crypto";
 import { readFileSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -16,6 +15,7 @@ import {
   isArtifactRef,
   type ArtifactRef,
 } from "../core/artifact-ref.ts";
+import { sha256 } from "../core/sha256.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { StagedFile } from "../core/task.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
@@ -204,8 +204,4 @@ export class Artifacts {
       );
     return join(this.directory, ref.$artifact);
   }
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }

@@ -2,9 +2,9 @@
  * Messages that nothing is due for: a test of a channel, and what the end of a run would tell.
  * Nothing of them is recorded, and each has a key of its own.
  */
-import { createHash } from "node:crypto";
 import type { Alert } from "../core/alert.ts";
 import type { NotifySettings } from "../core/notify-settings.ts";
+import { sha256 } from "../core/sha256.ts";
 import type { Json } from "../core/snapshot.ts";
 import { iso } from "../core/time.ts";
 import { AlertFold } from "./alert-fold.ts";
@@ -90,5 +90,5 @@ function atOnce(notify: Json | undefined): Json | undefined {
 }
 
 function ownKey(...parts: readonly (string | number)[]): string {
-  return createHash("sha256").update(parts.join(" ")).digest("hex").slice(0, 32);
+  return sha256(parts.join(" ")).slice(0, 32);
 }

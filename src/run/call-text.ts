@@ -6,7 +6,7 @@
  * that differs anywhere is found. Older ledgers have the beginning alone: there a difference behind
  * it shows only if it changes the length.
  */
-import { createHash } from "node:crypto";
+import { sha256 } from "../core/sha256.ts";
 import { TEXT_CHARACTERS } from "../ledger/spill-event.ts";
 import { trim } from "../ledger/short-line.ts";
 
@@ -16,7 +16,7 @@ const BEGINNING_CHARACTERS = 16_000;
 /** A call's text, short enough to stay as it is in a line. */
 export function keptCall(text: string): string {
   if (text.length <= TEXT_CHARACTERS) return text;
-  const hash = createHash("sha256").update(text).digest("hex");
+  const hash = sha256(text);
   const left = text.length - BEGINNING_CHARACTERS;
   return `${text.slice(0, BEGINNING_CHARACTERS)}… (${left} characters more, sha256 ${hash})`;
 }

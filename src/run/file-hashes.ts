@@ -12,6 +12,7 @@
 import { createHash } from "node:crypto";
 import { constants, readFileSync, statSync, type Stats } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
+import { sha256 } from "../core/sha256.ts";
 
 /** How long a file counts as just written, in milliseconds: longer than any file system's tick. */
 const YOUNG_MS = 2_000;
@@ -66,12 +67,7 @@ export class FileHashes {
     if (seen.size > AT_ONCE_BYTES || !this.#mayReadAtOnce(seen.size))
       return this.#share(path, seen, now, signal);
     try {
-      return this.#keep(
-        path,
-        seen,
-        now,
-        createHash("sha256").update(readFileSync(path)).digest("hex"),
-      );
+      return this.#keep(path, seen, now, sha256(readFileSync(path)));
     } catch (error) {
       throw unreadable(error);
     }

@@ -18,7 +18,7 @@ import { basename, join } from "node:path";
 import { errorCode } from "../disk/disk-error.ts";
 import { syncPath } from "../disk/sync-path.ts";
 import { giveToOwner, makeOwnersFolder } from "../disk/give-to-owner.ts";
-import { sha256 } from "./sha256.ts";
+import { sha256 } from "../core/sha256.ts";
 
 /** The path of the bundle with this sha256. */
 export function bundlePath(folder: string, sha: string): string {

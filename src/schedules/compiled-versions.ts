@@ -33,7 +33,7 @@ import type { OrchdSettings } from "../core/settings.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import { DAY_MS } from "../core/time.ts";
 import { VERSION } from "../version.ts";
-import { sha256 } from "./sha256.ts";
+import { sha256 } from "../core/sha256.ts";
 
 /** The largest text of a pipeline file whose version is kept, in UTF-16 code units. */
 const MOST_TEXT = 8_192;

@@ -4,7 +4,7 @@
  */
 import { statSync, type BigIntStats } from "node:fs";
 import { readSafeFile } from "./safe-file.ts";
-import { sha256 } from "./sha256.ts";
+import { sha256 } from "../core/sha256.ts";
 
 /**
  * How long a file is young after it was written, in milliseconds: longer than any file system's

@@ -12,7 +12,7 @@
  */
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { sha256 } from "./sha256.ts";
+import { sha256 } from "../core/sha256.ts";
 
 /** What is installed of the packages that a bundle imports. */
 export interface Installed {

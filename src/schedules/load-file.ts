@@ -30,7 +30,7 @@ import { loadOrchestrator } from "./load-settings.ts";
 import { missingModule } from "./missing-module.ts";
 import { positionIn, type Position, type Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
-import { sha256 } from "./sha256.ts";
+import { sha256 } from "../core/sha256.ts";
 import { decodeUtf8 } from "./source-text.ts";
 
 /** What loading needs besides the file. */

@@ -6,13 +6,13 @@
  * that will run counts as one that will run, though its inputs may turn out the same. So does a
  * step with a cache function, which is a user's code, and one with a condition.
  */
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { cacheKey, cacheKeyParts, contentHash } from "../core/cache-key.ts";
 import { upstreamOf, type StepState } from "../core/run-state.ts";
 import { setEnvironment } from "../core/set-environment.ts";
 import type { OrchdSettings } from "../core/settings.ts";
+import { sha256 } from "../core/sha256.ts";
 import type { Json, Snapshot, SnapshotStep } from "../core/snapshot.ts";
 import { bindRun } from "../core/template.ts";
 import { isArtifactRef, type ArtifactRef } from "../core/artifact-ref.ts";
@@ -163,7 +163,7 @@ export class CacheForecast {
   #fileHash(path: string): string | undefined {
     if (!this.#files.has(path)) {
       try {
-        this.#files.set(path, createHash("sha256").update(readFileSync(path)).digest("hex"));
+        this.#files.set(path, sha256(readFileSync(path)));
       } catch {
         this.#files.set(path, undefined);
       }

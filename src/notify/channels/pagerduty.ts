@@ -13,9 +13,9 @@
  *
  * Limits: a summary of 1,024 characters, a key of 255, an event of 512 KB.
  */
-import { createHash } from "node:crypto";
 import type { AlertItem, AlertKind, FaultKind } from "../../core/alert.ts";
 import type { ChannelSettings } from "../../core/notify-settings.ts";
+import { sha256 } from "../../core/sha256.ts";
 import type { Message } from "../channel.ts";
 import { addressOf } from "./address.ts";
 import type { ChannelHost } from "./channel-host.ts";
@@ -104,6 +104,6 @@ function incidentKey(
   source: string,
   root: string,
 ): string {
-  const where = createHash("sha256").update(`${source}\n${root}`).digest("hex").slice(0, 16);
+  const where = sha256(`${source}\n${root}`).slice(0, 16);
   return `orchd/${where}/${pipeline ?? "-"}/${kind}`;
 }
