@@ -525,10 +525,16 @@ describe("a full disk", () => {
       if (offset > 0) throw diskError(code);
       return write(fd, bytes.subarray(0, 20), offset, position);
     };
+    let cuts = 0;
+    const cut = disk.ftruncate.bind(disk);
+    disk.ftruncate = async (fd, length) => {
+      await cut(fd, length);
+      cuts += 1;
+    };
     const appended = file.append([note(1)]);
     await clock.until(() => held.length === 2);
     expect(held).toEqual([true, expect.stringMatching(sentence)]);
-    await clock.advance(2_500);
+    await clock.until(() => cuts === 3);
     expect([readLedger(path).end, readLedger(path).lines.length]).toEqual(["whole", 1]);
     isLimited = false;
     await clock.until(() => held.length === 4);
