@@ -136,6 +136,8 @@ it("comes before a runner's death is told", async () => {
     stray: () => undefined,
     exit: () => tell(isThere(child.pid!)),
   });
+  // One that ends before its first word is started again.
+  await vi.waitFor(() => expect(runner.isUp).toBe(true), 15_000);
   const { child } = carrier(runner.token);
   hidden.set(child.pid!, 5);
   process.kill(runner.pid!, "SIGKILL");
