@@ -67,6 +67,22 @@ it("is started again until it comes up, and has what it was sent", async () => {
   expect(seam.forks).toBe(3);
 });
 
+it("is told of where it has a wire: it may have been given a step by that", async () => {
+  seam.faults = ["SIGABRT"];
+  const { root } = tempRoot();
+  const wire = { folder: root, isTemporary: true };
+  const settings = { threads: 1, bundles: root, scratch: root, token: `w-${process.pid}`, wire };
+  const exit = await new Promise((resolve) => {
+    new RunnerChild(settings, 1, false, {
+      messages: resolve,
+      stray: () => undefined,
+      exit: resolve,
+    });
+  });
+  expect(exit).toEqual({ detail: "was ended by SIGABRT", outOfMemory: false });
+  expect(seam.forks).toBe(1);
+});
+
 it("is told at once where its program is not there", async () => {
   expect(await firstOf("ENOENT")).toEqual({ detail: "could not be started", outOfMemory: false });
   expect(seam.forks).toBe(1);

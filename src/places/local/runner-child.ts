@@ -190,11 +190,21 @@ export class RunnerChild implements RunnerProcess {
    */
   #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
     if (this.#process !== child) return;
-    const isLast = this.#isUp || this.#closing || this.#begins >= MOST_BEGINS;
-    if (isLast || this.#lacksMemory()) return this.#afterExit(code, signal);
+    const mayTry = !this.#isUp && !this.#closing && this.#mayBeginAgain(child);
+    if (!mayTry || this.#lacksMemory()) return this.#afterExit(code, signal);
     this.#process = undefined;
     this.#unanswered = 0;
     setTimeout(() => this.#begin(), RETRY_MS).unref();
+  }
+
+  /**
+   * Whether one that was not heard of may be started again. A runner on a wire is given its tasks by
+   * that, and its first word may still be on its way here as it ends. So only one that was no
+   * process is.
+   */
+  #mayBeginAgain({ pid }: ChildProcess): boolean {
+    const hasBegunNothing = this.#settings.wire === undefined || pid === undefined;
+    return hasBegunNothing && this.#begins < MOST_BEGINS;
   }
 
   /** The process's id. Undefined before it is started, and once it is dead. */
@@ -304,7 +314,7 @@ export class RunnerChild implements RunnerProcess {
     if (this.#unanswered >= most) {
       const { pid } = this.#process;
       // It ends, and is started again.
-      if (!this.#isUp && this.#begins < MOST_BEGINS && pid !== undefined)
+      if (!this.#isUp && pid !== undefined && this.#mayBeginAgain(this.#process))
         return void killQuietly(pid, "SIGKILL");
       const detail = `did not answer for ${(most * everyMs) / 1_000} s`;
       const { leaseMs } = this.#settings;
