@@ -72,14 +72,10 @@ it("is told of where it has a wire: it may have been given a step by that", asyn
   const { root } = tempRoot();
   const wire = { folder: root, isTemporary: true };
   const settings = { threads: 1, bundles: root, scratch: root, token: `w-${process.pid}`, wire };
-  const exit = await new Promise((resolve) => {
-    new RunnerChild(settings, 1, false, {
-      messages: resolve,
-      stray: () => undefined,
-      exit: resolve,
-    });
-  });
-  expect(exit).toEqual({ detail: "was ended by SIGABRT", outOfMemory: false });
+  const exit = vi.fn<() => void>();
+  const listener = { messages: () => undefined, stray: () => undefined, exit };
+  await new RunnerChild(settings, 1, false, listener).exited;
+  expect(exit).toHaveBeenCalledWith({ detail: "was ended by SIGABRT", outOfMemory: false });
   expect(seam.forks).toBe(1);
 });
 

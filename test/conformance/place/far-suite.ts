@@ -439,9 +439,17 @@ async function tryEnd(rig: Rig, what: string, phase: (typeof PHASES)[number]): P
   if (phase === "while a step runs") await task.begun;
   if (phase === "with a result on the way") await pause(100);
   await rig.subject.end(what);
+  // One that was given nothing yet is started again by itself, and no task hears of it.
+  if (phase === "before a step begins") {
+    await Promise.race([task.heard, task.begun]);
+    rig.subject.place.stop(task.id, "force", "enough");
+  }
   const { result, death } = await task.heard;
-  // Its result was quicker.
-  if (death === undefined) expect(result).toMatchObject({ ok: true });
+  // Its result was quicker, or it was stopped.
+  if (death === undefined)
+    expect(result).toMatchObject(
+      phase === "before a step begins" ? { outcome: "stopped" } : { ok: true },
+    );
   else {
     expect(death.because).toMatch(/^the \w/);
     const size = sizeNow();
