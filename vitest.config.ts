@@ -9,16 +9,26 @@ const LEFT_OUT = process.env["FAULTS"] === "1" ? [] : ["test/faults/real-systemd
  * Folders whose files have a worker each: what they kill, fill and freeze is not to harm the next
  * one. All others share workers, since one costs a file a third of a second of processor time.
  */
-const APART: ReadonlySet<string> = new Set(["examples", "faults"]);
-/** So do files that replace a module, or whose tests wait side by side. */
-const OWN =
-  /\bvi\.(?:mock|doMock|hoisted|resetModules)\(|\bconcurrent: true|\.concurrent\b|broker-suite/;
+const APART = /^(?:examples|faults|system|worker)\/|^conformance\/place\/|^page\/metrics\//;
+/**
+ * So do files that replace a module, whose tests wait side by side, or that load files in this
+ * process.
+ */
+const OWN = new RegExp(
+  [
+    /\bvi\.(?:mock|doMock|hoisted|resetModules)\(/,
+    /\bconcurrent: true|\.concurrent\b|broker-suite/,
+    /\bask\([^)]*"validate"/,
+  ]
+    .map(({ source }) => source)
+    .join("|"),
+);
 
 const SHARED = readdirSync(new URL("./test/", import.meta.url), {
   recursive: true,
   encoding: "utf8",
 })
-  .filter((name) => name.endsWith(".test.ts") && !APART.has(name.split("/")[0]!))
+  .filter((name) => name.endsWith(".test.ts") && !APART.test(name))
   // Those that take long begin first.
   .filter((name) => !LONG.includes(name.slice(0, -".test.ts".length)))
   .map((name) => `test/${name}`)

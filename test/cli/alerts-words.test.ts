@@ -100,9 +100,10 @@ describe("a list", () => {
 
   it("of messages that wait: when the next try is", () => {
     const next = (retryAt: string | null): string =>
-      told({ waiting: [message({ retryAt })], counts: { waiting: 1 } as never }).cells.find(
-        ([first, , , , , last]) => first === "ops" && last === "answered 500",
-      )![4]!;
+      told({
+        waiting: [message({ retryAt })],
+        counts: { firing: 0, waiting: 1 } as never,
+      }).cells.find(([first, , , , , last]) => first === "ops" && last === "answered 500")![4]!;
     expect(next(at("12:01:00"))).toBe("in 1m");
     expect(next(at("12:00:00"))).toBe("due");
     expect(next(at("11:00:00"))).toBe("due");

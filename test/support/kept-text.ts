@@ -27,7 +27,7 @@ export function expectKept(path: string, text: string): void {
 /** The text without what is of this machine: the root's path, and the name of the host. */
 export function placeless(text: string, { root }: Pick<TempRoot, "root">): string {
   return text
-    .replaceAll(root, "/root")
     .replaceAll(relative(process.cwd(), root), "/root")
+    .replaceAll(root, "/root")
     .replaceAll(`"${hostname()}"`, '"HOST"');
 }
