@@ -198,8 +198,8 @@ export class RunnerChild implements RunnerProcess {
   }
 
   /**
-   * Whether one that was not heard of may be started again. A runner on a wire is given its tasks by
-   * that, and its first word may still be on its way here as it ends. So only one that was no
+   * Whether one that was not heard of may be started again. A runner on a wire is given its tasks
+   * by that, and its first word may still be on its way here as it ends. So only one that was no
    * process is.
    */
   #mayBeginAgain({ pid }: ChildProcess): boolean {
