@@ -102,7 +102,7 @@ describe("a list", () => {
     const next = (retryAt: string | null): string =>
       told({
         waiting: [message({ retryAt })],
-        counts: { firing: 0, waiting: 1 } as never,
+        counts: { firing: 0, waiting: 1 },
       }).cells.find(([first, , , , , last]) => first === "ops" && last === "answered 500")![4]!;
     expect(next(at("12:01:00"))).toBe("in 1m");
     expect(next(at("12:00:00"))).toBe("due");
