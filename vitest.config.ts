@@ -11,14 +11,15 @@ const LEFT_OUT = process.env["FAULTS"] === "1" ? [] : ["test/faults/real-systemd
  */
 const APART = /^(?:examples|faults|system|worker)\/|^conformance\/place\/|^page\/metrics\//;
 /**
- * So do files that replace a module, whose tests wait side by side, or that load files in this
- * process.
+ * So do files that replace a module, whose tests wait side by side, that load files in this
+ * process, or that draw the page, which keeps its address and its choices in its modules.
  */
 const OWN = new RegExp(
   [
     /\bvi\.(?:mock|doMock|hoisted|resetModules)\(/,
     /\bconcurrent: true|\.concurrent\b|broker-suite/,
     /\bask\([^)]*"validate"/,
+    /plain-document/,
   ]
     .map(({ source }) => source)
     .join("|"),
