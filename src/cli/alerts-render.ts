@@ -2,10 +2,10 @@
 import { kindText, messageText, untoldText } from "../core/alert-words.ts";
 import type { AlertsView, ChannelView, MessageView } from "../views/alerts.ts";
 import { countText } from "../core/counted.ts";
+import { relativeText } from "../core/relative-time.ts";
 import { timeText } from "../views/moment.ts";
 import { printTable } from "./table.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
-import { relativeText } from "./time-text.ts";
 
 /** The most of a list that a person is shown; `--json` has more. */
 const SHOWN = 20;

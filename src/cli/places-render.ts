@@ -1,11 +1,11 @@
 /** `orchd places`, for people. */
 import { countText } from "../core/counted.ts";
+import { relativeText } from "../core/relative-time.ts";
 import { timeText } from "../views/moment.ts";
 import type { PlaceHostView, PlacesView, PlaceView, WaitingSteps } from "../views/places.ts";
 import { daemonLine } from "./status-render.ts";
 import { printTable } from "./table.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
-import { relativeText } from "./time-text.ts";
 
 /** How many runs are named of those whose steps wait; `--json` has more. */
 const RUNS_SHOWN = 3;

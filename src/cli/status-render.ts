@@ -1,6 +1,7 @@
 /** `orchd status`, for people. */
 import { formatDuration } from "../core/duration.ts";
 import { failureText } from "../core/failure.ts";
+import { comingText, relativeText } from "../core/relative-time.ts";
 import { DAY_MS } from "../core/time.ts";
 import { countText } from "../core/counted.ts";
 import { timeText } from "../views/moment.ts";
@@ -11,7 +12,7 @@ import type { DaemonView, StatusView } from "../views/status-view.ts";
 import { runHead, statusMark, statusSpan } from "./render.ts";
 import { printTable, tableWidth } from "./table.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
-import { betweenText, relativeText } from "./time-text.ts";
+import { betweenText } from "./time-text.ts";
 
 /** How long `orchd status` says that somebody touched ledgers: as long as evidence is kept. */
 const TOLD_MS = 7 * DAY_MS;
@@ -106,7 +107,7 @@ function nextOf(pipeline: PipelineView, now: number, brevity: Brevity): Part {
   if (pipeline.nextFire === null) return "-";
   const next = Date.parse(pipeline.nextFire);
   const [date, time] = timeText(next).split(" ");
-  const relative = relativeText(next, now);
+  const relative = comingText(next, now);
   if (brevity === 0) return `${date} ${time} (${relative})`;
   return brevity < BRIEFEST && next - now < DAY_MS ? `${time} (${relative})` : relative;
 }

@@ -16,14 +16,6 @@ export function parseTime(text: string, what: string, now: number): number {
   return time;
 }
 
-/** `in 4m`, `12s ago`, `now`. */
-export function relativeText(time: number, now: number): string {
-  const away = Math.abs(time - now);
-  if (away < 1_000) return "now";
-  const whole = formatDuration(Math.floor(away / 1_000) * 1_000);
-  return time > now ? `in ${whole}` : `${whole} ago`;
-}
-
 /** How long it is from one time to another; `-` where either is missing. */
 export function betweenText(
   from: string | null | undefined,

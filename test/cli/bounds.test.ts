@@ -13,7 +13,7 @@ import { errorLines } from "../../src/cli/error-text.ts";
 import { CliError, EXIT, noViewError, seen } from "../../src/cli/exit.ts";
 import { dot, mermaid } from "../../src/cli/graph-text.ts";
 import { parseCount } from "../../src/cli/number-text.ts";
-import { betweenText, parseTime, relativeText } from "../../src/cli/time-text.ts";
+import { betweenText, parseTime } from "../../src/cli/time-text.ts";
 import { damaged, unknown } from "../../src/views/no-view.ts";
 import { loaded, writePipeline, type HandEvent } from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -115,21 +115,6 @@ describe("a time", () => {
       );
     },
   );
-
-  it.each([
-    [0, "now"],
-    [999, "now"],
-    [-999, "now"],
-    [1_000, "in 1s"],
-    [-1_000, "1s ago"],
-    [1_999, "in 1s"],
-    [-59_999, "59s ago"],
-    [60_000, "in 1m"],
-    [-3_600_000, "1h ago"],
-    [90_000_000, "in 1d 1h"],
-  ])("%i ms from now is %s", (away, text) => {
-    expect(relativeText(NOW + away, NOW)).toBe(text);
-  });
 
   it("a length is none where an end is missing, and never less than nothing", () => {
     const at = new Date(NOW).toISOString();

@@ -3,6 +3,7 @@
  * offset that holds at each; `--days` rehearses a stretch of days.
  */
 import type { PipelineState } from "../../core/pipeline-state.ts";
+import { relativeText } from "../../core/relative-time.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { comingSlots } from "../../views/coming-slots.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
@@ -16,7 +17,7 @@ import { loadFilesAbout, loadPipelines, type LoadedFile } from "../load-pipeline
 import { parseCount } from "../number-text.ts";
 import { printTable } from "../table.ts";
 import { span } from "../terminal.ts";
-import { parseTime, relativeText } from "../time-text.ts";
+import { parseTime } from "../time-text.ts";
 
 const DEFAULT_NUMBER = 10;
 const DEFAULT_DAYS = 7;

@@ -1,21 +1,18 @@
 /** Lengths of time and counts, in the words of the command line. */
 import { countText, listText } from "../../core/counted.ts";
 import { formatDuration } from "../../core/duration.ts";
+import { comingText as comingAt, relativeText as relativeTo } from "../../core/relative-time.ts";
 
 export { countText, formatDuration as durationText };
 
 /** `in 26s`, `5m 30s ago`, `now`. @param at milliseconds or ISO 8601 */
 export function relativeText(at: number | string, now: number): string {
-  const away = new Date(at).getTime() - now;
-  if (Math.abs(away) < 1_000) return "now";
-  // Whole seconds: a page that counts tenths is never still.
-  const length = formatDuration(Math.round(Math.abs(away) / 1_000) * 1_000);
-  return away > 0 ? `in ${length}` : `${length} ago`;
+  return relativeTo(new Date(at).getTime(), now);
 }
 
 /** `in 26s` of what is to come; `now` once its moment is there. */
 export function comingText(at: number | string, now: number): string {
-  return relativeText(Math.max(new Date(at).getTime(), now), now);
+  return comingAt(new Date(at).getTime(), now);
 }
 
 /** `a, b and 3 more`. */
