@@ -53,12 +53,12 @@ const LOOK_MS = 250;
 const ASK_MS = 5_000;
 /** How many questions may go unanswered. */
 const UNANSWERED = 6;
+/** The same where there is a lease, which these questions share. */
+const LEASE_ASKS = 4;
 /** How often a runner is started, at most, until one says something. */
 const MOST_BEGINS = 30;
 /** Errors of starting a process that say nothing of the program: another time it may work. */
 const STARTS_LATER: ReadonlySet<string> = new Set(["EAGAIN", "ENOMEM", "EMFILE", "ENFILE"]);
-/** The same where there is a lease, which these questions share. */
-const LEASE_ASKS = 4;
 /** The bytes of a page, as /proc counts. */
 const PAGE = 4096;
 /** This process's own stdin and stdout, which a runner on a wire speaks by. */
