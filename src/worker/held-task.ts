@@ -181,11 +181,18 @@ export class HeldTask {
     return { type: "taken" };
   }
 
+  /** The answer to a beat does not know it. */
+  unknown(): void {
+    // The daemon may have its end already, and the answer to that is on its way.
+    const level = this.#state === "ended" ? "debug" : "warn";
+    this.#drop("the daemon does not know it, or has given it to another", level);
+  }
+
   /** Nobody wants it any more. What runs of it is ended. */
-  drop(because: string): void {
+  #drop(because: string, level: "debug" | "warn" = "warn"): void {
     if (this.#dropped || this.#state === "over") return;
     this.#dropped = true;
-    this.#host.log.warn({ task: this.id }, `a task is not wanted any more: ${because}`);
+    this.#host.log[level]({ task: this.id }, `a task is not wanted any more: ${because}`);
     if (this.isRunning) this.#host.stop(this.id, "force", because);
     else this.#leave();
   }
@@ -241,7 +248,7 @@ export class HeldTask {
     if (answer?.type === "yes") this.#host.begins(this.id);
     if (answer === undefined || this.#state !== "claiming") return false;
     if (answer.type === "yes" && this.#host.leaseHolds()) return true;
-    this.drop(answer.type === "no" ? answer.because : "it was claimed too late");
+    this.#drop(answer.type === "no" ? answer.because : "it was claimed too late");
     return false;
   }
 
@@ -355,7 +362,7 @@ export class HeldTask {
       const answer = await this.#answer(message);
       if (!isCurrent()) return;
       if (answer === undefined) await this.#pause();
-      else if (answer.type === "no") this.drop(answer.because);
+      else if (answer.type === "no") this.#drop(answer.because);
       else if (answer.type === "lacks") await this.#putAgain(answer.hash);
       else if (message.type === "output") this.#output.answered();
       else this.#leave();

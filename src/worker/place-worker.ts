@@ -221,9 +221,7 @@ export class PlaceWorker {
       this.#lease.extend(sent);
       this.#watchLease();
       this.#heardDaemon();
-      if (answer.type === "beat")
-        for (const id of answer.unwanted)
-          this.#tasks.get(id)?.drop("the daemon does not know it, or has given it to another");
+      if (answer.type === "beat") for (const id of answer.unwanted) this.#tasks.get(id)?.unknown();
     } catch (error) {
       if (!(error instanceof BrokerSilence)) log.warn({ err: error }, "a beat could not be sent");
       if (!this.#closed) this.#missed();

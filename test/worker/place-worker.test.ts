@@ -265,6 +265,27 @@ describe("a worker", () => {
     await world.clock.settle();
     expect(world.worker.tasks).toEqual([]);
     expect(world.of("output").length + world.of("end").length).toBe(0);
+    expect(world.warnings).toEqual([
+      "a task is not wanted any more: the daemon does not know it, or has given it to another",
+    ]);
+  });
+
+  it("warns of nothing where its beat crosses the answer to an end", async () => {
+    const world = await started();
+    const { handlers } = await world.running("etl@1#2");
+    const unanswered = new Promise<never>(() => undefined);
+    world.answer = ({ type }) =>
+      type === "end"
+        ? unanswered
+        : type === "beat"
+          ? { type: "beat", unwanted: ["etl@1#2"] }
+          : undefined;
+    handlers.done(FIVE, 12, 0);
+    await world.clock.settle();
+    expect([world.of("end").length, world.worker.tasks]).toEqual([1, ["etl@1#2"]]);
+    await world.clock.advance(1_500);
+    expect(world.worker.tasks).toEqual([]);
+    expect(world.warnings).toEqual([]);
   });
 
   it("says why the daemon does not want it, once", async () => {
