@@ -114,15 +114,26 @@ const claimsOf = (root: TempRoot): string[] => {
   return existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
 };
 
-/** The runner that all steps share: a step that is alone in another one is to blame for its end. */
-function sharedRunner(daemon: Daemon): number {
-  const started = daemon
-    .log()
-    .findLast(
-      ({ msg, use, alone }) => msg === "a runner was started" && use === "steps" && alone === false,
-    );
-  return Number(started!["runner"]);
-}
+/**
+ * The runner that all steps share: a step that is alone in another one is to blame for its end.
+ * One that was just killed lives on in the log until the next is told.
+ */
+const sharedRunner = (daemon: Daemon): Promise<number> =>
+  awaitSight(
+    "/proc",
+    () => {
+      const started = daemon
+        .log()
+        .findLast(
+          ({ msg, use, alone }) =>
+            msg === "a runner was started" && use === "steps" && alone === false,
+        );
+      const pid = Number(started?.["runner"]);
+      return existsSync(`/proc/${pid}`) ? pid : undefined;
+    },
+    "a shared runner that lives",
+    60_000,
+  );
 
 async function gone(pids: readonly number[]): Promise<void> {
   const live = (): number[] => pids.filter((pid) => existsSync(`/proc/${pid}`));
@@ -240,7 +251,7 @@ it(
       const run = await start(root);
       for (let kill = 0; kill < kills; kill += 1) {
         await grown(ledgerOf(root, run), momentOf(kill, kills));
-        const runner = sharedRunner(daemon);
+        const runner = await sharedRunner(daemon);
         process.kill(runner, "SIGKILL");
         await gone([runner]);
       }

@@ -132,6 +132,7 @@ it("comes before a runner's death is told", async () => {
   let tell!: (isLeft: boolean) => void;
   const death = new Promise<boolean>((resolve) => (tell = resolve));
   const runner = new RunnerChild(settings, 7, false, {
+    started: () => undefined,
     messages: () => undefined,
     stray: () => undefined,
     exit: () => tell(isThere(child.pid!)),

@@ -26,6 +26,7 @@ function fork(settings: Partial<RunnerSettings> = {}, alone = false): Forked {
   const token = `child-${process.pid}-${Math.random().toString(36).slice(2)}`;
   const given = { threads: 3, bundles: root, scratch: root, token, ...settings };
   const child = new RunnerChild(given, 7, alone, {
+    started: () => undefined,
     messages: () => undefined,
     stray: (_stream, lines) => void said.push(...lines),
     exit: (exit) => tell(exit),

@@ -161,6 +161,16 @@ it("has no room while no program may be started, looks each second, and says so 
   expect(pool.capacity()).toEqual(room);
 });
 
+it("tells the pid of each start: one that ends before its first word is started again", () => {
+  start("a");
+  listener(runner(0)).started(71);
+  listener(runner(0)).started(72);
+  expect(log).toEqual([
+    ["info", { runner: 71, use: "steps", alone: false }, "a runner was started"],
+    ["info", { runner: 72, use: "steps", alone: false }, "a runner was started"],
+  ]);
+});
+
 it("looks no more at whether programs may be started once it is closed", async () => {
   const whyNot = vi.fn<() => string>(() => "another release");
   const launch = (): never => {

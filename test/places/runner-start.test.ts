@@ -11,7 +11,12 @@ import { plainShell } from "../support/plain-shell.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 /** How the next starts end, before any works. */
-const seam = vi.hoisted(() => ({ faults: [] as ("EAGAIN" | "SIGABRT" | "ENOENT")[], forks: 0 }));
+const seam = vi.hoisted(() => ({
+  faults: [] as ("EAGAIN" | "SIGABRT" | "ENOENT")[],
+  forks: 0,
+  /** The pids that were told. */
+  started: [] as number[],
+}));
 
 vi.mock("node:child_process", async (original) => {
   const real = await original<typeof childProcess>();
@@ -40,11 +45,13 @@ beforeEach(() => {
 /** A runner that is given a step at once. @returns what is heard of it first */
 async function firstOf(...faults: typeof seam.faults): Promise<unknown> {
   seam.faults = faults;
+  seam.started = [];
   const { root } = tempRoot();
   const token = `start-${process.pid}-${Math.random().toString(36).slice(2)}`;
   let child: RunnerChild;
   const heard = new Promise((resolve) => {
     child = new RunnerChild({ threads: 1, bundles: root, scratch: root, token }, 1, false, {
+      started: (pid) => void seam.started.push(pid),
       messages: (batch: readonly FromRunner[]) => resolve(batch[0]),
       stray: () => undefined,
       exit: resolve,
@@ -65,6 +72,8 @@ it("is started again until it comes up, and has what it was sent", async () => {
     result: { ok: true },
   });
   expect(seam.forks).toBe(3);
+  // The one that came up is another process than the one before.
+  expect(new Set(seam.started).size).toBe(2);
 });
 
 it("is told of where it has a wire: it may have been given a step by that", async () => {
@@ -73,7 +82,8 @@ it("is told of where it has a wire: it may have been given a step by that", asyn
   const wire = { folder: root, isTemporary: true };
   const settings = { threads: 1, bundles: root, scratch: root, token: `w-${process.pid}`, wire };
   const exit = vi.fn<() => void>();
-  const listener = { messages: () => undefined, stray: () => undefined, exit };
+  const unheard = (): void => undefined;
+  const listener = { started: unheard, messages: unheard, stray: unheard, exit };
   await new RunnerChild(settings, 1, false, listener).exited;
   expect(exit).toHaveBeenCalledWith({ detail: "was ended by SIGABRT", outOfMemory: false });
   expect(seam.forks).toBe(1);
@@ -91,6 +101,7 @@ it("that is not up yet ends a step at once that is stopped", async () => {
   const heard = await new Promise((resolve) => {
     const settings = { threads: 1, bundles: root, scratch: root, token };
     const child = new RunnerChild(settings, 1, false, {
+      started: () => undefined,
       messages: resolve,
       stray: () => undefined,
       exit: resolve,
@@ -114,7 +125,8 @@ it("is waited for by no one who ends it", async () => {
   const { root } = tempRoot();
   const exit = vi.fn<() => void>();
   const settings = { threads: 1, bundles: root, scratch: root, token: `ended-${process.pid}` };
-  const listener = { messages: () => undefined, stray: () => undefined, exit };
+  const unheard = (): void => undefined;
+  const listener = { started: unheard, messages: unheard, stray: unheard, exit };
   const child = new RunnerChild(settings, 1, false, listener);
   await new Promise(setImmediate);
   expect([seam.forks, child.open, child.pid]).toEqual([1, true, undefined]);

@@ -56,6 +56,7 @@ function far(text: string, more: Partial<StreamPlace> = {}, clock: Clock = syste
   };
   const settings = { threads: 1, bundles: tempRoot().root, scratch: "", token: "stream-test" };
   const runner = new StreamRunner(place, settings, 1, false, {
+    started: () => undefined,
     messages: (batch) => heard.push(...batch),
     stray: (_stream, lines) => void (stray.lines += lines.length),
     exit,

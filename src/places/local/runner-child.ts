@@ -152,6 +152,7 @@ export class RunnerChild implements RunnerProcess {
     });
     this.#process = child;
     this.#begins += 1;
+    if (child.pid !== undefined) listener.started(child.pid);
     child.on("error", (error) => {
       if (STARTS_LATER.has(errorCode(error) ?? "")) this.#ended(child, null, null);
       else this.#afterExit(null, null);

@@ -278,6 +278,7 @@ export class RunnerPool implements Place, StepsAhead {
     this.#started += 1;
     const settings = use === "loads" ? forLoads(this.#settings) : this.#settings;
     const child: RunnerProcess = this.#launch(settings, this.#started, alone, {
+      started: (runner) => this.#log?.info({ runner, use, alone }, "a runner was started"),
       messages: (batch) => this.#receive(child, batch),
       stray: (stream, lines) => this.#stray(child, stream, lines),
       exit: (exit) => this.#buried(child, exit),
@@ -293,7 +294,6 @@ export class RunnerPool implements Place, StepsAhead {
         { use, alone },
         "a runner waits: too few descriptors or processes are left, or orchd was renewed",
       );
-    else this.#log?.info({ runner: child.pid, use, alone }, "a runner was started");
     return child;
   }
 

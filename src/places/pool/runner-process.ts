@@ -31,6 +31,11 @@ export function deathOf(
 
 /** Hears what a runner does. */
 export interface RunnerListener {
+  /**
+   * Its process was started, or the one here that speaks to it. Called again where that ended
+   * before its first word, and another was started.
+   */
+  started(pid: number): void;
   messages(batch: readonly FromRunner[]): void;
   stray(stream: "stdout" | "stderr", lines: readonly string[]): void;
   /**

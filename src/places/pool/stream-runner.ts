@@ -201,6 +201,7 @@ export class StreamRunner implements RunnerProcess {
     });
     this.#command = command;
     this.#state = "greeting";
+    if (command.pid !== undefined) this.#listener.started(command.pid);
     command.on("error", (error) => {
       this.#verdict ??= {
         detail: `${this.#place.where} could not be started: ${error.message}`,

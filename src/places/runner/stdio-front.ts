@@ -88,6 +88,7 @@ function run({ fork, linkPackage }: FrontPorts, settings: FarSettings): void {
     0,
     false,
     {
+      started: () => {},
       messages: () => {},
       stray: (_stream, lines) => {
         if (stderr.writableLength < MOST_STRAY) stderr.write(`${lines.join("\n")}\n`);
