@@ -7,12 +7,16 @@
  * So it goes on after a crash: it goes over its slots again, and passes over each slot that has a
  * run with its request's id. It keeps nothing else.
  *
+ * Whether a slot needs a run is asked at its turn, which may come hours after the plan: by then
+ * another backfill or a person may have run it.
+ *
  * A backfill waits for room under its own limit, for a version of its pipeline in force, and for a
  * trouble to pass. Each of these wakes it: a run's end, a version that comes into force, and after
  * a trouble a timer. Its slots are those of the version that was in force when it was accepted;
  * after a restart, those of the first version that is in force again.
  */
 import { statSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock, Timer } from "../clock.ts";
 import { countText } from "../core/counted.ts";
 import { defined } from "../core/defined.ts";
@@ -182,8 +186,10 @@ export class Backfills {
         }
         if (this.#ports.runs.ofBackfill(desk.name, id) >= maxActive) return;
         const slot = slots[backfill.next]!;
-        if (this.#wanted(backfill, slot)) await this.#make(backfill, slot);
+        const made = await this.#make(backfill, slot);
         backfill.next += 1;
+        // What a slot needs is read from disk: thousands in one turn would hold up other slots.
+        if (!made) await nextTurn();
       }
     } catch (error) {
       if (!(error instanceof LedgerClosed)) this.#tryAgain(backfill, error);
@@ -217,10 +223,12 @@ export class Backfills {
     );
   }
 
-  async #make({ desk, id, maxActive, params }: Backfill, slot: DueSlot): Promise<void> {
+  /** Makes the slot's run, where it needs one. @returns whether it did */
+  async #make(backfill: Backfill, slot: DueSlot): Promise<boolean> {
+    const { desk, id, maxActive, params } = backfill;
     const { store } = this.#ports;
     const scheduledFor = iso(slot.slot);
-    for (;;) {
+    while (this.#wanted(backfill, slot)) {
       const run = store.nextBackfill(desk.name, slot.slot, slot.track);
       const { name } = slot.schedule;
       const made = runHeader(desk.loaded!, {
@@ -248,19 +256,22 @@ export class Backfills {
       };
       try {
         await desk.makeRun(made.header, ticket, [backfilled]);
-        const backfill = this.#open.get(id);
-        if (backfill !== undefined) backfill.made += 1;
-        return;
+        backfill.made += 1;
+        return true;
       } catch (error) {
+        // Somebody else's run took the id meanwhile: the slot may need none any more.
         if (!(error instanceof LedgerExists)) throw error;
       }
     }
+    return false;
   }
 
   /** Whether the slot needs a run, and has no run of this backfill yet. */
   #wanted({ desk, id, which, history }: Backfill, slot: DueSlot): boolean {
     const { store } = this.#ports;
-    const runs = history.get(runIdForSlot(desk.name, slot.slot, slot.track)) ?? [];
+    const planned = history.get(runIdForSlot(desk.name, slot.slot, slot.track)) ?? [];
+    if (which === "missing" && planned.length > 0) return false;
+    const runs = store.slotRuns(planned, desk.name, slot.slot, slot.track);
     for (const run of runs) {
       if (parseRunId(run)?.backfill === undefined) continue;
       const header = readHeaderLine(store.runLedger(run));

@@ -12,6 +12,7 @@ import {
   parseRunId,
   PIPELINE_NAME,
   rerunRunId,
+  runIdForSlot,
   type RunId,
 } from "../core/run-id.ts";
 import { errorCode } from "../disk/disk-error.ts";
@@ -256,6 +257,29 @@ export class RunStore {
    */
   nextRerun(run: string): string {
     return this.#nextFree((n) => rerunRunId(run, n));
+  }
+
+  /**
+   * A slot's runs, its backfills and their re-runs: those that are known, and those that were made
+   * since. A new one has the first number that was free, so no folder is listed.
+   */
+  slotRuns(
+    known: readonly string[],
+    pipeline: string,
+    slotMs: number,
+    schedule?: string,
+  ): string[] {
+    const runs = new Set(known);
+    const own = runIdForSlot(pipeline, slotMs, schedule);
+    if (this.exists(own)) runs.add(own);
+    this.#addTaken(runs, (n) => backfillRunId(pipeline, slotMs, n, schedule));
+    const repeated = [...runs];
+    for (const run of repeated) this.#addTaken(runs, (n) => rerunRunId(run, n));
+    return [...runs];
+  }
+
+  #addTaken(runs: Set<string>, nth: (n: number) => string): void {
+    for (let n = 1; runs.has(nth(n)) || this.exists(nth(n)); n += 1) runs.add(nth(n));
   }
 
   #nextFree(nth: (n: number) => string): string {

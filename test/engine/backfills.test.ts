@@ -359,6 +359,58 @@ describe("what a backfill is asked for", () => {
   });
 });
 
+describe("a slot that got its run since a backfill began", () => {
+  const slotsOf = (rig: EngineRig): string[] =>
+    rig
+      .lines("p")
+      .flatMap(({ type, slot }) => (type === "slot.backfilled" ? [String(slot)] : []))
+      .toSorted();
+
+  it("is missing no more: two backfills of it make one run", async () => {
+    const rig = await rigWith({ script: { durationOf: () => 60_000 } });
+    await ask(rig, "b1", FOUR);
+    await ask(rig, "b2", FOUR);
+    await rig.clock.advance(10 * 60_000);
+    expect(ends(rig)).toHaveLength(2);
+    expect(slotsOf(rig)).toEqual(["01", "02", "03", "04"].map((h) => `2026-11-22T${h}:00:00.000Z`));
+    await rig.down();
+  });
+
+  it("is missing no more where two backfills come to it at once", async () => {
+    const rig = await rigWith();
+    for (const id of ["b1", "b2", "b3"]) await writeRequest(rig.store.runsDir, FOUR, { id });
+    await rig.clock.advance(60_000);
+    expect(ends(rig)).toHaveLength(3);
+    expect(slotsOf(rig)).toHaveLength(4);
+    await rig.down();
+  });
+
+  it("has not failed any more, once its run is run again", async () => {
+    const rig = await rigWith({ script: { durationOf: () => 60_000 } });
+    await rig.drop(pipelineOf("p", P.schedules, { overlap: "allow" }));
+    await ask(rig, "b0", { ...FOUR, maxActive: 4 });
+    const [, , , fourth] = rig.runs.started;
+    for (const [at, run] of rig.runs.started.entries())
+      await ask(rig, `s${at}`, { type: "stop", run, mode: "graceful" });
+    await rig.clock.advance(1_000);
+    await ask(rig, "b1", { ...FOUR, which: "failed" });
+    writeFileSync(
+      rig.store.runLedger(`${fourth}-r1`),
+      ledgerText(
+        linesOf(rig.store.runLedger(fourth!)).map(({ seq: _s, b: _b, crc: _c, ...event }) =>
+          event["type"] === "run.finished" ? { ...event, status: "completed" } : event,
+        ),
+      ),
+    );
+    await rig.clock.advance(10 * 60_000);
+    expect(ends(rig)).toHaveLength(2);
+    expect(slotsOf(rig).map((slot) => slot.slice(11, 13))).toEqual(
+      ["01", "01", "02", "02", "03", "03", "04"], // once by b0, and all but the last by b1
+    );
+    await rig.down();
+  });
+});
+
 it("a backfill of failed slots goes by the newest run of each", async () => {
   const rig = await rigWith();
   await ask(rig, "b0", FOUR);
