@@ -35,7 +35,9 @@ export function printStatus(
   if (note !== undefined) terminal.line(note);
   if (view.pipelines.length === 0) {
     terminal.line(
-      "no pipelines yet: put a file into the schedules folder, or make one with `orchd init`",
+      past === undefined
+        ? "no pipelines yet: put a file into the schedules folder, or make one with `orchd init`"
+        : "no pipeline had been loaded by then",
     );
     return;
   }

@@ -85,6 +85,10 @@ describe("a backfill is refused as it is asked for", () => {
       "--to (2019-12-31 00:00:00Z) lies before --from (2020-01-01 00:00:00Z); swap them.",
     ],
     [
+      { from: "2998-01-01", to: "2999-01-01" },
+      "--from (2998-01-01 00:00:00Z) lies in the future, and a backfill makes runs of past slots; ",
+    ],
+    [
       { to: BEGIN, all: true, failed: true },
       "--failed and --all exclude each other; give one of them.",
     ],

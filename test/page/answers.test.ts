@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
+import { iso } from "../../src/core/time.ts";
 import { answerParts, readParams } from "../../src/page/server/api.ts";
 import { problem, problemOf, refusal, type Refusal } from "../../src/page/server/problem.ts";
-import { count, text, timeOf } from "../../src/page/server/route.ts";
+import { count, stretchOf, text, timeOf } from "../../src/page/server/route.ts";
 import { StaticFiles } from "../../src/page/server/static-files.ts";
 import { newToken, readTokenFile } from "../../src/page/server/tokens.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -57,8 +58,8 @@ describe("params", () => {
     ["toString=1", '400 this address takes no "toString". Of params it takes limit, which, q.'],
     ["which=some", '400 which: "some" is none of failed, all.'],
     ["q=abcdef", "400 q: it is longer than 5 characters."],
-    ["limit=501", '400 limit: "501" is out of bounds; give a whole number within them.'],
-    ["limit=0", '400 limit: "0" is out of bounds; give a whole number within them.'],
+    ["limit=501", '400 limit: "501" is too many; 500 is the most.'],
+    ["limit=0", '400 limit: "0" is too few; 1 is the least.'],
     ["limit=many", '400 limit: "many" is no whole number.'],
     ["limit=1.5", '400 limit: "1.5" is no whole number.'],
   ])("?%s is refused", (query, sentence) => {
@@ -73,6 +74,27 @@ describe("params", () => {
     expect(detailOf(() => readParams(none, { pipeline: "p" }, new URLSearchParams("day=1")))).toBe(
       '400 this address takes no "day". Of params it takes none.',
     );
+  });
+
+  it.each([
+    [{}, ["11-27T12:00", "11-28T12:00"]],
+    [{ to: "2026-11-20" }, ["11-19T00:00", "11-20T00:00"]],
+    [{ from: "2h" }, ["11-28T10:00", "11-28T12:00"]],
+    [{ from: "2026-11-20", to: "2026-11-20" }, ["11-20T00:00", "11-20T00:00"]],
+    [{ from: "2027-01-01", to: "2027-01-02" }, ["01-01T00:00", "01-02T00:00"]],
+    [{ from: "1h", to: "2h" }, "400 `to` lies before `from`; swap them."],
+    [
+      { from: "2027-01-01" },
+      "400 `from` lies in the future, and without `to` the end is now; give `to` too.",
+    ],
+  ])("%j is a stretch of time, or none", (params, expected) => {
+    const now = Date.parse("2026-11-28T12:00:00Z");
+    const told = (): string[] => {
+      const { from, to } = stretchOf(params, now);
+      return [from, to].map((time) => iso(time).slice(5, 16));
+    };
+    if (typeof expected === "string") expect(detailOf(told)).toBe(expected);
+    else expect(told()).toEqual(expected);
   });
 
   it("hold times as people type them", () => {

@@ -73,6 +73,11 @@ function parsePlan(args: Arguments, now: number): AskedPlan {
   const to = parseTime(toText, "--to", now);
   if (to < from)
     throw usageError(`--to (${timeText(to)}) lies before --from (${timeText(from)}); swap them.`);
+  if (from > now)
+    throw usageError(
+      `--from (${timeText(from)}) lies in the future, and a backfill makes runs of past slots; ` +
+        "`orchd next` shows the coming ones.",
+    );
   const chosen = (["missing", "failed", "all"] as const).filter((name) => args.flag(name));
   if (chosen.length > 1)
     throw usageError(`--${chosen.join(" and --")} exclude each other; give one of them.`);

@@ -104,7 +104,9 @@ function issueText(issue: z.core.$ZodIssue, given: ReadonlyMap<string, string>):
     return `${name}: ${shown} is none of ${issue.values.join(", ")}.`;
   if (issue.code === "too_big" && issue.origin === "string")
     return `${name}: it is longer than ${String(issue.maximum)} characters.`;
-  if (issue.code === "too_big" || issue.code === "too_small")
-    return `${name}: ${shown} is out of bounds; give a whole number within them.`;
+  if (issue.code === "too_big")
+    return `${name}: ${shown} is too many; ${String(issue.maximum)} is the most.`;
+  if (issue.code === "too_small")
+    return `${name}: ${shown} is too few; ${String(issue.minimum)} is the least.`;
   return `${name}: ${shown} is no whole number.`;
 }

@@ -4,6 +4,7 @@
  */
 import * as z from "zod";
 import { noTimeText, readGivenTime } from "../../core/given-time.ts";
+import { DAY_MS } from "../../core/time.ts";
 import type { NotifyReader } from "../../ledger/notify-reading.ts";
 import type { RunStore } from "../../ledger/run-store.ts";
 import type { NotifySetup } from "../../views/alerts-reading.ts";
@@ -98,4 +99,23 @@ export function timeOf(value: string, name: string, now: number): number {
   const time = readGivenTime(value, now);
   if (time === undefined) throw refusal(400, noTimeText(name, value));
   return time;
+}
+
+/**
+ * The stretch of time between two params, both included: `to` is now where nobody says it, and
+ * `from` a day before. @throws Refusal where one is no time, or where it ends before it begins
+ */
+export function stretchOf(
+  params: { readonly from?: string | undefined; readonly to?: string | undefined },
+  now: number,
+): { readonly from: number; readonly to: number } {
+  const to = params.to === undefined ? now : timeOf(params.to, "to", now);
+  const from = params.from === undefined ? to - DAY_MS : timeOf(params.from, "from", now);
+  if (from <= to) return { from, to };
+  throw refusal(
+    400,
+    params.to === undefined
+      ? "`from` lies in the future, and without `to` the end is now; give `to` too."
+      : "`to` lies before `from`; swap them.",
+  );
 }

@@ -4,7 +4,6 @@ import { defined } from "../../core/defined.ts";
 import { namesMinute } from "../../core/given-time.ts";
 import { SCHEMAS } from "../../core/json-schemas.ts";
 import { STATUSES } from "../../core/status.ts";
-import { DAY_MS } from "../../core/time.ts";
 import { readAlerts, readAlertsSummary } from "../../views/alerts-reading.ts";
 import { comingSlots } from "../../views/coming-slots.ts";
 import { runGraph } from "../../views/graph.ts";
@@ -32,7 +31,17 @@ import { alertsShape } from "./alert-shapes.ts";
 import { placesShape } from "./place-shapes.ts";
 import { findRunNear, readRunNear } from "./near-run.ts";
 import { refusal, shown } from "./problem.ts";
-import { count, moment, Raw, route, text, timeOf, type PageSource, type Route } from "./route.ts";
+import {
+  count,
+  moment,
+  Raw,
+  route,
+  stretchOf,
+  text,
+  timeOf,
+  type PageSource,
+  type Route,
+} from "./route.ts";
 import {
   diffShape,
   graphShape,
@@ -129,8 +138,7 @@ const slots = route({
   answer: slotOutcomesShape,
   read({ roots, store, now }, params) {
     shown(knownPipeline(roots, params.pipeline));
-    const to = params.to === undefined ? now() : timeOf(params.to, "to", now());
-    const from = params.from === undefined ? to - DAY_MS : timeOf(params.from, "from", now());
+    const { from, to } = stretchOf(params, now());
     const found = slotDecisions(store, params.pipeline, from, to);
     return found.filter(
       ({ decision }) => params.decision === undefined || decision === params.decision,
@@ -339,8 +347,7 @@ const grid = route({
   read({ roots, memory, now }, params) {
     const present = now();
     if (params.pipeline !== undefined) shown(knownPipeline(roots, params.pipeline));
-    const to = params.to === undefined ? present : timeOf(params.to, "to", present);
-    const from = params.from === undefined ? to - DAY_MS : timeOf(params.from, "from", present);
+    const { from, to } = stretchOf(params, present);
     const { decision, cells } = params;
     const query = { from, to, decision, pipeline: params.pipeline, cells: cells as number };
     return readSlotGrid(roots, query, present, memory);
@@ -361,10 +368,11 @@ const price = route({
   answer: priceShape,
   async read({ roots, store, now, cacheSettings }, params) {
     const present = now();
-    const [from, to] = (["from", "to"] as const).map((name) => timeOf(params[name], name, present));
-    if (to! < from!) throw refusal(400, "`to` lies before `from`; swap them.");
+    const { from, to } = stretchOf(params, present);
+    if (from > present)
+      throw refusal(400, "`from` lies in the future; a backfill makes runs of past slots.");
     shown(knownPipeline(roots, params.pipeline));
-    const plan = { from: from!, to: to!, which: params.which, maxActive: Number(params.maxActive) };
+    const plan = { from, to, which: params.which, maxActive: Number(params.maxActive) };
     const settings = await cacheSettings();
     return shown(priceByLedgers(store, params.pipeline, settings, plan, present)).price;
   },
