@@ -12,14 +12,14 @@ const LEFT_OUT = process.env["FAULTS"] === "1" ? [] : ["test/faults/real-systemd
 const APART = /^(?:examples|faults|system|worker)\/|^conformance\/place\/|^page\/metrics\//;
 /**
  * So do files that replace a module, whose tests wait side by side, that load files in this
- * process, or that draw the page, which keeps its address and its choices in its modules.
+ * process, that watch what is started, or that draw the page, which keeps its choices in modules.
  */
 const OWN = new RegExp(
   [
     /\bvi\.(?:mock|doMock|hoisted|resetModules)\(/,
     /\bconcurrent: true|\.concurrent\b|broker-suite/,
     /\bask\([^)]*"validate"/,
-    /plain-document/,
+    /plain-document|spawn-watch/,
   ]
     .map(({ source }) => source)
     .join("|"),
@@ -65,7 +65,16 @@ export default defineConfig({
           exclude: ["**/node_modules/**", ...LEFT_OUT, ...SHARED],
         },
       },
-      { resolve, test: { ...common, name: "shared worker", include: SHARED, isolate: false } },
+      {
+        resolve,
+        test: {
+          ...common,
+          name: "shared worker",
+          include: SHARED,
+          isolate: false,
+          setupFiles: ["test/support/left-as-found.ts"],
+        },
+      },
     ],
   },
 });
