@@ -73,3 +73,25 @@ it("a step had not begun where one place knows it, or each says not there", asyn
     expect(place.ahead.mayHaveBegun("run@1", "run@1#1"), JSON.stringify(answers)).toBe(begun);
   }
 });
+
+it("a step that outlives its daemon on another machine is left there", () => {
+  const [stays, ends] = ["gpu1", "gpu2"].map((name) =>
+    Object.assign(new PlayedPlace(name), {
+      outlives: (id: string) => id === `${name}#1` && name === "gpu1",
+      left: [] as string[][],
+      leave(ids: string[]) {
+        this.left.push(ids);
+      },
+    }),
+  ) as (PlayedPlace & { left: string[][] })[];
+  // A place that says nothing of it: what runs there ends with its daemon.
+  const silent = new PlayedPlace("gpu3");
+  const { place } = new PlacedDaemon(new VirtualClock(), new PlayedPlaces(silent, ends!, stays!));
+  expect(["gpu1#1", "gpu2#1", "here"].map((id) => place.outlives(id))).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  place.leave(["gpu1#1"]);
+  expect([stays!.left, ends!.left]).toEqual([[["gpu1#1"]], [["gpu1#1"]]]);
+});

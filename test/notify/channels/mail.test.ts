@@ -1,5 +1,6 @@
 /** Mails over a real mail server on loopback, parsed as a person's program would. */
 import { createServer, type AddressInfo, type Socket } from "node:net";
+import { createInterface } from "node:readline";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import type { ChannelSettings } from "../../../src/core/notify-settings.ts";
 import type { Channel, Message } from "../../../src/notify/channel.ts";
@@ -324,6 +325,28 @@ describe("a server", () => {
     expect(becauseOf(await send(mailTo(server)))).toBe(
       "127.0.0.1 refuses the mail: 554 5.7.1 spam said the filter",
     );
+  });
+
+  it("is told that no more comes, when it has taken a mail", async () => {
+    const said: string[] = [];
+    let ended: (() => void) | undefined;
+    const port = await rawServer((socket) => {
+      socket.write("220 hello\r\n");
+      let isMail = false;
+      const lines = createInterface({ input: socket });
+      lines.on("line", (line) => {
+        if (isMail && line !== ".") return;
+        if (!isMail) said.push(line.split(" ")[0]!);
+        const was = isMail;
+        isMail = line === "DATA";
+        socket.write(isMail ? "354 go on\r\n" : `250 ${was ? "taken" : "well"}\r\n`);
+      });
+      lines.on("close", () => ended?.());
+    });
+    const end = new Promise<void>((resolve) => (ended = resolve));
+    expect(await send(mailTo({ port }))).toEqual({ ok: true, answer: "250 taken" });
+    await end;
+    expect(said).toEqual(["EHLO", "MAIL", "RCPT", "DATA", "QUIT"]);
   });
 
   it("that takes a mail and closes before it says so gets the same mail again", async () => {

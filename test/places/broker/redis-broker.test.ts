@@ -1,9 +1,10 @@
 /** Redis as a broker, with a real server: what each engine must do, and what Redis alone has. */
+import { createClient } from "@redis/client";
 import { describe, it } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
 import { RedisBroker } from "../../../src/places/broker/redis-broker.ts";
 import { RedisServer, SKIP_REDIS } from "../../support/redis-server.ts";
-import { expect } from "../../support/running-test.ts";
+import { expect, onTestFinished } from "../../support/running-test.ts";
 import { BrokerRig, describeBroker, until } from "./broker-suite.ts";
 import type { BrokerEngine } from "./broker-suite.ts";
 
@@ -47,6 +48,36 @@ describe.skipIf(SKIP_REDIS)("with a redis-server", () => {
         /NOPERM .*: let this user write keys that begin with /,
       ) as string,
     });
+  });
+
+  it("Redis has no connection left of one that was closed, however early that was", async () => {
+    const server = await new BrokerRig(REDIS).served();
+    const watch = createClient({ url: server.url, name: "watch" });
+    watch.on("error", () => undefined);
+    await watch.connect();
+    onTestFinished(() => watch.destroy());
+    const clients = async (): Promise<string[]> =>
+      [...(await watch.sendCommand<string>(["CLIENT", "LIST"])).matchAll(/ name=(\S*) /g)]
+        .map(([, name]) => name!)
+        .filter((name) => name !== "watch");
+    const open = (): RedisBroker =>
+      new RedisBroker(systemClock, { urls: [server.url], bucket: "b", name: "mine" });
+    const [up, early] = [open(), open()];
+    await early.close();
+    await until(up, true);
+    // One that asks, and one that hears.
+    await expect.poll(clients).toEqual(["mine", "mine"]);
+    const asked = up.ask("nobody.answers", new Uint8Array(1), 60_000);
+    const failed = expect(asked).rejects.toThrow();
+    await up.close();
+    await failed;
+    await expect.poll(clients).toEqual([]);
+    expect(up.state).toEqual({
+      up: false,
+      because: `the connection to the broker at ${server.url} is closed`,
+    });
+    // Another that asks it hears that.
+    await expect(up.ask("x", new Uint8Array(1), 1_000)).rejects.toThrow(/is closed$/);
   });
 
   it("Redis takes a password without a user", async () => {

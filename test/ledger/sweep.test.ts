@@ -1,0 +1,124 @@
+/** A sweep gives way to the daemon after each run that it reads and each file that it removes. */
+import { mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { RunEvent } from "../../src/core/event.ts";
+import { Artifacts } from "../../src/ledger/artifacts.ts";
+import { LedgerFile } from "../../src/ledger/ledger-file.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import { sweep, type SweepOptions } from "../../src/ledger/sweep.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { calm, header } from "./sample-ledgers.ts";
+
+const NOW = Date.UTC(2026, 5, 1);
+const MINUTE = 60_000;
+
+/** Four runs, of which one refers to a spilled field, and three artifacts that none refers to. */
+async function swept() {
+  const store = new RunStore(tempRoot().runs);
+  const artifacts = new Artifacts(store.artifacts);
+  const spilled = await artifacts.put({ steps: ["of a snapshot"] });
+  const unused = await Promise.all(["a", "b", "c"].map((text) => artifacts.put(text)));
+  for (const ref of [spilled, ...unused]) aged(artifacts.path(ref), 60 * MINUTE);
+  const runs = [1, 2, 3, 4].map((second) => `p@20260531T12000${second}Z`);
+  for (const [at, run] of runs.entries()) {
+    const more = at === 3 ? { snapshot: { ...spilled } } : {};
+    const path = store.runLedger(run);
+    mkdirSync(store.runDir(run), { recursive: true });
+    await (await LedgerFile.create<RunEvent>(path, [header(run, more)], calm())).close();
+  }
+  const left = (): number => readdirSync(store.artifacts).length;
+  const turns: number[] = [];
+  const known = new Map();
+  return {
+    store,
+    artifacts,
+    runs,
+    turns,
+    known,
+    left,
+    spilled,
+    unused,
+    run: (options: Partial<SweepOptions> = {}, going: readonly string[] = []) => {
+      turns.length = 0;
+      const giveWay = (): Promise<void> => {
+        // It waits: nothing is removed before the daemon had its turn.
+        const before = left();
+        return new Promise((resolve) =>
+          setImmediate(() => {
+            expect(left()).toBe(before);
+            turns.push(before);
+            resolve();
+          }),
+        );
+      };
+      const gone = new Map(going.map((run) => [run, "it is old"]));
+      return sweep(store, { nowMs: NOW, ...options }, gone, known, giveWay);
+    },
+  };
+}
+
+function aged(path: string, ageMs: number): void {
+  utimesSync(path, (NOW - ageMs) / 1_000, (NOW - ageMs) / 1_000);
+}
+
+it("gives way after each run, each spilled field, and each file", async () => {
+  const { run, turns, left } = await swept();
+  expect(await run()).toEqual({ files: 3, bytes: 9 });
+  expect(turns).toEqual([4, 4, 4, 4, 4, 3, 2, 1]);
+  expect(left()).toBe(1);
+});
+
+it("gives way as often where nothing is removed, and says what would be", async () => {
+  const { run, turns, left } = await swept();
+  expect(await run({ dryRun: true })).toEqual({ files: 3, bytes: 9 });
+  expect(turns).toEqual([4, 4, 4, 4, 4, 4, 4, 4]);
+  expect(left()).toBe(4);
+});
+
+it("gives way after a run that is known too, and reads none that is going", async () => {
+  const { run, runs, turns, known, unused, spilled } = await swept();
+  const shas = new Set([unused[0]!.$artifact]);
+  known.set(runs[0]!, { shas, fields: new Set() });
+  expect(await run({ dryRun: true }, [runs[3]!, runs[2]!])).toEqual({
+    files: 3,
+    bytes: 6 + JSON.stringify({ steps: ["of a snapshot"] }).length,
+  });
+  expect(turns).toHaveLength(2 + 3);
+  // A field that is known to be referred to may refer to more.
+  known.set(runs[0]!, { shas, fields: new Set([spilled.$artifact]) });
+  await run({ dryRun: true }, [runs[3]!, runs[2]!]);
+  expect(turns).toHaveLength(2 + 1 + 3);
+});
+
+it("reads no run where nothing is old enough", async () => {
+  const { run, turns, artifacts, spilled, unused } = await swept();
+  for (const [options, old] of [
+    [{}, 10 * MINUTE],
+    [{ linesWait: true }, 24 * 60 * MINUTE],
+  ] as const) {
+    for (const ref of [spilled, ...unused]) aged(artifacts.path(ref), old);
+    expect(await run(options)).toEqual({ files: 0, bytes: 0 });
+    expect(turns).toEqual([]);
+    aged(artifacts.path(unused[1]!), old + 1_000);
+    expect(await run({ ...options, dryRun: true })).toEqual({ files: 1, bytes: 3 });
+  }
+});
+
+it("leaves what is no artifact and no step code, and step code without a list of it", async () => {
+  const { run, store, left } = await swept();
+  const sha = "d".repeat(64);
+  mkdirSync(store.bundles, { recursive: true });
+  for (const name of [`${sha}.mjs`, `${sha}.mjs.map`, `${sha}.txt`, `x${sha}.mjs`, "notes"]) {
+    writeFileSync(join(store.bundles, name), "12");
+    aged(join(store.bundles, name), 24 * 60 * MINUTE + 1_000);
+  }
+  writeFileSync(join(store.artifacts, "notes"), "");
+  aged(join(store.artifacts, "notes"), 60 * MINUTE);
+  expect(await run()).toEqual({ files: 3, bytes: 9 });
+  expect(left()).toBe(2);
+  expect(readdirSync(store.bundles)).toHaveLength(5);
+  expect(await run({ bundlesInUse: new Set([sha]) })).toEqual({ files: 0, bytes: 0 });
+  expect(await run({ bundlesInUse: new Set() })).toEqual({ files: 2, bytes: 4 });
+  expect(readdirSync(store.bundles).toSorted()).toEqual([`${sha}.txt`, "notes", `x${sha}.mjs`]);
+});

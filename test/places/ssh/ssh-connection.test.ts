@@ -1,0 +1,147 @@
+/** The shared connection of a place over SSH, with a client that a test plays, in virtual time. */
+import { chmodSync, existsSync, readFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { expect, it, onTestFinished, vi } from "vitest";
+import type { SshPlaceSettings } from "../../../src/core/place-settings.ts";
+import { SshConnection, type ConnectionState } from "../../../src/places/ssh/ssh-connection.ts";
+import { tempRoot } from "../../support/temp-root.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
+
+/** A connection whose client is `script`, with its last word, the host's command, in `$last`. */
+function played(script: string) {
+  const { root, write } = tempRoot({});
+  write("bin/ssh", `#!/bin/sh\necho start >>"${root}/starts"\nfor last; do :; done\n${script}\n`);
+  chmodSync(join(root, "bin/ssh"), 0o755);
+  vi.stubEnv("PATH", `${join(root, "bin")}${delimiter}${process.env["PATH"]}`);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const clock = new VirtualClock();
+  const heard: ConnectionState[] = [];
+  const waiting: (() => void)[] = [];
+  /** Resolves at the next change. */
+  const next = (): Promise<void> => new Promise((resolve) => void waiting.push(resolve));
+  const connection = new SshConnection({
+    clock,
+    settings: { host: "far" } as SshPlaceSettings,
+    onState: (state) => {
+      heard.push(state);
+      for (const each of waiting.splice(0)) each();
+    },
+  });
+  onTestFinished(() => connection.close());
+  return {
+    clock,
+    connection,
+    heard,
+    root,
+    kinds: () => heard.map(({ kind }) => kind),
+    starts: () => readFileSync(join(root, "starts"), "utf8").split("\n").length - 1,
+    next,
+    /** Resolves when it is so. */
+    async until(kind: ConnectionState["kind"]): Promise<ConnectionState> {
+      while (connection.state.kind !== kind) await next();
+      return connection.state;
+    },
+  };
+}
+
+/** The account runs the connection's own command. */
+const WELL = 'exec /bin/sh -c "$last"';
+
+it("a connection that was closed stays closed, and its socket's folder goes", async () => {
+  const { connection, until, kinds, starts, clock } = played(WELL);
+  connection.open();
+  await until("up");
+  const folder = /ControlPath="?([^"\n]*)\/s"?\n/.exec(connection.words("true").join("\n"))![1]!;
+  expect(existsSync(folder)).toBe(true);
+  await connection.close();
+  expect(existsSync(folder)).toBe(false);
+  // A timer of the system's clock would hold the process up.
+  expect(clock.timers).toBe(0);
+  connection.open();
+  await clock.advance(120_000);
+  expect([starts(), kinds()]).toEqual([1, ["connecting", "up"]]);
+});
+
+it("a connection that is closed while it rests does not connect again", async () => {
+  const { connection, until, kinds, starts, clock } = played("echo 'no route' >&2; exit 255");
+  connection.open();
+  await until("down");
+  await connection.close();
+  expect(clock.timers).toBe(0);
+  await clock.advance(120_000);
+  expect([starts(), kinds()]).toEqual([1, ["connecting", "down"]]);
+});
+
+it("rests for a second, then twice as long each time, half a minute at most", async () => {
+  const { connection, until, next, heard, starts, clock } = played("echo 'no route' >&2; exit 255");
+  connection.open();
+  await until("down");
+  const BECAUSE = "far cannot be used: no route";
+  let made = 1;
+  for (const rest of [1, 2, 4, 8, 16, 30, 30]) {
+    await clock.advance(rest * 1_000 - 1);
+    expect([rest, connection.state.kind]).toEqual([rest, "down"]);
+    const before = heard.length;
+    await clock.advance(1);
+    while (heard.length < before + 2) await next();
+    expect(heard.slice(before)).toEqual([
+      { kind: "connecting", because: BECAUSE },
+      { kind: "down", because: BECAUSE },
+    ]);
+    expect(starts()).toBe((made += 1));
+  }
+});
+
+it("is up once the account has run its command, whatever a shell says before", async () => {
+  const { connection, until, heard } = played(`echo greeting; echo xorchd-connected; ${WELL}`);
+  connection.open();
+  expect(await until("up")).toEqual({ kind: "up" });
+  expect(heard).toHaveLength(2);
+  // A second call while it is open changes nothing.
+  connection.open();
+  expect(heard).toHaveLength(2);
+});
+
+it("says why it is not up: the client's words, or what the account did", async () => {
+  for (const [script, because] of [
+    ["echo 'This account is for mail.'; exit 1", /runs no commands on far: This account is for/],
+    ["exit 7", /^the account runs no commands on far$/],
+    ["echo 'ssh: no route' >&2; exit 255", /no route/],
+  ] as const) {
+    const { connection, until } = played(script);
+    connection.open();
+    expect(await until("down")).toMatchObject({ because: expect.stringMatching(because) });
+  }
+});
+
+it("one that never answers is ended after its time, and one that answered is not", async () => {
+  const silent = played("exec sleep 100");
+  silent.connection.open();
+  await silent.clock.advance(20_000);
+  expect(await silent.until("down")).toMatchObject({
+    because: expect.stringContaining("it did not answer within 20 s"),
+  });
+  const broken = played("echo orchd-connected; read -r line; echo bye >&2; exit 255");
+  broken.connection.open();
+  await broken.until("up");
+  // Nothing of it waits for an answer any more.
+  await broken.clock.advance(60_000);
+  expect(broken.kinds()).toEqual(["connecting", "up"]);
+});
+
+it("a command that does not end is ended with its time, and its words are kept", async () => {
+  const { connection, clock } = played('exec /bin/sh -c "$last"');
+  expect(await connection.ask("cat; echo err >&2; exit 3", "in")).toEqual({
+    status: 3,
+    stdout: "in",
+    stderr: "err\n",
+  });
+  const late = connection.ask("exec sleep 100", "", 5_000);
+  await clock.advance(4_999);
+  await clock.advance(1);
+  expect(await late).toEqual({
+    status: null,
+    stdout: "",
+    stderr: "\nit did not answer within 5 s",
+  });
+});
