@@ -152,7 +152,9 @@ export class AlertTurn {
   recover(name: string | undefined, variant: Variant, recovery: Recovery): void {
     const all = this.#firings(name);
     const firing = all.get(variant);
-    if (firing === undefined || firing.over !== undefined) return;
+    if (firing === undefined) return;
+    // It ended before, while nobody was to be told. That is told if somebody is now.
+    if (firing.over !== undefined) return this.tell(name, variant);
     if (Object.keys(firing.told).length > 0 && this.#muted(name, firing.kind) !== undefined) {
       firing.over = { ...recovery, because: recovery.because.slice(0, KEPT_REASON) };
       this.tell(name, variant);

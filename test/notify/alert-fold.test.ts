@@ -434,6 +434,16 @@ describe("a silence", () => {
     expect(texts(rig.ends("b", "completed"))).toEqual(["recovered of failed b ×1 → ops"]);
   });
 
+  it("has its recovery told by the next good end after it, where no moment came between", () => {
+    const rig = new FoldRig([{ to: ["ops"] }]);
+    rig.ends("a", "failed");
+    rig.line("a", "pipeline.silenced", { until });
+    rig.ends("a", "completed");
+    rig.now = START + 3 * HOUR;
+    expect(texts(rig.ends("a", "completed"))).toEqual(["recovered of failed a ×1 → ops"]);
+    expect(texts(rig.pass(HOUR))).toEqual([]);
+  });
+
   it("counts by when something happened, where lines are read late", () => {
     const rig = new FoldRig([{ to: ["ops"] }]);
     rig.now = START + 10 * HOUR;
