@@ -10,6 +10,9 @@ import timers from "node:timers";
 import workers from "node:worker_threads";
 import { afterAll } from "vitest";
 
+// What it stands on replaces `close` of node:fs as it is loaded, once in a process and for good.
+await import("proper-lockfile");
+
 const PARTS: Readonly<Record<string, object>> = {
   globalThis,
   "node:child_process": childProcess,
