@@ -19,6 +19,7 @@ import { NextSlots } from "../../src/page/app/pipeline/next-slots.tsx";
 import { Outlook } from "../../src/page/app/pipeline/outlook.tsx";
 import { timeLabels } from "../../src/page/app/pipeline/trend.tsx";
 import { Versions } from "../../src/page/app/pipeline/versions.tsx";
+import { titleOf } from "../../src/page/app/routes.tsx";
 
 beforeEach(() => atNoon(""));
 
@@ -466,4 +467,15 @@ it("a link keeps the zone that is chosen, and leaves out what is empty", () => {
     "http://page.test/runs?zone=UTC&c=0#h",
   );
   expect(withQuery({ until: null, span: "24h", zone: "" })).toBe("http://page.test/slots?span=24h");
+});
+
+it.each([
+  ["", "Overview · orchd"],
+  ["runs", "Runs · orchd"],
+  ["runs/etl@20261128T020000Z", "etl@20261128T020000Z · orchd"],
+  ["pipelines/etl", "etl · orchd"],
+  ["pipelines/etl/file", "etl, its file · orchd"],
+  ["nowhere", "orchd"],
+])("the tab of /%s is called %s", (path, title) => {
+  expect(titleOf(path)).toBe(title);
 });

@@ -8,7 +8,7 @@ import { here, isDown } from "./here.ts";
 import { keys, useKeys } from "./keys.ts";
 import { live } from "./live.ts";
 import { address, go, hrefOf, withQuery } from "./location.ts";
-import { Page, routeOf, SECTIONS, sectionPath } from "./routes.tsx";
+import { Page, routeOf, SECTIONS, sectionPath, titleOf } from "./routes.tsx";
 import { safeText } from "./safe-text.ts";
 import { Segments } from "./segments.tsx";
 import { nextTheme, theme } from "./theme.ts";
@@ -51,13 +51,6 @@ export function Frame() {
 function skip(event: Event): void {
   event.preventDefault();
   document.querySelector<HTMLElement>("#main")?.focus();
-}
-
-function titleOf(path: string): string {
-  const route = routeOf(path);
-  if (route === undefined) return "orchd";
-  const name = route.target === "" ? route.name : route.target;
-  return `${name[0]?.toUpperCase() ?? ""}${name.slice(1)} · orchd`;
 }
 
 function Header({ isGone }: { isGone: boolean }) {

@@ -32,6 +32,16 @@ export function sectionPath(section: Section): string {
   return section === "Overview" ? "" : section.toLowerCase();
 }
 
+/** What the browser's tab is called. */
+export function titleOf(path: string): string {
+  const route = routeOf(path);
+  if (route === undefined) return "orchd";
+  const { name, target } = route;
+  // A pipeline and a run are called as they are: their names have no capitals.
+  if (target === "") return `${name[0]!.toUpperCase()}${name.slice(1)} · orchd`;
+  return name === "file" ? `${target}, its file · orchd` : `${target} · orchd`;
+}
+
 /** The route of a path; undefined where there is no page. */
 export function routeOf(path: string): Route | undefined {
   const [first = "", second = "", third = ""] = path.split("/");
