@@ -11,6 +11,7 @@ import { defined } from "../core/defined.ts";
 import { withoutControls } from "../core/failure.ts";
 import { fillMessageTemplate } from "../core/message-template.ts";
 import { safeText } from "../core/safe-text.ts";
+import { spokenLine } from "../core/spoken-line.ts";
 import type { PrintedLine } from "../views/log-end.ts";
 import type { Message } from "./channel.ts";
 
@@ -154,7 +155,7 @@ function logText({ log = [], clean }: Made): string {
   let room = LOG_BYTES;
   for (const { step, line } of log.slice(-LOG_LINES).toReversed()) {
     // A progress bar writes over itself: its last state is what a terminal would show.
-    const shown = line.trimEnd();
+    const shown = spokenLine(line).trimEnd();
     const last = clean(shown.slice(shown.lastIndexOf("\r") + 1));
     const text = `  ${cutBytes(several ? `${clean(step)} | ${last}` : last, LINE_BYTES)}`.trimEnd();
     room -= Buffer.byteLength(text) + 1;

@@ -70,6 +70,12 @@ More:
     expect(messageOf(FAILED, { log }).text).toContain("  a | one\n  b | two\n");
   });
 
+  it("tells what context.log wrote as `orchd logs` does", () => {
+    const line = JSON.stringify({ level: "warn", message: "only 2\nfiles", bytes: 12 });
+    const { text } = messageOf(FAILED, { log: [{ step: "a", line }] });
+    expect(text).toContain('The log ends with:\n\n  warn: only 2\\nfiles {"bytes":12}\n');
+  });
+
   it("has the last twenty lines, each on one line, as a terminal would show it", () => {
     const log = Array.from({ length: 30 }, (_, n) => ({
       step: "a",

@@ -9,6 +9,7 @@ import { now } from "../../src/page/app/clock.ts";
 import { AskButton } from "../../src/page/app/run/ask-button.tsx";
 import { Attempts } from "../../src/page/app/run/attempts.tsx";
 import { LedgerLines } from "../../src/page/app/run/ledger-lines.tsx";
+import { Log } from "../../src/page/app/run/log.tsx";
 import { RunFacts } from "../../src/page/app/run/run-facts.tsx";
 import { CacheReasons, WhyItFailed } from "../../src/page/app/run/run-reasons.tsx";
 import { stepMs, Steps, stepSentence } from "../../src/page/app/run/steps.tsx";
@@ -192,6 +193,16 @@ describe("why a run failed", () => {
     expect((await of(5)).some((text) => text.includes("more"))).toBe(false);
     expect((await of(7)).at(-1)).toContain("2 more steps failed.");
   });
+});
+
+it("the log tells what context.log wrote as `orchd logs` does", async () => {
+  const line = JSON.stringify({ level: "info", message: "3 files", bytes: 12 });
+  const printed = { n: 1, at: "2026-11-28T02:00:02.000Z", step: "a", attempt: 1, stream: "log" };
+  const answer = { lines: [{ ...printed, line }], from: 1, next: 2, more: false };
+  const log = await drawn(h(Log, { run: RUN, steps: ["a"], inProgress: false }), {
+    [`runs/${encodeURIComponent(RUN)}/log?from=-500&limit=500`]: answer,
+  });
+  expect(log.one(".ll-t").text).toBe('info: 3 files {"bytes":12}');
 });
 
 describe("the cache's card", () => {

@@ -6,6 +6,7 @@ import type { RunState } from "../../core/run-state.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { FollowedRun } from "../../views/followed-run.ts";
 import { parseObject } from "../../core/json-object.ts";
+import { spokenLine } from "../../core/spoken-line.ts";
 import { LineFollower } from "../../views/line-follower.ts";
 import { noSuchStep, readRun } from "../../views/run-reading.ts";
 import type { CommandContext } from "../command.ts";
@@ -94,7 +95,9 @@ function printLogLine(terminal: Terminal, raw: string, look: LogLook): void {
   }
   const step = typeof line["step"] === "string" ? line["step"] : "";
   const text = safeLogLine(
-    typeof line["line"] === "string" ? spoken(line["line"]) : JSON.stringify(line["line"] ?? null),
+    typeof line["line"] === "string"
+      ? spokenLine(line["line"])
+      : JSON.stringify(line["line"] ?? null),
   );
   const at = typeof line["at"] === "string" ? line["at"].slice(11, 23) : "";
   const style = STEP_STYLES[Math.max(0, look.names.indexOf(step)) % STEP_STYLES.length];
@@ -106,14 +109,4 @@ function printLogLine(terminal: Terminal, raw: string, look: LogLook): void {
     line["stream"] === "stderr" ? span("red", "! ") : span("dim", "| "),
     text,
   );
-}
-
-/**
- * A line of `context.log` for people: `info: 3 files {"bytes":12}`. Other lines stay as they are.
- */
-function spoken(line: string): string {
-  if (!line.startsWith('{"level":"')) return line;
-  const { level, message, ...rest } = parseObject(line) ?? {};
-  if (typeof level !== "string" || typeof message !== "string") return line;
-  return `${level}: ${message}${Object.keys(rest).length === 0 ? "" : ` ${JSON.stringify(rest)}`}`;
 }

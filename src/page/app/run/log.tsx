@@ -7,6 +7,7 @@
  */
 import type { JSX } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { spokenLine } from "../../../core/spoken-line.ts";
 import type { NumberedLine, RunLogPage } from "../../../views/run-log.ts";
 import { get } from "../api.ts";
 import { Command } from "../command.tsx";
@@ -232,7 +233,7 @@ function Line({
       <span class="ll-s">{safeText(attempt > 1 ? `${step}·${attempt}` : step)}</span>
       <span class="ll-t">
         {stream === "stderr" && <span class="unseen">stderr: </span>}
-        {logPieces(line).map(({ text, classes }, index) => (
+        {logPieces(spokenLine(line)).map(({ text, classes }, index) => (
           <span key={index} class={classes}>
             {marked(safeText(text), q)}
           </span>
