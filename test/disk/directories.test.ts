@@ -1,9 +1,14 @@
-import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
 import { makeMonthFolders } from "../../src/engine/month-folders.ts";
-import { ensureDirectory, syncDirectory } from "../../src/disk/directories.ts";
+import {
+  createFile,
+  ensureDirectory,
+  noteSynced,
+  syncDirectory,
+} from "../../src/disk/directories.ts";
 import type { LedgerFailed } from "../../src/ledger/ledger-error.ts";
 import { systemDisk, type Disk } from "../../src/disk/disk.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
@@ -118,6 +123,61 @@ it("ends the daemon if a month folder's sync fails, and warns if there is no roo
   ]);
 });
 
+it("syncs anew for whoever comes after the last one has ended", async () => {
+  const { root } = tempRoot();
+  let begun = 0;
+  const disk: Disk = { ...systemDisk, fsync: (fd) => ((begun += 1), systemDisk.fsync(fd)) };
+  await syncDirectory(disk, root);
+  await Promise.all([syncDirectory(disk, root), syncDirectory(disk, root)]);
+  await syncDirectory(disk, root);
+  expect(begun).toBe(4);
+});
+
+it("a folder above that cannot be opened is somebody else's, if the folder was there", async () => {
+  for (const [code, existed, made] of [
+    ["EACCES", true, true],
+    ["EPERM", true, true],
+    ["EACCES", false, false],
+    ["EPERM", false, false],
+    ["EMFILE", true, false],
+    ["EIO", true, false],
+  ] as const) {
+    const { root } = tempRoot();
+    const folder = join(root, "month");
+    if (existed) mkdirSync(folder);
+    const disk: Disk = { ...systemDisk, open: () => Promise.reject(failing(code)) };
+    const making = ensureDirectory(disk, folder).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => error.code,
+    );
+    expect([code, existed, await making]).toEqual([code, existed, made ? true : code]);
+  }
+});
+
+it("makes folders again that were removed after they were made, from the top on", async () => {
+  const { root } = tempRoot();
+  const folder = join(root, "a/b/c");
+  const disk: Disk = { ...systemDisk };
+  const fd = await createFile(disk, join(folder, "one"), 0o600);
+  await systemDisk.close(fd);
+  const calls: string[] = [];
+  Object.assign(disk, {
+    mkdir: (path: string) => (calls.push(relative(root, path)), systemDisk.mkdir(path)),
+    fsync: (descriptor: number) => (calls.push("sync"), systemDisk.fsync(descriptor)),
+  });
+  await ensureDirectory(disk, folder);
+  expect(calls).toEqual([]);
+  rmSync(join(root, "a"), { recursive: true });
+  await systemDisk.close(await createFile(disk, join(folder, "two"), 0o600));
+  expect(readdirSync(folder)).toEqual(["two"]);
+  // Each one is made where that is missing, and then the one above is synced.
+  expect(calls).toEqual(["a/b/c", "a/b", "a", "sync", "a/b", "sync", "a/b/c", "sync"]);
+  await expect(createFile(disk, join(folder, "two"), 0o600)).rejects.toThrow(/EEXIST/);
+  rmSync(join(root, "a"), { recursive: true });
+  await ensureDirectory(disk, join(folder, "new"));
+  expect(readdirSync(folder)).toEqual(["new"]);
+});
+
 describe("a folder that was there before the folder above was synced", () => {
   /** What making the folder durable calls, after a sync of the folder above `laterMs` from now. */
   async function callsAfter(laterMs: number, change?: (folder: string) => void): Promise<string[]> {
@@ -145,6 +205,23 @@ describe("a folder that was there before the folder above was synced", () => {
 
   it("is, if it was touched about when that sync began", async () => {
     expect(await callsAfter(30_000)).toEqual(["mkdir", "fsync"]);
+  });
+
+  it("is, if its touch is less than a minute older than what is known to be synced", async () => {
+    const { root } = tempRoot();
+    const folder = join(root, "2026-11");
+    mkdirSync(folder);
+    const touched = statSync(folder).ctimeMs;
+    for (const [laterMs, made] of [
+      [60_000, 1],
+      [60_001, 0],
+    ] as const) {
+      let asked = 0;
+      const disk: Disk = { ...systemDisk, mkdir: (path) => ((asked += 1), systemDisk.mkdir(path)) };
+      noteSynced(disk, root, touched + laterMs);
+      await ensureDirectory(disk, folder);
+      expect([laterMs, asked]).toEqual([laterMs, made]);
+    }
   });
 
   it("is, if it is gone meanwhile", async () => {

@@ -13,6 +13,10 @@ it("makes missing folders, says whether it did, and keeps existing ones", () => 
     0o700, 0o700, 0o700,
   ]);
   expect(makeFolder(join(root, "a/b"))).toBe(false);
+  expect([makeFolder(join(root, "d/e")), makeFolder(join(root, "d/f"))]).toEqual([true, true]);
+  const umask = process.umask();
+  for (const path of ["d", "d/e", "d/f"])
+    expect(statSync(join(root, path)).mode & 0o777).toBe(0o777 & ~umask);
   mkdirSync(join(root, "real"));
   symlinkSync("real", join(root, "link"));
   expect([makeFolder(join(root, "link")), makeFolder(join(root, "link/below"))]).toEqual([

@@ -16,6 +16,8 @@ export interface DiskTrace {
   readonly calls: string[];
   /** The calls that have begun and not ended. */
   readonly underWay: Set<string>;
+  /** Descriptors that are not closed, or whose close nobody has waited for: files by name. */
+  readonly open: Map<number, string>;
   /** Lets calls of this name fail, in the words of {@link calls}. */
   failing?: { readonly call: string; readonly code: string };
 }
@@ -27,8 +29,8 @@ const real = { ...systemDisk };
 
 /** Traces `systemDisk` until the test ends. Opening and closing for reading are left out. */
 export function traceDisk(): DiskTrace {
-  const trace: DiskTrace = { calls: [], underWay: new Set() };
-  const paths = new Map<number, string>();
+  const trace: DiskTrace = { calls: [], underWay: new Set(), open: new Map() };
+  const { open: paths } = trace;
   const traced = async <T>(call: string, act: () => Promise<T>): Promise<T> => {
     trace.calls.push(trace.underWay.size > 0 ? `beside ${call}` : call);
     trace.underWay.add(call);
@@ -60,7 +62,11 @@ export function traceDisk(): DiskTrace {
     ftruncate: (fd, length) =>
       traced(`truncate ${nameOf(fd)} ${length}`, () => real.ftruncate(fd, length)),
     close: async (fd) => {
+      const call = `close ${nameOf(fd)}`;
+      trace.underWay.add(call);
+      for (let turn = 0; turn < 3; turn += 1) await nextTurn();
       await real.close(fd);
+      trace.underWay.delete(call);
       paths.delete(fd);
     },
     link: (existing, path) =>
