@@ -171,6 +171,14 @@ function notesOf(pipeline: PipelineView, detail: boolean, now: number): Part[] {
       statusMark("initializing"),
       ` ${countText(more, "more run")} of ${pipeline.name} wait`,
     ]);
+  for (const { id, from, to, which } of pipeline.backfills ?? [])
+    notes.push([
+      statusMark("running"),
+      " ",
+      span("bold", pipeline.name),
+      `: a backfill (${which}) from ${timeText(from)} to ${timeText(to)} is under way; ` +
+        `\`orchd backfill --cancel ${id}\` ends it`,
+    ]);
   const { skipped = 0, missed = 0 } = pipeline.counts;
   if (skipped + missed > 0)
     notes.push(

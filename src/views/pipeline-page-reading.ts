@@ -12,7 +12,7 @@ import { unknown, unlessDamaged, type NoView } from "./no-view.ts";
 import { PipelineMemory } from "./pipeline-memory.ts";
 import type { PipelinePage } from "./pipeline-page.ts";
 import { pipelineRow } from "./pipeline-row.ts";
-import type { PipelineView } from "./pipeline-view.ts";
+import { backfillsOf, type PipelineView } from "./pipeline-view.ts";
 import { plannedByLedger, type Planned } from "./planned.ts";
 import { wholeSchedule } from "./recorded-schedule.ts";
 import { rehearse, type Rehearsal } from "./rehearsal.ts";
@@ -77,12 +77,7 @@ function pageOf(memory: PipelineMemory, view: PipelineView, now: number): Pipeli
     rehearsal: rehearsalOf(store, planned, now),
     trend: trendOf(store, name),
     versions: versionsOf(store, name),
-    backfills: (facts?.backfills ?? []).map(({ requestId: id, from, to, which }) => ({
-      id,
-      from,
-      to,
-      which,
-    })),
+    backfills: backfillsOf(facts?.backfills ?? []),
     graph: graphOf(store, view),
   };
 }

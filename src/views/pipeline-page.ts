@@ -4,6 +4,7 @@ import type { Json } from "../core/snapshot.ts";
 import type { NextSlot } from "./coming-slots.ts";
 import type { Graph } from "./graph.ts";
 import type { WholeRow } from "./overview.ts";
+import type { BackfillView } from "./pipeline-view.ts";
 import type { Rehearsal } from "./rehearsal.ts";
 
 /** `GET /api/v1/pipelines/{p}`. Times are ISO 8601 in UTC. */
@@ -30,12 +31,7 @@ export interface PipelinePage extends WholeRow {
     readonly errors: readonly string[];
   }[];
   /** Backfills that are under way, the oldest first; `id` is the request's. */
-  readonly backfills: readonly {
-    readonly id: string;
-    readonly from: string;
-    readonly to: string;
-    readonly which: string;
-  }[];
+  readonly backfills: readonly BackfillView[];
   /** Its steps by the newest run; null where there was none. */
   readonly graph: Graph | null;
 }

@@ -3,6 +3,7 @@
  * schedules.
  */
 import type {
+  Backfill,
   LastRun,
   PipelineCounts,
   PipelineSilence,
@@ -37,6 +38,8 @@ export interface PipelineView {
   readonly waiting?: readonly { readonly run: string; readonly because: string }[];
   /** How many slots and runs there have been, by kind. */
   readonly counts: PipelineCounts;
+  /** Backfills that are under way, the oldest first; present if there are any. */
+  readonly backfills?: readonly BackfillView[];
   /** Present, and true, once the file is gone. */
   readonly removed?: true;
   /** Present, and true, while the daemon cannot use files of the pipeline. */
@@ -47,6 +50,15 @@ export interface PipelineView {
   readonly silence?: PipelineSilence;
   /** Present, and true, for a file that no daemon has read yet. */
   readonly unread?: true;
+}
+
+/** A backfill that is under way. */
+export interface BackfillView {
+  /** The request's id: `orchd backfill --cancel` takes it. */
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+  readonly which: string;
 }
 
 /** The entry of a pipeline at this moment (milliseconds since 1970). */
@@ -76,6 +88,7 @@ export function viewPipeline(
     active: [...state.active.keys()].filter((run) => !state.queued.has(run)),
     queued,
     counts: state.counts,
+    ...(state.backfills.size === 0 ? {} : { backfills: backfillsOf(state.backfills.values()) }),
     ...(state.disturbed === undefined ? {} : { disturbed: state.disturbed }),
     ...(state.silence !== undefined && Date.parse(state.silence.until) > now
       ? { silence: state.silence }
@@ -84,6 +97,11 @@ export function viewPipeline(
     ...(state.removed && state.errors.length === 0 ? { removed: true as const } : {}),
     ...(unread ? { unread: true as const } : {}),
   };
+}
+
+/** Backfills as they are shown. */
+export function backfillsOf(all: Iterable<Backfill>): BackfillView[] {
+  return Array.from(all, ({ requestId, from, to, which }) => ({ id: requestId, from, to, which }));
 }
 
 /** What is said of a pipeline, or its file, that no daemon has read. */

@@ -55,6 +55,15 @@ it("tells of a daemon of another release that it has to be started again", () =>
   ]);
 });
 
+it("tells each backfill that is under way, and how to end it", () => {
+  const backfill = { from: at(-2 * DAY), to: at(-DAY), which: "missing" };
+  expect(notes({ backfills: ["a", "b"].map((id) => ({ id, ...backfill })) })).toEqual([
+    "▸ p: a backfill (missing) from 2026-11-21 10:00:00Z to 2026-11-22 10:00:00Z is under way; " +
+      "`orchd backfill --cancel a` ends it",
+    expect.stringContaining("--cancel b"),
+  ]);
+});
+
 it("the daemon's line tells its pid, its release and for how long it is up", () => {
   const daemon: DaemonView = { pid: 7, since: at(-61_000), version: "1.2.3", tz: "UTC" };
   expect(plain(daemonLine(daemon, NOW))).toBe(

@@ -6,6 +6,7 @@ import type { RequestInput } from "../../src/core/request.ts";
 import { iso } from "../../src/core/time.ts";
 import { readReply, writeRequest } from "../../src/ledger/requests.ts";
 import { silentLog } from "../../src/log.ts";
+import { readStatus } from "../../src/views/status-view.ts";
 import { linesOf, type Line } from "../support/await-event.ts";
 import { EngineRig, pipelineOf, type RigOptions } from "../support/engine-rig.ts";
 import { scheduleOf } from "../support/given-schedule.ts";
@@ -67,6 +68,22 @@ it("a backfill has the slots at both of its ends, and none beyond", async () => 
     "b1 2026-11-22T02:00:00.000Z",
     "b2 2026-11-22T04:00:00.000Z",
   ]);
+  await rig.down();
+});
+
+it("a backfill that is under way is seen in the status of its pipeline", async () => {
+  const rig = await rigWith();
+  const roots = { schedules: "/nowhere", runs: rig.store.runsDir };
+  const seen = () => {
+    const read = readStatus(roots, "p", rig.clock.now());
+    return read.ok ? read.view.pipelines[0]?.backfills : read;
+  };
+  expect(seen()).toBeUndefined();
+  await ask(rig, "b1", FOUR);
+  const { from, to } = FOUR;
+  expect(seen()).toEqual([{ id: "b1", from, to, which: "missing" }]);
+  await rig.clock.advance(60_000);
+  expect(seen()).toBeUndefined();
   await rig.down();
 });
 

@@ -35,6 +35,11 @@ export const daemon = z
   .strictObject({ pid: z.int(), since: time, version: z.string(), tz: z.string() })
   .meta({ description: "the daemon that is up" });
 
+/** Backfills that are under way. */
+const backfills = z.array(
+  z.strictObject({ id: z.string(), from: time, to: time, which: z.string() }),
+);
+
 /** The members of a pipeline, as `orchd status` has them. */
 const pipelineMembers = {
   name: z.string(),
@@ -49,6 +54,7 @@ const pipelineMembers = {
   queued: z.array(z.string()),
   waiting: z.array(z.strictObject({ run: z.string(), because })).optional(),
   counts: z.record(z.string(), z.number()),
+  backfills: backfills.optional(),
   removed: z.literal(true).optional(),
   aside: z.literal(true).optional(),
   disturbed: z.strictObject({ at: time, because }).optional(),
@@ -275,7 +281,7 @@ export const pipelinePageShape = z
         errors: z.array(z.string()),
       }),
     ),
-    backfills: z.array(z.strictObject({ id: z.string(), from: time, to: time, which: z.string() })),
+    backfills,
     graph: orNull(graphShape),
   })
   .meta({ id: "Pipeline" });
