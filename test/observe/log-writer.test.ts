@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { LogWriter, type LostLines } from "../../src/observe/log-writer.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -123,6 +123,101 @@ it("writes nothing more where the reader is gone", () => {
   closeReader();
   for (let number = 0; number < 3_000; number += 1) writer.write(line(number));
   expect(lost).toEqual([]);
+});
+
+describe("time", () => {
+  let now = 0;
+  beforeEach(() => {
+    now = 5_000;
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    vi.spyOn(performance, "now").mockImplementation(() => now);
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.restoreAllMocks();
+  });
+  const pass = (ms: number): void => {
+    now += ms;
+    vi.advanceTimersByTime(ms);
+  };
+
+  it("a full pipe is tried after 20 ms, then after twice as long, a second at most", () => {
+    const { writer, read } = pipe();
+    for (let number = 0; number < 100; number += 1) writer.write(line(number));
+    const written = numbersOf(read()).length;
+    pass(19);
+    expect(read()).toBe("");
+    pass(1);
+    expect(numbersOf(read())[0]).toBe(written);
+    for (let number = 100; number < 300; number += 1) writer.write(line(number));
+    pass(20);
+    pass(40);
+    for (const wait of [80, 160, 320, 640, 1_000, 1_000]) pass(wait - 1);
+    const next = numbersOf(read());
+    expect([next.length < 70, read()]).toEqual([true, ""]);
+    pass(1_000);
+    expect(numbersOf(read())[0]).toBe(next.at(-1)! + 1);
+  });
+
+  it("what was lost is told with its time, each time that lines are lost", () => {
+    const { writer, lost, read } = pipe();
+    for (const forMs of [7_000, 3_000]) {
+      lost.length = 0;
+      for (let number = 0; number < 1_200; number += 1) writer.write(line(number));
+      writer.write("x".repeat(90_000) + "\n\n\n");
+      pass(forMs);
+      let text = "";
+      for (let more = read(); more !== ""; more = read()) {
+        text += more;
+        vi.advanceTimersByTime(1_000);
+      }
+      const kept = text.split("\n").length - 1;
+      expect(lost).toEqual([{ lines: 1_203 - kept, forMs, code: "EAGAIN" }]);
+    }
+  });
+
+  it("a single text that is longer than what may wait is kept whole", () => {
+    const { writer, lost, read } = pipe();
+    const long = "y".repeat(2 * 1024 * 1024) + "\n";
+    writer.write(long);
+    writer.write("not kept\n");
+    let text = "";
+    for (let more = read(); more !== ""; more = read()) {
+      text += more;
+      vi.advanceTimersByTime(1_000);
+    }
+    expect([text === long, lost.length, lost[0]?.lines]).toEqual([true, 1, 1]);
+  });
+
+  it("what waits is written as the process exits, for a second where nobody reads", () => {
+    const { writer, read } = pipe();
+    const exits = process.listeners("exit").at(-1) as () => void;
+    for (let number = 0; number < 100; number += 1) writer.write(line(number));
+    const first = numbersOf(read()).length;
+    exits();
+    expect(vi.getTimerCount()).toBe(0);
+    expect(numbersOf(read())).toEqual(upTo(100).slice(first));
+    for (let number = 0; number < 100; number += 1) writer.write(line(number));
+    // Each look at the time is ten milliseconds later.
+    vi.mocked(performance.now).mockImplementation(() => (now += 10));
+    const before = now;
+    vi.spyOn(Atomics, "wait").mockReturnValue("timed-out");
+    exits();
+    expect(now - before).toBeGreaterThanOrEqual(1_000);
+    expect(now - before).toBeLessThan(1_100);
+  });
+
+  it("a reader that is gone leaves nothing to try", () => {
+    const { writer, lost, closeReader } = pipe();
+    for (let number = 0; number < 2_000; number += 1) writer.write(line(number));
+    expect(vi.getTimerCount()).toBe(1);
+    closeReader();
+    pass(1_000);
+    expect(vi.getTimerCount()).toBe(0);
+    writer.write("a\n");
+    pass(60_000);
+    expect([vi.getTimerCount(), lost]).toEqual([0, []]);
+  });
 });
 
 it("waits for room on a full disk, and never throws", async () => {

@@ -69,6 +69,37 @@ it.each([
   expect(world.clock.timers).toBe(0);
 });
 
+it("systemd's program has the socket and a path of the daemon, and nothing else", async () => {
+  const { root } = tempRoot();
+  const said = join(root, "said");
+  writeFileSync(join(root, "systemd-notify"), `#!/bin/sh\nexec /usr/bin/env > ${said}\n`);
+  chmodSync(join(root, "systemd-notify"), 0o755);
+  const manager = new ServiceManager({
+    environment: { PATH: root, NOTIFY_SOCKET: "@orchd", SECRET: "x" },
+    clock: new VirtualClock(),
+    onError: (error) => expect.fail(error.message),
+  });
+  expect(manager.listens).toBe(true);
+  manager.stopping();
+  const words = await awaitSight(
+    said,
+    () => (existsSync(said) ? readFileSync(said, "utf8").split("\n").slice(0, -1) : undefined),
+    "its environment",
+  );
+  // A shell sets these two.
+  expect(words.filter((word) => !/^(?:PWD|_)=/.test(word)).toSorted()).toEqual([
+    "NOTIFY_SOCKET=@orchd",
+    `PATH=${root}`,
+  ]);
+});
+
+it("an empty name of a socket is none", () => {
+  const world = new World({ NOTIFY_SOCKET: "", WATCHDOG_USEC: "60000000" });
+  expect(world.manager.listens).toBe(false);
+  world.manager.ready("ready");
+  expect(world.clock.timers).toBe(0);
+});
+
 it("nothing is said where systemd did not start the daemon", () => {
   const world = new World({ WATCHDOG_USEC: "60000000" });
   expect(world.manager.listens).toBe(false);

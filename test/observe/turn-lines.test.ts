@@ -41,3 +41,25 @@ it("writes no more at once than the kernel keeps together", async () => {
   await nextTurn();
   expect(writes.map((lines) => lines.length)).toEqual([3, 3, 1, 1, 1]);
 });
+
+it("writes what is left of a turn as the process exits, and nothing where nothing is", async () => {
+  const { log, writes } = logged();
+  const atExit = process.listeners("exit").at(-1) as () => void;
+  log.info("a");
+  atExit();
+  expect(writes).toEqual([["a"]]);
+  atExit();
+  await nextTurn();
+  expect(writes).toEqual([["a"]]);
+});
+
+it("fills a write up to what the kernel keeps together, in bytes as they are shown", async () => {
+  const writes: number[] = [];
+  const shown = inTurns(
+    { write: (text) => void writes.push(Buffer.byteLength(text)) },
+    (line) => `ü${line}`,
+  );
+  for (const length of [2_046, 2_046, 1]) shown.write("x".repeat(length));
+  await nextTurn();
+  expect(writes).toEqual([4_096, 3]);
+});
