@@ -36,6 +36,7 @@ async function serve(settings: RunnerSettings): Promise<void> {
     say(batch),
   );
   process.on("disconnect", () => end());
+  await host.ready;
   // The process that started it gives it no task before a first word, and waits 30 s for that. For
   // each later word it waits a part of the lease, if there is one: from its first task on, a frozen
   // runner is ended in time.

@@ -7,7 +7,8 @@
  * ended. The newest load of each path counts.
  */
 import { messageOf } from "../core/thrown.ts";
-import { isExhausted, whatRanOut } from "../disk/disk-error.ts";
+import { isExhausted } from "../disk/disk-error.ts";
+import { startsLater, whatLacks } from "../disk/process-start.ts";
 import { untilRoom } from "../disk/until-room.ts";
 import type { Clock } from "../clock.ts";
 import { BundlerLost } from "../schedules/bundler.ts";
@@ -155,13 +156,16 @@ export class FileLoads {
       error instanceof BundlerLost && (losses += 1) < MOST_LOSSES;
     const onHeld = (held: boolean, error?: unknown): void => {
       if (!held) return;
-      const why = error instanceof BundlerLost ? error.message : whatRanOut(error);
+      const why = error instanceof BundlerLost ? error.message : whatLacks(error);
       log.error({ file: path, err: error }, `${why}: ${path} waits to be loaded`);
     };
     return untilRoom(
       { clock, onHeld },
       () => load(path, signal),
-      (error) => (isExhausted(error) || isLost(error)) && !this.#closed && !signal.aborted,
+      (error) =>
+        (isExhausted(error) || startsLater(error) || isLost(error)) &&
+        !this.#closed &&
+        !signal.aborted,
     );
   }
 }

@@ -41,8 +41,11 @@ it("is an esbuild that was ended, five times at most: it may be the file", async
   expect(await loaded(lost, 9)).toEqual([{ ok: "failed", why: lost.message }, told]);
 });
 
-it("is a full disk, and no fault of the file", async () => {
+it("is a full disk or memory, and no fault of the file", async () => {
   const full = Object.assign(new Error("ENOSPC: no space"), { code: "ENOSPC" });
   expect(await loaded(full, 2)).toEqual([GOOD, ["the disk is full: /s/a.ts waits to be loaded"]]);
+  const starved = Object.assign(new Error("spawn esbuild ENOMEM"), { code: "ENOMEM" });
+  const why = "the machine has no memory for another process: /s/a.ts waits to be loaded";
+  expect(await loaded(starved, 2)).toEqual([GOOD, [why]]);
   expect(await loaded(new Error("what"), 1)).toEqual([{ ok: "failed", why: "what" }, []]);
 });

@@ -1,19 +1,31 @@
 /**
  * A runner that does not come up, since the machine starts no more processes or threads: nothing
- * was given to it, so it is started again, and no step hears of it.
+ * was given to it, so it is started again, and no step hears of it. So it is with a runner behind a
+ * command, and with the guard of one.
  */
 import type * as childProcess from "node:child_process";
 import { EventEmitter } from "node:events";
+import { PassThrough } from "node:stream";
 import { beforeEach, expect, it, onTestFinished, vi } from "vitest";
+import { systemClock } from "../../src/clock.ts";
 import { RunnerChild } from "../../src/places/local/runner-child.ts";
 import type { FromRunner } from "../../src/places/pool/protocol.ts";
+import type { StreamPlace } from "../../src/places/pool/stream-place.ts";
+import { StreamRunner } from "../../src/places/pool/stream-runner.ts";
+import { Guard } from "../../src/places/runner/guard.ts";
 import { plainShell } from "../support/plain-shell.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
+/** More than a pid can be. */
+const NO_PID = 2 ** 22 + 1;
+
 /** How the next starts end, before any works. */
 const seam = vi.hoisted(() => ({
-  faults: [] as ("EAGAIN" | "SIGABRT" | "ENOENT")[],
+  faults: [] as ("EAGAIN" | "ENOMEM" | "SIGABRT" | "ENOENT")[],
   forks: 0,
+  /** Undefined: it works. */
+  spawned: undefined as (() => unknown) | undefined,
+  spawns: 0,
   /** The pids that were told. */
   started: [] as number[],
 }));
@@ -31,15 +43,31 @@ vi.mock("node:child_process", async (original) => {
     }
     const child = Object.assign(new EventEmitter(), { pid: undefined, connected: false });
     const error = Object.assign(new Error(`spawn node ${fault}`), { code: fault });
+    // Node throws what it does not expect.
+    if (fault === "ENOMEM") throw error;
     process.nextTick(() => child.emit("error", error));
     return child;
   };
-  return { ...real, fork, default: { ...real, fork } };
+  const spawn = (...words: Parameters<typeof real.spawn>): unknown => {
+    if (seam.spawned === undefined) return real.spawn(...words);
+    seam.spawns += 1;
+    const fault = seam.faults.shift();
+    if (fault === undefined) return seam.spawned();
+    const error = Object.assign(new Error(`spawn it ${fault}`), { code: fault });
+    if (fault === "ENOMEM") throw error;
+    // Where descriptors ran out it has no pipes.
+    const child = Object.assign(new EventEmitter(), { pid: undefined });
+    process.nextTick(() => child.emit("error", error));
+    return child;
+  };
+  return { ...real, fork, spawn, default: { ...real, fork, spawn } };
 });
 
 beforeEach(() => {
   seam.forks = 0;
   seam.faults = [];
+  seam.spawned = undefined;
+  seam.spawns = 0;
 });
 
 /** A runner that is given a step at once. @returns what is heard of it first */
@@ -66,12 +94,12 @@ async function firstOf(...faults: typeof seam.faults): Promise<unknown> {
 }
 
 it("is started again until it comes up, and has what it was sent", async () => {
-  expect(await firstOf("EAGAIN", "SIGABRT")).toMatchObject({
+  expect(await firstOf("EAGAIN", "SIGABRT", "ENOMEM")).toMatchObject({
     type: "done",
     id: "a",
     result: { ok: true },
   });
-  expect(seam.forks).toBe(3);
+  expect(seam.forks).toBe(4);
   // The one that came up is another process than the one before.
   expect(new Set(seam.started).size).toBe(2);
 });
@@ -133,4 +161,57 @@ it("is waited for by no one who ends it", async () => {
   await child.close();
   expect(exit).toHaveBeenCalledTimes(1);
   expect([seam.forks, child.open]).toEqual([1, false]);
+});
+
+/** A process that lives until it is told to end, and what it was written. */
+function played(): unknown {
+  const said: string[] = [];
+  const stdin = new PassThrough().on("data", (chunk: Buffer) => void said.push(String(chunk)));
+  const pipes = { stdin, stdout: new PassThrough(), stderr: new PassThrough() };
+  return Object.assign(new EventEmitter(), { pid: NO_PID, unref: () => undefined, said, ...pipes });
+}
+
+/** A runner behind a command. @returns what is heard of it first */
+function behindCommand(...faults: typeof seam.faults): Promise<unknown> {
+  seam.faults = faults;
+  seam.spawned = played;
+  const place = { clock: systemClock, where: "over there", command: () => ({ words: ["it"] }) };
+  const settings = { threads: 1, bundles: "/", scratch: "/", token: `far-${process.pid}` };
+  return new Promise((resolve) => {
+    const runner = new StreamRunner(place as unknown as StreamPlace, settings, 1, false, {
+      started: resolve,
+      messages: () => undefined,
+      stray: () => undefined,
+      exit: resolve,
+    });
+    onTestFinished(() => runner.kill());
+  });
+}
+
+it("behind a command waits for a process for that", async () => {
+  expect(await behindCommand("EAGAIN", "ENOMEM")).toBe(NO_PID);
+  expect(seam.spawns).toBe(3);
+});
+
+it("behind a command that is not there has begun nothing", async () => {
+  expect(await behindCommand("EAGAIN", "ENOENT")).toEqual({
+    detail: "over there could not be started: spawn it ENOENT",
+    outOfMemory: false,
+    blameless: "unbegun",
+  });
+});
+
+it("is ready once its guard is there, or cannot be, and tells it all", async () => {
+  seam.faults = ["EAGAIN", "ENOMEM"];
+  const process = played() as { readonly said: string[] };
+  seam.spawned = () => process;
+  const guard = new Guard("t", "/nowhere");
+  guard.keeps("/tmp/a");
+  guard.began(7);
+  expect(process.said).toEqual([]);
+  await guard.ready;
+  expect([seam.spawns, process.said.join("")]).toEqual([3, "d /tmp/a\n+ 7\n"]);
+  seam.faults = ["ENOENT"];
+  await new Guard("t", "/nowhere").ready;
+  expect(seam.spawns).toBe(4);
 });

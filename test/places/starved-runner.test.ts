@@ -86,8 +86,15 @@ it.each([
   expect(said).toMatchObject([{ type: "done", id: "a", result: { outcome: "stopped" } }]);
 });
 
-/** A shell step whose first starts find no process. */
-function shellStep(faults: number) {
+/** More than a pid can be. */
+const NO_PID = 2 ** 22 + 1;
+
+/**
+ * A shell step whose first starts find no process.
+ *
+ * @param spare a process was there that was to become the shell
+ */
+function shellStep(faults: number, { code = "EAGAIN", spare = false } = {}) {
   const { root } = tempRoot();
   mkdirSync(join(root, "s"));
   const guard = { began: () => undefined, ended: () => undefined } as unknown as Guard;
@@ -109,7 +116,8 @@ function shellStep(faults: number) {
       start(command, listener: ShellListener) {
         starts += 1;
         if (starts > faults) return startShell(command, listener);
-        const error = Object.assign(new Error("spawn /bin/sh EAGAIN"), { code: "EAGAIN" });
+        if (spare) listener.began(NO_PID);
+        const error = Object.assign(new Error(`spawn /bin/sh ${code}`), { code });
         process.nextTick(() => listener.failed(error));
         return { mute: () => undefined, read: () => undefined, expectEnd: () => undefined };
       },
@@ -131,6 +139,23 @@ it("a command waits for a process, says so once, and begins", async () => {
       "the command waits",
     "done",
   ]);
+});
+
+it("a command waits for a process too where the one that was to become it was killed", async () => {
+  const { step, ended, starts } = shellStep(2, { spare: true });
+  step.start();
+  expect(await ended).toMatchObject({ ok: true });
+  expect(starts()).toBe(3);
+});
+
+it("a command waits for memory, and not for a descriptor of its own runner", async () => {
+  const memory = shellStep(1, { code: "ENOMEM" });
+  memory.step.start();
+  expect(await memory.ended).toMatchObject({ ok: true });
+  expect(memory.lines[0]).toBe("the machine has no memory for another process: the command waits");
+  const descriptor = shellStep(1, { code: "EMFILE" });
+  descriptor.step.start();
+  expect(await descriptor.ended).toMatchObject({ ok: false, error: { code: "EMFILE" } });
 });
 
 it("a command that waits for a process ends as it is told to", async () => {

@@ -19,7 +19,7 @@ import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { totalmem } from "node:os";
 import { builtProgram } from "../../disk/built-program.ts";
-import { errorCode } from "../../disk/disk-error.ts";
+import { startsLater } from "../../disk/process-start.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
 import { endByToken, killByToken, killQuietly } from "../pool/kill-by-token.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
@@ -55,10 +55,8 @@ const ASK_MS = 5_000;
 const UNANSWERED = 6;
 /** The same where there is a lease, which these questions share. */
 const LEASE_ASKS = 4;
-/** How often a runner is started, at most, until one says something. */
+/** How many processes are started for a runner, at most, until one says something. */
 const MOST_BEGINS = 30;
-/** Errors of starting a process that say nothing of the program: another time it may work. */
-const STARTS_LATER: ReadonlySet<string> = new Set(["EAGAIN", "ENOMEM", "EMFILE", "ENFILE"]);
 /** The bytes of a page, as /proc counts. */
 const PAGE = 4096;
 /** This process's own stdin and stdout, which a runner on a wire speaks by. */
@@ -108,7 +106,7 @@ export class RunnerChild implements RunnerProcess {
   #unanswered = 0;
   /** It has said something. */
   #isUp = false;
-  /** How often it was started. */
+  /** How many processes were started for it. */
   #begins = 0;
   /** Why it was ended from outside. */
   #verdict: RunnerExit | undefined;
@@ -138,25 +136,48 @@ export class RunnerChild implements RunnerProcess {
   #begin(): void {
     if (this.#dead) return;
     const program = ifStartable(() => builtProgram("runner"));
-    if (program === undefined) {
-      setTimeout(() => this.#begin(), RETRY_MS).unref();
-      return;
+    if (program === undefined) return this.#beginLater();
+    let child: ChildProcess;
+    try {
+      child = this.#fork(program);
+    } catch (error) {
+      if (!startsLater(error)) throw error;
+      return this.#beginLater();
     }
-    const listener = this.#listener;
-    const child = fork(program, [JSON.stringify(this.#settings)], {
+    this.#process = child;
+    child.on("error", (error) => {
+      if (child.pid === undefined && startsLater(error)) this.#unstarted(child);
+      else this.#afterExit(null, null);
+    });
+    if (child.pid === undefined) return;
+    this.#begins += 1;
+    this.#listener.started(child.pid);
+    this.#hear(child);
+  }
+
+  #beginLater(): void {
+    setTimeout(() => {
+      try {
+        this.#begin();
+      } catch (error) {
+        const detail = `could not be started: ${(error as Error).message}`;
+        this.#verdict = { detail, outOfMemory: false, blameless: "unbegun" };
+        this.#afterExit(null, null);
+      }
+    }, RETRY_MS).unref();
+  }
+
+  #fork(program: string): ChildProcess {
+    return fork(program, [JSON.stringify(this.#settings)], {
       detached: true,
       serialization: "json",
       stdio: ["ignore", "pipe", "pipe", "ipc", "pipe", ...(this.#settings.wire ? WIRE : [])],
       execArgv: [],
       env: environmentFor(this.token, this.#settings.threads),
     });
-    this.#process = child;
-    this.#begins += 1;
-    if (child.pid !== undefined) listener.started(child.pid);
-    child.on("error", (error) => {
-      if (STARTS_LATER.has(errorCode(error) ?? "")) this.#ended(child, null, null);
-      else this.#afterExit(null, null);
-    });
+  }
+
+  #hear(child: ChildProcess): void {
     const output = this.#strayLines("stdout");
     child.stdout?.on("data", (chunk: Buffer) => output.add(chunk)).on("error", () => {});
     child.stderr?.on("data", (chunk: Buffer) => this.#lastErrors.add(chunk)).on("error", () => {});
@@ -166,7 +187,7 @@ export class RunnerChild implements RunnerProcess {
         this.#isUp = true;
         this.#flush();
       }
-      if (batch.length > 0) listener.messages(batch);
+      if (batch.length > 0) this.#listener.messages(batch);
     });
     child.on("disconnect", () => {
       // A process that ends closes its channel too, and its exit says more.
@@ -184,6 +205,14 @@ export class RunnerChild implements RunnerProcess {
     });
   }
 
+  /** There is no process for it now. It is waited for as long as it is wanted. */
+  #unstarted(child: ChildProcess): void {
+    if (this.#process !== child) return;
+    this.#process = undefined;
+    if (this.#closing) this.#afterExit(null, null);
+    else this.#beginLater();
+  }
+
   /**
    * One that ends before its first word has begun nothing: it was given nothing. Where the machine
    * starts no more processes or threads, Node itself ends so. It is no step's fault, and the next
@@ -191,21 +220,19 @@ export class RunnerChild implements RunnerProcess {
    */
   #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
     if (this.#process !== child) return;
-    const mayTry = !this.#isUp && !this.#closing && this.#mayBeginAgain(child);
+    const mayTry = !this.#isUp && !this.#closing && this.#mayBeginAgain;
     if (!mayTry || this.#lacksMemory()) return this.#afterExit(code, signal);
     this.#process = undefined;
     this.#unanswered = 0;
-    setTimeout(() => this.#begin(), RETRY_MS).unref();
+    this.#beginLater();
   }
 
   /**
    * Whether one that was not heard of may be started again. A runner on a wire is given its tasks
-   * by that, and its first word may still be on its way here as it ends. So only one that was no
-   * process is.
+   * by that, and its first word may still be on its way here as it ends.
    */
-  #mayBeginAgain({ pid }: ChildProcess): boolean {
-    const hasBegunNothing = this.#settings.wire === undefined || pid === undefined;
-    return hasBegunNothing && this.#begins < MOST_BEGINS;
+  get #mayBeginAgain(): boolean {
+    return this.#settings.wire === undefined && this.#begins < MOST_BEGINS;
   }
 
   /** The process's id. Undefined before it is started, and once it is dead. */
@@ -315,7 +342,7 @@ export class RunnerChild implements RunnerProcess {
     if (this.#unanswered >= most) {
       const { pid } = this.#process;
       // It ends, and is started again.
-      if (!this.#isUp && pid !== undefined && this.#mayBeginAgain(this.#process))
+      if (!this.#isUp && pid !== undefined && this.#mayBeginAgain)
         return void killQuietly(pid, "SIGKILL");
       const detail = `did not answer for ${(most * everyMs) / 1_000} s`;
       const { leaseMs } = this.#settings;

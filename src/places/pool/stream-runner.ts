@@ -41,6 +41,7 @@ import type { FromRunner, PoolMessage, RunnerSettings, ToRunner } from "./protoc
 import type { LaunchRunner, RunnerExit, RunnerListener, RunnerProcess } from "./runner-process.ts";
 import { SentFiles } from "./sent-files.ts";
 import { SentFrames } from "./sent-frames.ts";
+import { startsLater } from "../../disk/process-start.ts";
 import { ifStartable } from "./startable.ts";
 import { StrayLines } from "./stray-lines.ts";
 import { readWithRests, RunnerWire } from "./runner-wire.ts";
@@ -186,29 +187,50 @@ export class StreamRunner implements RunnerProcess {
   #begin(): void {
     if (this.#state === "dead") return;
     const how = ifStartable(() => this.#place.command(this.token, this.#number));
-    if (how === undefined) {
-      setTimeout(() => this.#begin(), RETRY_MS).unref();
-      return;
-    }
+    if (how === undefined) return this.#beginLater();
     const { words, env, cwd = "/" } = how;
     const [program, ...rest] = words;
     // In a group of its own: Ctrl-C reaches the daemon, which decides what happens to the steps.
-    const command = spawn(program, rest, {
-      detached: true,
-      cwd,
-      stdio: "pipe",
-      env: { ...(env ?? process.env) },
+    let command: ChildProcessWithoutNullStreams;
+    try {
+      command = spawn(program, rest, {
+        detached: true,
+        cwd,
+        stdio: "pipe",
+        env: { ...(env ?? process.env) },
+      });
+    } catch (error) {
+      return this.#unstarted(error as Error);
+    }
+    command.on("error", (error) => {
+      if (command.pid === undefined) this.#unstarted(error);
     });
+    if (command.pid === undefined) return;
     this.#command = command;
     this.#state = "greeting";
-    if (command.pid !== undefined) this.#listener.started(command.pid);
-    command.on("error", (error) => {
-      this.#verdict ??= {
-        detail: `${this.#place.where} could not be started: ${error.message}`,
-        outOfMemory: false,
-      };
-      if (command.pid === undefined) this.#ended(null, null);
-    });
+    this.#listener.started(command.pid);
+    this.#talk(command);
+  }
+
+  #beginLater(): void {
+    setTimeout(() => {
+      try {
+        this.#begin();
+      } catch (error) {
+        this.#unstarted(error as Error);
+      }
+    }, RETRY_MS).unref();
+  }
+
+  /** There is no process for the command. Nobody was given anything. */
+  #unstarted(error: Error): void {
+    if (this.#state === "dead") return;
+    if (startsLater(error)) return this.#beginLater();
+    const detail = `${this.#place.where} could not be started: ${error.message}`;
+    this.#die({ detail, outOfMemory: false, blameless: "unbegun" });
+  }
+
+  #talk(command: ChildProcessWithoutNullStreams): void {
     this.#wire.begin(command);
     readWithRests(command.stderr, (chunk) => this.#said.add(chunk));
     // A command that ends closes its output too, and its end says more.

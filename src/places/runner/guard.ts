@@ -10,11 +10,15 @@
  * when that pipe closes: a runner hears of the daemon's end by itself only while it is well. One
  * that is well gets a moment to leave its claims (claims.ts), and ends itself.
  *
+ * A runner takes no task before its guard is there, or cannot be: there is no shell. Where the
+ * machine starts no process for it, the guard waits for one, and the runner with it.
+ *
  * The guard leads a process group of its own, and ends it last: the second process may be ended
  * while it waits, and its `sleep` would outlive the guard.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
+import { startedProcess } from "../../disk/process-start.ts";
 import { LIFELINE } from "../pool/protocol.ts";
 
 /** The most looks at all processes: the guard does not wait for what forks faster than it looks. */
@@ -55,7 +59,10 @@ kill -KILL "-$$"
 
 /** Ends what a runner leaves behind. */
 export class Guard {
-  readonly #process: ChildProcess;
+  /** Resolves when it is there, or cannot be. */
+  readonly ready: Promise<void>;
+  /** Undefined before it is there. Null: it cannot be. */
+  #process: ChildProcess | null | undefined;
   /** Ends that it was not told of yet: to wake it costs as much as a part of a brief step. */
   #untold = "";
   #timer: NodeJS.Timeout | undefined;
@@ -65,29 +72,30 @@ export class Guard {
    * @param prefix the folders whose paths begin with it are removed when the runner has ended
    */
   constructor(token: string, prefix: string) {
+    this.ready = this.#start(token, prefix);
+  }
+
+  async #start(token: string, prefix: string): Promise<void> {
     const env = { ...process.env };
     delete env[TOKEN_VARIABLE];
-    this.#process = spawn(
-      "/bin/sh",
-      ["-c", SCRIPT, "orchd-guard", token.replaceAll(".", "\\."), String(process.pid), prefix],
-      {
-        detached: true,
-        // In any other folder it would keep that from being removed or unmounted.
-        cwd: "/",
-        stdio: ["pipe", "ignore", "ignore", LIFELINE],
-        env,
-      },
-    );
+    const start = (): ChildProcess => guardProcess(token, prefix, env);
+    try {
+      this.#process = await startedProcess(start, { isWanted: () => true });
+    } catch {
+      this.#process = null;
+      return;
+    }
     this.#process.on("error", () => {});
     this.#process.stdin!.on("error", () => {});
     // It ends after the runner, and must not keep the runner alive.
     this.#process.unref();
     (this.#process.stdin as unknown as { unref?(): void }).unref?.();
+    this.#tell("");
   }
 
   /** Removes a folder when the runner has ended. Its path has no line break. */
   keeps(folder: string): void {
-    this.#process.stdin!.write(`d ${folder}\n`);
+    this.#tell(`d ${folder}\n`);
   }
 
   /** A process group began. */
@@ -104,8 +112,23 @@ export class Guard {
   #tell(text: string): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const all = this.#untold + text;
+    this.#untold += text;
+    if (this.#process === undefined || this.#untold === "") return;
+    this.#process?.stdin?.write(this.#untold);
     this.#untold = "";
-    this.#process.stdin!.write(all);
   }
+}
+
+function guardProcess(token: string, prefix: string, env: NodeJS.ProcessEnv): ChildProcess {
+  return spawn(
+    "/bin/sh",
+    ["-c", SCRIPT, "orchd-guard", token.replaceAll(".", "\\."), String(process.pid), prefix],
+    {
+      detached: true,
+      // In any other folder it would keep that from being removed or unmounted.
+      cwd: "/",
+      stdio: ["pipe", "ignore", "ignore", LIFELINE],
+      env,
+    },
+  );
 }

@@ -114,6 +114,11 @@ export class RunnerHost {
     watchMemoryLimits(this.#pieces, (piece) => void this.#kill(piece));
   }
 
+  /** Resolves when it may be given tasks. */
+  get ready(): Promise<void> {
+    return this.#guard.ready;
+  }
+
   /** Takes the daemon's messages. */
   receive(batch: readonly ToRunner[]): void {
     for (const message of batch) {

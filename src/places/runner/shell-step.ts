@@ -7,6 +7,7 @@
  * if it cleared its environment (descendants.ts).
  */
 import { errorCode } from "../../disk/disk-error.ts";
+import { startsLater, whatLacks } from "../../disk/process-start.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
 import { defined } from "../../core/defined.ts";
 import { byteLength, TEXT_LIMIT } from "../../core/environment-limits.ts";
@@ -65,6 +66,7 @@ export class ShellStep implements ShellListener {
   #command: ShellCommand | undefined;
   /** Until it is started again, and why it was not. */
   #waits: { readonly timer: NodeJS.Timeout; readonly error: Error } | undefined;
+  #hasWaited = false;
   /** The shell's pid, which is its group's too, once it has begun. */
   #pid: number | undefined;
   #mark: ShellMark | undefined;
@@ -110,6 +112,7 @@ export class ShellStep implements ShellListener {
   }
 
   #launch(command: ShellCommand): void {
+    this.#waits = undefined;
     this.#command = command;
     this.#lastPid = this.#host.leftBehind.lastPid();
     this.#shell = this.#host.start(command, this);
@@ -129,7 +132,8 @@ export class ShellStep implements ShellListener {
   }
 
   failed(error: Error): void {
-    if (errorCode(error) === "EAGAIN" && this.#pid === undefined && this.#early.length === 0)
+    // Descriptors are this runner's own. What holds them may be a step that never ends.
+    if (startsLater(error) && errorCode(error) !== "EMFILE" && !this.#isTold)
       return this.#wait(error);
     this.#fail(error);
   }
@@ -137,11 +141,12 @@ export class ShellStep implements ShellListener {
   /** The machine starts no process now. Nothing of the step has begun, so it waits. */
   #wait(error: Error): void {
     if (this.#isOver) return;
-    if (this.#waits === undefined)
-      this.#host.output("orchd", [
-        "the machine starts no more processes (see TasksMax= in the unit, ulimit -u): " +
-          "the command waits",
-      ]);
+    // A process that was to become the shell is gone.
+    if (this.#pid !== undefined) this.#host.guard.ended(this.#pid);
+    this.#pid = undefined;
+    this.#mark = undefined;
+    if (!this.#hasWaited) this.#host.output("orchd", [`${whatLacks(error)}: the command waits`]);
+    this.#hasWaited = true;
     const timer = setTimeout(() => this.#launch(this.#command!), RETRY_MS);
     this.#waits = { timer, error };
   }

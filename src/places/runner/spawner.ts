@@ -18,6 +18,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { getSystemErrorName } from "node:util";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
+import { startsLater } from "../../disk/process-start.ts";
 import { release } from "../../steps/line-capture.ts";
 import { killByToken } from "../pool/kill-by-token.ts";
 import { SIGNAL_NAMES } from "../shell-result.ts";
@@ -160,12 +161,16 @@ export class Spawner {
         // Not the runner's own: variables such as PERL5OPT change what perl does.
         env: { PATH: process.env["PATH"], LD_BIND_NOW: "1", [TOKEN_VARIABLE]: this.#spawnerToken },
       });
-    } catch {
-      this.#failures += 1;
+    } catch (error) {
+      if (!startsLater(error)) this.#failures += 1;
       return;
     }
     this.#process = child;
-    child.on("error", () => this.#bury(child, "could not be started"));
+    child.on("error", (error) => {
+      // That says nothing of perl: the next shell tries again.
+      if (child.pid === undefined && startsLater(error)) this.#failures -= 1;
+      this.#bury(child, "could not be started");
+    });
     child.stdin?.on("error", () => {});
     // Nothing follows before it says that it is ready: perl may read more than the program.
     child.stdin?.write(`${SPAWNER_PROGRAM}\0`);
