@@ -54,6 +54,7 @@ function adopted({
   killStatus = () => 0,
   killSays = "",
   monitor = process.pid,
+  isStarved = false,
 }: {
   readonly ranMs?: number;
   readonly task?: Partial<ShellTask>;
@@ -63,6 +64,8 @@ function adopted({
   readonly killSays?: string;
   /** The process that tells podman of the end. Default: one that lives. */
   readonly monitor?: number;
+  /** The machine has no process for a command. */
+  readonly isStarved?: boolean;
 }) {
   const clock = new VirtualClock();
   const asked: Asked[] = [];
@@ -81,7 +84,7 @@ function adopted({
   };
   const engine = {
     name: "podman",
-    start: () => client,
+    start: () => (isStarved ? new Promise(() => undefined) : client),
     ask(words: readonly string[]) {
       if (words[0] === "wait") return new Promise(() => undefined);
       note(...words);
@@ -130,6 +133,8 @@ function adopted({
     /** The container ends, and what reads its log with it. Undefined: somebody removed it. */
     async ends(end: Partial<ContainerState> | undefined) {
       state = end === undefined ? undefined : { ...state!, running: false, ...end };
+      // By then the attempt reads what the command prints.
+      await clock.settle();
       client.emit("close", 0);
       await over;
       return { ...done!, left };
@@ -276,6 +281,14 @@ describe("a stop", () => {
       { at: 4_500, words: "remove c" },
       { at: 4_550, words: "its log ends" },
     ]);
+    expect(ended()).toBeUndefined();
+  });
+
+  it("is told also while no process can be had for reading its log", async () => {
+    const { attempt, asked, clock, ended } = adopted({ isStarved: true });
+    attempt.stop("graceful", "by me");
+    await clock.advance(1_000);
+    expect(asked).toEqual([{ at: 0, words: "kill --signal=SIGTERM c" }]);
     expect(ended()).toBeUndefined();
   });
 

@@ -101,6 +101,8 @@ export class ContainerAttempt {
   #files: ContainerFiles | undefined;
   #pull: Pull | undefined;
   #client: EngineProcess | undefined;
+  /** The engine's command was started: there may be a container. */
+  #mayRun = false;
   #lastError = "";
   #begin: number;
   #startedAt: number;
@@ -131,7 +133,7 @@ export class ContainerAttempt {
 
   /** Whether it goes on when the daemon ends. */
   get outlives(): boolean {
-    return this.#client !== undefined && !this.#isOver && this.#ending === undefined;
+    return this.#mayRun && !this.#isOver && this.#ending === undefined;
   }
 
   /** Runs it to its end. Never rejects. */
@@ -179,6 +181,7 @@ export class ContainerAttempt {
    */
   async adopt(engine: Engine, state: ContainerState, heard: HeardLines): Promise<void> {
     this.#engine = engine;
+    this.#mayRun = true;
     this.#wasPlaced = true;
     Object.assign(this.#heard, heard);
     this.#files = this.#host.folder.of(state.labels["orchd.files"]);
@@ -213,7 +216,7 @@ export class ContainerAttempt {
     try {
       result = await Promise.race([work(), this.#wasCut.then(() => this.#endResult())]);
     } catch (error) {
-      isDoubtful = this.#client !== undefined;
+      isDoubtful = this.#mayRun;
       if (error instanceof EngineLost && this.#ending === undefined) lost = error.message;
       result = this.#ending === undefined ? this.#failed(errorOf(error)) : this.#endResult();
     }
@@ -252,7 +255,7 @@ export class ContainerAttempt {
   }
 
   async #pulled(engine: Engine): Promise<void> {
-    this.#client = undefined;
+    this.#mayRun = false;
     this.#pull = pull(engine, this.#container, {
       clock: this.#host.clock,
       files: this.#files!,
@@ -270,17 +273,24 @@ export class ContainerAttempt {
   ): Promise<{ readonly status: number | null; readonly said: string | undefined }> {
     const { clock, name } = this.#host;
     this.#clear();
-    this.#begin = clock.monotonic();
-    this.#startedAt = clock.now();
     if (!this.#wasPlaced)
       this.#handlers.placed?.({ place: engine.name, host: hostname(), ref: name });
     this.#wasPlaced = true;
     const capture = this.#capture(this.#heard);
     const hold = new OutputHold((stream, chunk) => capture.write(stream, chunk));
-    const own = { ...env, [TOKEN_VARIABLE]: this.#host.clientToken };
-    // Podman's conmon writes a file where it is when memory runs out.
-    const client = engine.start(words, own, this.#files?.folder);
+    const client = await engine.start(words, {
+      env: { ...env, [TOKEN_VARIABLE]: this.#host.clientToken },
+      // Podman's conmon writes a file where it is when memory runs out.
+      cwd: this.#files?.folder,
+      isWanted: () => !this.#isOver && this.#ending === undefined,
+      waits: (because) => this.#tell(`${because}: ${engine.name} waits`),
+    });
     this.#client = client;
+    this.#mayRun = true;
+    // It was told to end in the turn in which the command was started: that is no engine yet.
+    if (this.#ending !== undefined) client.kill("SIGKILL");
+    this.#begin = clock.monotonic();
+    this.#startedAt = clock.now();
     this.#limit(0);
     const status = await readToEnd(client, (stream, chunk) => hold.take(stream, chunk));
     const isEngines = status === 125 || status === 126 || status === 127;
@@ -314,7 +324,8 @@ export class ContainerAttempt {
     this.#heard.stdout = 0;
     this.#heard.stderr = 0;
     const capture = this.#capture(passed);
-    this.#client = engine.start(["logs", "--follow", name]);
+    const isWanted = (): boolean => !this.#isOver;
+    this.#client = await engine.start(["logs", "--follow", name], { isWanted });
     await readToEnd(this.#client, (stream, chunk) => capture.write(stream, chunk));
     capture.end();
     for (;;) {
@@ -393,7 +404,7 @@ export class ContainerAttempt {
     if (this.#isOver || (before !== undefined && (before.forced || !forced))) return;
     this.#ending = { outcome, because, ...before, forced };
     this.#pull?.cancel();
-    if (this.#client === undefined) return this.#cut();
+    if (!this.#mayRun) return this.#cut();
     if (before === undefined) void this.#signal("SIGTERM");
     if (!forced) return;
     const { clock } = this.#host;
@@ -406,7 +417,7 @@ export class ContainerAttempt {
 
   /** Sends a signal, again and again until there is a container that gets it. */
   async #signal(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
-    while (!this.#isOver && this.#client !== undefined) {
+    while (!this.#isOver && this.#mayRun) {
       const { name } = this.#host;
       const answer = await this.#engine!.ask(["kill", `--signal=${signal}`, name]);
       if (answer.status === 0) return;
@@ -416,9 +427,9 @@ export class ContainerAttempt {
 
   /** It did not end when it was killed: the engine removes it, and ends all that is in it. */
   async #remove(): Promise<void> {
-    if (this.#isOver || this.#client === undefined) return;
+    if (this.#isOver || !this.#mayRun) return;
     await this.#engine!.remove([this.#host.name]);
-    this.#client.kill("SIGKILL");
+    this.#client?.kill("SIGKILL");
   }
 
   #output(): TaskResult {

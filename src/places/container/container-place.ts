@@ -36,7 +36,7 @@ import { clientToken, containerName, execToken, idOf } from "./container-name.ts
 import { isKept, runnersAmong } from "./containers-left.ts";
 import { lookEverywhere, removeAll } from "./earlier-engines.ts";
 import type { LeftContainer, Look, NamedContainer } from "./earlier-engines.ts";
-import { EngineError, findEngine, type Engine } from "./engine.ts";
+import { EngineError, engineWaiter, findEngine, type Engine } from "./engine.ts";
 import { removeNote } from "./engine-note.ts";
 import { EndedContainers } from "./ended-containers.ts";
 import { ExecAttempt } from "./exec-attempt.ts";
@@ -426,7 +426,8 @@ export class ContainerPlace implements Place {
 
   /** The engine. It is asked again where none answered. */
   #find(): Promise<Engine> {
-    this.#engine ??= findEngine(this.#settings.engine).then(
+    const waiter = engineWaiter(this.#log, () => !this.#closed);
+    return (this.#engine ??= findEngine(this.#settings.engine, {}, waiter).then(
       (engine) => {
         this.#log.info({ engine: engine.name, version: engine.version }, "containers are run");
         this.#found = engine;
@@ -439,8 +440,7 @@ export class ContainerPlace implements Place {
         this.#tellReport();
         throw error;
       },
-    );
-    return this.#engine;
+    ));
   }
 
   /** The engine, once nothing is left of an earlier daemon but what was adopted. */

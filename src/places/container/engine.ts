@@ -3,12 +3,20 @@
  * that is needed here (docs/adr/0048).
  *
  * Each question is a process of its own. Its environment is the daemon's, so that it finds its
- * storage, its socket and its proxies.
+ * storage, its socket and its proxies. Where the machine starts no process, it waits for one
+ * (disk/process-start.ts), and its patience counts from then.
  */
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as wait } from "node:timers/promises";
 import { FAILURE_CODES } from "../../core/failure.ts";
+import type { Log } from "../../log.ts";
+import {
+  startedProcess,
+  startsLater,
+  whatLacks,
+  type StartWaiter,
+} from "../../disk/process-start.ts";
 
 /** The engines, in the order in which they are asked. */
 export const ENGINES = ["podman", "docker"] as const;
@@ -63,6 +71,17 @@ export interface ContainerState {
 /** Variables that an engine is asked with, beside the daemon's own. Undefined: not set. */
 export type EngineVariables = Readonly<Record<string, string | undefined>>;
 
+/** Does not wait for a process. */
+const AT_ONCE: StartWaiter = { isWanted: () => false };
+
+/** What a command of the engine is started with. */
+export interface EngineCommand extends StartWaiter {
+  /** Beside the daemon's own variables. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default: the daemon's. */
+  readonly cwd?: string | undefined;
+}
+
 /** One engine. */
 export class Engine {
   readonly name: EngineName;
@@ -71,47 +90,60 @@ export class Engine {
   readonly id: string;
   /** What it is asked with, beside the daemon's own environment. */
   readonly env: EngineVariables;
+  readonly #waiter: StartWaiter;
 
-  /** @param env default: the daemon's own alone */
-  constructor(name: EngineName, version: string, id = "", env: EngineVariables = {}) {
+  /**
+   * @param env default: the daemon's own alone
+   * @param waiter who waits where no process can be started for a question; default: nobody
+   */
+  constructor(
+    name: EngineName,
+    version: string,
+    id = "",
+    env: EngineVariables = {},
+    waiter: StartWaiter = AT_ONCE,
+  ) {
     this.name = name;
     this.version = version;
     this.id = id;
     this.env = env;
+    this.#waiter = waiter;
   }
 
   /**
    * Starts a command. It has a process group of its own: a signal to the daemon's does not reach
-   * it.
+   * it. Listen to it in the turn in which it is there.
    *
-   * @param env beside the daemon's own
-   * @param cwd default: the daemon's
+   * @throws a Node error if it cannot be started, or is not wanted any more
    */
-  start(
-    words: readonly string[],
-    env: Readonly<Record<string, string>> = {},
-    cwd?: string,
-  ): EngineProcess {
-    return spawn(this.name, words, {
-      stdio: ["ignore", "pipe", "pipe"],
-      cwd,
-      env: { ...process.env, ...this.env, ...env },
-      detached: true,
-    });
+  start(words: readonly string[], command: EngineCommand): Promise<EngineProcess> {
+    const { env, cwd } = command;
+    const start = (): EngineProcess =>
+      spawn(this.name, words, {
+        stdio: ["ignore", "pipe", "pipe"],
+        cwd,
+        env: { ...process.env, ...this.env, ...env },
+        detached: true,
+      });
+    return startedProcess(start, command);
   }
 
   /** Starts a command whose stdin is a pipe, as {@link start} does. */
-  talk(words: readonly string[], env: Readonly<Record<string, string>> = {}): EngineTalk {
-    return spawn(this.name, words, {
-      stdio: ["pipe", "pipe", "pipe"],
-      env: { ...process.env, ...this.env, ...env },
-      detached: true,
-    });
+  talk(words: readonly string[], command: EngineCommand): Promise<EngineTalk> {
+    const { env, cwd } = command;
+    const start = (): EngineTalk =>
+      spawn(this.name, words, {
+        stdio: ["pipe", "pipe", "pipe"],
+        cwd,
+        env: { ...process.env, ...this.env, ...env },
+        detached: true,
+      });
+    return startedProcess(start, command);
   }
 
   /** Asks something. Never rejects. */
   ask(words: readonly string[], patienceMs = PATIENCE_MS): Promise<Answer> {
-    return answerOf(this.name, words, patienceMs, this.env);
+    return answerOf(this.name, words, patienceMs, this.env, this.#waiter);
   }
 
   /**
@@ -179,6 +211,11 @@ export class Engine {
   }
 }
 
+/** Who waits for an engine for as long as `isWanted` says, and tells of it. */
+export function engineWaiter(log: Log, isWanted: () => boolean): StartWaiter {
+  return { isWanted, waits: (because) => log.warn({}, `${because}: the container engine waits`) };
+}
+
 /** What asks for an engine's version, and so whether it answers, and for what its id is made of. */
 const VERSION_WORDS: { readonly [name in EngineName]: readonly string[] } = {
   podman: ["info", "--format", "{{.Version.Version}}\n{{.Store.GraphRoot}}"],
@@ -190,19 +227,21 @@ const VERSION_WORDS: { readonly [name in EngineName]: readonly string[] } = {
  *
  * @param wanted the one of orchd.yaml; undefined: the first of {@link ENGINES} that answers
  * @param env what it is asked with
+ * @param waiter who waits where no process can be started; default: nobody
  * @throws EngineError, a sentence, if none does
  */
 export async function findEngine(
   wanted: EngineName | undefined,
   env: EngineVariables = {},
+  waiter: StartWaiter = AT_ONCE,
 ): Promise<Engine> {
   const why: string[] = [];
   let areMissing = true;
   for (const name of wanted === undefined ? ENGINES : [wanted]) {
-    const answer = await answerOf(name, VERSION_WORDS[name], PATIENCE_MS, env);
+    const answer = await answerOf(name, VERSION_WORDS[name], PATIENCE_MS, env, waiter);
     const [version = "", kept = ""] = answer.stdout.split("\n").map((line) => line.trim());
     const id = [kept, ...(name === "podman" ? remoteOf(env) : [])].join(" ").trim();
-    if (answer.status === 0 && version !== "") return new Engine(name, version, id, env);
+    if (answer.status === 0 && version !== "") return new Engine(name, version, id, env, waiter);
     why.push(`${name}: ${sentenceOf(answer)}`);
     areMissing &&= answer.stderr === NOT_INSTALLED;
   }
@@ -234,30 +273,32 @@ function saysGone(line: string): boolean {
   return /no such (container|object)/i.test(line);
 }
 
-function answerOf(
+async function answerOf(
   program: string,
   words: readonly string[],
   patienceMs: number,
   env: EngineVariables,
+  waiter: StartWaiter,
 ): Promise<Answer> {
-  return new Promise((resolve) => {
+  const start = (): EngineProcess =>
+    spawn(program, words, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+      detached: true,
+    });
+  try {
+    return await answerBy(await startedProcess(start, waiter), patienceMs);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const missing = code === "ENOENT" ? NOT_INSTALLED : undefined;
+    const why = missing ?? (startsLater(error) ? whatLacks(error) : message);
+    return { status: null, stdout: "", stderr: why };
+  }
+}
+
+function answerBy(child: EngineProcess, patienceMs: number): Promise<Answer> {
+  return new Promise((resolve, reject) => {
     let [stdout, stderr] = ["", ""];
-    let child: EngineProcess;
-    const failed = (error: Error): void => {
-      const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
-      const said = missing ? NOT_INSTALLED : error.message;
-      resolve({ status: null, stdout: "", stderr: said });
-    };
-    try {
-      child = spawn(program, words, {
-        stdio: ["ignore", "pipe", "pipe"],
-        env: { ...process.env, ...env },
-        detached: true,
-      });
-    } catch (error) {
-      failed(error as Error);
-      return;
-    }
     const timer = setTimeout(() => {
       stderr += `\nit did not answer within ${patienceMs / 1_000} s`;
       child.kill("SIGKILL");
@@ -272,7 +313,7 @@ function answerOf(
     });
     child.on("error", (error) => {
       clearTimeout(timer);
-      failed(error);
+      reject(error);
     });
     child.on("close", (status) => {
       clearTimeout(timer);

@@ -142,7 +142,11 @@ export class ExecAttempt {
       envFile,
     });
     const capture = new LineCapture(this.#masker, (stream, lines) => this.#heard(stream, lines));
-    const client = engine.talk(words, variables.env);
+    const client = await engine.talk(words, {
+      env: variables.env,
+      isWanted: () => !this.#isOver && this.#ending === undefined,
+      waits: (because) => this.#heard("orchd", [`${because}: ${engine.name} waits`]),
+    });
     client.stdin.on("error", () => {});
     this.#client = client;
     const first = new FirstLine((line) => this.#ready(line, client));

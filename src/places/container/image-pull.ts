@@ -54,9 +54,13 @@ export function pull(engine: Engine, container: ImageContainer, request: PullReq
     try {
       const [command, ...rest] = pullWords(container);
       const words = own?.words ?? [];
-      child = engine.start(
+      child = await engine.start(
         // Docker's word for its configuration comes before the command.
         engine.name === "docker" ? [...words, command!, ...rest] : [command!, ...words, ...rest],
+        {
+          isWanted: () => !isCancelled,
+          waits: (because) => tell([`${because}: ${engine.name} waits`]),
+        },
       );
       if (isCancelled) child.kill("SIGTERM");
       const fault = await ended(child, engine, container, request);

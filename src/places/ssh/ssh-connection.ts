@@ -24,6 +24,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock, Timer } from "../../clock.ts";
 import type { SshPlaceSettings } from "../../core/place-settings.ts";
+import { startsLater, whatLacks } from "../../disk/process-start.ts";
 import { lastLine, sshSentence } from "./ssh-sentence.ts";
 import { CONNECT_S, hostText, sshWords } from "./ssh-words.ts";
 
@@ -100,11 +101,14 @@ export class SshConnection {
         detached: true,
       });
     } catch (error) {
-      this.#fell((error as Error).message);
+      this.#fell(startFault(error as Error));
       return;
     }
     this.#master = master;
-    this.#watch(master);
+    // One that was not started may have no pipes.
+    if (master.pid === undefined)
+      master.on("error", (error) => this.#ended(master, startFault(error)));
+    else this.#watch(master);
   }
 
   /** The client's words for a command in it. */
@@ -135,7 +139,7 @@ export class SshConnection {
       try {
         child = this.start(command);
       } catch (error) {
-        return resolve({ status: null, stdout: "", stderr: (error as Error).message });
+        return resolve({ status: null, stdout: "", stderr: startFault(error as Error) });
       }
       const said = { stdout: "", stderr: "" };
       for (const stream of ["stdout", "stderr"] as const)
@@ -202,10 +206,7 @@ export class SshConnection {
       this.#rest = FIRST_REST_MS;
       this.#tell({ kind: "up" });
     });
-    master.on("error", (error) => {
-      timer.cancel();
-      if (master.pid === undefined) this.#ended(master, startFault(error));
-    });
+    master.on("error", () => undefined);
     master.on("close", (status) => {
       timer.cancel();
       this.#ended(master, this.#because(status, stdout, stderr));
@@ -243,9 +244,9 @@ export class SshConnection {
 }
 
 function startFault(error: Error): string {
-  return (error as NodeJS.ErrnoException).code === "ENOENT"
-    ? "the OpenSSH client is not installed on this machine: install openssh-client"
-    : error.message;
+  if ((error as NodeJS.ErrnoException).code === "ENOENT")
+    return "the OpenSSH client is not installed on this machine: install openssh-client";
+  return startsLater(error) ? whatLacks(error) : error.message;
 }
 
 /** A socket's path has 108 characters at most, and the client adds some to it at first. */
