@@ -93,7 +93,7 @@ const ARROWS: Record<string, readonly string[]> = {
   "page/app": ["core", "views"],
   notify: ["core", "clock", "version", "log", "feed", "views"],
   traces: ["core", "clock", "version", "log", "feed", "views"],
-  observe: ["core", "clock", "version", "log"],
+  observe: ["core", "clock", "version", "log", "disk"],
   supervise: ["core", "clock", "log"],
   client: ["core", "clock", "ledger", "feed", "views"],
   cli: [

@@ -3,8 +3,9 @@
  * so each message goes through the `systemd-notify` program (the unit has NotifyAccess=all for
  * that). Without NOTIFY_SOCKET nothing happens.
  */
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import type { Clock, Timer } from "../clock.ts";
+import { startedProcess } from "../disk/process-start.ts";
 
 /** The environment of the daemon. */
 export type NotifyEnvironment = Readonly<Record<string, string | undefined>>;
@@ -16,6 +17,7 @@ export class ServiceManager {
   readonly #onError: (error: Error) => void;
   #timer: Timer | undefined;
   #failed = false;
+  #ends = false;
 
   constructor(options: {
     readonly environment: NotifyEnvironment;
@@ -40,7 +42,8 @@ export class ServiceManager {
    * @param status one sentence for `systemctl status`
    */
   ready(status: string): void {
-    this.#tell(["READY=1", `STATUS=${status}`]);
+    // Systemd waits for this one, and ends the daemon where it does not come.
+    this.#tell(["READY=1", `STATUS=${status}`], () => !this.#ends);
     const watchdogMs = Number(this.#environment["WATCHDOG_USEC"] ?? Number.NaN) / 1_000;
     if (!this.listens || !(watchdogMs > 0)) return;
     const beat = (): void => {
@@ -52,6 +55,7 @@ export class ServiceManager {
 
   /** The daemon is about to end. */
   stopping(): void {
+    this.#ends = true;
     // Not --stopping, which systemd 252 does not know.
     this.#tell(["STOPPING=1"]);
   }
@@ -61,19 +65,23 @@ export class ServiceManager {
     this.#timer?.cancel();
   }
 
-  #tell(words: readonly string[]): void {
+  /** @param isWanted whether it is said later too, where no process can be started now */
+  #tell(words: readonly string[], isWanted = (): boolean => false): void {
     if (!this.listens) return;
-    const child = spawn("systemd-notify", [...words], {
-      stdio: "ignore",
-      env: {
-        PATH: this.#environment["PATH"] ?? "/usr/bin:/bin",
-        NOTIFY_SOCKET: this.#environment["NOTIFY_SOCKET"],
+    const start = (): ChildProcess =>
+      spawn("systemd-notify", [...words], {
+        stdio: "ignore",
+        env: {
+          PATH: this.#environment["PATH"] ?? "/usr/bin:/bin",
+          NOTIFY_SOCKET: this.#environment["NOTIFY_SOCKET"],
+        },
+      });
+    startedProcess(start, { isWanted }).then(
+      (child) => child.unref(),
+      (error: unknown) => {
+        if (!this.#failed) this.#onError(error as Error);
+        this.#failed = true;
       },
-    });
-    child.on("error", (error) => {
-      if (!this.#failed) this.#onError(error);
-      this.#failed = true;
-    });
-    child.unref();
+    );
   }
 }
