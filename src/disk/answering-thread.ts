@@ -3,10 +3,16 @@
  *
  * It is started with the first question and ended when nobody has asked for a while: its heap grows
  * with the largest question. It is kept while somebody holds it: then it knows what it was asked
- * before. Where it cannot be started, or dies, its questions fail.
+ * before. Where it dies, its questions fail.
+ *
+ * Where it cannot be started for now, its questions wait: the machine starts no thread, or another
+ * release was installed, whose thread may not understand this process.
  */
 import { Worker } from "node:worker_threads";
-import { builtProgram } from "./built-program.ts";
+import { builtProgram, OtherRelease } from "./built-program.ts";
+import { hasDescriptors } from "./descriptors.ts";
+import { startsLater } from "./process-start.ts";
+import { RETRY_MS } from "./until-room.ts";
 
 /** How long the thread lives after its last answer, in milliseconds. */
 const IDLE_MS = 5_000;
@@ -25,7 +31,8 @@ export type ThreadAnswer<A> =
       readonly error: { readonly name: string; readonly message: string; readonly code?: string };
     };
 
-interface Waiting<A> {
+interface Waiting<Q, A> {
+  readonly question: Q;
   readonly resolve: (value: A) => void;
   readonly reject: (error: Error) => void;
 }
@@ -34,8 +41,10 @@ interface Waiting<A> {
 export class AnsweringThread<Q, A> {
   readonly #program: string;
   readonly #data: unknown;
-  readonly #waiting = new Map<number, Waiting<A>>();
+  readonly #waiting = new Map<number, Waiting<Q, A>>();
   #worker: Worker | undefined;
+  /** Runs until it is started again. Without it and without a thread, nothing waits. */
+  #again: NodeJS.Timeout | undefined;
   #asked = 0;
   #held = 0;
   #idle: NodeJS.Timeout | undefined;
@@ -53,10 +62,11 @@ export class AnsweringThread<Q, A> {
   ask(question: Q): Promise<A> {
     return new Promise((resolve, reject) => {
       clearTimeout(this.#idle);
-      this.#worker ??= this.#start();
       this.#asked += 1;
-      this.#waiting.set(this.#asked, { resolve, reject });
-      this.#worker.postMessage({ id: this.#asked, question } satisfies ThreadQuestion<Q>);
+      const id = this.#asked;
+      this.#waiting.set(id, { question, resolve, reject });
+      if (this.#worker !== undefined) this.#worker.postMessage(said(id, question));
+      else if (this.#again === undefined) this.#begin();
     });
   }
 
@@ -75,13 +85,38 @@ export class AnsweringThread<Q, A> {
   /** Ends the thread. What it was asked is not answered any more. */
   async close(): Promise<void> {
     clearTimeout(this.#idle);
+    clearTimeout(this.#again);
+    this.#again = undefined;
+    this.#waiting.clear();
     const worker = this.#worker;
     this.#worker = undefined;
     await worker?.terminate();
   }
 
-  #start(): Worker {
-    const worker = new Worker(builtProgram(this.#program), { workerData: this.#data });
+  /** Starts it and asks it all that waits, now or once it can be started. */
+  #begin(): void {
+    this.#again = undefined;
+    try {
+      this.#worker = this.#start();
+    } catch (error) {
+      this.#reject(error as Error);
+      return;
+    }
+    if (this.#worker === undefined) this.#again = setTimeout(() => this.#begin(), RETRY_MS).unref();
+    else
+      for (const [id, { question }] of this.#waiting) this.#worker.postMessage(said(id, question));
+  }
+
+  /** Undefined where it cannot be started now. */
+  #start(): Worker | undefined {
+    if (!hasDescriptors()) return undefined;
+    let worker: Worker;
+    try {
+      worker = new Worker(builtProgram(this.#program), { workerData: this.#data });
+    } catch (error) {
+      if (error instanceof OtherRelease || startsLater(error)) return undefined;
+      throw error;
+    }
     worker.unref();
     worker.on("message", (answer: ThreadAnswer<A>) => {
       const waiting = this.#waiting.get(answer.id);
@@ -106,8 +141,16 @@ export class AnsweringThread<Q, A> {
   #lose(worker: Worker, error: Error): void {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
+    this.#reject(error);
+  }
+
+  #reject(error: Error): void {
     const all = [...this.#waiting.values()];
     this.#waiting.clear();
     for (const { reject } of all) reject(error);
   }
+}
+
+function said<Q>(id: number, question: Q): ThreadQuestion<Q> {
+  return { id, question };
 }
