@@ -197,6 +197,8 @@ export interface OptionSpec {
   readonly alias?: string;
   readonly array?: boolean;
   readonly choices?: readonly string[];
+  /** What completion offers for its value. */
+  readonly values?: readonly string[] | "file";
 }
 
 /** One command. `load` imports its file, when it is called. */

@@ -4,6 +4,7 @@
  * Nothing here loads a command's file. It is loaded when the command is called, so that no command
  * pays for another.
  */
+import { STATUSES } from "../core/status.ts";
 import type { CommandSpec, OptionSpec } from "./command.ts";
 
 const wait: OptionSpec = {
@@ -53,6 +54,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       },
       "token-file": {
         type: "string",
+        values: "file",
         describe: "lines `read TOKEN` and `operate TOKEN`; others must not be able to read it",
       },
       "trust-proxy": {
@@ -111,6 +113,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: {
       textfile: {
         type: "string",
+        values: "file",
         describe: "write them to this file, whole or not at all; its name ends in .prom",
       },
     },
@@ -145,6 +148,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       once: { type: "boolean", describe: "send what there is, and end" },
       file: {
         type: "string",
+        values: "file",
         describe: "add OTLP lines of JSON to this file, and send nothing (default: from start)",
       },
       stdout: { type: "boolean", describe: "print such lines, and send nothing" },
@@ -227,7 +231,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "The history of runs, newest first",
     completes: "pipeline",
     options: {
-      status: { type: "string", describe: "only runs in this status" },
+      status: { type: "string", values: STATUSES, describe: "only runs in this status" },
       since: { type: "string", describe: "only runs made since then" },
       number: { type: "string", alias: "n", describe: "how many at most (default 20)" },
     },
@@ -449,6 +453,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       },
       compare: {
         type: "string",
+        values: "file",
         describe:
           "write nothing; compare the slots of imported pipelines with what cron did, " +
           "by its log in this file",

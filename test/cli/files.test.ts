@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -527,7 +527,7 @@ TZ=CET-1CEST
     expect((await ask(root, "schema", "nonsense")).status).toBe(2);
   });
 
-  it("completion completes runs of the newest month, once a pipeline is named", async () => {
+  it("completion completes the newest runs, once a pipeline is named", async () => {
     const { root, runs } = tempRoot();
     writePipeline(runs, "etl", [loaded("* * * * *")]);
     const ids = ["20261023T020000Z", "20261123T020000Z"].map((stamp) => `etl@${stamp}`);
@@ -540,7 +540,8 @@ TZ=CET-1CEST
         `printf '%s\\n' "\${COMPREPLY[@]}"`;
       return execFileSync("bash", ["-c", program], { cwd: root, encoding: "utf8" }).trim();
     };
-    expect(complete("etl@")).toBe(ids[1]);
+    mkdirSync(join(runs, "etl/2026-12"));
+    expect(complete("etl@")).toBe(`${ids[1]}\n${ids[0]}`);
     expect(complete("e")).toBe("etl");
   });
 
@@ -568,6 +569,12 @@ TZ=CET-1CEST
     expect(complete("orchd", "run", "--w")).toEqual(["--wait"]);
     expect(complete("orchd", "run", "")).toEqual(["log-digest"]);
     expect(complete("orchd", "schema", "l")).toEqual(["ledger"]);
+    expect(complete("orchd", "runs", "--status", "f")).toEqual(["failed"]);
+    expect(complete("orchd", "runs", "--status", "=", "f")).toEqual(["failed"]);
+    expect(complete("orchd", "graph", "p", "--format", "")).toEqual(["text", "mermaid", "dot"]);
+    expect(complete("orchd", "runs", "-n", "")).toEqual([""]);
+    expect(complete("orchd", "status", "--root", "completion.b")).toEqual(["completion.bash"]);
+    expect(complete("orchd", "import", "crontab", "compl")).toEqual(["completion.bash"]);
     expect(existsSync(join(root, "owned"))).toBe(false);
     expect((await ask(root, "completion", "zsh")).stdout).toMatch(/^#compdef orchd/);
     expect((await ask(root, "completion", "fish")).status).toBe(2);

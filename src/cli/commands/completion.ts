@@ -7,7 +7,7 @@
  * there.
  */
 import { basename } from "node:path";
-import type { CommandContext, CommandSpec } from "../command.ts";
+import type { CommandContext, CommandSpec, OptionSpec } from "../command.ts";
 import { COMMON_OPTIONS } from "../common-options.ts";
 import { EXIT, usageError, type ExitStatus } from "../exit.ts";
 
@@ -26,23 +26,9 @@ function optionsOf(options: Readonly<Record<string, unknown>>): string {
     .join(" ");
 }
 
-function bashScript(commands: readonly CommandSpec[]): string {
-  const cases = commands.map(({ name, options, completes, words }) => {
-    const targets = {
-      pipeline: "$(_orchd_pipelines)",
-      run: '$(_orchd_pipelines; _orchd_runs "$cur")',
-      words: (words ?? []).join(" "),
-      file: "",
-      none: "",
-    }[completes ?? "none"];
-    const files = completes === "file" ? 1 : 0;
-    return `    ${name})
-      options="${optionsOf(options)}"
-      targets="${targets}"
-      files=${files} ;;`;
-  });
-  const names = commands.map(({ name }) => name).join(" ");
-  return `# orchd completion for bash: put \`source <(orchd completion bash)\` into ~/.bashrc
+/** How bash finds the names of pipelines and runs. */
+const BASH_NAMES = `\
+# orchd completion for bash: put \`source <(orchd completion bash)\` into ~/.bashrc
 # A run's id holds an @, at which bash would split the word.
 COMP_WORDBREAKS="\${COMP_WORDBREAKS//@/}"
 _orchd_runs_folder() {
@@ -59,16 +45,44 @@ _orchd_pipelines() {
     [ -f "$folder/pipeline.jsonl" ] && basename "$folder"
   done | grep -x '[a-z0-9][a-z0-9_-]*'
 }
+# The newest runs. A month's folder may be empty: the next month's is made ahead.
 _orchd_runs() {
-  local pipeline="\${1%%@*}" month
+  local folder="$(_orchd_runs_folder)/\${1%%@*}" month found=""
   case "$1" in *@*) ;; *) return ;; esac
-  month="$(ls -d "$(_orchd_runs_folder)/$pipeline"/[0-9]*-[0-9]* 2>/dev/null | tail -n 1)"
-  [ -n "$month" ] && ls -t "$month" | sed -n 's/\\.jsonl$//p' |
-    grep -x '[a-z0-9][A-Za-z0-9_.@-]*' | head -n 50
+  while IFS= read -r month; do
+    found="$found$(ls -t "$month" 2>/dev/null | sed -n 's/\\.jsonl$//p' |
+      grep -x '[a-z0-9][A-Za-z0-9_.@-]*' | head -n 50)"$'\\n'
+    [ "$(grep -c . <<<"$found")" -ge 50 ] && break
+  done < <(ls -dr "$folder"/[0-9]*-[0-9]*/ 2>/dev/null)
+  head -n 50 <<<"$found"
 }
-_orchd() {
+`;
+
+function bashScript(commands: readonly CommandSpec[]): string {
+  const cases = commands.map(({ name, options, positionals, completes, words }) => {
+    const targets = {
+      pipeline: "$(_orchd_pipelines)",
+      run: '$(_orchd_pipelines; _orchd_runs "$cur")',
+      words: (words ?? []).join(" "),
+      file: "",
+      none: "",
+    }[completes ?? "none"];
+    const files = completes === "file" ? 1 : 0;
+    const second = positionals.endsWith(" [file]")
+      ? `\n      [ "$COMP_CWORD" -gt 2 ] && files=1`
+      : "";
+    return `    ${name})
+      options="${optionsOf(options)}"
+      targets="${targets}"
+      files=${files}${second} ;;`;
+  });
+  const names = commands.map(({ name }) => name).join(" ");
+  return `${BASH_NAMES}_orchd() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" command="\${COMP_WORDS[1]}"
-  local options="" targets="" files=0
+  local before="\${COMP_WORDS[COMP_CWORD - 1]}" options="" targets="" files=0
+  # bash takes --status=failed apart, into three words.
+  [ "$before" = "=" ] && before="\${COMP_WORDS[COMP_CWORD - 2]}"
+  [ "$cur" = "=" ] && cur=""
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=( $(compgen -W "${names} --help --version" -- "$cur") )
     return
@@ -76,6 +90,9 @@ _orchd() {
   case "$command" in
 ${cases.join("\n")}
     *) return ;;
+  esac
+  case "$command $before" in
+${bashValues(commands)}
   esac
   case "$cur" in
     -*) COMPREPLY=( $(compgen -W "$options" -- "$cur") ) ;;
@@ -86,6 +103,22 @@ ${cases.join("\n")}
 }
 complete -F _orchd orchd
 `;
+}
+
+/** What bash offers after an option that takes a value. */
+function bashValues(commands: readonly CommandSpec[]): string {
+  const own = commands.flatMap(({ name, options }) => valueCases(`"${name} `, options));
+  return [...own, ...valueCases('*" ', COMMON_OPTIONS)].join("\n");
+}
+
+function valueCases(begin: string, options: Readonly<Record<string, OptionSpec>>): string[] {
+  return Object.entries(options).flatMap(([name, { type, alias, values, choices }]) => {
+    if (type === "boolean") return [];
+    const words = values === "file" ? [] : (values ?? choices ?? []);
+    const offered = `files=${values === "file" ? 1 : 0}; targets="${words.join(" ")}"`;
+    const written = [`--${name}`, ...(alias === undefined ? [] : [`-${alias}`])];
+    return [`    ${written.map((each) => `${begin}${each}"`).join(" | ")}) ${offered} ;;`];
+  });
 }
 
 function zshScript(commands: readonly CommandSpec[]): string {
