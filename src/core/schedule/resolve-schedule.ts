@@ -56,6 +56,12 @@ export function resolveSchedules(
         });
       names.add(one.name);
     }
+    const others = list.filter((each) => each !== one && each.name === undefined);
+    if (one.stopAfter !== undefined && one.name === undefined && others.length > 0)
+      faults.push({
+        path: [...path, "stopAfter"],
+        message: "counts by the schedule's name, and another schedule has none either: name it",
+      });
     const resolved = new Resolution(one, path, context, faults, warnings).resolve();
     if (resolved !== undefined) schedules.push(resolved);
   }

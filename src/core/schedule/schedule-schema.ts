@@ -68,7 +68,10 @@ export const scheduleSchema = z
       .int()
       .min(1)
       .optional()
-      .describe("the schedule ends after this many fired slots; default: never"),
+      .describe(
+        "the schedule ends after this many fired slots; it needs a name if another schedule of " +
+          "the pipeline has none; default: never",
+      ),
     jitterSeconds: z
       .number()
       .min(0)

@@ -33,6 +33,22 @@ describe("what is wrong with a schedule", () => {
       ],
       ['schedule[1].name another schedule is called "a" already'],
     ],
+    [{ ...HOURLY, stopAfter: 3 }, []],
+    [[{ ...HOURLY, stopAfter: 3, name: "a" }, HOURLY], []],
+    [
+      [
+        { ...HOURLY, stopAfter: 3 },
+        { ...HOURLY, name: "b" },
+      ],
+      [],
+    ],
+    [
+      [HOURLY, { ...HOURLY, stopAfter: 3 }],
+      [
+        "schedule[1].stopAfter counts by the schedule's name, " +
+          "and another schedule has none either: name it",
+      ],
+    ],
     [
       { intervalSeconds: 60 },
       ["schedule.intervalSeconds needs a startTime from which the interval is counted"],
