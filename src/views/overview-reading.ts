@@ -149,7 +149,7 @@ function nextSlots(
     .slice(0, 2 * MOST_NEXT);
   const planned = soonest.flatMap(({ name }) => {
     const firing = memory.firing(name, now);
-    return firing === undefined ? [] : [plannedByLedger(name, firing)];
+    return firing === undefined ? [] : [plannedByLedger(name, firing, now)];
   });
   return comingSlots(planned, now, MOST_NEXT);
 }

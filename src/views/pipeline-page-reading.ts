@@ -66,7 +66,7 @@ function pageOf(memory: PipelineMemory, view: PipelineView, now: number): Pipeli
   const facts = memory.facts(name, now);
   const firing = memory.firing(name, now);
   const planned =
-    firing === undefined || view.removed === true ? undefined : plannedByLedger(name, firing);
+    firing === undefined || view.removed === true ? undefined : plannedByLedger(name, firing, now);
   const row = pipelineRow(view, facts, facts?.tally.reasons(dayStart(now)) ?? []);
   const schedules = (firing?.schedules ?? []) as unknown as readonly Schedule[];
   return {

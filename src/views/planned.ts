@@ -3,7 +3,13 @@
  */
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { PipelineState } from "../core/pipeline-state.ts";
-import { timetable, type DueSlot, type Timetable } from "../core/schedule/schedule.ts";
+import {
+  timetable,
+  type DueSlot,
+  type Schedule,
+  type Timetable,
+} from "../core/schedule/schedule.ts";
+import { withExpectedEnds } from "./expected-end.ts";
 import { schedulesInForce } from "./recorded-schedule.ts";
 
 /** A pipeline and when its slots are. */
@@ -19,21 +25,25 @@ export interface Planned {
  * asked, and reading their ledgers took longer than all else.
  *
  * @param stateOf what its ledger says; undefined where it has none
+ * @param now milliseconds since 1970: a schedule's `stopAfter` counts from here on
  */
 export function plannedByFile(
   { name, schedules, digest }: Pick<LoadedPipeline, "name" | "schedules" | "digest">,
   stateOf: () => PipelineState | undefined,
+  now: number,
 ): Planned {
   let read: { readonly state: PipelineState | undefined } | undefined;
   const state = (): PipelineState | undefined => (read ??= { state: stateOf() }).state;
-  // What has fired under this very text counts against its `stopAfter`.
-  const inForce =
-    schedules.some(({ stopAfter }) => stopAfter !== undefined) && state()?.digest === digest
-      ? schedulesInForce(state()!)
-      : schedules;
+  const inForce = (): readonly Schedule[] => {
+    if (schedules.every(({ stopAfter }) => stopAfter === undefined)) return schedules;
+    const known = state();
+    // What has fired under this very text counts against its `stopAfter`.
+    if (known?.digest === digest) return expectedSchedules(known, now);
+    return known?.paused === true ? schedules : withExpectedEnds(schedules, {}, now);
+  };
   return {
     pipeline: name,
-    table: timetable(name, inForce),
+    table: timetable(name, inForce()),
     get paused() {
       return state()?.paused === true;
     },
@@ -41,15 +51,20 @@ export function plannedByFile(
 }
 
 /** By its ledger alone. */
-export function plannedByLedger(
-  pipeline: string,
-  state: Pick<PipelineState, "schedules" | "ran" | "paused">,
-): Planned {
+export function plannedByLedger(pipeline: string, state: PlannedState, now: number): Planned {
   return {
     pipeline,
-    table: timetable(pipeline, schedulesInForce(state)),
+    table: timetable(pipeline, expectedSchedules(state, now)),
     paused: state.paused,
   };
+}
+
+type PlannedState = Pick<PipelineState, "schedules" | "ran" | "paused">;
+
+/** The schedules that still fire, as far as is known. While it is paused, none comes to its end. */
+function expectedSchedules(state: PlannedState, now: number): readonly Schedule[] {
+  const inForce = schedulesInForce(state);
+  return state.paused ? inForce : withExpectedEnds(inForce, state.ran, now);
 }
 
 /**

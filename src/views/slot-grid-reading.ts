@@ -188,7 +188,7 @@ function comingOf(memory: PipelineMemory, name: string, query: GridQuery, now: n
   const firing = memory.firing(name, now);
   if (firing === undefined || after >= end) return [];
   try {
-    const planned = plannedByLedger(name, firing);
+    const planned = plannedByLedger(name, firing, now);
     const cells = new Set<number>();
     return planned.table
       .dueSlots(after, end, MOST_COMING)

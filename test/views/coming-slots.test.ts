@@ -84,7 +84,7 @@ it("works out few slots of who comes late, and asks few whether they are paused"
   const all = Array.from({ length: 300 }, (_, index): Planned => {
     const name = `p${String(index).padStart(3, "0")}`;
     const schedules = [scheduleOf({ cron: "0 * * * *" })];
-    const it = plannedByFile({ name, schedules, digest: "d" }, () => void asked.push(name));
+    const it = plannedByFile({ name, schedules, digest: "d" }, () => void asked.push(name), 0);
     const dueSlots: Planned["table"]["dueSlots"] = (...given) => {
       const slots = it.table.dueSlots(...given);
       worked += slots.length;

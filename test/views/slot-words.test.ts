@@ -1,6 +1,7 @@
 /** Slots as `orchd next` and its rehearsal tell them: every note, order and bound. */
 import { describe, expect, it } from "vitest";
 import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
+import { iso } from "../../src/core/time.ts";
 import { scheduleKey, timetable } from "../../src/core/schedule/schedule.ts";
 import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
@@ -145,15 +146,42 @@ describe("a pipeline's coming slots", () => {
   const count = (planned: Planned): number => slotsAfter(planned, FROM, 1).length;
 
   it("count what ran under the very text of the file, and nothing of another one", () => {
-    expect(count(plannedByFile(file, () => undefined))).toBe(1);
-    expect(count(plannedByFile(file, () => stateOf(file.digest, 0)))).toBe(1);
-    expect(count(plannedByFile(file, () => stateOf(file.digest, 1)))).toBe(0);
-    expect(count(plannedByFile(file, () => stateOf("other", 1)))).toBe(1);
-    expect(count(plannedByLedger("p", stateOf("other", 1)))).toBe(0);
-    expect(plannedByFile(file, () => stateOf("other", 1, true)).paused).toBe(true);
-    expect(plannedByFile(file, () => undefined).paused).toBe(false);
-    expect(plannedByLedger("p", stateOf("other", 1, true)).paused).toBe(true);
-    expect(plannedByLedger("q", stateOf("other", 1)).pipeline).toBe("q");
+    expect(count(plannedByFile(file, () => undefined, FROM))).toBe(1);
+    expect(count(plannedByFile(file, () => stateOf(file.digest, 0), FROM))).toBe(1);
+    expect(count(plannedByFile(file, () => stateOf(file.digest, 1), FROM))).toBe(0);
+    expect(count(plannedByFile(file, () => stateOf("other", 1), FROM))).toBe(1);
+    expect(count(plannedByLedger("p", stateOf("other", 1), FROM))).toBe(0);
+    expect(plannedByFile(file, () => stateOf("other", 1, true), FROM).paused).toBe(true);
+    expect(plannedByFile(file, () => undefined, FROM).paused).toBe(false);
+    expect(plannedByLedger("p", stateOf("other", 1, true), FROM).paused).toBe(true);
+    expect(plannedByLedger("q", stateOf("other", 1), FROM).pipeline).toBe("q");
+  });
+
+  it("end where stopAfter is expected to end the schedule, unless it is paused", () => {
+    const thrice = { ...hourly, stopAfter: 3 };
+    const given = pipelineOf("p", [thrice]);
+    const hours = (schedule: Schedule, ran: number, paused = false): string[] => {
+      const state = { schedules: [schedule], ran: { "": ran }, paused } as never;
+      return slotsAfter(plannedByLedger("p", state, FROM), FROM, 5).map(({ slot }) =>
+        iso(slot).slice(11, 13),
+      );
+    };
+    expect(hours(thrice, 0)).toEqual(["03", "04", "05"]);
+    expect(hours(thrice, 2)).toEqual(["03"]);
+    expect(hours(thrice, 2, true)).toHaveLength(5);
+    const blackout = { from: "2026-11-23T03:00:00Z", to: "2026-11-23T05:00:00Z" };
+    expect(hours({ ...thrice, blackout: [blackout] }, 2)).toEqual(["03", "04", "05"]);
+    expect(hours({ ...thrice, endTime: "2026-11-23T04:00:00Z" }, 0)).toEqual(["03", "04"]);
+    expect(hours({ ...thrice, stopAfter: 20_000 }, 0)).toHaveLength(5);
+    expect(
+      slotsAfter(
+        plannedByFile(given, () => undefined, FROM),
+        FROM,
+        5,
+      ),
+    ).toHaveLength(3);
+    const paused = plannedByFile(given, () => stateOf("other", 1, true), FROM);
+    expect(slotsAfter(paused, FROM, 5)).toHaveLength(5);
   });
 
   it("are slots after a time, however late jitter makes those before it", () => {

@@ -30,7 +30,7 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const fromText = args.text("from");
   const from = fromText === undefined ? now : parseTime(fromText, "--from", now);
   const number = parseCount(args.text("number"), "--number", DEFAULT_NUMBER);
-  const planned = await plannedPipelines(context, args.text("pipeline"));
+  const planned = await plannedPipelines(context, args.text("pipeline"), now);
   const daysText = args.text("days");
   if (daysText !== undefined) {
     const days = parseCount(daysText, "--days", DEFAULT_DAYS);
@@ -66,6 +66,7 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
 async function plannedPipelines(
   context: CommandContext,
   wanted: string | undefined,
+  now: number,
 ): Promise<Planned[]> {
   const { roots, terminal } = context;
   if (wanted !== undefined) seen(knownPipeline(roots, wanted));
@@ -77,7 +78,7 @@ async function plannedPipelines(
   const planned = new Map<string, Planned>();
   for (const file of loaded) {
     const stateOf = (): PipelineState | undefined => readPipeline(store, file.name)?.state;
-    if (file.ok) planned.set(file.name, plannedByFile(file.loaded, stateOf));
+    if (file.ok) planned.set(file.name, plannedByFile(file.loaded, stateOf, now));
     else if (wanted === undefined || file.name === wanted)
       terminal.note(invalidText(file, stateOf()));
   }
@@ -89,7 +90,7 @@ async function plannedPipelines(
       (state.file !== undefined && !files.has(state.file))
     )
       continue;
-    planned.set(name, plannedByLedger(name, state));
+    planned.set(name, plannedByLedger(name, state, now));
   }
   if (wanted === undefined) return [...planned.values()];
   const one = planned.get(wanted);

@@ -100,7 +100,7 @@ const next = route({
     const names = params.pipeline === undefined ? store.pipelines() : [params.pipeline];
     const planned = names.flatMap((name) => {
       const state = memory.firing(name, now());
-      return state === undefined || state.removed ? [] : [plannedByLedger(name, state)];
+      return state === undefined || state.removed ? [] : [plannedByLedger(name, state, now())];
     });
     return comingSlots(planned, from, params.n as number);
   },
