@@ -36,14 +36,28 @@ export function ticksOf({ from, to, width }: Axis): readonly Tick[] {
   const most = Math.max(2, Math.floor(width / LABEL_PX));
   const step = STEPS.find((one) => (to - from) / one <= most) ?? STEPS.at(-1)!;
   const origin = step >= 7 * DAY_MS ? MONDAY : 0;
-  const ticks: Tick[] = [];
-  const first = Math.ceil((from + zoneOffset(from) - origin) / step) * step + origin;
-  for (let local = first; ; local += step) {
-    // The offset at the moment itself: it may change between two of them.
-    const at = local - zoneOffset(local - zoneOffset(local));
-    if (at > to) return ticks;
-    if (at >= from) ticks.push({ at, text: textOf(at, local, step) });
-  }
+  const ticks = new Map<number, Tick>();
+  // Where the clock goes back in between, the end is read with another offset than the beginning.
+  const offsets = [zoneOffset(from), zoneOffset(to)];
+  const first = Math.ceil((from + Math.min(...offsets) - origin) / step) * step + origin;
+  const last = to + Math.max(...offsets);
+  for (let local = first; local <= last; local += step)
+    for (const at of momentsOf(local))
+      // A day that begins at one o'clock is no hour too.
+      if (at >= from && at <= to && !ticks.has(at))
+        ticks.set(at, { at, text: textOf(at, local, step) });
+  return [...ticks.values()].toSorted((one, other) => one.at - other.at);
+}
+
+/**
+ * When the zone's clock shows a time. A time that it leaves out has no moment, and one that it
+ * shows twice has two. A day has one: it begins as its first moment does.
+ */
+function momentsOf(local: number): readonly number[] {
+  const [before, after] = [zoneOffset(local - DAY_MS), zoneOffset(local + DAY_MS)];
+  const moments = [...new Set([local - before, local - after])];
+  const shown = moments.filter((at) => at + zoneOffset(at) === local);
+  return local % DAY_MS === 0 ? [shown[0] ?? local - before] : shown;
 }
 
 function textOf(at: number, local: number, step: number): string {
