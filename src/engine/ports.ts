@@ -8,6 +8,7 @@ import type { RunState } from "../core/run-state.ts";
 import type { FinalRunStatus } from "../core/status.ts";
 import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
+import type { CreateOptions } from "../run/open-run.ts";
 
 /** How a run ended. */
 export interface RunEnd {
@@ -72,10 +73,9 @@ export interface RunMaker {
   /**
    * Creates the run's ledger with its header, durably.
    *
-   * @param decidedAt the header's time; default: now
    * @throws LedgerExists if the run was made already
    */
-  create(header: RunHeader, decidedAt?: string): Promise<RunHandle>;
+  create(header: RunHeader, options?: CreateOptions): Promise<RunHandle>;
   /**
    * Takes over an unfinished run. The run does not move before `start`.
    *

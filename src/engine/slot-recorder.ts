@@ -5,7 +5,6 @@
  * go in the order of the decisions. Lines with the same `through` are one write, and the last of
  * them carries it (semantics.md 3): so no crash leaves a watermark ahead of a slot without a line.
  */
-import { defined } from "../core/defined.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { DueSlot } from "../core/schedule/schedule.ts";
@@ -45,6 +44,17 @@ export interface RecorderView {
   append(events: readonly PipelineEvent[]): Promise<unknown>;
 }
 
+/** The decision that a slot has a run. */
+type RunOutcome = Extract<Outcome, { kind: "run" }>;
+
+/** How a run's ledger is made. */
+interface MakeOptions {
+  /** The header's time, ISO 8601; default: now. */
+  readonly decidedAt?: string | undefined;
+  /** The burst that it has joined. */
+  readonly burst?: Burst | undefined;
+}
+
 /** What carrying out one outcome gave. */
 interface Made {
   /** The slot's line; undefined where it has one already. */
@@ -67,8 +77,12 @@ export class SlotRecorder {
     this.#ports = ports;
   }
 
-  /** Makes the runs and writes the lines of these outcomes. Durable when it resolves. */
+  /**
+   * Makes the runs and writes the lines of these outcomes. Durable when it resolves. The runs of a
+   * burst wait for each other: the first ledger is made when all of them are decided.
+   */
   async record(outcomes: readonly Outcome[], now: number): Promise<void> {
+    const burst = this.#ports.burst();
     for (let start = 0; start < outcomes.length;) {
       let end = Math.min(outcomes.length, start + SLOTS_A_WRITE);
       while (
@@ -76,7 +90,11 @@ export class SlotRecorder {
         throughOf(outcomes[end]!, now) === throughOf(outcomes[end - 1]!, now)
       )
         end += 1;
-      await this.#write(outcomes.slice(start, end), now);
+      const chunk = outcomes.slice(start, end);
+      // Later chunks join no burst: the lines before them may wait for its end.
+      const runs = start > 0 ? 0 : chunk.filter(({ kind }) => kind === "run").length;
+      if (runs > 0) await burst?.join(runs);
+      await this.#write(chunk, now, runs > 0 ? burst : undefined);
       start = end;
     }
   }
@@ -92,7 +110,7 @@ export class SlotRecorder {
     header: RunHeader,
     lines: readonly PipelineEvent[] = [],
   ): Promise<void> {
-    const line = await this.#begin(entry, header);
+    const line = await this.#begin(entry, header, {});
     await this.#append([...lines, line], [entry]);
   }
 
@@ -103,13 +121,14 @@ export class SlotRecorder {
    * @returns that line
    * @throws as `RunMaker.create` does
    */
-  async #begin(entry: ActiveRun, header: RunHeader, decidedAt?: string): Promise<PipelineEvent> {
-    this.#ports.runs.attach(entry, await this.#create(entry, header, decidedAt));
+  async #begin(entry: ActiveRun, header: RunHeader, options: MakeOptions): Promise<PipelineEvent> {
+    this.#ports.runs.attach(entry, await this.#create(entry, header, options));
     const { run, trigger } = header;
     const { requestId } = trigger;
-    return entry.going
-      ? defined({ type: "run.started", run, trigger: trigger.kind, requestId })
-      : defined({ type: "run.queued", run, because: entry.because, requestId });
+    const line: PipelineEvent = entry.going
+      ? { type: "run.started", run, trigger: trigger.kind }
+      : { type: "run.queued", run, because: entry.because };
+    return requestId === undefined ? line : Object.assign(line, { requestId });
   }
 
   /** Appends lines, among them those of runs: their ends may follow from now on. */
@@ -119,29 +138,32 @@ export class SlotRecorder {
     return written;
   }
 
-  /**
-   * Makes a run's ledger. The runs of a burst wait for each other: the first ledger is made when
-   * all of them are decided.
-   */
-  async #create(entry: ActiveRun, header: RunHeader, decidedAt?: string): Promise<RunHandle> {
-    const burst = this.#ports.burst();
-    burst?.join();
-    let handle: RunHandle;
+  /** Makes a run's ledger. A run of a burst goes on once the last header of it is durable. */
+  async #create(
+    entry: ActiveRun,
+    header: RunHeader,
+    { decidedAt, burst }: MakeOptions,
+  ): Promise<RunHandle> {
+    let open = burst;
     try {
-      await burst?.decided();
-      handle = await this.#ports.maker.create(header, decidedAt);
+      return await this.#ports.maker.create(header, {
+        decidedAt,
+        durable: () => {
+          open = undefined;
+          burst?.leave();
+          return burst?.over();
+        },
+      });
     } catch (error) {
       this.#ports.runs.drop(entry);
       throw error;
     } finally {
-      burst?.leave();
+      open?.leave();
     }
-    await burst?.over();
-    return handle;
   }
 
-  async #write(chunk: readonly Outcome[], now: number): Promise<void> {
-    const made = await Promise.all(chunk.map((outcome) => this.#make(outcome)));
+  async #write(chunk: readonly Outcome[], now: number, burst: Burst | undefined): Promise<void> {
+    const made = await Promise.all(chunk.map((outcome) => this.#make(outcome, burst)));
     const lines: PipelineEvent[] = [];
     let after: number | undefined;
     for (let index = made.length - 1; index >= 0; index -= 1) {
@@ -149,7 +171,9 @@ export class SlotRecorder {
       if (event === undefined) continue;
       const through = throughOf(chunk[index]!, now);
       lines.unshift(
-        through === undefined || through === after ? event : { ...event, through: iso(through) },
+        through === undefined || through === after
+          ? event
+          : Object.assign(event, { through: iso(through) }),
       );
       after = through;
     }
@@ -183,41 +207,28 @@ export class SlotRecorder {
     };
   }
 
-  async #make(outcome: Outcome): Promise<Made> {
+  async #make(outcome: Outcome, burst: Burst | undefined): Promise<Made> {
     switch (outcome.kind) {
       case "line":
         return { event: outcome.event, more: [] };
       case "adopt":
         return this.#adopt(outcome.slot, outcome.run);
       case "run":
-        return this.#makeRun(outcome);
+        return this.#makeRun(outcome, burst);
     }
   }
 
-  async #makeRun({
-    entry,
-    header,
-    slot,
-    late,
-    latenessMs,
-    decidedAt,
-  }: Extract<Outcome, { kind: "run" }>): Promise<Made> {
+  async #makeRun(outcome: RunOutcome, burst: Burst | undefined): Promise<Made> {
+    const { entry, header, slot, decidedAt } = outcome;
     const { run } = header;
     let line: PipelineEvent;
     try {
-      line = await this.#begin(entry, header, decidedAt);
+      line = await this.#begin(entry, header, { decidedAt, burst });
     } catch (error) {
       if (error instanceof LedgerExists) return this.#adopt(slot, run);
       return this.#missed(slot, run, "its run could not be made", error);
     }
-    const event: SlotEvent = {
-      type: late ? "slot.caught_up" : "slot.fired",
-      ...slotFields(slot),
-      run,
-      because: header.because ?? "its slot was due",
-      latenessMs,
-    };
-    return { event, more: [line] };
+    return { event: firedLine(outcome), more: [line] };
   }
 
   /** The slot cannot have its run, so it is missed. The next slot tries again. */
@@ -260,4 +271,18 @@ export class SlotRecorder {
 /** The watermark after this outcome; never ahead of the clock. */
 function throughOf({ through }: Outcome, now: number): number | undefined {
   return through === undefined ? undefined : Math.min(through, now);
+}
+
+/**
+ * The line of a slot that has a run. Member by member: members that are added to a copied object
+ * cost V8 forty times as much.
+ */
+function firedLine({ header, slot, late, latenessMs }: RunOutcome): SlotEvent {
+  const { slot: time, schedule, of } = slotFields(slot);
+  const type = late ? "slot.caught_up" : "slot.fired";
+  const { run, because = "its slot was due" } = header;
+  if (schedule !== undefined) return { type, slot: time, schedule, run, because, latenessMs };
+  return of === undefined
+    ? { type, slot: time, run, because, latenessMs }
+    : { type, slot: time, of, run, because, latenessMs };
 }

@@ -249,7 +249,7 @@ function makersOf(deps: RunDeps, place: PlaceByLane): Pick<Workshop, "maker" | "
   const keep = (run: RunLoop): RunLoop => driven.keep(run);
   let seen: ReturnType<typeof daemonsSeen> | undefined;
   const maker: RunMaker = {
-    create: async (header, decidedAt) => keep(await RunLoop.create(header, deps, decidedAt)),
+    create: async (header, options) => keep(await RunLoop.create(header, deps, options)),
     recover: async (run) => {
       seen ??= daemonsSeen(deps.runStore.orchdDir);
       const found = await RunLoop.recover(run, deps, undefined, seen);

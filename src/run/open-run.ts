@@ -23,17 +23,27 @@ export interface OpenRun {
   readonly flavor: Flavor;
 }
 
+/** How a run is created. */
+export interface CreateOptions {
+  /** The header's time, ISO 8601: when the run was decided. Default: now. */
+  readonly decidedAt?: string | undefined;
+  /**
+   * Called once the header is durable. Nothing more of the run is made before the promise that it
+   * may give is resolved.
+   */
+  readonly durable?: (() => Promise<void> | undefined) | undefined;
+}
+
 /**
  * Creates a run: its ledger with the header, durably.
  *
- * @param decidedAt the header's time, ISO 8601: when the run was decided. Default: now
  * @throws SubmissionRefused, with nothing written, if its orchestrator cannot take it; LedgerExists
  *   if the run has been created already
  */
 export async function createRun(
   given: RunHeader,
   deps: RunDeps,
-  decidedAt?: string,
+  { decidedAt, durable }: CreateOptions = {},
 ): Promise<OpenRun> {
   const flavor = await deps.orchestrators.resolve(given.snapshot.orchestrator);
   const refusal = refusalOf(flavor, given.snapshot, isScheduled(given));
@@ -48,7 +58,8 @@ export async function createRun(
     options,
     decidedAt,
   );
-  const state = evolve(undefined, { ...header, seq: 1, b: 1, at });
+  await durable?.();
+  const state = evolve(undefined, { seq: 1, b: 1, at, ...header });
   return { state: state!, file, flavor };
 }
 

@@ -30,7 +30,7 @@ import { baseLayer, RunEnvironment } from "./environment.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
 import { HookRuns } from "./hook-runs.ts";
 import { LaneWaits } from "./lane-waits.ts";
-import { createRun, reopenRun, type OpenRun } from "./open-run.ts";
+import { createRun, reopenRun, type CreateOptions, type OpenRun } from "./open-run.ts";
 import { ResultCache } from "./result-cache.ts";
 import { RunJournal } from "./run-journal.ts";
 import { RunLog } from "./run-log.ts";
@@ -133,12 +133,11 @@ export class RunLoop {
   /**
    * Creates a run: its ledger with the header, durably.
    *
-   * @param decidedAt the header's time, ISO 8601: when the run was decided. Default: now
    * @throws SubmissionRefused, with nothing written, if its orchestrator cannot take it;
    *   LedgerExists if the run has been created already
    */
-  static async create(header: RunHeader, deps: RunDeps, decidedAt?: string): Promise<RunLoop> {
-    return new RunLoop(await createRun(header, deps, decidedAt), deps);
+  static async create(header: RunHeader, deps: RunDeps, options?: CreateOptions): Promise<RunLoop> {
+    return new RunLoop(await createRun(header, deps, options), deps);
   }
 
   /**

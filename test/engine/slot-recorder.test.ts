@@ -10,6 +10,7 @@ import type { Outcome } from "../../src/engine/slot-decider.ts";
 import { SlotRecorder, type RecorderPorts } from "../../src/engine/slot-recorder.ts";
 import { LedgerBlocked } from "../../src/ledger/ledger-error.ts";
 import { silentLog } from "../../src/log.ts";
+import type { CreateOptions } from "../../src/run/open-run.ts";
 
 const START = Date.UTC(2026, 10, 23, 2);
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -34,11 +35,12 @@ class Rig {
     const { done } = this;
     const ports = {
       maker: {
-        create: async ({ run }: RunHeader, decidedAt?: string) => {
+        create: async ({ run }: RunHeader, { decidedAt, durable }: CreateOptions) => {
           done.push(`make ${run}`);
           this.decidedAt.push(decidedAt);
           await new Promise((resolve) => void setImmediate(resolve));
           if (this.failing.has(run)) throw this.failing.get(run);
+          await durable?.();
           return {};
         },
       },
@@ -238,28 +240,50 @@ it("a jump of the clock is told once, with the first slot that it passed over", 
   expect(await told(line("slot.missed", 1), line("slot.missed", 31))).toBe(true);
 });
 
-it("the runs of a burst wait until all are decided, and go on when all are made", async () => {
+it("the runs of a burst wait for their turn, and go on when all are made", async () => {
   const rig = new Rig();
   let decide: () => void = () => undefined;
   let end: () => void = () => undefined;
-  const decided = new Promise<void>((resolve) => (decide = resolve));
+  const turnComes = new Promise<void>((resolve) => (decide = resolve));
   const over = new Promise<void>((resolve) => (end = resolve));
   rig.burst = {
-    join: () => void rig.done.push("join"),
+    join: (runs: number) => {
+      rig.done.push(`join ${runs}`);
+      return turnComes;
+    },
     leave: () => void rig.done.push("leave"),
-    decided: () => decided,
     over: () => over,
   } as unknown as Burst;
   rig.failing.set("p@2", new Error("no"));
   const recorded = rig.recorder.record([rig.run(1, minute(1)), rig.run(2, minute(2))], LATE);
-  expect(rig.done).toEqual(["join", "join"]);
+  expect(rig.done).toEqual(["join 2"]);
   decide();
   const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
   for (let n = 0; n < 4; n += 1) await turn();
-  expect(rig.done.slice(2)).toEqual(["make p@1", "make p@2", "leave", "drop p@2", "leave"]);
+  expect(rig.done.slice(1)).toEqual(["make p@1", "make p@2", "leave", "drop p@2", "leave"]);
   end();
   await recorded;
-  expect(rig.done.slice(7)).toEqual(["attach p@1", "write 3", "record p@1", "record p@2"]);
+  expect(rig.done.slice(6)).toEqual(["attach p@1", "write 3", "record p@1", "record p@2"]);
+});
+
+it("of many slots of one pipeline only those of the first write join the burst", async () => {
+  const rig = new Rig();
+  const joined: number[] = [];
+  let left = 0;
+  let end: () => void = () => undefined;
+  const over = new Promise<void>((resolve) => (end = resolve));
+  rig.burst = {
+    join: (runs: number) => Promise.resolve(void joined.push(runs)),
+    // As a burst does: the last that joined ends it.
+    leave: () => void ((left += 1) === joined[0] && end()),
+    over: () => over,
+  } as unknown as Burst;
+  const slots = Array.from({ length: 600 }, (_, n) => rig.run(n, minute(n)));
+  await rig.recorder.record(slots, LATE);
+  expect(joined).toEqual([250]);
+  expect(rig.writes.map(({ length }) => length)).toEqual([500, 500, 200]);
+  rig.burst = { join: () => expect.unreachable() } as unknown as Burst;
+  await rig.recorder.record([line("slot.skipped", 700)], LATE);
 });
 
 it("a run by hand is made before its line, which is the last of the lines", async () => {

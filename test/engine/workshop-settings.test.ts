@@ -57,11 +57,11 @@ it("runs get the settings of now, those that were made or taken over before too"
     recover.mockRestore();
   });
   const workshop = opened();
-  await expect(workshop.maker.create({} as never, "")).rejects.toThrow("not now");
+  await expect(workshop.maker.create({} as never)).rejects.toThrow("not now");
   expect(given[0]!.settings).toBe(OLD);
   const next = { ...DEFAULT_SETTINGS, env: { A: "new" } };
   workshop.setSettings(next);
-  await expect(workshop.maker.create({} as never, "")).rejects.toThrow("not now");
+  await expect(workshop.maker.create({} as never)).rejects.toThrow("not now");
   expect(await workshop.maker.recover("p@1")).toBeUndefined();
   expect(given.map(({ settings }) => settings)).toEqual([next, next, next]);
 });
