@@ -171,5 +171,7 @@ function checkedPipeline(pipeline: string): string {
 function stamp(milliseconds: number): string {
   if (!(milliseconds >= 0 && milliseconds <= LAST_STAMP_MS))
     throw new RangeError(`${milliseconds} ms is outside the years that a run's id can name.`);
-  return iso(milliseconds).replaceAll(/[-:]/g, "");
+  const text = iso(milliseconds);
+  const day = text.slice(0, 4) + text.slice(5, 7) + text.slice(8, 10);
+  return day + text.slice(10, 13) + text.slice(14, 16) + text.slice(17);
 }

@@ -70,6 +70,9 @@ interface Entry extends ActiveRun {
   end?: Promise<void>;
 }
 
+/** A pipeline without runs. */
+const IDLE: Busy = { running: [], queued: [] };
+
 /** The active and the waiting runs of one daemon. */
 export class ActiveRuns {
   readonly #clock: Clock;
@@ -133,9 +136,11 @@ export class ActiveRuns {
 
   /** The runs of a pipeline that its overlap policy counts, oldest first. */
   busy(pipeline: string): Busy {
+    const entries = this.#byPipeline.get(pipeline);
+    if (entries === undefined) return IDLE;
     const running: string[] = [];
     const queued: string[] = [];
-    for (const entry of this.#byPipeline.get(pipeline) ?? []) {
+    for (const entry of entries) {
       if (entry.ticket.backfill === undefined)
         (entry.going ? running : queued).push(entry.ticket.run);
     }

@@ -1,5 +1,4 @@
 import { snapshotFor } from "../core/compile.ts";
-import { defined } from "../core/defined.ts";
 import type { RunHeader, Trigger } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
@@ -68,7 +67,7 @@ export function frozenHeader(
   },
   order: Omit<RunOrder, "params">,
 ): RunHeader {
-  return {
+  const header: { -readonly [Key in keyof RunHeader]: RunHeader[Key] } = {
     type: "run.submitted",
     format: LEDGER_FORMAT,
     run: order.run,
@@ -81,6 +80,7 @@ export function frozenHeader(
     snapshot: of.snapshot,
     tags: [...of.tags],
     because: order.because,
-    ...defined({ group: of.group }),
   };
+  if (of.group !== undefined) header.group = of.group;
+  return header;
 }

@@ -678,7 +678,8 @@ function framed<E extends { readonly type: string }>(
   at: string,
   shorten?: (event: E) => E,
 ): Frame<E> {
-  return frame<E>(LEDGER_START, [{ ...bodiesOf(path, first, shorten), at }]);
+  const { events, bodies } = bodiesOf(path, first, shorten);
+  return frame<E>(LEDGER_START, [{ events, bodies, at }]);
 }
 
 function restoredText(trouble: Trouble, whole: boolean, keptAs: string | undefined): string {

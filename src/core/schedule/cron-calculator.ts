@@ -45,7 +45,9 @@ export interface CronCalculator {
   readonly fixedTime: boolean;
 }
 
-const instances = new Map<string, CronCalculator>();
+const instances = new Map<string, PatternInZone>();
+/** The one that was asked for last: a thousand pipelines of one pattern may be due in a row. */
+let newest: PatternInZone | undefined;
 
 /**
  * The calculator of a pattern in an IANA zone. A pattern has 5 or 6 fields or is a nickname such as
@@ -54,14 +56,17 @@ const instances = new Map<string, CronCalculator>();
  * @throws an error that says what is wrong with the pattern or the zone
  */
 export function cronCalculator(pattern: string, timezone: string): CronCalculator {
+  if (newest?.pattern === pattern && newest.timezone === timezone) return newest;
   const key = `${timezone}\n${pattern}`;
   const known = instances.get(key);
   if (known !== undefined) {
     instances.delete(key);
     instances.set(key, known);
+    newest = known;
     return known;
   }
   const made = new PatternInZone(pattern, timezone);
+  newest = made;
   instances.set(key, made);
   if (instances.size > INSTANCES) instances.delete(instances.keys().next().value!);
   return made;
@@ -105,8 +110,8 @@ export function firstOfPattern(pattern: string): number | undefined {
 /** A pattern in a zone. It remembers its last answers, since callers go from slot to slot. */
 class PatternInZone implements CronCalculator {
   readonly fixedTime: boolean;
-  readonly #pattern: string;
-  readonly #timezone: string;
+  readonly pattern: string;
+  readonly timezone: string;
   readonly #cron: Cron;
   readonly #fields: CronPattern;
   readonly #remembered = new Map<number, number | undefined>();
@@ -118,8 +123,8 @@ class PatternInZone implements CronCalculator {
   #localMinute = 0;
 
   constructor(pattern: string, timezone: string) {
-    this.#pattern = pattern;
-    this.#timezone = timezone;
+    this.pattern = pattern;
+    this.timezone = timezone;
     this.#cron = cronerOf(pattern, timezone);
     this.#fields = parsedFields(pattern);
     this.fixedTime = this.#fields.isFixedTime;
@@ -137,14 +142,14 @@ class PatternInZone implements CronCalculator {
     }
     if (this.#remembered.has(instant)) return this.#remembered.get(instant);
     let slot = this.#ask(instant);
-    if (slot !== undefined && this.fixedTime && this.#timezone !== "UTC")
+    if (slot !== undefined && this.fixedTime && this.timezone !== "UTC")
       slot = this.#outOfGap(instant, slot) ?? slot;
     this.#remembered.set(instant, slot);
     if (this.#remembered.size > REMEMBERED)
       this.#remembered.delete(this.#remembered.keys().next().value!);
     if (slot !== undefined && !this.fixedTime) {
       this.#last = slot;
-      this.#localMinute = minuteIn(this.#timezone, slot);
+      this.#localMinute = minuteIn(this.timezone, slot);
     }
     return slot;
   }
@@ -186,9 +191,9 @@ class PatternInZone implements CronCalculator {
       year <= new Date(slot).getUTCFullYear();
       year += 1
     ) {
-      for (const { at, fromLocal, toLocal } of gapsOfYear(year, this.#timezone)) {
+      for (const { at, fromLocal, toLocal } of gapsOfYear(year, this.timezone)) {
         if (at <= instant || at >= slot) continue;
-        const wall = cronCalculator(this.#pattern, "UTC").next(fromLocal - 1_000);
+        const wall = cronCalculator(this.pattern, "UTC").next(fromLocal - 1_000);
         if (wall !== undefined && wall < toLocal) return at;
       }
     }
