@@ -14,3 +14,9 @@ export function parseObject(text: string): Record<string, unknown> | undefined {
     return undefined;
   }
 }
+
+/** Whether an object has no member. Unlike `Object.keys` it makes no list. */
+export function isEmpty(object: object): boolean {
+  for (const _ in object) return false;
+  return true;
+}

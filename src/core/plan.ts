@@ -271,7 +271,7 @@ function launchReady(state: RunState, facts: PlanFacts, room: RoomLeft, actions:
     if (space <= 0 || facts.launching.has(id) || requested?.has(id) === false) continue;
     const because = requested === undefined ? readyReason(step) : "the orchestrator asked for it";
     const share = facts.share?.(step.spec) ?? 1;
-    actions.push(share < 1 ? { ...launch(step, because), share } : launch(step, because));
+    actions.push(launch(step, because, share));
     room.of[lane] = space - share;
     if (space <= share && behind > 0) open -= 1;
     room.all -= 1;
@@ -331,9 +331,13 @@ function isWaitedFor(id: string, state: RunState, { delegated }: PlanFacts): boo
   return false;
 }
 
-function launch(step: StepState, because: string): Extract<Action, { kind: "launch" }> {
-  const attempt = step.rerun ? currentAttempt(step) : step.attempt + 1;
-  return { kind: "launch", step: step.spec.id, attempt, alone: step.alone, because };
+function launch(state: StepState, because: string, share = 1): Extract<Action, { kind: "launch" }> {
+  const { alone } = state;
+  const { id: step } = state.spec;
+  const attempt = state.rerun ? currentAttempt(state) : state.attempt + 1;
+  return share < 1
+    ? { kind: "launch", step, attempt, alone, share, because }
+    : { kind: "launch", step, attempt, alone, because };
 }
 
 function readyReason(step: StepState): string {

@@ -14,7 +14,7 @@
  * the steps whose phase is "ended"; a step in phase "waiting" has `unmet` > 0. A finished run never
  * changes. The case of every event keeps these invariants, so they stay one file.
  */
-import type { RunLine, Trigger } from "./event.ts";
+import type { RunEvent, RunLine, Trigger } from "./event.ts";
 import type { StepError } from "./failure.ts";
 import { laneOf, type Lane } from "./lane.ts";
 import type { Json, Snapshot, SnapshotStep } from "./snapshot.ts";
@@ -202,13 +202,22 @@ export function fold(lines: Iterable<RunLine>): RunState | undefined {
  *
  * @param state the run so far; undefined before the header
  */
-// oxlint-disable-next-line max-lines-per-function -- the fold: a case an event
 export function evolve(state: RunState | undefined, line: RunLine): RunState | undefined {
   if (state === undefined) return line.type === "run.submitted" ? begin(line) : undefined;
-  state.lastSeq = line.seq;
-  if (state.finished !== undefined) return state;
+  evolveEvent(state, line, line.seq, line.at);
+  return state;
+}
+
+/**
+ * As {@link evolve}, for an event that has no framing yet: a copy with it would cost as much as the
+ * rest.
+ */
+// oxlint-disable-next-line max-lines-per-function -- the fold: a case an event
+export function evolveEvent(state: RunState, line: RunEvent, seq: number, at: string): void {
+  state.lastSeq = seq;
+  if (state.finished !== undefined) return;
   const from = state.lastAt;
-  state.lastAt = line.at;
+  state.lastAt = at;
   switch (line.type) {
     case "run.submitted":
       break;
@@ -237,8 +246,8 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
       break;
     case "run.started":
       state.phase = "started";
-      state.startedAt = line.at;
-      wholeLimits(state, Date.parse(line.at));
+      state.startedAt = at;
+      wholeLimits(state, Date.parse(at));
       state.because = line.because;
       break;
     case "run.stop_requested":
@@ -267,7 +276,7 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
           0,
           Date.parse(line.workedUntil ?? from) - Date.parse(workedFrom(state)),
         );
-      state.resumedAt = line.at;
+      state.resumedAt = at;
       break;
     case "run.function_ended":
       state.function = "ended";
@@ -278,7 +287,7 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
       state.finished = {
         status: line.status,
         because: line.because,
-        at: line.at,
+        at,
         durationMs: line.durationMs,
         ...(line.workedMs === undefined ? {} : { workedMs: line.workedMs }),
       };
@@ -303,11 +312,10 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
     default:
       evolveStep(state, line);
   }
-  return state;
 }
 
 /** What was given with the submission stands in the snapshot from here on. */
-function takeGiven(state: RunState, line: Extract<RunLine, { type: "submit.given" }>): void {
+function takeGiven(state: RunState, line: Extract<RunEvent, { type: "submit.given" }>): void {
   const { snapshot } = state;
   const given = line.stepEnvironments ?? {};
   const steps = snapshot.steps.map((step) => {
@@ -331,12 +339,13 @@ function workedFrom(state: RunState): string {
   return state.resumedAt ?? state.startedAt ?? state.submittedAt;
 }
 
-type StepLine = Extract<RunLine, { type: `step.${string}` }>;
+type StepEvent = Extract<RunEvent, { type: `step.${string}` }>;
 
 // oxlint-disable-next-line max-lines-per-function -- the fold: a case an event of a step
-function evolveStep(state: RunState, line: StepLine): void {
+function evolveStep(state: RunState, line: StepEvent): void {
   const step = state.steps.get(line.step);
   if (step === undefined) return;
+  const { lastAt: at } = state;
   switch (line.type) {
     case "step.started":
       leave(state, step);
@@ -344,15 +353,15 @@ function evolveStep(state: RunState, line: StepLine): void {
       step.phase = "running";
       step.status = "running";
       step.attempt = line.attempt;
-      step.token = line.seq;
+      step.token = state.lastSeq;
       step.because = line.because;
       if (line.cacheKey !== undefined) step.cacheKey = line.cacheKey;
       if (line.elsewhere === true) step.elsewhere = true;
       if (step.spec.on !== undefined) state.waits.delete(step.spec.on.join("+"));
-      step.startedAt ??= line.at;
+      step.startedAt ??= at;
       // Even a delete of an absent member would make V8 keep the step as a dictionary.
       if (step.retryAt !== undefined) delete step.retryAt;
-      step.attempts.push({ attempt: line.attempt, status: "running", startedAt: line.at });
+      step.attempts.push({ attempt: line.attempt, status: "running", startedAt: at });
       state.running.add(line.step);
       break;
     case "step.placed": {
@@ -362,11 +371,11 @@ function evolveStep(state: RunState, line: StepLine): void {
       break;
     }
     case "step.completed":
-      endAttempt(step, "completed", line.at);
+      endAttempt(step, "completed", at);
       step.outputs = line.outputs;
       if (step.error !== undefined) delete step.error;
       owe(state, step, "onSuccess");
-      end(state, step, "completed", line.at);
+      end(state, step, "completed", at);
       meet(state, line.step);
       break;
     case "step.cached":
@@ -374,8 +383,8 @@ function evolveStep(state: RunState, line: StepLine): void {
       step.source = line.source;
       step.because = line.because;
       if (line.cacheKey !== undefined) step.cacheKey = line.cacheKey;
-      step.startedAt = line.at;
-      end(state, step, "cached", line.at);
+      step.startedAt = at;
+      end(state, step, "cached", at);
       meet(state, line.step);
       break;
     case "step.failed":
@@ -384,36 +393,32 @@ function evolveStep(state: RunState, line: StepLine): void {
       if (line.because !== undefined) step.because = line.because;
       // Nobody asks for the attempt that could have followed: the last one was the last.
       if (step.phase === "delayed" && line.retryAt === undefined) endRetries(step);
-      endAttempt(step, line.retryAt === undefined ? "failed" : "retried", line.at, line.error);
+      endAttempt(step, line.retryAt === undefined ? "failed" : "retried", at, line.error);
       if (line.retryAt !== undefined) delay(state, step, Date.parse(line.retryAt));
-      else fail(state, step, line.at);
+      else fail(state, step, at);
       break;
     case "step.interrupted":
       step.because = line.because;
       step.alone = line.alone === true;
-      endAttempt(step, line.next === "fail" ? "failed" : "retried", line.at);
+      endAttempt(step, line.next === "fail" ? "failed" : "retried", at);
       if (line.next === "fail") {
         step.error = { name: "Interrupted", message: line.because };
-        fail(state, step, line.at);
+        fail(state, step, at);
       } else {
         step.rerun = line.next === "rerun";
-        delay(
-          state,
-          step,
-          line.retryAt === undefined ? Date.parse(line.at) : Date.parse(line.retryAt),
-        );
+        delay(state, step, line.retryAt === undefined ? Date.parse(at) : Date.parse(line.retryAt));
       }
       break;
     case "step.stopped":
-      endAttempt(step, "stopped", line.at);
+      endAttempt(step, "stopped", at);
       step.because = line.because;
       state.stoppedSteps += 1;
-      end(state, step, "stopped", line.at);
+      end(state, step, "stopped", at);
       doom(state, line.step, `upstream step "${line.step}" was stopped`);
       break;
     case "step.skipped":
       step.because = line.because;
-      end(state, step, "skipped", line.at);
+      end(state, step, "skipped", at);
       doom(state, line.step, `upstream step "${line.step}" was skipped`);
       break;
     case "step.added":
@@ -624,7 +629,7 @@ function owe(state: RunState, step: StepState, hook: OwedHook["hook"]): void {
 
 function hookEnded(
   state: RunState,
-  line: Extract<RunLine, { type: "hook.completed" | "hook.failed" }>,
+  line: Extract<RunEvent, { type: "hook.completed" | "hook.failed" }>,
 ): void {
   if (line.step !== undefined) state.owedHooks.delete(`${line.hook}:${line.step}`);
   else if (line.hook === "init") {

@@ -7,6 +7,7 @@
  * a whole task. Nothing that user code may change is shared by two steps: a task that is made of a
  * frame has a `run`, an `env` and a `state` of its own.
  */
+import { isEmpty } from "./json-object.ts";
 import type { CodeRef, Json } from "./snapshot.ts";
 import type { ModuleTask, RunInfo, StoredInputs, Task } from "./task.ts";
 import type { TraceSeed } from "./trace-span.ts";
@@ -139,11 +140,6 @@ export function taskOfFrame(
   const state = frame.state === undefined ? undefined : (JSON.parse(frame.state) as Json);
   const own = parts === undefined ? { params: {}, inputs: {} } : (JSON.parse(parts) as StepParts);
   return framedTask(frame, state, step, attempt, own);
-}
-
-function isEmpty(object: object): boolean {
-  for (const _ in object) return false;
-  return true;
 }
 
 /** A task as plain data. */

@@ -185,6 +185,7 @@ function mapTexts(value: Json, replace: (text: string) => Json): Json {
   }
   if (value !== null && typeof value === "object") {
     const pairs = Object.entries(value);
+    if (pairs.length === 0) return value;
     const copy = pairs.map(([key, member]) => [key, mapTexts(member, replace)] as const);
     return copy.every(([, member], index) => member === pairs[index]![1])
       ? value

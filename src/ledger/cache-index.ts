@@ -33,6 +33,7 @@ import { errorCode } from "../disk/disk-error.ts";
 import { systemDisk, writeAll } from "../disk/disk.ts";
 import { makeFolder } from "../disk/make-folder.ts";
 import { isPathFault, regularFile } from "../disk/path-fault.ts";
+import { CacheEntryText } from "./cache-entry-text.ts";
 import { LedgerFormatError } from "./ledger-error.ts";
 import { readLedger } from "./ledger-reader.ts";
 import { OffsetTable } from "./offset-table.ts";
@@ -97,6 +98,7 @@ export class CacheIndex {
   /** Resolves when every flush so far is done. */
   #flushed: Promise<void> = Promise.resolve();
   readonly #recent = new Map<number, Entry>();
+  readonly #text = new CacheEntryText();
   readonly #block = Buffer.allocUnsafe(MAX_ENTRY_BYTES);
   /** What was recorded since a rebuild began; undefined while none is under way. */
   #meanwhile: [string, CacheCandidate][] | undefined;
@@ -119,8 +121,13 @@ export class CacheIndex {
 
   /** Notes several, in this order. @throws as {@link record}: then none of them is noted */
   recordAll(completed: readonly (readonly [key: string, candidate: CacheCandidate])[]): void {
-    const wrong = completed.find(([key]) => !KEY.test(key));
-    if (wrong !== undefined) throw new RangeError(`${JSON.stringify(wrong[0])} is no cache key.`);
+    let good = "";
+    for (const [key] of completed) {
+      // In a fan-out they are often all the same.
+      if (key !== good && !KEY.test(key))
+        throw new RangeError(`${JSON.stringify(key)} is no cache key.`);
+      good = key;
+    }
     for (const [key, { run, step, at }] of completed) {
       const candidate = { run, step, at };
       const alike = this.#waiting.get(key);
@@ -247,16 +254,16 @@ export class CacheIndex {
     this.#waiting = new Map();
     this.#writing = batch;
     try {
-      const { text, entries, end } = this.#linesOf(batch);
+      const { text, newest, end } = this.#linesOf(batch);
       await writeAll(systemDisk, this.#fileForWriting(), Buffer.from(text), this.#size);
       this.#size = end;
-      entries.forEach(([offset, entry], index) => {
-        this.#remember(offset, entry);
-        const { key } = entry;
+      for (const [key, entries] of newest) {
+        let last = -1;
+        for (const [offset, entry] of entries) this.#remember((last = offset), entry);
         // The table has the newest entry of each key.
-        if (entries[index + 1]?.[1].key !== key)
-          this.#table!.set(bitsOf(key), offset, (there) => this.#entry(there)?.key === key);
-      });
+        if (last >= 0)
+          this.#table!.set(bitsOf(key), last, (there) => this.#entry(there)?.key === key);
+      }
     } catch (error) {
       // The file may have a part of them.
       this.#forget();
@@ -266,26 +273,33 @@ export class CacheIndex {
     }
   }
 
-  /** The lines of a batch, and their entries by offset, as they stand at the end of the file. */
-  #linesOf(batch: Batch): { text: string; entries: [number, Entry][]; end: number } {
+  /**
+   * The lines of a batch as they stand at the end of the file, and by key and offset the newest
+   * entries: those that a lookup gives. In a fan-out hundreds have one key, and to keep the others
+   * costs more than to write them.
+   */
+  #linesOf(batch: Batch): { text: string; newest: Map<string, [number, Entry][]>; end: number } {
     const table = this.#load();
-    const entries: [number, Entry][] = [];
+    const newest = new Map<string, [number, Entry][]>();
     let text = "";
     let end = this.#size;
     for (const [key, candidates] of batch) {
+      const kept: [number, Entry][] = [];
+      newest.set(key, kept);
       let prev = table.find(bitsOf(key), (there) => this.#entry(there)?.key === key);
+      let left = candidates.length;
       for (const { run, step, at } of candidates) {
-        const entry: Entry = { key, run, step, at, prev };
-        const line = `${JSON.stringify(entry)}\n`;
-        const length = Buffer.byteLength(line);
+        left -= 1;
+        const line = this.#text.line(key, run, step, at, prev);
+        const length = this.#text.bytes;
         if (length > MAX_ENTRY_BYTES || end + length > MAX_FILE_BYTES) continue;
-        entries.push([end, entry]);
+        if (left < CANDIDATES) kept.push([end, { key, run, step, at, prev }]);
         text += line;
         prev = end;
         end += length;
       }
     }
-    return { text, entries, end };
+    return { text, newest, end };
   }
 
   #truncate(): void {

@@ -95,9 +95,11 @@ export function frame<E extends { readonly type: string }>(
     counts.push(events.length);
     events.forEach((event, index) => {
       seq += 1;
-      const line = `{"seq":${seq},"b":${b},"at":"${at}",${bodies[index]!.slice(1, -1)}`;
-      crc = crc32(line, crc);
-      text += `${line},"crc":"${crc.toString(16).padStart(8, "0")}"}\n`;
+      // In two parts: in one, V8 would copy the line once more for its checksum alone.
+      const head = `{"seq":${seq},"b":${b},"at":"${at}",`;
+      const body = bodies[index]!.slice(1, -1);
+      crc = crc32(body, crc32(head, crc));
+      text += `${head}${body},"crc":"${crc.toString(16).padStart(8, "0")}"}\n`;
       // The framing comes first: members that are added after a spread give each object a shape of
       // its own, which costs twenty times as much.
       lines.push(isFramed(event) ? { ...event, seq, b, at } : { seq, b, at, ...event });

@@ -35,7 +35,7 @@ const UNTOUCHED_BYTES = ERROR_CHARACTERS;
 export function needsSpilling(event: RunEvent): boolean {
   // A character takes at most three bytes of UTF-8. Only an event that is neither clearly short nor
   // clearly long is made into text and measured.
-  const room = UNTOUCHED_BYTES / 3;
+  const room = Math.floor(UNTOUCHED_BYTES / 3);
   if (roomAfter(event, room, LONGEST_ESCAPE, LONGEST_NUMBER) >= 0) return holdsLookalike(event);
   return (
     roomAfter(event, room, 1, 1) < 0 || JSON.stringify(event).length > room || holdsLookalike(event)

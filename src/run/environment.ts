@@ -203,6 +203,7 @@ function resolve(value: Json, secrets: SecretSource, found: string[]): Json {
     found.push(secret);
     return secret;
   }
+  if (members.length === 0) return value;
   const copy = members.map(([key, member]) => [key, resolve(member, secrets, found)] as const);
   return copy.every(([, member], index) => member === members[index]![1])
     ? value

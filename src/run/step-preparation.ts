@@ -11,6 +11,7 @@ import { holdsArtifacts, isArtifactRef } from "../core/artifact-ref.ts";
 import { cacheKeyParts, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
 import { evaluateWhen, parseCondition } from "../core/condition.ts";
 import { FAILURE_CODES, type StepError } from "../core/failure.ts";
+import { isEmpty } from "../core/json-object.ts";
 import type { RunState, StepState } from "../core/run-state.ts";
 import type { Json, SnapshotStep } from "../core/snapshot.ts";
 import { bindRun } from "../core/template.ts";
@@ -92,24 +93,28 @@ export function prepareStep(
   context: PreparationContext,
 ): Preparation | Promise<Preparation> {
   if (context.signal.aborted) return { kind: "dropped" };
-  const spoiled = (error: unknown): Preparation | Promise<Preparation> => {
-    if (context.signal.aborted) return { kind: "dropped" };
-    if (!lacksDescriptor(error)) return { kind: "fail", error: asError(error) };
-    // The step is not at fault: it is prepared again when files can be opened.
-    return new Promise(
-      (resolve) =>
-        void context.deps.clock.after(RETRY_MS, () =>
-          resolve(prepareStep(state, step, attempt, context)),
-        ),
-    );
-  };
+  const again = (): Preparation | Promise<Preparation> =>
+    prepareStep(state, step, attempt, context);
   try {
     const of = new StepPreparation(state, step, attempt, context);
     const preparation = decideWhenKnown(() => of.prepare());
-    return preparation instanceof Promise ? preparation.catch(spoiled) : preparation;
+    return preparation instanceof Promise
+      ? preparation.catch((error: unknown) => spoiled(error, context, again))
+      : preparation;
   } catch (error) {
-    return spoiled(error);
+    return spoiled(error, context, again);
   }
+}
+
+function spoiled(
+  error: unknown,
+  { signal, deps }: PreparationContext,
+  again: () => Preparation | Promise<Preparation>,
+): Preparation | Promise<Preparation> {
+  if (signal.aborted) return { kind: "dropped" };
+  if (!lacksDescriptor(error)) return { kind: "fail", error: asError(error) };
+  // The step is not at fault: it is prepared again when files can be opened.
+  return new Promise((resolve) => void deps.clock.after(RETRY_MS, () => resolve(again())));
 }
 
 /**
@@ -135,6 +140,7 @@ interface GivenInputs {
 }
 
 type Named = { [input: string]: string | null };
+const NO_INPUTS: GivenInputs = { inputs: {} };
 
 /** For outputs that are in no file. */
 const NO_FILES = new StoredValues((ref) => {
@@ -309,8 +315,8 @@ class StepPreparation {
         outputName(upstream, from.output),
       );
     }
-    for (const [name, value] of Object.entries(this.#step.values ?? {}))
-      inputs[name] = contentHash(value);
+    const { values } = this.#step;
+    for (const name in values) inputs[name] = contentHash(values[name]!);
     return cacheKeyParts(this.#spec, {
       project: this.#context.deps.settings.project,
       params: this.#params,
@@ -342,6 +348,7 @@ class StepPreparation {
 
   /** What is in a file is loaded where the step runs. */
   #findInputs(): GivenInputs {
+    if (isEmpty(this.#spec.inputs) && this.#step.values === undefined) return NO_INPUTS;
     const inputs: { [name: string]: Json } = {};
     const stored = new Map<string, { step: string; outputs: Json; inputs: Named }>();
     for (const [name, from] of Object.entries(this.#spec.inputs)) {
@@ -435,13 +442,14 @@ class StepPreparation {
     if (code === undefined || timeoutMs !== undefined || memoryMb !== undefined) return undefined;
     if (container !== undefined) return undefined;
     const { environment, frames, secrets } = this.#context;
-    const env = Object.keys(own).length === 0 ? environment.common() : undefined;
+    const env = isEmpty(own) ? environment.common() : undefined;
     const frame = env && frames.of(code, this.#spec, env);
     if (frame === undefined) return undefined;
     const found: string[] = [];
     const params = resolveSecrets(this.#params, secrets, found);
     if (found.length > 0) return undefined;
-    return new FramedTask(frame, id, this.#attempt, { params, ...this.#given() });
+    const { inputs, stored } = this.#given();
+    return new FramedTask(frame, id, this.#attempt, { params, inputs, stored });
   }
 
   #wholeTask(): Task {
