@@ -245,3 +245,10 @@ describe("a pipeline's file", () => {
     expect((await file({ text: "a\nb\n" })).one("p.source-head").text).toContain("2 lines");
   });
 });
+
+it("a pipeline's page has the backfills that are under way, if there are any", async () => {
+  const backfill = { id: "b1", from: at("08:00:00"), to: at("10:00:00"), which: "missing" };
+  const card = (await page({ backfills: [backfill] })).one(".backfill-row");
+  expect(card.text).toContain("b1 · 2026-11-28 08:00:00Z to 2026-11-28 10:00:00Z, missing");
+  expect((await page()).every(".backfill-row")).toEqual([]);
+});

@@ -13,6 +13,7 @@ import { address, hrefOf, setQuery } from "../location.ts";
 import { ProblemBox, Waiting } from "../problem-box.tsx";
 import { AskButton } from "../run/ask-button.tsx";
 import { safeText } from "../safe-text.ts";
+import { UnderWay } from "../under-way.tsx";
 import { useView } from "../view.ts";
 import { countText, durationText } from "../words.ts";
 import { fullTime } from "../zone.ts";
@@ -47,7 +48,7 @@ export function Backfill(): JSX.Element {
       {isWhole && value !== undefined && problem === undefined && (
         <Price price={value} plan={plan} />
       )}
-      {plan.pipeline !== "" && <UnderWay pipeline={plan.pipeline} />}
+      {plan.pipeline !== "" && <OfPipeline pipeline={plan.pipeline} />}
     </article>
   );
 }
@@ -233,38 +234,9 @@ function intentOf(price: LedgerPrice, plan: Plan): Intent {
   };
 }
 
-function UnderWay({ pipeline }: { readonly pipeline: string }): JSX.Element | null {
+function OfPipeline({ pipeline }: { readonly pipeline: string }): JSX.Element | null {
   const { value } = useView<PipelinePage>(`pipelines/${encodeURIComponent(pipeline)}`, {
     pipeline,
   });
-  const backfills = value?.backfills ?? [];
-  if (backfills.length === 0) return null;
-  return (
-    <section class="card" aria-labelledby="under-way">
-      <h2 id="under-way">Under way</h2>
-      <ul class="reasons">
-        {backfills.map(({ id, from, to, which }) => (
-          <li key={id} class="under-way">
-            <span>
-              <a href={hrefOf(["requests"], { id })}>
-                <b>{safeText(id)}</b>
-              </a>
-              {` · ${fullTime(from)} to ${fullTime(to)}, ${safeText(which)}`}
-            </span>
-            <AskButton
-              text="Cancel"
-              note="runs that have begun go on"
-              intent={{
-                title: `Cancel the backfill ${id}`,
-                what: "It makes no more runs. Those that have begun go on.",
-                button: "Cancel the backfill",
-                command: ["orchd", "backfill", "--cancel", id],
-                request: { type: "cancel_backfill", id },
-              }}
-            />
-          </li>
-        ))}
-      </ul>
-    </section>
-  );
+  return <UnderWay backfills={value?.backfills ?? []} />;
 }

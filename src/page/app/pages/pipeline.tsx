@@ -24,6 +24,7 @@ import { MOST_DRAWN, needsOf } from "../run/graph-layout.ts";
 import { safeText } from "../safe-text.ts";
 import { sentence } from "../sentence.ts";
 import { useNamed } from "../named-view.ts";
+import { UnderWay } from "../under-way.tsx";
 import { useView } from "../view.ts";
 import { comingText, countText, durationText, someText } from "../words.ts";
 import { commonZone, fullTime, offered, shortTime, zoned } from "../zone.ts";
@@ -78,6 +79,7 @@ function Shown({ page }: { readonly page: PipelinePage }): JSX.Element {
       <Errors page={page} />
       <Facts page={page} />
       <StripCard page={page} />
+      <UnderWay backfills={page.backfills} />
       <div class="cols">
         <div class="wide">
           <ParamsForm page={page} />
