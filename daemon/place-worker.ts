@@ -131,6 +131,7 @@ async function serve(ground: Ground, { seal, credentials }: Secrets): Promise<vo
     cache,
     about,
     incarnation,
+    whyNot: () => whyOtherRelease(),
     openPool: poolsOf(ground, `${token}.${incarnation}`, cache, scratch),
     localTask: (task) => ({ ...task, artifacts: cache.artifacts }),
   });
@@ -182,7 +183,6 @@ function poolsOf(
     return new RunnerPool({
       clock,
       launch: forkRunner,
-      whyNot: () => whyOtherRelease(),
       log,
       settings: {
         ...settings.runner,

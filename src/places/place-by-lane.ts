@@ -46,6 +46,8 @@ interface RoomyPlace extends Place {
 
 /** The place for processes of this machine. */
 export interface LocalPlace extends RoomyPlace {
+  /** False: no step begins for now, here or elsewhere (pool/start-gate.ts). */
+  readonly isOpen: boolean;
   readonly ahead: StepsAhead;
 }
 
@@ -135,9 +137,10 @@ export class PlaceByLane implements Place {
 
   capacity(): Room {
     const room: { [lane: Lane]: number } = this.#local.capacity();
-    room[CONTAINER] = this.#containers.room;
+    const { isOpen } = this.#local;
+    room[CONTAINER] = isOpen ? this.#containers.room : 0;
     for (const { lane, kind, labels } of this.#wanted.values())
-      room[lane] = this.#roomFor(kind, labels);
+      room[lane] = isOpen ? this.#roomFor(kind, labels) : 0;
     return room;
   }
 

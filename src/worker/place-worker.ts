@@ -5,6 +5,8 @@
  * - It beats. The daemon's answers are its lease. Where the lease is over, it ends all its runners
  *   at once, and begins with new ones. Results that are there stay until the daemon takes them.
  * - While it leaves, it takes no more tasks, and ends once it holds none.
+ * - While it can start no program (another release was installed under it), it takes no more tasks,
+ *   and says to the daemon that it leaves.
  *
  * It holds nothing that outlives it: its next incarnation ends what is left, before its first beat.
  */
@@ -21,6 +23,7 @@ import {
   type ToWorker,
 } from "../places/broker/messages.ts";
 import type { StartOptions, TaskHandlers } from "../places/place.ts";
+import { StartGate } from "../places/pool/start-gate.ts";
 import type { DaemonLine } from "./daemon-line.ts";
 import type { FileCache } from "./file-cache.ts";
 import { HeldTask, type TaskHost } from "./held-task.ts";
@@ -66,6 +69,8 @@ export interface PlaceWorkerOptions {
   readonly about: WorkerAbout;
   /** A chance text, new at each start. */
   readonly incarnation: string;
+  /** Why it can start no program for now, in a clause (start-gate.ts). Undefined: it can. */
+  readonly whyNot?: (() => string | undefined) | undefined;
   /** Makes a pool. Called again after the lease was over. */
   readonly openPool: () => WorkerPool;
   /** The task as it runs here. */
@@ -79,6 +84,7 @@ export class PlaceWorker {
   readonly #tasks = new Map<string, HeldTask>();
   readonly #known = new KnownTasks();
   readonly #host: TaskHost;
+  readonly #gate: StartGate;
   #pool: WorkerPool;
   /** Pools that are being ended. */
   readonly #ending = new Set<Promise<void>>();
@@ -96,10 +102,11 @@ export class PlaceWorker {
   #onEmpty: (() => void) | undefined;
 
   constructor(options: PlaceWorkerOptions) {
-    const { clock, log, line, cache, about, incarnation, openPool, localTask } = options;
+    const { clock, log, line, cache, about, incarnation, openPool, localTask, whyNot } = options;
     this.#options = options;
     this.#lease = new Lease(clock, WORKER_LEASE_MS, options.sinceBoot);
     this.#pool = openPool();
+    this.#gate = new StartGate({ clock, log, whyNot, onOpen: () => this.beatNow() });
     this.#host = {
       clock,
       log,
@@ -143,6 +150,7 @@ export class PlaceWorker {
     this.#leaving = true;
     this.#nextBeat?.cancel();
     this.#leaseEnd?.cancel();
+    this.#gate.close();
     this.#endHearing();
     const force = this.#tasks.size > 0;
     // What has not begun would begin in runners that are being ended.
@@ -177,6 +185,7 @@ export class PlaceWorker {
     if (this.#known.hasBegun(id)) return { type: "had" };
     const isFirst = this.#known.hear(id);
     if (this.#leaving) return { type: "refused", because: "the worker ends" };
+    if (!this.#gate.isOpen) return { type: "refused", because: "the worker was renewed" };
     const task = new HeldTask(give, this.#host);
     this.#tasks.set(id, task);
     return task.begin(give, grants && isFirst);
@@ -210,7 +219,7 @@ export class PlaceWorker {
       incarnation,
       protocol: BROKER_PROTOCOL,
       tasks: this.tasks,
-      leaving: this.#leaving,
+      leaving: this.#leaving || !this.#gate.isOpen,
       ...about,
     });
     const sent = this.#lease.now();

@@ -24,6 +24,15 @@ it("a lane is told while somebody wants it, however often another gives it up", 
   expect(isTold()).toBe(false);
 });
 
+it("no lane has room while no step may begin, here or elsewhere", () => {
+  const places = new PlayedPlaces(new PlayedPlace("gpu1", { threads: 3 }));
+  const { place, local } = new PlacedDaemon(new VirtualClock(), places);
+  place.want("module@gpu1");
+  expect(place.capacity()["module@gpu1"]).toBe(3);
+  local.isOpen = false;
+  expect(place.capacity()).toMatchObject({ container: 0, "module@gpu1": 0 });
+});
+
 it("what room was promised for starts where it was, though there is none any more", () => {
   const far = new PlayedPlace("gpu1", { threads: 2 });
   const { place } = new PlacedDaemon(new VirtualClock(), new PlayedPlaces(far));

@@ -35,14 +35,14 @@ const NO_CONTAINERS: ContainersPlace = {
 const HERE = { place: "local", engine: "local", labels: ["local"], hosts: [] };
 
 /** The fake pool, as a place that takes no step ahead. */
-function localOf(pool: FakePool): FakePool & LocalPlace {
+function localOf(pool: FakePool): FakePool & LocalPlace & { isOpen: boolean } {
   const ahead = {
     share: () => 1,
     expect: () => undefined,
     settle: () => undefined,
     mayHaveBegun: () => true,
   };
-  return Object.assign(pool, { ahead });
+  return Object.assign(pool, { ahead, isOpen: true });
 }
 
 /** One daemon. A second one on the same ledgers is made with `runsDir`. */
@@ -51,10 +51,13 @@ export class PlacedDaemon<P extends FarPlaces = FarPlaces> {
   readonly places: P;
   readonly place: PlaceByLane;
   readonly driven: DrivenRuns<RunLoop>;
+  /** Whether steps may begin. */
+  readonly local: { isOpen: boolean };
 
   constructor(clock: VirtualClock, places: P, runsDir?: string) {
     const pool = localOf(new FakePool({ a: () => 1, b: () => 2, here: () => 3 }, { clock }));
     this.places = places;
+    this.local = pool;
     this.place = new PlaceByLane(pool, NO_CONTAINERS, places, HERE);
     this.driven = new DrivenRuns<RunLoop>(this.place);
     this.bench = new RunBench({

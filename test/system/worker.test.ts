@@ -1,6 +1,6 @@
 /** Real workers on a real nats-server, with a real daemon: what goes right, and what goes wrong. */
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { BROKER_PROTOCOL } from "../../src/places/broker/messages.ts";
@@ -183,6 +183,41 @@ steps:
     farm.release("go");
     expect((await farm.ended(run)).at(-1)).toMatchObject({ status: "completed" });
   });
+
+  it(
+    "that is renewed under its runners ends its step, and begins none until then",
+    FAR,
+    async () => {
+      const farm = await Farm.start({
+        "schedules/p.yaml": WAITS,
+        "schedules/q.yaml": "steps:\n  one: { on: farm, uses: ./one.mjs }\n",
+        "schedules/one.mjs": "export default () => 1;\n",
+      });
+      const program = otherRelease([]);
+      const { process: worker } = await farm.worker("w1", { program });
+      const first = await farm.run("p");
+      await farm.until("begins");
+      const manifest = join(dirname(program), "../../package.json");
+      const text = readFileSync(manifest, "utf8");
+      writeFileSync(manifest, text.replace(/"version": "[^"]*"/, '"version": "9.9.9"'));
+      await expect
+        .poll(() => worker.stderr, { timeout: 60_000 })
+        .toContain("no step begins: orchd 9.9.9 was installed while this process is orchd");
+      const told = async (): Promise<string> =>
+        (await orchd(farm.root.root, "places")).stdout.replaceAll(/\s+/g, " ");
+      await expect.poll(told, { timeout: 60_000 }).toContain("it was told to end");
+      const second = await farm.run("q");
+      farm.release("go");
+      expect((await farm.ended(first)).at(-1)).toMatchObject({ status: "completed" });
+      expect(countOf(farm.ledger(second), "step.started", "one")).toBe(0);
+      writeFileSync(manifest, text);
+      const lines = await farm.ended(second);
+      expect(lines.at(-1)).toMatchObject({ status: "completed" });
+      expect(countOf(lines, "step.interrupted", "one")).toBe(0);
+      worker.signal("SIGTERM");
+      expect(await worker.ended).toBe(0);
+    },
+  );
 
   it("with a wrong key or wrong credentials gets no work", FAR, async () => {
     const login = "authorization { users: [{ user: a, password: right }] }";

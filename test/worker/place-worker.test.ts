@@ -288,6 +288,26 @@ describe("a worker", () => {
     expect(world.warnings).toEqual([]);
   });
 
+  it("that was renewed takes no task, ends what it has, and says it to both", async () => {
+    const world = await started();
+    const { handlers } = await world.running("etl@1#2");
+    world.whyNot = "orchd 2 was installed: start it again";
+    await world.clock.advance(2_000);
+    expect(world.give("etl@1#3")).toMatchObject({ type: "refused" });
+    expect(world.of("beat").at(-1)).toMatchObject({ leaving: true, tasks: ["etl@1#2"] });
+    expect(world.warnings).toEqual(["no step begins: orchd 2 was installed: start it again"]);
+    handlers.done(FIVE, 12, 0);
+    await world.clock.settle();
+    expect(world.of("end")).toMatchObject([{ id: "etl@1#2", end: { result: FIVE } }]);
+    world.whyNot = undefined;
+    await world.clock.advance(1_000);
+    expect(world.of("beat").at(-1)).toMatchObject({ leaving: false });
+    await world.running("etl@1#4");
+    expect([...world.pool.running.keys()]).toContain("etl@1#4");
+    await world.worker.close();
+    expect(world.clock.timers).toBe(0);
+  });
+
   it("says why the daemon does not want it, once", async () => {
     const world = new WorkerWorld();
     world.answer = () => ({ type: "no", because: "it speaks protocol 1, and this daemon 2" });

@@ -62,6 +62,8 @@ export class WorkerWorld {
   readonly files = new Map<string, Uint8Array>();
   readonly bodies = new Map<string, string>();
   readonly warnings: string[] = [];
+  /** Why the worker can start no program. */
+  whyNot: string | undefined;
   /** Nothing reaches anybody. */
   cut = false;
   /** The broker keeps no more files. */
@@ -117,6 +119,7 @@ export class WorkerWorld {
         platform: "linux/x64",
       },
       incarnation: "first",
+      whyNot: () => this.whyNot,
       openPool: () => {
         const pool = new PlayedPool();
         this.pools.push(pool);

@@ -127,6 +127,11 @@ export class RunnerPool implements Place, StepsAhead {
     );
   }
 
+  /** Whether steps may begin for now. */
+  get isOpen(): boolean {
+    return this.#gate.isOpen;
+  }
+
   /** It takes brief steps ahead. */
   get ahead(): StepsAhead {
     return this;

@@ -2,7 +2,9 @@
  * Whether steps may begin, where something on this machine keeps runners from being started for
  * now. A step that waits has not begun, so it costs no attempt, and the next daemon starts it.
  *
- * A runner that is up is no reason to go on: it starts threads, which are programs too.
+ * A runner that is up is no reason to go on: it starts threads, which are programs too. So does one
+ * in a container, which has this machine's package. For a daemon that was renewed no step begins
+ * anywhere: it may not be able to read a large result.
  */
 import type { Clock, Timer } from "../../clock.ts";
 import type { Log } from "../../log.ts";
