@@ -45,19 +45,50 @@ function knownOf(disk: Disk): Known {
   return found;
 }
 
+/** A folder that is being opened for a sync of it; undefined where that did not succeed. */
+export type OpenedFolder = Promise<number | undefined>;
+
+/**
+ * Opens a folder for a sync that follows: beside the writes before it, that costs no time. Give it
+ * to {@link syncDirectory} or {@link closeFolder}.
+ */
+export function openFolder(disk: Disk, directory: string): OpenedFolder {
+  return disk.open(directory, "r").catch(() => undefined);
+}
+
+/** Closes a folder that is not synced after all. Never rejects: nothing was written by it. */
+export async function closeFolder(disk: Disk, opened: OpenedFolder): Promise<void> {
+  const fd = await opened;
+  if (fd !== undefined) await disk.close(fd).catch(() => undefined);
+}
+
 /**
  * Makes every name in the folder durable. Calls at the same time share syncs. @throws a Node error;
  * rely on no new name then
+ *
+ * @param opened the folder, where it was opened before; it is closed
  */
-export function syncDirectory(disk: Disk, directory: string): Promise<void> {
+export function syncDirectory(disk: Disk, directory: string, opened?: OpenedFolder): Promise<void> {
   const { syncs } = knownOf(disk);
   const running = syncs.get(directory);
-  if (running === undefined) return begin(disk, syncs, directory);
+  if (running === undefined) return begin(disk, syncs, directory, opened);
   running.next ??= running.current.then(
     () => begin(disk, syncs, directory),
     () => begin(disk, syncs, directory),
   );
-  return running.next;
+  return opened === undefined ? running.next : syncedAndClosed(disk, running.next, opened);
+}
+
+async function syncedAndClosed(
+  disk: Disk,
+  synced: Promise<void>,
+  opened: OpenedFolder,
+): Promise<void> {
+  try {
+    await synced;
+  } finally {
+    await closeFolder(disk, opened);
+  }
 }
 
 /**
@@ -69,9 +100,14 @@ export function noteSynced(disk: Disk, directory: string, at: number): void {
   knownOf(disk).syncedAt.set(directory, at);
 }
 
-function begin(disk: Disk, syncs: Map<string, Syncing>, directory: string): Promise<void> {
+function begin(
+  disk: Disk,
+  syncs: Map<string, Syncing>,
+  directory: string,
+  opened?: OpenedFolder,
+): Promise<void> {
   const at = Date.now();
-  const current = syncNow(disk, directory)
+  const current = syncNow(disk, directory, opened)
     .then(() => void knownOf(disk).syncedAt.set(directory, at))
     .finally(() => {
       // If a caller waits, the next sync begins when this promise settles, and replaces the entry.
@@ -82,8 +118,8 @@ function begin(disk: Disk, syncs: Map<string, Syncing>, directory: string): Prom
   return current;
 }
 
-async function syncNow(disk: Disk, directory: string): Promise<void> {
-  const fd = await disk.open(directory, "r");
+async function syncNow(disk: Disk, directory: string, opened?: OpenedFolder): Promise<void> {
+  const fd = (await opened) ?? (await disk.open(directory, "r"));
   try {
     await disk.fsync(fd).catch((error: unknown) => {
       // Always EIO, so that nobody waits for room and syncs again: a second sync would succeed and

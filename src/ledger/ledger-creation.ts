@@ -12,7 +12,13 @@
  */
 import { basename, dirname, join } from "node:path";
 import { tryLock } from "fs-native-extensions";
-import { createFile, syncDirectory } from "../disk/directories.ts";
+import {
+  closeFolder,
+  createFile,
+  openFolder,
+  syncDirectory,
+  type OpenedFolder,
+} from "../disk/directories.ts";
 import { errorCode, lacksDescriptor } from "../disk/disk-error.ts";
 import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
 import { untilRoom } from "../disk/until-room.ts";
@@ -56,10 +62,10 @@ export async function createLedger(
   host: LedgerHost,
 ): Promise<number> {
   const disk = host.disk ?? systemDisk;
-  let fd: number;
+  let made: Made;
   await waitForTurn();
   try {
-    fd = await untilRoom(host, () => writeAside(disk, path, creation));
+    made = await untilRoom(host, () => writeAside(disk, path, creation));
   } catch (error) {
     if (error instanceof LedgerExists) throw error;
     if (isPathFault(error)) throw new LedgerBlocked(path, error);
@@ -67,9 +73,12 @@ export async function createLedger(
   } finally {
     endTurn();
   }
+  const { fd, folder, cleared } = made;
   try {
-    await syncNameOf(path, host);
+    await syncNameOf(path, host, folder);
+    await cleared;
   } catch (error) {
+    await cleared;
     if (!isPathFault(error)) throw fatal(host, new LedgerFailed(dirname(path), "Syncing", error));
     // The folder can be written and not be opened, so the name is not durable. A ledger that nobody
     // was told of must not keep it.
@@ -83,23 +92,45 @@ export async function createLedger(
 /**
  * Makes a file's name durable. If no descriptor is left to open the folder, it waits: nothing was
  * synced yet. A sync that failed is not tried again.
+ *
+ * @param opened its folder, where it was opened before
  */
-export function syncNameOf(path: string, host: LedgerHost): Promise<void> {
+export function syncNameOf(path: string, host: LedgerHost, opened?: OpenedFolder): Promise<void> {
+  let folder = opened;
   return untilRoom(
     host,
-    () => syncDirectory(host.disk ?? systemDisk, dirname(path)),
+    () => {
+      const first = folder;
+      folder = undefined;
+      return syncDirectory(host.disk ?? systemDisk, dirname(path), first);
+    },
     lacksDescriptor,
   );
 }
 
+/** A ledger that has its name, which is not durable yet. */
+interface Made {
+  readonly fd: number;
+  readonly folder: OpenedFolder;
+  /** Resolves once its dot-name is gone. */
+  readonly cleared: Promise<void> | undefined;
+}
+
+/**
+ * One call waits for the one before it only where it has to: each goes to a thread and comes back.
+ * So the folder is opened beside the writes, and the dot-name goes beside the folder's sync.
+ */
 async function writeAside(
   disk: Disk,
   path: string,
   { bytes, locked, keepAs }: LedgerCreation,
-): Promise<number> {
-  const aside = join(dirname(path), `.${basename(path)}.${process.pid}-${(dotNames += 1)}`);
+): Promise<Made> {
+  const directory = dirname(path);
+  const aside = join(directory, `.${basename(path)}.${process.pid}-${(dotNames += 1)}`);
   const fd = await createFile(disk, aside, MODE);
-  let named = false;
+  const folder = openFolder(disk, directory);
+  // A dot-name that is left behind does no harm, and recovery removes it.
+  const clear = (): Promise<void> => disk.unlink(aside).catch(() => undefined);
   try {
     if (locked) tryLock(fd);
     await writeAll(disk, fd, bytes, 0);
@@ -110,15 +141,13 @@ async function writeAside(
       await linkOnce(disk, path, keepAs);
       await disk.rename(aside, path);
     }
-    named = true;
   } catch (error) {
+    await disk.close(fd);
+    await closeFolder(disk, folder);
+    await clear();
     throw errorCode(error) === "EEXIST" ? new LedgerExists(path) : error;
-  } finally {
-    if (!named) await disk.close(fd);
-    // A dot-name that is left behind does no harm, and recovery removes it.
-    if (keepAs === undefined || !named) await disk.unlink(aside).catch(() => undefined);
   }
-  return fd;
+  return { fd, folder, cleared: keepAs === undefined ? clear() : undefined };
 }
 
 /**

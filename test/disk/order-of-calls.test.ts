@@ -6,7 +6,7 @@ import { writeFileAtomically } from "../../src/disk/atomic-file.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";
 import { createLedger } from "../../src/ledger/ledger-creation.ts";
 import type { LedgerHost } from "../../src/ledger/ledger-host.ts";
-import { systemDisk } from "../../src/disk/disk.ts";
+import { systemDisk, type Disk } from "../../src/disk/disk.ts";
 import { keepExportPosition } from "../../src/ledger/export-position.ts";
 import { removeRequest, writeReply, writeRequest } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
@@ -145,8 +145,36 @@ it("a ledger has its name once it is whole and synced, and then its folder is sy
     "datasync .a.jsonl",
     "link .a.jsonl a.jsonl",
     "unlink .a.jsonl",
-    "sync folder",
+    // Nothing is durable by the name aside: it goes while the folder is synced.
+    "beside sync folder",
   ]);
+});
+
+it("ledgers that are made together in a folder leave no descriptor of it open", async () => {
+  const folder = folderOf();
+  const paths = ["a", "b", "c", "d"].map((name) => join(folder, `${name}.jsonl`));
+  const calls = await callsOf(async () => {
+    const fds = paths.map((path) => createLedger(path, created(false), calm()));
+    for (const fd of await Promise.all(fds)) await systemDisk.close(fd);
+  });
+  expect(calls.filter((call) => call.endsWith("sync folder")).length).toBeLessThan(4);
+  expect(readdirSync(folder).toSorted()).toEqual(["a.jsonl", "b.jsonl", "c.jsonl", "d.jsonl"]);
+});
+
+it("a folder that could not be opened ahead of its sync is opened then", async () => {
+  const folder = folderOf();
+  let asked = 0;
+  const disk: Disk = {
+    ...systemDisk,
+    open: (path, flags, mode) =>
+      path === folder && (asked += 1) === 1
+        ? Promise.reject(Object.assign(new Error("no"), { code: "EMFILE" }))
+        : systemDisk.open(path, flags, mode),
+  };
+  const path = join(folder, "a.jsonl");
+  await systemDisk.close(await createLedger(path, created(true), calm({ disk })));
+  expect(asked).toBe(2);
+  expect(readdirSync(folder)).toEqual(["a.jsonl"]);
 });
 
 it("a ledger that replaces another keeps the old one under a second name first", async () => {
