@@ -6,7 +6,7 @@
  * storage, its socket and its proxies. Where the machine starts no process, it waits for one
  * (disk/process-start.ts), and its patience counts from then.
  */
-import { spawn, type ChildProcessByStdio } from "node:child_process";
+import { spawn, type ChildProcessByStdio, type SpawnOptions } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as wait } from "node:timers/promises";
 import { FAILURE_CODES } from "../../core/failure.ts";
@@ -117,27 +117,17 @@ export class Engine {
    * @throws a Node error if it cannot be started, or is not wanted any more
    */
   start(words: readonly string[], command: EngineCommand): Promise<EngineProcess> {
-    const { env, cwd } = command;
+    const options = apart({ ...this.env, ...command.env }, command.cwd);
     const start = (): EngineProcess =>
-      spawn(this.name, words, {
-        stdio: ["ignore", "pipe", "pipe"],
-        cwd,
-        env: { ...process.env, ...this.env, ...env },
-        detached: true,
-      });
+      spawn(this.name, words, { ...options, stdio: ["ignore", "pipe", "pipe"] });
     return startedProcess(start, command);
   }
 
   /** Starts a command whose stdin is a pipe, as {@link start} does. */
   talk(words: readonly string[], command: EngineCommand): Promise<EngineTalk> {
-    const { env, cwd } = command;
+    const options = apart({ ...this.env, ...command.env }, command.cwd);
     const start = (): EngineTalk =>
-      spawn(this.name, words, {
-        stdio: ["pipe", "pipe", "pipe"],
-        cwd,
-        env: { ...process.env, ...this.env, ...env },
-        detached: true,
-      });
+      spawn(this.name, words, { ...options, stdio: ["pipe", "pipe", "pipe"] });
     return startedProcess(start, command);
   }
 
@@ -211,6 +201,11 @@ export class Engine {
   }
 }
 
+/** A process group of its own, and variables beside the daemon's. */
+function apart(env: EngineVariables, cwd?: string): SpawnOptions {
+  return { detached: true, cwd, env: { ...process.env, ...env } };
+}
+
 /** Who waits for an engine for as long as `isWanted` says, and tells of it. */
 export function engineWaiter(log: Log, isWanted: () => boolean): StartWaiter {
   return { isWanted, waits: (because) => log.warn({}, `${because}: the container engine waits`) };
@@ -281,11 +276,7 @@ async function answerOf(
   waiter: StartWaiter,
 ): Promise<Answer> {
   const start = (): EngineProcess =>
-    spawn(program, words, {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...env },
-      detached: true,
-    });
+    spawn(program, words, { ...apart(env), stdio: ["ignore", "pipe", "pipe"] });
   try {
     return await answerBy(await startedProcess(start, waiter), patienceMs);
   } catch (error) {
