@@ -22,7 +22,7 @@ import { DAY_MS } from "../core/time.ts";
 import type { LedgerHost } from "../ledger/ledger-host.ts";
 import type { LeftLedgers } from "../ledger/left-ledgers.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
-import type { FoldedRun } from "../ledger/run-fold.ts";
+import type { FoldedRun } from "../ledger/folded-run.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { takeOver } from "./adopted-run.ts";
 import { ActiveRuns } from "./active-runs.ts";

@@ -22,7 +22,7 @@ import { messageOf } from "../core/thrown.ts";
 import { iso } from "../core/time.ts";
 import { LedgerClosed, LedgerExists, LedgerFailed } from "../ledger/ledger-error.ts";
 import { readTail } from "../ledger/ledger-reader.ts";
-import type { FoldedRun } from "../ledger/run-fold.ts";
+import type { FoldedRun } from "../ledger/folded-run.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { readHeaderLine, readRunState } from "./adopted-run.ts";
 import type { ActiveRuns } from "./active-runs.ts";

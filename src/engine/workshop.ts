@@ -19,7 +19,7 @@ import { Artifacts } from "../ledger/artifacts.ts";
 import { CacheIndex } from "../ledger/cache-index.ts";
 import type { LedgerHost } from "../ledger/ledger-host.ts";
 import { daemonsSeen } from "../ledger/daemon-history.ts";
-import { foldInTurns, type FoldedRun } from "../ledger/run-fold.ts";
+import { foldInTurns, type FoldedRun } from "../ledger/folded-run.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { ValueThread } from "../ledger/value-thread.ts";
 import { Flavors, type Flavor } from "../orchestrators/flavors.ts";

@@ -34,7 +34,7 @@ import type { Artifacts } from "../ledger/artifacts.ts";
 import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { foldInTurns } from "../ledger/run-fold.ts";
+import { foldInTurns } from "../ledger/folded-run.ts";
 import { restoreEvent } from "../ledger/spill-event.ts";
 import {
   answerJob,
