@@ -6,7 +6,7 @@ import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../src/clock.ts";
 import type { RunEvent } from "../src/core/event.ts";
-import { evolve } from "../src/core/run-state.ts";
+import { evolve } from "../src/core/run-fold.ts";
 import type { RunState } from "../src/core/run-state.ts";
 import { LedgerFile } from "../src/ledger/ledger-file.ts";
 import { readLedger } from "../src/ledger/ledger-reader.ts";

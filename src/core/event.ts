@@ -8,7 +8,7 @@
  * To add an event:
  *
  * 1. write its schema here, in the union it belongs to, with one sentence on what it says;
- * 2. add its case to `evolve` (run-state.ts) or `evolvePipeline` (pipeline-fold.ts);
+ * 2. add its case to `evolve` (run-fold.ts) or `evolvePipeline` (pipeline-fold.ts);
  * 3. change the planner, if the event changes what comes next;
  * 4. add a line to docs/ledger.md;
  * 5. add a ledger that holds it to test/fixtures/ledgers.

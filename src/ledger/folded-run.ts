@@ -6,7 +6,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { isArtifactRef } from "../core/artifact-ref.ts";
 import type { RunHeader, RunLine } from "../core/event.ts";
-import { evolve, type RunState } from "../core/run-state.ts";
+import { evolve } from "../core/run-fold.ts";
+import type { RunState } from "../core/run-state.ts";
 import type { Json, Snapshot, SnapshotStep } from "../core/snapshot.ts";
 import type { Artifacts } from "./artifacts.ts";
 import { readLedger, readLedgerInTurns } from "./ledger-reader.ts";

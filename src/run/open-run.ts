@@ -4,7 +4,8 @@
  */
 import type { RunEvent, RunHeader, RunLine } from "../core/event.ts";
 import { clipError, FAILURE_CODES, toStepError } from "../core/failure.ts";
-import { evolve, fold, type RunState } from "../core/run-state.ts";
+import { evolve, fold } from "../core/run-fold.ts";
+import type { RunState } from "../core/run-state.ts";
 import { LedgerFile, type LedgerOptions } from "../ledger/ledger-file.ts";
 import { shortened } from "../ledger/short-line.ts";
 import { needsSpilling, restoreEvent, spillEvent } from "../ledger/spill-event.ts";

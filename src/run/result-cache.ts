@@ -25,7 +25,8 @@ import {
 } from "../core/cache-key.ts";
 import { holdsArtifacts, isArtifactRef } from "../core/artifact-ref.ts";
 import type { RunLine } from "../core/event.ts";
-import { evolve, type RunState, type StepState } from "../core/run-state.ts";
+import { evolve } from "../core/run-fold.ts";
+import type { RunState, StepState } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
 import { setEnvironment } from "../core/set-environment.ts";
 import { bindRun } from "../core/template.ts";

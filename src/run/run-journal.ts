@@ -11,7 +11,8 @@
  */
 import type { Clock } from "../clock.ts";
 import type { RunEvent } from "../core/event.ts";
-import { evolveEvent, type RunState } from "../core/run-state.ts";
+import { evolveEvent } from "../core/run-fold.ts";
+import type { RunState } from "../core/run-state.ts";
 import { errorOf } from "../core/thrown.ts";
 import { iso } from "../core/time.ts";
 import { LedgerOverwritten } from "../ledger/ledger-error.ts";

@@ -1,6 +1,7 @@
 /** A run that is read and folded as its ledger grows. Whoever drives the run is asked nothing. */
 import type { RunLine } from "../core/event.ts";
-import { evolve, type RunState } from "../core/run-state.ts";
+import { evolve } from "../core/run-fold.ts";
+import type { RunState } from "../core/run-state.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { parseObject } from "../core/json-object.ts";
 import { LineFollower } from "./line-follower.ts";

@@ -2,7 +2,8 @@
 import { statSync } from "node:fs";
 import type { RunEvent, RunLine } from "../core/event.ts";
 import { parseRunId } from "../core/run-id.ts";
-import { evolve, type RunState } from "../core/run-state.ts";
+import { evolve } from "../core/run-fold.ts";
+import type { RunState } from "../core/run-state.ts";
 import { Artifacts } from "../ledger/artifacts.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";

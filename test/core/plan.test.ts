@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { RunEvent } from "../../src/core/event.ts";
 import { afterFailure, afterInterruption, MAX_RERUNS } from "../../src/core/attempt-end.ts";
-import { fold } from "../../src/core/run-state.ts";
+import { fold } from "../../src/core/run-fold.ts";
 import { runStatus } from "../../src/core/run-status.ts";
 import { NO_RETRY } from "../../src/core/retry.ts";
 import type { ExecutionMode } from "../../src/core/status.ts";

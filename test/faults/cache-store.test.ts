@@ -16,7 +16,8 @@ import {
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { RunEvent, RunLine } from "../../src/core/event.ts";
-import { evolve, type RunState } from "../../src/core/run-state.ts";
+import { evolve } from "../../src/core/run-fold.ts";
+import type { RunState } from "../../src/core/run-state.ts";
 import type { Json } from "../../src/core/snapshot.ts";
 import type { ArtifactRef } from "../../src/core/artifact-ref.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";

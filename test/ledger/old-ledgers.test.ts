@@ -13,7 +13,8 @@ import {
 } from "../../src/core/event.ts";
 import { evolvePipeline } from "../../src/core/pipeline-fold.ts";
 import { emptyPipelineState, type PipelineState } from "../../src/core/pipeline-state.ts";
-import { fold, type RunState } from "../../src/core/run-state.ts";
+import { fold } from "../../src/core/run-fold.ts";
+import type { RunState } from "../../src/core/run-state.ts";
 import { runStatus } from "../../src/core/run-status.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";
 import { readLedger } from "../../src/ledger/ledger-reader.ts";

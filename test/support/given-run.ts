@@ -1,7 +1,8 @@
 /** A run without a disk: events are framed and folded at once, as the run-loop does. */
 import type { RunEvent, RunLine } from "../../src/core/event.ts";
 import { plan, type Action, type PlanFacts } from "../../src/core/plan.ts";
-import { evolve, type RunState } from "../../src/core/run-state.ts";
+import { evolve } from "../../src/core/run-fold.ts";
+import type { RunState } from "../../src/core/run-state.ts";
 import type { Snapshot, SnapshotStep } from "../../src/core/snapshot.ts";
 import { PLAIN_SNAPSHOT, PLAIN_STEP } from "./plain-step.ts";
 

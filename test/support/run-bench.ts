@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { systemClock, type Clock } from "../../src/clock.ts";
 import type { RunHeader, Trigger } from "../../src/core/event.ts";
-import { fold, type RunState } from "../../src/core/run-state.ts";
+import { fold } from "../../src/core/run-fold.ts";
+import type { RunState } from "../../src/core/run-state.ts";
 import type { RunLine } from "../../src/core/event.ts";
 import { DEFAULT_SETTINGS, type OrchdSettings } from "../../src/core/settings.ts";
 import { manualRunId } from "../../src/core/run-id.ts";

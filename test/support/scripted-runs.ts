@@ -5,7 +5,8 @@
 import type { Clock, Timer } from "../../src/clock.ts";
 import { defined } from "../../src/core/defined.ts";
 import type { RunEvent, RunHeader, RunLine } from "../../src/core/event.ts";
-import { evolve, type RunState } from "../../src/core/run-state.ts";
+import { evolve } from "../../src/core/run-fold.ts";
+import type { RunState } from "../../src/core/run-state.ts";
 import type { FinalRunStatus } from "../../src/core/status.ts";
 import type { QueueLimits, RunEnd, RunHandle, RunMaker } from "../../src/engine/ports.ts";
 import type { StopAnswer, StopOrder } from "../../src/core/stop-order.ts";
