@@ -26,8 +26,9 @@ import type { Json } from "../core/snapshot.ts";
 import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
-import type { CacheFunctionTask, StagedValue, TaskResult } from "../core/task.ts";
-import { awaitTask, resultOf, runTask, type TaskEnd } from "../places/run-task.ts";
+import type { StagedValue, TaskResult } from "../core/task.ts";
+import { runTask, type TaskEnd } from "../places/run-task.ts";
+import { CacheFunctionCalls } from "./cache-function-calls.ts";
 import { KnownKeys } from "./known-keys.ts";
 import type { ResultCache } from "./result-cache.ts";
 import type { ActOutcome, RunParts } from "./run-parts.ts";
@@ -68,7 +69,6 @@ export class StepRuns {
   #expected = false;
   /** The steps that completed in this turn, for the cache's index. */
   #completions: [key: string, candidate: CacheCandidate][] = [];
-  #cacheFunctions = 0;
   /** Aborted when the run starts no more steps. */
   readonly #preparing = new AbortController();
 
@@ -81,6 +81,7 @@ export class StepRuns {
     // Every preparation listens.
     setMaxListeners(0, this.#preparing.signal);
     const isLocal = flavor.ref === undefined && flavor.live === undefined;
+    const cacheFunctions = new CacheFunctionCalls(parts, this.#preparing.signal);
     this.#context = {
       deps,
       secrets,
@@ -90,7 +91,7 @@ export class StepRuns {
       frames: new StepFrames(parts.state, deps, environment),
       enableCache: isLocal ? deps.settings.enableCache : flavor.capabilities.enableCache,
       signal: this.#preparing.signal,
-      callCacheFunction: (task) => this.#callCacheFunction(task),
+      callCacheFunction: (task) => cacheFunctions.call(task),
       output: (lines) => parts.output(lines),
     };
   }
@@ -543,22 +544,6 @@ export class StepRuns {
         death.behind === true ? "behind" : "runner",
         `${death.because} with ${death.inFlight.length} pieces of work in it`,
       );
-  }
-
-  async #callCacheFunction(task: CacheFunctionTask): Promise<TaskResult> {
-    const { state, deps, output } = this.#parts;
-    const id = `${state.run}#cache-${(this.#cacheFunctions += 1)}`;
-    const { signal } = this.#preparing;
-    const cut = new Promise<never>((_, reject) => {
-      const stop = (): void => {
-        deps.place.stop(id, "force", "the run starts no more steps");
-        reject(signal.reason as Error);
-      };
-      signal.addEventListener("abort", stop, { once: true });
-    });
-    cut.catch(() => undefined);
-    const end = await Promise.race([awaitTask(deps.place, { id, task, output }), cut]);
-    return resultOf(end, (death) => runnerDeath("the cache function", death));
   }
 }
 
