@@ -2,7 +2,6 @@
  * Makes a month's folders before its first runs need them: the first slot of a month then costs no
  * more than any other.
  */
-import { join } from "node:path";
 import { iso } from "../core/time.ts";
 import { ensureDirectory } from "../disk/directories.ts";
 import { errorCode } from "../disk/disk-error.ts";
@@ -41,7 +40,7 @@ export async function makeMonthFolders(
     for (const pipeline of rest) {
       if (!goesOn()) return;
       try {
-        await ensureDirectory(disk, join(store.pipelineDir(pipeline), month));
+        await ensureDirectory(disk, `${store.pipelineDir(pipeline)}/${month}`);
       } catch (error) {
         if (errorCode(error) === "EIO")
           onFatal(new LedgerFailed(store.runsDir, "Making a month's folder in", error));

@@ -15,6 +15,17 @@ function storeWith(runs: readonly string[]): RunStore {
 }
 
 describe("the layout", () => {
+  it.each(["runs", "./runs/", "/a//runs", "/a/../runs", ".", "..", "/"])(
+    "names files in %s as a path that is joined does",
+    (runs) => {
+      const store = new RunStore(runs);
+      expect(store.runsDir).toBe(runs);
+      expect(store.pipelineLedger("p")).toBe(join(runs, "p", "pipeline.jsonl"));
+      expect(store.bundles).toBe(join(runs, ".orchd", "bundles"));
+      expect(store.runDir("p@20260131T235959Z")).toBe(join(runs, "p", "2026-01"));
+    },
+  );
+
   it("puts a run's files into its pipeline's folder for the month of the id", () => {
     const store = new RunStore("/runs");
     expect(store.runLedger("p@20260131T235959Z-r1")).toBe(
