@@ -6,6 +6,7 @@
  */
 import { copyFileSync, existsSync, readdirSync, rmSync, truncateSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { countText } from "../core/counted.ts";
 import type { Clock } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { PipelineLine, RunEvent, RunLine } from "../core/event.ts";
@@ -91,7 +92,9 @@ export async function repairRun(run: string, engine: Engine, ports: RepairPorts)
   return {
     accepted: true,
     run,
-    reason: `${cut} bytes were cut; the damaged ledger is kept as ${copy}`,
+    reason:
+      `${countText(cut, "byte")} ${cut === 1 ? "was" : "were"} cut; ` +
+      `the damaged ledger is kept as ${copy}`,
     result: { lines: lines.length, bytes: cut, keptAs: copy },
   };
 }

@@ -4,6 +4,7 @@
  * newer format waits for a newer orchd, a blocked one waits until its path is mended, one that
  * another program changed is not gone on with, and after a failed write the daemon ends.
  */
+import { countText } from "../core/counted.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { pathReason } from "../disk/path-fault.ts";
 
@@ -96,7 +97,7 @@ export class LedgerOverwritten extends Error {
       `Another program changed the ledger ${path}: ` +
         (size === expected
           ? "its last line is another one."
-          : `it has ${size} bytes where ${expected} were written.`),
+          : `it has ${countText(size, "byte")} where ${expected} were written.`),
     );
     this.path = path;
   }

@@ -48,6 +48,7 @@
  * write-ahead log beside it (the ledger is one).
  */
 import { closeSync, constants, fstatSync, openSync, statSync, type Stats } from "node:fs";
+import { countText } from "../core/counted.ts";
 import { tryLock } from "fs-native-extensions";
 import type { Timer } from "../clock.ts";
 import type { Framed } from "../core/event.ts";
@@ -589,7 +590,7 @@ export class LedgerFile<E extends { readonly type: string }> {
       throw this.#fail("Syncing", error);
     }
     this.#options.onRestored?.(
-      `another program appended ${bytes} bytes to the ledger; they were cut off`,
+      `another program appended ${countText(bytes, "byte")} to the ledger, which was cut back`,
     );
   }
 

@@ -17,6 +17,7 @@
  * rotated ledgers, and evidence of damage. They take their place in the order by their time, and
  * are removed by days and bytes. No line in them is needed to decide a slot (semantics.md 6).
  */
+import { countText } from "../core/counted.ts";
 import { defined } from "../core/defined.ts";
 import type { Retention } from "../core/settings.ts";
 import { DAY_MS } from "../core/time.ts";
@@ -193,7 +194,8 @@ function* removableRuns(facts: PipelineFacts, nowMs: number): Generator<Removabl
     if (finishedAt > lastEnd) [lastFinished, lastEnd] = [run, finishedAt];
   }
   // Many runs share these sentences, each of which is one text in memory.
-  const tooMany = `${policy.keepRuns} newer runs are kept`;
+  const { keepRuns } = policy;
+  const tooMany = `${countText(keepRuns, "newer run")} ${keepRuns === 1 ? "is" : "are"} kept`;
   const old = tooOldText(policy);
   for (let index = runs.length - 1; index >= 0; index -= 1) {
     const one = runs.at(index)!;
@@ -306,7 +308,7 @@ function isTooOld(sinceMs: number, { keepDays }: RetentionPolicy, nowMs: number)
 }
 
 function tooOldText({ keepDays }: RetentionPolicy): string {
-  return `it is older than ${keepDays} days`;
+  return `it is older than ${countText(keepDays, "day")}`;
 }
 
 function whyKept(

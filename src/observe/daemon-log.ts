@@ -1,5 +1,6 @@
 import { fstatSync } from "node:fs";
 import { createRequire } from "node:module";
+import { countText } from "../core/counted.ts";
 import pino from "pino";
 import type pinoPretty from "pino-pretty";
 import { JOURNAL_SOCKET, JournalEntries } from "./journal-entries.ts";
@@ -54,7 +55,9 @@ function lostLines({ lines, forMs, code }: LostLines): string {
   const why =
     code === "EAGAIN" ? "nobody read it" : `it could not be written (${code || "no reason given"})`;
   const seconds = Math.max(1, Math.round(forMs / 1_000));
-  return `${lines} lines of this log are lost before this one: ${why} for ${seconds} s`;
+  const are = lines === 1 ? "is" : "are";
+  const lost = `${countText(lines, "line")} of this log ${are} lost before this one`;
+  return `${lost}: ${why} for ${seconds} s`;
 }
 
 /**

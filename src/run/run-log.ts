@@ -8,6 +8,7 @@
  * dropped.
  */
 import { constants } from "node:fs";
+import { countText } from "../core/counted.ts";
 import type { OutputLine } from "../core/task.ts";
 import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
 
@@ -93,7 +94,8 @@ export class RunLog {
   }
 
   #noteDropped(): void {
-    const line = `${this.#dropped} lines were dropped: the disk did not keep up`;
+    const were = this.#dropped === 1 ? "was" : "were";
+    const line = `${countText(this.#dropped, "line")} ${were} dropped: the disk did not keep up`;
     this.#dropped = 0;
     this.#waiting.push(
       `${JSON.stringify({ at: this.#lastAt, step: "", attempt: 0, stream: "orchd", line })}\n`,

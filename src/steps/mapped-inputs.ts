@@ -2,6 +2,7 @@
  * From the lists that `run.map` and `run.product` get to the inputs of each invocation. An error
  * about a list uses the words of the call.
  */
+import { countText } from "../core/counted.ts";
 import { isUnmapped } from "./authoring.ts";
 
 /** One input: its items, or without items the value that every invocation gets. */
@@ -54,7 +55,7 @@ export function zip(lists: readonly MappedInput[], step: string): { [input: stri
   const odd = mapped.find((list) => list.items!.length !== first.items!.length);
   if (odd !== undefined) {
     throw new Error(
-      `"${step}": the inputs "${first.name}" (${first.items!.length} items) and ` +
+      `"${step}": the inputs "${first.name}" (${countText(first.items!.length, "item")}) and ` +
         `"${odd.name}" (${odd.items!.length}) have to be equally long; ` +
         "use run.product for every combination",
     );

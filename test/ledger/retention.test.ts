@@ -58,6 +58,12 @@ describe("deciding what is removed", () => {
       ["r29", "2 newer runs are kept"],
       ["r31", "2 newer runs are kept"],
     ]);
+    const least = pipeline([run(0), run(1.5)], { policy: { keepDays: 1, keepRuns: 9 } });
+    expect([...decideRetention([least], NOW, none).prune]).toEqual([
+      ["r1.5", "it is older than 1 day"],
+    ]);
+    const one = pipeline([run(0), run(1)], { policy: { keepDays: 9, keepRuns: 1 } });
+    expect([...decideRetention([one], NOW, none).prune]).toEqual([["r1", "1 newer run is kept"]]);
     expect([
       ...decideRetention(
         [pipeline(runs, { policy: { keepDays: 100, keepRuns: 9, keepBytes: 300 } })],

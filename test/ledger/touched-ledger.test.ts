@@ -236,7 +236,7 @@ describe("a path that is bad when the ledger is created", () => {
 it("a line whose checksum begins with 0, one in sixteen, is known as one's own", async () => {
   const { path, file, told } = await opened();
   const begins = (): string => readFileSync(path, "latin1").split('"crc":"').at(-1)![0]!;
-  const cut = "another program appended 5 bytes to the ledger; they were cut off";
+  const cut = "another program appended 5 bytes to the ledger, which was cut back";
   let zeros = 0;
   for (let n = 3; zeros < 3; n += 1) {
     await file.append([note(n)]);

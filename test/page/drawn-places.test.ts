@@ -194,7 +194,7 @@ describe("what steps were given, and what they gave", () => {
       return [root.every("details").length, root.every("p.mute").map(({ text }) => text.trim())];
     };
     expect(await more(12)).toEqual([12, []]);
-    expect(await more(13)).toEqual([12, ["1 more steps: choose one in the list."]]);
+    expect(await more(13)).toEqual([12, ["1 more step: choose one in the list."]]);
     expect((await values([])).one("p.none").text.trim()).toBe("No step has been added yet.");
   });
 

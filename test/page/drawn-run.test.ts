@@ -231,7 +231,7 @@ describe("the cache's card", () => {
     const steps = Array.from({ length: 13 }, (_, n) => step(`s${n}`, { status: "cached" }));
     const card = await drawn(h(CacheReasons, { page: page({ steps }) }));
     expect(card.every("li")).toHaveLength(12);
-    expect(card.one("p.mute").text).toContain("1 more steps.");
+    expect(card.one("p.mute").text).toContain("1 more step.");
     expect(card.every("li")[0]!.text).toContain("no reason is recorded");
     const none = await drawn(h(CacheReasons, { page: page({ steps: [] }) }));
     expect(none.one("p.none").text.trim()).toBe("No step has begun yet.");

@@ -33,7 +33,7 @@ describe("run.map", () => {
   });
 
   it.each<[Record<string, unknown>, string]>([
-    [{ a: [1], b: [1, 2] }, 'the inputs "a" (1 items) and "b" (2)'],
+    [{ a: [1], b: [1, 2] }, 'the inputs "a" (1 item) and "b" (2)'],
     [{ a: [1, 2], b: [1] }, 'the inputs "a" (2 items) and "b" (1)'],
     [{ a: [1, 2], b: [1, 2], c: [1, 2, 3] }, 'the inputs "a" (2 items) and "c" (3)'],
   ])("%j are not equally long", (inputs, said) => {

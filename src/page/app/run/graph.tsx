@@ -5,6 +5,7 @@
  * Steps that a dynamic pipeline adds do change the drawing: while the pointer or the focus is in
  * it, it waits, and says how many are to come.
  */
+import { countText } from "../words.ts";
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Graph } from "../../../views/graph.ts";
@@ -43,7 +44,9 @@ export function GraphDrawing({
         <Drawing layout={layout} labelOf={labelOf} selected={selected} name={graph.name} />
       )}
       {waiting > 0 && (
-        <p class="mute">{`${waiting} more steps came; they are drawn in a moment.`}</p>
+        <p class="mute">
+          {`${countText(waiting, "more step")} came; the drawing follows in a moment.`}
+        </p>
       )}
     </div>
   );

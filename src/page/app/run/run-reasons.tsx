@@ -29,7 +29,7 @@ export function WhyItFailed({ page }: { readonly page: RunPage }): JSX.Element |
       ))}
       {failed.length > MOST.failed && (
         <p class="mute">
-          {`${failed.length - MOST.failed} more steps failed. `}
+          {`${countText(failed.length - MOST.failed, "more step")} failed. `}
           <a href={withQuery({ steps: "list", only: "failed" })}>The list of steps</a> tells why.
         </p>
       )}
@@ -173,7 +173,7 @@ export function CacheReasons({ page }: { readonly page: RunPage }): JSX.Element 
       </ul>
       {known.length > MOST.cache && (
         <p class="mute">
-          {`${known.length - MOST.cache} more steps. `}
+          {`${countText(known.length - MOST.cache, "more step")}. `}
           <a href={withQuery({ steps: "list" })}>The list of steps</a> tells of all.
         </p>
       )}

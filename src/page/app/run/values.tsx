@@ -40,7 +40,9 @@ function AllSteps({ steps }: { readonly steps: readonly StepPage[] }): JSX.Eleme
         </details>
       ))}
       {steps.length > MOST_STEPS && (
-        <p class="mute">{`${steps.length - MOST_STEPS} more steps: choose one in the list.`}</p>
+        <p class="mute">
+          {`${countText(steps.length - MOST_STEPS, "more step")}: choose one in the list.`}
+        </p>
       )}
     </>
   );
