@@ -6,10 +6,11 @@ import type { PlacedAt, RunState, StepState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { NoView } from "./no-view.ts";
+import { readRunNear } from "./near-run.ts";
 import { placeWaits } from "./place-waits.ts";
 import { PresentRuns } from "./present-runs.ts";
 import { pullWaits } from "./pull-waits.ts";
-import { readRun, type RunReading } from "./run-reading.ts";
+import type { RunReading } from "./run-reading.ts";
 
 /** `orchd status RUN --json`. Times are ISO 8601 in UTC; null where there is none yet. */
 export interface RunView {
@@ -82,7 +83,7 @@ export function viewRunNow(
   store: RunStore,
   run: string,
 ): { readonly ok: true; readonly view: RunView } | NoView {
-  const reading = readRun(store, run);
+  const reading = readRunNear(store, run);
   return reading.ok ? { ok: true, view: viewNow(store, reading) } : reading;
 }
 

@@ -342,7 +342,7 @@ describe("what is refused before anything is asked", () => {
     ],
     [
       "repair etl@20261123T070000Z",
-      [3, 'there is no run "etl@20261123T070000Z"; `orchd runs` lists those that there are.'],
+      [3, 'there is no run "etl@20261123T070000Z"; did you mean "etl@20261123T090000Z"? '],
     ],
   ])("orchd %s", async (words, [status, sentence]) => {
     const said = await told(words);

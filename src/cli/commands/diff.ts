@@ -1,7 +1,7 @@
 /** `orchd diff RUN RUN`: which steps ran in the second, and what changed since the first. */
 import { RunStore } from "../../ledger/run-store.ts";
 import { diffRuns, type StepDiff } from "../../views/run-diff.ts";
-import { readRun } from "../../views/run-reading.ts";
+import { readRunNear } from "../../views/near-run.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, seen, type ExitStatus } from "../exit.ts";
 import { statusSpan } from "../render.ts";
@@ -13,8 +13,8 @@ const LONGEST_VALUE = 60;
 /** Runs the command. */
 export async function run({ args, roots, terminal }: CommandContext): Promise<ExitStatus> {
   const store = new RunStore(roots.runs);
-  const before = seen(readRun(store, args.text("run")!)).state;
-  const after = seen(readRun(store, args.text("other")!)).state;
+  const before = seen(readRunNear(store, args.text("run")!)).state;
+  const after = seen(readRunNear(store, args.text("other")!)).state;
   const diff = diffRuns(before, after);
   if (args.flag("json")) {
     terminal.json(diff);

@@ -4,7 +4,8 @@ import { RunStore } from "../../ledger/run-store.ts";
 import { levels, needsOf, pipelineGraph, runGraph, type Graph } from "../../views/graph.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { runsBackwards } from "../../views/run-history.ts";
-import { looksLikeRun, readRun } from "../../views/run-reading.ts";
+import { readRunNear } from "../../views/near-run.ts";
+import { looksLikeRun } from "../../views/run-reading.ts";
 import type { CommandContext } from "../command.ts";
 import { CliError, EXIT, seen, type ExitStatus } from "../exit.ts";
 import { dot, mermaid } from "../graph-text.ts";
@@ -17,7 +18,7 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const { args, terminal } = context;
   const target = args.text("target")!;
   const graph = looksLikeRun(target)
-    ? runGraph(seen(readRun(new RunStore(context.roots.runs), target)).state)
+    ? runGraph(seen(readRunNear(new RunStore(context.roots.runs), target)).state)
     : await graphOf(context, target);
   if (args.flag("json"))
     terminal.json({
@@ -48,7 +49,7 @@ async function graphOf(context: CommandContext, pipeline: string): Promise<Graph
   const store = new RunStore(context.roots.runs);
   for (const { run } of runsBackwards(store, pipeline)) {
     if (!store.exists(run)) continue;
-    const { snapshot } = seen(readRun(store, run)).state;
+    const { snapshot } = seen(readRunNear(store, run)).state;
     const why = loaded === undefined ? "is gone" : "is invalid";
     context.terminal.note(`the file of ${pipeline} ${why}: this is what its run ${run} had.`);
     return pipelineGraph(pipeline, snapshot);

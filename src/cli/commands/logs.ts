@@ -8,7 +8,8 @@ import { FollowedRun } from "../../views/followed-run.ts";
 import { parseObject } from "../../core/json-object.ts";
 import { spokenLine } from "../../core/spoken-line.ts";
 import { LineFollower } from "../../views/line-follower.ts";
-import { noSuchStep, readRun } from "../../views/run-reading.ts";
+import { readRunNear } from "../../views/near-run.ts";
+import { noSuchStep } from "../../views/run-reading.ts";
 import type { CommandContext } from "../command.ts";
 import { errorLines } from "../error-text.ts";
 import { EXIT, noViewError, seen, type ExitStatus } from "../exit.ts";
@@ -23,7 +24,7 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const id = args.text("run")!;
   const step = args.text("step");
   const store = new RunStore(roots.runs);
-  const { state } = seen(readRun(store, id));
+  const { state } = seen(readRunNear(store, id));
   if (step !== undefined && !state.steps.has(step)) throw noViewError(noSuchStep(state, step));
   const log = new LineFollower(store.runLog(id));
   const width =

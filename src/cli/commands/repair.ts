@@ -3,7 +3,7 @@
  * daemon keeps a copy.
  */
 import { RunStore } from "../../ledger/run-store.ts";
-import { findRun } from "../../views/run-reading.ts";
+import { findRunNear } from "../../views/near-run.ts";
 import { askDaemon, report } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import { seen, type ExitStatus } from "../exit.ts";
@@ -11,7 +11,7 @@ import { seen, type ExitStatus } from "../exit.ts";
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {
   const id = context.args.text("run")!;
-  seen(findRun(new RunStore(context.roots.runs), id));
+  seen(findRunNear(new RunStore(context.roots.runs), id));
   return report(
     context,
     await askDaemon(context, { type: "repair", run: id }),

@@ -4,7 +4,8 @@ import { countText } from "../../core/counted.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { timeText } from "../../views/moment.ts";
 import { readPastStatus } from "../../views/past-status.ts";
-import { looksLikeRun, readRun } from "../../views/run-reading.ts";
+import { readRunNear } from "../../views/near-run.ts";
+import { looksLikeRun } from "../../views/run-reading.ts";
 import { viewRun } from "../../views/run-view.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
@@ -20,7 +21,7 @@ export async function statusAt({ args, roots, terminal }: CommandContext): Promi
   const store = new RunStore(roots.runs);
   const json = args.flag("json");
   if (target !== undefined && looksLikeRun(target)) {
-    const view = viewRun(seen(readRun(store, target, at)));
+    const view = viewRun(seen(readRunNear(store, target, at)));
     if (json) terminal.json(view);
     else printRun(terminal, view, at);
     return EXIT.done;

@@ -7,7 +7,7 @@ import { PIPELINE_NAME } from "../../core/run-id.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { listText } from "../../core/counted.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
-import { readRun } from "../../views/run-reading.ts";
+import { readRunNear } from "../../views/near-run.ts";
 import { readStatus } from "../../views/status-view.ts";
 import { orchestratorFailure } from "../../views/stop-answer.ts";
 import type { Roots } from "../../views/roots.ts";
@@ -20,7 +20,7 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const target = context.args.text("run")!;
   const id = PIPELINE_NAME.test(target) ? runOfPipeline(context.roots, target) : target;
   const force = context.args.flag("force");
-  const { state } = seen(readRun(new RunStore(context.roots.runs), id));
+  const { state } = seen(readRunNear(new RunStore(context.roots.runs), id));
   if (state.finished !== undefined)
     throw new CliError(
       EXIT.refused,

@@ -14,7 +14,7 @@ import { problem, shown } from "./problem.ts";
 import { RequestDesk } from "./request-desk.ts";
 import type { PageSource } from "./route.ts";
 import { ROUTES } from "./routes.ts";
-import { findRunNear } from "./near-run.ts";
+import { findRunNear } from "../../views/near-run.ts";
 import { StaticFiles } from "./static-files.ts";
 
 /** What an app is made of. */

@@ -9,6 +9,7 @@ import { comingSlots } from "../../views/coming-slots.ts";
 import { runGraph } from "../../views/graph.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { priceByLedgers } from "../../views/ledger-price.ts";
+import { findRunNear, readRunNear } from "../../views/near-run.ts";
 import { newestSlot } from "../../views/near-slots.ts";
 import { readPipelineFile } from "../../views/pipeline-file.ts";
 import { readPlacesView } from "../../views/places-reading.ts";
@@ -29,7 +30,6 @@ import { readSlotGrid } from "../../views/slot-grid-reading.ts";
 import { readStatus } from "../../views/status-view.ts";
 import { alertsShape } from "./alert-shapes.ts";
 import { placesShape } from "./place-shapes.ts";
-import { findRunNear, readRunNear } from "./near-run.ts";
 import { refusal, shown } from "./problem.ts";
 import {
   count,

@@ -1,6 +1,6 @@
 /** A run that is not there is answered with the one that was probably meant. */
 import { describe, expect, it } from "vitest";
-import { findRunNear, readRunNear } from "../../src/page/server/near-run.ts";
+import { findRunNear, readRunNear } from "../../src/views/near-run.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { completedRun, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -39,6 +39,16 @@ describe.each([
       });
     },
   );
+
+  it("names the newest run of a pipeline that is given for one", () => {
+    expect(find(store(), "nightly")).toMatchObject({
+      ok: false,
+      kind: "unknown",
+      sentence:
+        `"nightly" is a pipeline, and a run is asked for; its newest one is "${RUN}". ` +
+        "`orchd runs nightly` lists them.",
+    });
+  });
 
   it("names none where none is near", () => {
     const far = find(store(), "etl@20200101T000000Z");
