@@ -11,6 +11,7 @@ import { defined } from "../core/defined.ts";
 import { withoutControls } from "../core/failure.ts";
 import { fillMessageTemplate } from "../core/message-template.ts";
 import { safeText } from "../core/safe-text.ts";
+import { shellWord } from "../core/shell-word.ts";
 import { spokenLine } from "../core/spoken-line.ts";
 import type { PrintedLine } from "../views/log-end.ts";
 import type { Message } from "./channel.ts";
@@ -73,7 +74,7 @@ export function commandsOf({ kind, of, pipeline, run }: AlertItem & Pick<Alert, 
     case "missed":
       return pipeline === undefined
         ? [why]
-        : [why, `orchd backfill ${word(pipeline)} --missing --dry-run`];
+        : [why, `orchd backfill ${word(pipeline)} --from 7d --to now --missing --dry-run`];
     case "late":
       return [why];
     case "invalid":
@@ -94,7 +95,7 @@ export function commandsOf({ kind, of, pipeline, run }: AlertItem & Pick<Alert, 
 
 /** A name as a shell takes it. No name that orchd gives needs quotes. */
 function word(name: string): string {
-  return /^[\w@.:-]+$/.test(name) ? name : `'${safeText(name).replaceAll("'", `'\\''`)}'`;
+  return shellWord(safeText(name));
 }
 
 type Clean = (text: string) => string;

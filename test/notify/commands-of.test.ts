@@ -1,7 +1,13 @@
 /** The commands that say more about an alert of each kind, with and without a run or pipeline. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { AlertKind } from "../../src/core/alert.ts";
+import { ALERT_KINDS, type AlertKind } from "../../src/core/alert.ts";
+import { makeFolder } from "../../src/disk/make-folder.ts";
 import { commandsOf } from "../../src/notify/message-text.ts";
+import { ask } from "../support/asked-command.ts";
+import { completedRun, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
+import { tempRoot } from "../support/temp-root.ts";
 
 const RUN = "etl@20261128T040500Z";
 
@@ -10,8 +16,8 @@ it.each<[AlertKind, readonly string[], readonly string[], readonly string[]]>([
   ["overdue", [`status ${RUN}`, `logs ${RUN}`], ["status etl"], ["status"]],
   [
     "missed",
-    ["why etl", "backfill etl --missing --dry-run"],
-    ["why etl", "backfill etl --missing --dry-run"],
+    ["why etl", "backfill etl --from 7d --to now --missing --dry-run"],
+    ["why etl", "backfill etl --from 7d --to now --missing --dry-run"],
     ["status"],
   ],
   ["late", ["why etl"], ["why etl"], ["status"]],
@@ -30,4 +36,21 @@ it.each<[AlertKind, readonly string[], readonly string[], readonly string[]]>([
   expect(told({ pipeline: "etl" })).toEqual(ofPipeline);
   expect(told({})).toEqual(ofNone);
   if (kind === "recovered") expect(told({ of: "channel_broken" })).toEqual(["alerts"]);
+});
+
+it("each is a command that is taken as it stands", async () => {
+  const made = tempRoot();
+  makeFolder(made.schedules, 0o755);
+  writeFileSync(join(made.schedules, "etl.yaml"), "steps: { only: { run: 'true' } }\n");
+  writePipeline(made.runs, "etl", [loaded("0 2 * * *")]);
+  writeRun(made.runs, RUN, completedRun(RUN));
+  const told = ALERT_KINDS.flatMap((kind) =>
+    [{}, { pipeline: "etl" }, { pipeline: "etl", run: RUN }].flatMap((more) =>
+      commandsOf({ kind, because: "x", at: "", count: 1, ...more }),
+    ),
+  );
+  for (const command of new Set(told)) {
+    const { status, stderr } = await ask(made.root, ...command.split(" ").slice(1));
+    expect(status, `${command}: ${stderr}`).toBe(0);
+  }
 });
