@@ -1,6 +1,7 @@
 /** Finds a project's folders, by options and environment. */
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
+import { shellWord } from "../core/shell-word.ts";
 import type { Roots } from "../views/roots.ts";
 import type { Arguments } from "./arguments.ts";
 import { usageError } from "./exit.ts";
@@ -32,7 +33,7 @@ export function checkRoots({ root, schedules, runs }: Roots): void {
   if (isFolder(root) !== true)
     throw usageError(
       `the root ${root} is no folder; name one with --root or ORCHD_ROOT, ` +
-        `or make one with \`orchd init ${root}\`.`,
+        `or make one with \`orchd init ${shellWord(root)}\`.`,
     );
   if (isFolder(schedules) === false)
     throw usageError(`${schedules} is no folder; name the drop folder with --schedules.`);

@@ -1,6 +1,7 @@
 /** Finds a root for a program. */
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
+import { shellWord } from "../core/shell-word.ts";
 import { Client } from "./client.ts";
 import { ClientError } from "./client-error.ts";
 
@@ -34,7 +35,7 @@ export async function connect(root: string, options: ConnectOptions = {}): Promi
   if (statSync(at, { throwIfNoEntry: false })?.isDirectory() !== true)
     throw new ClientError(
       "unknown",
-      `the root ${at} is no folder; \`orchd init ${at}\` makes one.`,
+      `the root ${at} is no folder; \`orchd init ${shellWord(at)}\` makes one.`,
     );
   const roots = {
     root: at,

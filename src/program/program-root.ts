@@ -7,6 +7,7 @@
  */
 import { realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { shellWord } from "../core/shell-word.ts";
 import { defined } from "../core/defined.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
@@ -319,7 +320,9 @@ function foldersOf(path: string, { schedules, runs }: OpenRootOptions): Roots {
     throw new Error("openRoot() takes the path of a root: the folder of orchd.yaml.");
   const root = resolve(path);
   if (statSync(root, { throwIfNoEntry: false })?.isDirectory() !== true)
-    throw new Error(`the root ${root} is no folder; make one with \`orchd init ${root}\`.`);
+    throw new Error(
+      `the root ${root} is no folder; make one with \`orchd init ${shellWord(root)}\`.`,
+    );
   return {
     root,
     schedules: resolve(schedules ?? join(root, "schedules")),

@@ -345,6 +345,8 @@ describe("getting started", () => {
     const again = await ask(root, "init", "new", "--json");
     expect(again.json()).toMatchObject({ made: [], kept: expect.arrayContaining(["orchd.yaml"]) });
     expect(readFileSync(join(root, "new/orchd.yaml"), "utf8")).toBe("mine");
+    const spaced = await ask(root, "init", "my jobs");
+    expect(spaced.stdout).toContain("`orchd start --root 'my jobs'` runs the daemon");
   });
 
   it("import crontab makes valid pipelines, once, and refuses the rest with reasons", async () => {

@@ -4,6 +4,7 @@
  */
 import { existsSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
+import { shellWord } from "../../core/shell-word.ts";
 import { makeFolder } from "../../disk/make-folder.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, type ExitStatus } from "../exit.ts";
@@ -71,7 +72,7 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   for (const name of made) terminal.line(`made ${name}`);
   for (const name of kept) terminal.line(`kept ${name}, which was there already`);
   const where = relative(process.cwd(), root);
-  const option = where === "" ? "" : ` --root ${where}`;
+  const option = where === "" ? "" : ` --root ${shellWord(where)}`;
   terminal.line("");
   terminal.line(
     `next: \`orchd start${option}\` runs the daemon; in a second terminal, ` +

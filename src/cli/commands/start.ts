@@ -1,5 +1,6 @@
 /** `orchd start`: the daemon, in the foreground. */
 import { existsSync, fstatSync } from "node:fs";
+import { shellWord } from "../../core/shell-word.ts";
 import type { Roots } from "../../views/roots.ts";
 import type { CommandContext } from "../command.ts";
 import { usageError, type ExitStatus } from "../exit.ts";
@@ -41,6 +42,6 @@ function checkProject({ root, schedules, runs }: Roots): void {
   if (existsSync(schedules) || existsSync(runs)) return;
   throw usageError(
     `there is no folder ${schedules}, so nothing would ever run; go to the project's folder, ` +
-      `name it with --root, or make a project with \`orchd init ${root}\`.`,
+      `name it with --root, or make a project with \`orchd init ${shellWord(root)}\`.`,
   );
 }

@@ -1,13 +1,10 @@
 /** A command of `orchd` that does or tells the same in a terminal. A click copies it. */
 import { useState } from "preact/hooks";
-
-const PLAIN = /^[A-Za-z0-9_@%+=:,./-]+$/;
+import { shellWord } from "../../core/shell-word.ts";
 
 /** Words as a shell reads them: those that need quotes get them. */
 export function shellLine(words: readonly string[]): string {
-  return words
-    .map((word) => (PLAIN.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`))
-    .join(" ");
+  return words.map(shellWord).join(" ");
 }
 
 export function Command({ words }: { words: readonly string[] }) {
