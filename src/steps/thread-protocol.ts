@@ -5,7 +5,8 @@
  * task that was sent ahead. The worker thread claims it just before it begins. The main thread
  * takes it back if it would wait too long behind another task. The first to change the cell has the
  * task. `heard` counts the output messages that went on to the daemon: a thread that prints faster
- * than they are taken waits, instead of filling memory.
+ * than they are taken waits, instead of filling memory. How most brief steps end is in a ring of
+ * its own (end-ring.ts).
  */
 import type { StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
@@ -105,6 +106,8 @@ export type FromThread =
    * another pipeline's and not all is as it was at first.
    */
   | { readonly type: "spoiled" }
+  /** Ends are in the ring (end-ring.ts), and no further piece is here. */
+  | { readonly type: "ended" }
   /** The abort arrived, so the thread is not blocked. */
   | { readonly type: "heard"; readonly seq: number };
 
@@ -114,6 +117,8 @@ export type DaemonCall = (method: string, argument: Json) => Promise<Json>;
 /** What a thread gets at its start. */
 export interface ThreadData {
   readonly shared: SharedArrayBuffer;
+  /** The ring of quick ends (end-ring.ts). */
+  readonly ends: SharedArrayBuffer;
   readonly bundles: string;
   readonly token: string;
   /** The runner's PATH, HOME, LANG and TZ: every task's environment has them. */

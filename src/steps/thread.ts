@@ -1,6 +1,7 @@
 /**
  * A worker thread from the inside. It takes tasks from the runner's main thread, runs one at a
- * time, and answers each with its value or error, in exactly one `done`.
+ * time, and answers each with its value or error: in exactly one `done`, or in the ring of quick
+ * ends (end-ring.ts).
  *
  * States: idle -> (a claimed task) running -> idle, or retired. A retired thread begins nothing
  * more: tasks that were sent to it stay unclaimed and go to another thread. A thread retires when
@@ -24,6 +25,7 @@ import { clipError, thrownFrom, toStepError, type StepError } from "../core/fail
 import type { Json } from "../core/snapshot.ts";
 import { CALL_LIMIT, INVOCATION_LIMIT, metadataFault, type StagedValue } from "../core/task.ts";
 import { stepLog, type StepLog } from "./context.ts";
+import { EndRing } from "./end-ring.ts";
 import { KnownFrames, taskOfPiece, type AheadPiece } from "./known-frames.ts";
 import { LineCapture, type Stream } from "./line-capture.ts";
 import { MASKED_RESULT, Masker } from "../core/mask.ts";
@@ -68,6 +70,8 @@ interface CurrentTask {
   startedAt: number;
   begin: number;
   spawned: boolean;
+  /** It has printed, called or answered: its end must come after that. */
+  spoke: boolean;
 }
 
 class Thread {
@@ -90,6 +94,10 @@ class Thread {
   readonly #ahead: AheadPiece[] = [];
   readonly #frames = new KnownFrames();
   #current: CurrentTask | undefined;
+  /** How quick ends are told. */
+  readonly #ends: EndRing;
+  /** The main thread knows that no other pipeline may use the thread. */
+  #toldBound = false;
   #sent = 0;
   #calls = 0;
   /** Why the thread must not be used again, once an error was thrown that nobody caught. */
@@ -100,6 +108,7 @@ class Thread {
   constructor(port: NonNullable<typeof parentPort>, data: ThreadData) {
     this.#port = port;
     this.#cells = new Int32Array(data.shared);
+    this.#ends = new EndRing(data.ends);
     this.#env = new StepEnv(data.baseEnv, data.token);
     this.#log = stepLog(
       (line) => this.#running()?.capture.lines("log", [line]),
@@ -142,6 +151,7 @@ class Thread {
   }
 
   #say(message: FromThread): void {
+    this.#ends.said();
     this.#port.postMessage(message);
   }
 
@@ -153,6 +163,7 @@ class Thread {
         break;
       case "abort":
         if (this.#current?.seq !== message.seq) break;
+        this.#current.spoke = true;
         this.#say({ type: "heard", seq: message.seq });
         this.#current.aborted ??= Object.assign(new Error(message.because), {
           name: message.reason === "timeout" ? "TimeoutError" : "AbortError",
@@ -195,6 +206,7 @@ class Thread {
       if (Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) === seq)
         this.#clean.runInAsyncScope(() => this.#run(piece));
     }
+    if (this.#current === undefined && this.#ends.hasUnsaid) this.#say({ type: "ended" });
   }
 
   /** Whether a task of this pipeline may run here. If not, the thread retires. */
@@ -239,6 +251,7 @@ class Thread {
       startedAt: Date.now(),
       begin: performance.now(),
       spawned: false,
+      spoke: false,
     };
     this.#current = current;
     this.#env.begin(env, id);
@@ -276,7 +289,8 @@ class Thread {
     { json, error }: { readonly json?: string; readonly error?: StepError },
   ): void {
     if (this.#current !== current) return;
-    const durationMs = performance.now() - current.begin;
+    const now = performance.now();
+    const durationMs = now - current.begin;
     const masked = json === undefined ? undefined : this.#masked(current, json);
     const text = masked ?? json;
     const staged = text === undefined ? undefined : this.#staged(current, text);
@@ -289,17 +303,23 @@ class Thread {
       left?.because ??
       (beside === undefined ? undefined : `it imported ${beside} by a computed name`);
     this.#retired ||= retire !== undefined;
+    const { seq, startedAt, spawned, spoke } = current;
+    const isPlain = !spoke && !spawned && retire === undefined && staged === undefined;
+    const isQuick = isPlain && this.#ahead.length > 0 && this.#toldBound === this.#health.isBound;
+    if (isQuick && text !== undefined && this.#ends.add(seq, text, startedAt, durationMs, now))
+      return this.#next();
+    this.#toldBound = this.#health.isBound;
     this.#say({
       type: "done",
-      seq: current.seq,
+      seq,
       ...(error === undefined
         ? staged === undefined
           ? { json: text }
           : { staged }
         : { error: clipError(current.masker.error(this.#modules.placed(error))) }),
-      startedAt: current.startedAt,
+      startedAt,
       durationMs,
-      spawned: current.spawned,
+      spawned,
       ...(retire === undefined ? {} : { retire }),
       ...(left?.pending === true ? { pending: true } : {}),
       ...(this.#health.isBound ? { bound: true } : {}),
@@ -363,6 +383,7 @@ class Thread {
     const masked = current.masker.longest === 0 ? undefined : this.#masked(current, json);
     this.#calls += 1;
     const call = this.#calls;
+    current.spoke = true;
     return new Promise((resolve, reject) => {
       current.calls.set(call, { resolve, reject });
       this.#say({
@@ -377,6 +398,7 @@ class Thread {
   }
 
   #output(seq: number, stream: Stream, lines: readonly string[]): void {
+    if (this.#current?.seq === seq) this.#current.spoke = true;
     this.#say({ type: "output", seq, at: new Date().toISOString(), stream, lines });
     this.#sent += 1;
     for (;;) {

@@ -69,6 +69,7 @@ beforeEach(() => {
       (thread as unknown as PlayedThread).ended = true;
     },
     given: () => undefined,
+    takeEnds: () => undefined,
   });
   return () => void vi.useRealTimers();
 });

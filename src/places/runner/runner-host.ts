@@ -95,7 +95,10 @@ export class RunnerHost {
     this.#program = program;
     this.#outbox = new RunnerOutbox({
       send,
-      firsts: () => this.#warm.firsts(),
+      firsts: () => {
+        this.#takeAllEnds();
+        return this.#warm.firsts();
+      },
       readShells: (isRead) => this.#readShells(isRead),
     });
     const claims = settings.wire?.claims;
@@ -110,6 +113,7 @@ export class RunnerHost {
       newThread: (reused) => this.#newThread({ reused }),
       end: (thread) => void thread.end(ENDING_MS),
       given: (piece) => this.#limit(piece),
+      takeEnds: () => this.#takeAllEnds(),
     });
     watchMemoryLimits(this.#pieces, (piece) => void this.#kill(piece));
   }
@@ -301,6 +305,7 @@ export class RunnerHost {
   }
 
   #stop(id: string, mode: "graceful" | "force", because: string): void {
+    this.#takeAllEnds();
     const piece = this.#pieces.get(id);
     if (piece === undefined) return;
     const line = [this.#waitingShells, this.#threadless].find((one) => one.includes(piece));
@@ -353,6 +358,7 @@ export class RunnerHost {
   }
 
   async #kill(piece: Piece): Promise<void> {
+    this.#takeAllEnds();
     if (piece.killing === true || !this.#pieces.has(piece.id)) return;
     piece.killing = true;
     piece.shell?.kill();
@@ -385,8 +391,26 @@ export class RunnerHost {
     });
   }
 
+  /** Takes the quick ends of all threads that may have any. */
+  #takeAllEnds(): void {
+    for (const thread of this.#warm.threads) this.#takeEnds(thread);
+  }
+
+  #takeEnds(thread: WorkerThread): void {
+    for (let end = thread.takeEnd(); end !== undefined; end = thread.takeEnd()) {
+      const { seq, json, startedAt, durationMs } = end;
+      const id = thread.idOf(seq);
+      const piece = id === undefined ? undefined : this.#pieces.get(id);
+      thread.answered(seq);
+      if (piece === undefined) continue;
+      this.#warm.ended(thread, piece, durationMs);
+      this.#finish(piece, { ok: true, json }, durationMs, startedAt);
+    }
+  }
+
   #onThread(thread: WorkerThread, message: FromThread): void {
-    if (message.type === "ready") {
+    this.#takeEnds(thread);
+    if (message.type === "ready" || message.type === "ended") {
       this.#pump();
       return;
     }
@@ -442,6 +466,7 @@ export class RunnerHost {
   }
 
   #onGone(thread: WorkerThread, error: Error | undefined, exitCode: number): void {
+    this.#takeEnds(thread);
     this.#warm.leave(thread);
     this.#single.delete(thread);
     const spare = this.#spares.indexOf(thread);

@@ -77,10 +77,10 @@ export class RunnerOutbox {
 
   #flush(): void {
     if (this.#batch.length === 0) return;
+    const ids = this.#ports.firsts();
     const batch = this.#batch;
     this.#batch = [];
     this.#callLength = 0;
-    const ids = this.#ports.firsts();
     if (ids.length > 0 && ids.join() !== this.#begun) batch.push({ type: "begun", ids });
     this.#begun = ids.join();
     if (this.#ports.send(batch) !== false || this.#isBraked) return;

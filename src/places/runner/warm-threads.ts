@@ -53,6 +53,8 @@ export interface WarmThreadsPorts<P extends Placed> {
   end(thread: WorkerThread): void;
   /** A thread was given the piece. */
   given(piece: P): void;
+  /** Takes the quick ends of the threads that have some ({@link WarmThreads.ended} is called). */
+  takeEnds(): void;
 }
 
 /** Places pieces on the shared threads. */
@@ -73,6 +75,11 @@ export class WarmThreads<P extends Placed> {
   /** Puts a piece in line. {@link pump} places it. */
   add(piece: P): void {
     this.#waiting.push(piece);
+  }
+
+  /** The shared threads. */
+  get threads(): Iterable<WorkerThread> {
+    return this.#threads;
   }
 
   /** The pieces that no thread has, in order. */
@@ -206,6 +213,7 @@ export class WarmThreads<P extends Placed> {
 
   #outOfPatience(): void {
     this.#patience = undefined;
+    this.#ports.takeEnds();
     for (const thread of this.#threads) {
       const [first] = this.#held.get(thread)!;
       const patience = first?.isNew === true ? NEW_CODE_MS : PATIENCE_MS;

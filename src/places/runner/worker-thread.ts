@@ -16,6 +16,7 @@ import {
   type ThreadData,
   type ToThread,
 } from "../../steps/thread-protocol.ts";
+import { END_RING_BYTES, EndRing, type QuickEnd } from "../../steps/end-ring.ts";
 import { LoadedPackages, type BundlePackages } from "./bundle-packages.ts";
 import { inheritedEnvironment } from "../../core/inherited-environment.ts";
 import type { GivenPiece, RunnerFrame } from "./runner-frames.ts";
@@ -89,6 +90,8 @@ export class WorkerThread {
   readonly #worker: Worker;
   readonly #shared = new SharedArrayBuffer(SHARED_BYTES);
   readonly #cells = new Int32Array(this.#shared);
+  readonly #endsMemory = new SharedArrayBuffer(END_RING_BYTES);
+  readonly #ends = new EndRing(this.#endsMemory);
   readonly #gone: Promise<void>;
   #error: Error | undefined;
   #seq = 0;
@@ -102,6 +105,7 @@ export class WorkerThread {
       heapMb === undefined ? {} : { maxOldGenerationSizeMb: heapMb };
     const data: ThreadData = {
       shared: this.#shared,
+      ends: this.#endsMemory,
       bundles: options.bundles,
       token: options.token,
       reused: options.reused,
@@ -231,6 +235,11 @@ export class WorkerThread {
     if (next === undefined) this.#sources.delete(key);
     else next.isFirst = true;
     return true;
+  }
+
+  /** An end that it has told without a message. Undefined: there is none. */
+  takeEnd(): QuickEnd | undefined {
+    return this.#ends.take();
   }
 
   /** A piece is no longer its own. */
