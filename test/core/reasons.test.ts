@@ -345,3 +345,10 @@ it("the errors of what never began, or was given up, say so", () => {
     code: "ORCHD_RUNNER_DIED",
   });
 });
+
+it("a run counts how often it was taken over, from none on", () => {
+  const run = new GivenRun(snapshotOf([stepSpec("a")]));
+  expect(run.state.recoveries).toBe(0);
+  run.happen(STARTED, { type: "run.recovered", epoch: 2 } as unknown as RunEvent);
+  expect(run.state.recoveries).toBe(1);
+});

@@ -314,7 +314,7 @@ it("attempts and waits stand on an axis of the whole run", async () => {
 describe("a ledger's lines", () => {
   async function linesOf(
     ...events: readonly object[]
-  ): Promise<{ bad: boolean; head: string; code: string }[]> {
+  ): Promise<{ number: string; bad: boolean; head: string; code: string }[]> {
     const text = events
       .map((event, n) =>
         JSON.stringify({ seq: n + 1, b: 1, at: new Date(NOW + n * 84).toISOString(), ...event }),
@@ -325,11 +325,17 @@ describe("a ledger's lines", () => {
       [`runs/${encodeURIComponent(RUN)}/ledger?from=${events.length + 1}&limit=5000`]: "",
     });
     return ledger.every("div.lg").map((line) => ({
+      number: line.one("span.lg-n").text,
       bad: line.getAttribute("class") === "lg bad",
       head: line.one("div.lg-head").text.trim(),
       code: line.one("code").text.trim(),
     }));
   }
+
+  it("has a number before each line, and a question mark where it has none", async () => {
+    const lines = await linesOf({ type: "run.started" }, { type: "x", seq: undefined });
+    expect(lines.map(({ number }) => number)).toEqual(["1", "?"]);
+  });
 
   it.each([
     [{ type: "step.failed", step: "a" }, true],

@@ -35,3 +35,17 @@ it.each([
 ])("the schema of %s: %s", async (what, answer) => {
   expect(await answerOf("getSchema", { what })).toBe(answer);
 });
+
+it.each(["getPipeline", "getPipelineFile", "getPipelineSlots", "getWhy"])(
+  "%s of a pipeline that is not there says so",
+  async (id) => {
+    expect(await answerOf(id, { pipeline: "none" })).toMatch(/^404 \(3\) .*none/);
+  },
+);
+
+it.each(["getRun", "getRunLedger", "getRunLog", "getRunGraph"])(
+  "%s of a run that is not there says so",
+  async (id) => {
+    expect(await answerOf(id, { run: "none@1" })).toMatch(/^404 \(3\) .*none@1/);
+  },
+);
