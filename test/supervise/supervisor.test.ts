@@ -146,6 +146,37 @@ describe("the supervisor", () => {
     expect([supervisor.state, clock.timers]).toEqual(["idle", 0]);
   });
 
+  it("closes only once the process is gone, and tells each that waits for it", async () => {
+    const { made, supervisor, clock } = rig({ obeys: false });
+    supervisor.want("a");
+    made[0]!.listener.serves();
+    let closed = 0;
+    for (let times = 0; times < 2; times += 1) void supervisor.close().then(() => (closed += 1));
+    await clock.settle();
+    expect([closed, supervisor.state, made[0]!.told]).toEqual([0, "ending", ["end"]]);
+    await clock.advance(1_000);
+    expect([closed, supervisor.state, clock.timers]).toEqual([2, "idle", 0]);
+  });
+
+  it("waits a second again once there are other settings, which begin at once", async () => {
+    const { made, supervisor, clock, die } = rig();
+    supervisor.want("a");
+    for (let times = 0; times < 5; times += 1) {
+      die();
+      await clock.advance(60_000);
+    }
+    die();
+    const before = made.length;
+    supervisor.want("b");
+    expect(made.slice(before).map(({ program }) => program)).toEqual(["b"]);
+    die();
+    await clock.advance(999);
+    expect(made).toHaveLength(before + 1);
+    await clock.advance(1);
+    expect(made).toHaveLength(before + 2);
+    await supervisor.close();
+  });
+
   it("ends one that does not serve within a minute", async () => {
     const { made, supervisor, clock, log } = rig();
     supervisor.want("a");
