@@ -260,13 +260,14 @@ function parsedOld(text: string): Read | undefined {
     ];
     let position = FeedPosition.start;
     for (const [pipeline, [first, seq, at]] of Object.entries(pipelines)) {
-      if (!Number.isInteger(seq) || typeof at !== "string") return undefined;
+      if (!isCount(seq) || typeof at !== "string") return undefined;
       const key = fileKey(pipeline, Number.parseInt(first, 16));
       position = position
         .with({ key, pipeline, seq, crc: undefined, back: [], at, turn: 0 })
         .withAt(at > position.at ? at : position.at);
     }
     for (const [run, seq] of Object.entries(runs)) {
+      if (!isCount(seq)) return undefined;
       const pipeline = run.slice(0, run.indexOf("@"));
       const crc = seq === 0 ? 0 : undefined;
       const { at } = position;
@@ -277,6 +278,8 @@ function parsedOld(text: string): Read | undefined {
     return undefined;
   }
 }
+
+const isCount = (seq: unknown): boolean => Number.isSafeInteger(seq) && (seq as number) >= 0;
 
 /** Bytes that are being written. */
 class Bytes {

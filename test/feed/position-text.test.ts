@@ -125,3 +125,14 @@ describe("a position of all ledgers, narrowed to a pipeline", () => {
     expect([...narrowed(position, store, { run: RUN }).marks()]).toEqual([]);
   });
 });
+
+it.each([1.5, -1, "3", null, 2 ** 53])(
+  "a text of an earlier release with the number %j is no position",
+  (seq) => {
+    for (const old of [
+      [{ p: ["7", seq, at(3)] }, {}],
+      [{}, { [RUN]: seq }],
+    ])
+      expect(() => parsePosition(JSON.stringify(old), ALL)).toThrow(TypeError);
+  },
+);
