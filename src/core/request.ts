@@ -6,6 +6,8 @@
  * and never ignores one.
  */
 import * as z from "zod";
+import { didYouMean } from "./did-you-mean.ts";
+import { isObject } from "./json-object.ts";
 import { SCHEDULE_NAME, parseRunId, PIPELINE_NAME } from "./run-id.ts";
 import type { Json } from "./snapshot.ts";
 
@@ -166,8 +168,34 @@ export function parseRequest(
   | { readonly ok: false; readonly reason: string } {
   const result = requestSchema.safeParse(value);
   if (result.success) return { ok: true, request: result.data };
-  const issue = result.error.issues[0]!;
+  return { ok: false, reason: reasonOf(value, result.error.issues).slice(0, 500) };
+}
+
+const TYPES = requestSchema.options.map(({ shape }) => shape.type.value);
+
+function reasonOf(value: unknown, issues: readonly z.core.$ZodIssue[]): string {
+  const { type } = (isObject(value) ? value : {}) as { readonly type?: unknown };
+  const { shape } = requestSchema.options.find((one) => one.shape.type.value === type) ?? {};
+  if (isObject(value) && shape === undefined) {
+    const near = typeof type === "string" ? didYouMean(type, TYPES) : "";
+    const which = type === undefined ? "the request has no type" : `there is no type ${json(type)}`;
+    return `${which}${near === "" ? ";" : near} a request is one of ${TYPES.join(", ")}`;
+  }
+  // A key that is misspelt is missing as well: the mistake is told, and not what it leads to.
+  const unknown = issues.find((issue) => issue.code === "unrecognized_keys");
+  if (unknown !== undefined && shape !== undefined) {
+    const [key = ""] = unknown.keys;
+    const known = Object.keys(shape);
+    const near = unknown.path.length === 0 ? didYouMean(key, known) : "";
+    const fields = near === "" ? `; it has ${known.join(", ")}` : near;
+    return `a ${String(type)} request has no field ${json(key)}${fields}`;
+  }
+  const issue = issues[0]!;
   const where =
     issue.path.length === 0 ? "the request" : `the request's field ${issue.path.join(".")}`;
-  return { ok: false, reason: `${where}: ${issue.message}`.slice(0, 500) };
+  return `${where}: ${issue.message}`;
+}
+
+function json(value: unknown): string {
+  return JSON.stringify(value);
 }

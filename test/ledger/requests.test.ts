@@ -112,12 +112,12 @@ describe("a file that is no request", () => {
     bad(
       "an unknown key",
       (path) => writeFileSync(path, '{"type":"submit","pipeline":"p","no_cache":true}'),
-      /Unrecognized key: "no_cache"/,
+      /a submit request has no field "no_cache"; did you mean "noCache"\?/,
     ),
     bad(
       "an unknown type",
       (path) => writeFileSync(path, '{"type":"explode"}'),
-      /field type: Invalid/,
+      /there is no type "explode"; a request is one of submit, stop, /,
     ),
     bad(
       "a pipeline that leaves its folder",

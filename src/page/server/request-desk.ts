@@ -59,7 +59,7 @@ export class RequestDesk {
     if (!json.ok) throw refusal(400, `the request ${json.message}; send one JSON object.`);
     const checked = parseRequest(json.value);
     if (!checked.ok)
-      throw refusal(422, `${checked.reason}; /api/v1/schema/request has the form.`, 2);
+      throw refusal(422, `${checked.reason} (/api/v1/schema/request has the form).`, 2);
     const request: Request = { ...checked.request, by: checked.request.by ?? BY };
     const hash = hashOf(request);
     const known = id === undefined ? undefined : (this.#known.get(id) ?? this.#waiting(id));
