@@ -2,7 +2,8 @@
  * How late pipelines fire that are all due in the same second: one, 100 and 1,000 of them.
  *
  * `decided` is when the run was decided: the `at` of its header. `durable` is the `at` of
- * `run.started`, which is written only once the header is on the disk. Beside it stands the same
+ * `run.started`, which is written only once the header is on the disk; where many are due, once all
+ * headers are, and the run is built. Beside it stands the same
  * number of raw creates, sixteen at a time: each has an fdatasync, a link and a directory sync. The
  * first time a pipeline fires, its folders are made, and the daemon's code is cold: that is a row
  * of its own.
