@@ -29,10 +29,11 @@ steps:
 /** A daemon that, without room for a run's ledger, writes it to a nameless file elsewhere. */
 const IMPATIENT: Plant = {
   file: "src/ledger/ledger-creation.ts",
-  from: "fd = await untilRoom(host, () => writeAside(disk, path, creation));",
-  to: `fd = await writeAside(disk, path, creation).catch(() => {
+  from: "made = await untilRoom(host, () => writeAside(disk, path, creation));",
+  to: `made = await writeAside(disk, path, creation).catch(async () => {
       const O_TMPFILE = 0o20200000;
-      return disk.open("/dev/shm", O_TMPFILE | 2, 0o600);
+      const fd = await disk.open("/dev/shm", O_TMPFILE | 2, 0o600);
+      return { fd, folder: openFolder(disk, dirname(path)), cleared: undefined };
     });`,
 };
 
