@@ -35,6 +35,7 @@ vi.mock("../../src/places/runner/worker-thread.ts", () => ({
     has = () => true;
     takeBack = () => false;
     seqOf = () => undefined;
+    takeEnd = () => undefined;
     end = () => Promise.resolve(true);
     run({ id }: { readonly id: string }): void {
       this.current = id;
