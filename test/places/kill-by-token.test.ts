@@ -3,9 +3,10 @@
  * one. An end is told when it is gone. The processes are real; what /proc says of their
  * environments is held back.
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { RunnerChild } from "../../src/places/local/runner-child.ts";
 import { endByToken, killByToken } from "../../src/places/pool/kill-by-token.ts";
@@ -18,12 +19,16 @@ import { tempRoot } from "../support/temp-root.ts";
 const { BECOMING } = environments;
 /** How often a process is seen without its environment. */
 const hidden = vi.hoisted(() => new Map<number, number>());
+/** What happens before a process is looked at. */
+const beforeLook = vi.hoisted(() => new Map<number, () => void>());
 
 vi.mock(import("../../src/places/pool/process-environment.ts"), async (original) => {
   const real = await original();
   return {
     ...real,
     environmentOf: (pid) => {
+      beforeLook.get(pid)?.();
+      beforeLook.delete(pid);
       const times = hidden.get(pid) ?? 0;
       if (times > 0) hidden.set(pid, times - 1);
       return times > 0 ? real.BECOMING : real.environmentOf(pid);
@@ -160,6 +165,20 @@ it("ends what is forked while it looks, although its environment is cleared", as
     () => (processesWith(mark).length === 0 ? true : undefined),
     () => `the end of ${processesWith(mark).length}`,
   );
+});
+
+it("ends what is forked after all were listed, by one that ends before its look", async () => {
+  const [token, mark] = [word(), `60.${Math.random().toString().slice(2, 12)}`];
+  const go = join(tempRoot().root, "go");
+  execFileSync("mkfifo", [go]);
+  const text = `read -r go <"${go}"; setsid -f sleep ${mark} >/dev/null`;
+  const { child, over } = carrier(token, ["/bin/sh", "-c", text]);
+  beforeLook.set(child.pid!, () => {
+    writeFileSync(go, "\n");
+    while (isThere(child.pid!) || processesWith(mark).length === 0) continue;
+  });
+  expect(killByToken(token)).toBe(1);
+  await over;
 });
 
 it("knows who never has one", async () => {

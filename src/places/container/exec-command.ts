@@ -23,7 +23,10 @@ export const GO = "go\n";
 /** How often the first program looks for what is left, at most. */
 const LOOKS = 20;
 
-/** Finds what an attempt started: `look` sets `found`. It wants `boot`, `begin` and `mark`. */
+/**
+ * Finds what an attempt started: `look` sets `found`. It wants `boot`, `begin` and `mark`. A
+ * process may fork and end before it is read, so those that came meanwhile are looked at too.
+ */
 const LOOK = `
 about() {
   line=
@@ -32,10 +35,17 @@ about() {
   state=\${1-} parent=\${2-} session=\${4-} began=\${20-}
 }
 carriers() {
-  for file in /proc/[0-9]*/environ; do
-    while IFS= read -r text || [ -n "$text" ]; do
-      case $text in *"$mark"*) echo "$file"; break ;; esac
-    done 2>/dev/null <"$file"
+  seen=' '
+  for list in 1 2 3 4 5; do
+    fresh=
+    for file in /proc/[0-9]*/environ; do
+      case $seen in *" $file "*) continue ;; esac
+      fresh=1 seen="$seen$file "
+      while IFS= read -r text || [ -n "$text" ]; do
+        case $text in *"$mark"*) echo "$file"; break ;; esac
+      done 2>/dev/null <"$file"
+    done
+    [ -n "$fresh" ] || break
   done
 }
 look() {

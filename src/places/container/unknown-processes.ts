@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { CONTAINER_FILES } from "../../core/container.ts";
-import { processFolders } from "../pool/process-stat.ts";
+import { eachProcess } from "../pool/process-stat.ts";
 import { killQuietly } from "../pool/kill-by-token.ts";
 
 /** How often it is looked whether they are gone, and when, in milliseconds. */
@@ -20,14 +20,16 @@ const AGAIN_MS = 20;
 /** The processes that have an attempt's folder mounted where a step's files are. */
 export function processesWith(folder: string): number[] {
   const mark = `/${basename(folder)}/files`;
-  return [...processFolders()].map(Number).filter((pid) => {
+  const isTheirs = (line: string): boolean => {
+    const [, , , root = "", at] = line.split(" ");
+    return at === CONTAINER_FILES && root.replace(/\/\/deleted$/, "").endsWith(mark);
+  };
+  const found: number[] = [];
+  for (const pid of eachProcess()) {
     const text = mountsOf(pid);
-    if (!text.includes(mark)) return false;
-    return text.split("\n").some((line) => {
-      const [, , , root = "", at] = line.split(" ");
-      return at === CONTAINER_FILES && root.replace(/\/\/deleted$/, "").endsWith(mark);
-    });
-  });
+    if (text.includes(mark) && text.split("\n").some(isTheirs)) found.push(pid);
+  }
+  return found;
 }
 
 /** Ends them. @returns why one may be left, in a sentence; undefined: none is */

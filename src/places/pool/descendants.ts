@@ -6,7 +6,7 @@
  * for before those are ended, and remembered by pid and start time: later the pid alone may belong
  * to another process. Linux only: elsewhere there is no /proc and nothing is found.
  */
-import { processFolders, processStat } from "./process-stat.ts";
+import { eachProcess, processStat } from "./process-stat.ts";
 
 /** Where its parent, and the time of its start, stand in what is said of a process. */
 const PARENT = 1;
@@ -22,9 +22,8 @@ export interface Descendant {
 /** The children of `roots`, their children, and so on; never the caller's own process. */
 export function descendantsOf(roots: readonly number[]): Descendant[] {
   const children = new Map<number, Descendant[]>();
-  for (const name of roots.length === 0 ? [] : processFolders()) {
-    const pid = Number(name);
-    const stat = pid === process.pid ? undefined : processStat(pid);
+  for (const pid of roots.length === 0 ? [] : eachProcess()) {
+    const stat = processStat(pid);
     if (stat === undefined) continue;
     const parent = Number(stat[PARENT]);
     const siblings = children.get(parent);

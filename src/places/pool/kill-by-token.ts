@@ -13,7 +13,7 @@
  * that what starts next meets nothing. {@link killByToken} does not wait.
  */
 import { descendantsOf, killDescendant, type Descendant } from "./descendants.ts";
-import { processFolders } from "./process-stat.ts";
+import { eachProcess } from "./process-stat.ts";
 import { BECOMING, environmentOf } from "./process-environment.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 
@@ -47,9 +47,7 @@ interface Carrier {
 function findByToken(token: string): Found {
   const carriers: Carrier[] = [];
   const becoming: number[] = [];
-  for (const entry of processFolders()) {
-    const pid = Number(entry);
-    if (pid === process.pid) continue;
+  for (const pid of eachProcess()) {
     const environment = environmentOf(pid);
     if (environment === BECOMING) becoming.push(pid);
     const value = tokenIn(environment, token);

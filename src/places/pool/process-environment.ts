@@ -14,9 +14,9 @@ import { processStat } from "./process-stat.ts";
 export const BECOMING: unique symbol = Symbol("a process between two programs");
 
 /** `PF_KTHREAD`: the process is the kernel's. */
-const OF_KERNEL = 0x0020_0000;
+export const OF_KERNEL = 0x0020_0000;
 /** Where `env_end` stands in what {@link processStat} gives. */
-const ENV_END = 48;
+export const ENV_END = 48;
 
 /** Each entry between two NULs. Undefined where there is none, or where it may not be read. */
 export function environmentOf(pid: number): string | typeof BECOMING | undefined {

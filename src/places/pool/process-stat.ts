@@ -1,6 +1,28 @@
 /** What Linux's /proc says of processes. Elsewhere there is none, and nothing is found. */
 import { readdirSync, readFileSync } from "node:fs";
 
+/** The most lists of processes that one look makes. */
+const LISTS = 5;
+
+/**
+ * The pid of each process, the caller's own left out.
+ *
+ * One that is in a list may fork and end before it is looked at, and then its child is in no list.
+ * So the list is made again until nothing new is in it. A machine may fork without end: then the
+ * last list has to do.
+ */
+export function* eachProcess(): Generator<number> {
+  const seen = new Set([String(process.pid)]);
+  for (let list = 0; list < LISTS; list += 1) {
+    const fresh = processFolders().filter((name) => !seen.has(name));
+    if (fresh.length === 0) return;
+    for (const name of fresh) {
+      seen.add(name);
+      yield Number(name);
+    }
+  }
+}
+
 /** The names in /proc that are pids. */
 export function processFolders(): string[] {
   try {

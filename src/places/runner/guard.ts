@@ -5,6 +5,7 @@
  * the kernel closes it whatever ended the runner. Then the guard ends those groups, and each
  * process whose environment carries the runner's token. It looks again until two looks find none: a
  * runner that dies between starting a shell and telling the group leaves a shell that still forks.
+ * A look that sees a process between two programs, which has no environment yet, does not count.
  *
  * A second process of the guard reads a pipe that only the daemon writes to, and ends the runner
  * when that pipe closes: a runner hears of the daemon's end by itself only while it is well. One
@@ -19,10 +20,13 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 import { startedProcess } from "../../disk/process-start.ts";
+import { ENV_END, OF_KERNEL } from "../pool/process-environment.ts";
 import { LIFELINE } from "../pool/protocol.ts";
 
 /** The most looks at all processes: the guard does not wait for what forks faster than it looks. */
 const PASSES = 100;
+/** How many in a row find none before what is between two programs is taken for another's. */
+const QUIET_PASSES = 10;
 /** How long the end of a group may wait to be told with a beginning, in milliseconds. */
 const TOLD_MS = 250;
 /** How long a runner may take to end by itself when the daemon is gone, in seconds. */
@@ -43,12 +47,21 @@ while read -r op group; do
 done
 kill -KILL "$watch" 2>/dev/null
 for group in $groups; do kill -KILL "-$group"; done 2>/dev/null
-empty=0 passes=0
-while [ $empty -lt 2 ] && [ $passes -lt ${PASSES} ]; do
-  empty=$((empty + 1)) passes=$((passes + 1))
+is_becoming() {
+  read -r line <"$1" || return 1
+  set -- \${line##*) }
+  case \${1-Z} in Z|X) return 1 ;; esac
+  [ $((\${7-0} & ${OF_KERNEL})) -eq 0 ] && [ "\${${ENV_END + 1}-0}" = 0 ]
+}
+empty=0 quiet=0 passes=0
+while [ $empty -lt 2 ] && [ $quiet -lt ${QUIET_PASSES} ] && [ $passes -lt ${PASSES} ]; do
+  empty=$((empty + 1)) quiet=$((quiet + 1)) passes=$((passes + 1))
+  for file in $(LC_ALL=C grep -Lsa . /proc/[0-9]*/environ); do
+    ! is_becoming "\${file%environ}stat" || empty=0
+  done 2>/dev/null
   for file in $(LC_ALL=C grep -lsaE "${TOKEN_VARIABLE}=$token([^0-9]|$)" /proc/[0-9]*/environ); do
     pid=\${file#/proc/}; pid=\${pid%/environ}
-    [ "$pid" = "$$" ] || { kill -KILL "$pid" && empty=0; }
+    [ "$pid" = "$$" ] || { kill -KILL "$pid" && empty=0 quiet=0; }
   done 2>/dev/null
   sleep 0.05
 done

@@ -7,10 +7,11 @@
  * runs from it. What goes gets another name first, and is looked at once more: a daemon that took
  * it in between gets it back. So no package is ever there by half under its own name.
  */
-import { readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DAY_MS } from "../../core/time.ts";
 import { namesIn } from "../../disk/names-in.ts";
+import { eachProcess } from "../pool/process-stat.ts";
 
 /** How many others than the one that was prepared stay in any case: those that came last. */
 const KEPT = 2;
@@ -66,12 +67,10 @@ function isUsed(folder: string, id: string): boolean {
     (token) => textOf(join(roots, token, USED_PACKAGE)).trim() === id,
   );
   // A process says in its command line which program it runs.
-  return isNamed || commandLines().some((line) => line.includes(`/${id}/`));
-}
-
-function commandLines(): string[] {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  return pids.map((pid) => textOf(join("/proc", pid, "cmdline")));
+  if (isNamed) return true;
+  for (const pid of eachProcess())
+    if (textOf(`/proc/${pid}/cmdline`).includes(`/${id}/`)) return true;
+  return false;
 }
 
 function textOf(path: string): string {

@@ -1,6 +1,9 @@
 /** The words that run a step in a container that runs already, and what its programs do. */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { RunningContainer } from "../../../src/core/container.ts";
 import {
@@ -12,6 +15,7 @@ import {
 } from "../../../src/places/container/exec-command.ts";
 import { awaitEnd } from "../../support/process-end.ts";
 import { onTestFinished } from "../../support/running-test.ts";
+import { tempRoot } from "../../support/temp-root.ts";
 
 const PLAIN: RunningContainer = { exec: "box" };
 const NONE = { variables: { words: [], file: "", env: {} }, envFile: undefined };
@@ -141,4 +145,26 @@ it("a signal reaches all of an attempt, and of no other", async () => {
   const { status, said } = await own!.end;
   expect([status, said.includes("told")]).toEqual([3, true]);
   expect(other!.child.exitCode).toBeNull();
+});
+
+it("ends what is forked after all were listed, by one that ends before its look", async () => {
+  const { root } = tempRoot();
+  const own = spawn("sleep", ["600"], { stdio: "ignore" });
+  onTestFinished(() => void own.kill("SIGKILL"));
+  const over = once(own, "exit");
+  // The list has one process. It lasts until that is read, and then there is another one.
+  mkdirSync(join(root, "1"));
+  const first = join(root, "1", "environ");
+  execFileSync("mkfifo", [first]);
+  const words = endWords({ container: "box", token: `${token}-f` }, "KILL", false);
+  const played = words.map((text) => text.replaceAll("/proc/", `${root}/`));
+  const look = here(played);
+  const read = await open(first, "w");
+  mkdirSync(join(root, String(own.pid)));
+  writeFileSync(join(root, String(own.pid), "stat"), `${own.pid} (sleep) S 1 1 1\n`);
+  writeFileSync(join(root, String(own.pid), "environ"), `ORCHD_RUNNER_TOKEN=${token}-f\0`);
+  rmSync(join(root, "1"), { recursive: true });
+  await read.close();
+  expect(await look.end).toEqual({ status: 0, said: `rest: ${own.pid}\n` });
+  expect(await over).toEqual([null, "SIGKILL"]);
 });
