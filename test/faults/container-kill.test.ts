@@ -3,8 +3,10 @@
  * that no attempt took effect twice and none is lost (test/support/struck-daemon.ts); the log has
  * each line once; and nothing is left behind.
  *
- * `CONTAINER_POINTS=300` kills at that many moments. Default: 4.
+ * `CONTAINER_POINTS=300` kills at that many moments. Default: 4. `CONTAINER_ENGINE=docker` has
+ * docker do it.
  */
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -18,6 +20,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { orchd, startDaemon } from "../support/daemon.ts";
 import { linesOf } from "../support/await-event.ts";
 import { PODMAN, readyContainers, SKIP_CONTAINERS } from "../support/containers.ts";
+import { DOCKER, SKIP_DOCKER, startDocker, type Dockerd } from "../support/docker.ts";
 import { reached, trials } from "../support/figures.ts";
 import { shared } from "../support/shared-subject.ts";
 import {
@@ -33,6 +36,8 @@ const POINTS = Number(process.env["CONTAINER_POINTS"] ?? trials(4, 100));
 /** How long after the run was asked for the daemon is killed at most, in milliseconds. */
 const SPAN_MS = 3_000;
 const STEPS = Object.entries(STRUCK_STEPS) as [StruckStep, number][];
+const isDocker = process.env["CONTAINER_ENGINE"] === "docker";
+const engine = isDocker ? DOCKER : PODMAN;
 
 const CONTAINER = `
 container: { image: "${TEST_IMAGE}", pull: never, network: none, volumes: ["./effects:/effects"] }
@@ -56,23 +61,30 @@ steps:
 `;
 
 /** An engine whose first `run` does nothing, for a minute. */
-const SLOW_ENGINE = `#!/bin/sh
+const SLOW_ENGINE = (program: string): string => `#!/bin/sh
 case "$1" in run)
   if mkdir "$HOLD/held" 2>/dev/null; then
     echo $$ > "$HOLD/pid"
     sleep 60
   fi;;
 esac
-exec /usr/bin/podman "$@"
+exec ${program} "$@"
 `;
 
-describe.skipIf(SKIP_CONTAINERS)("a daemon that is killed while steps run in containers", () => {
+const skipped = isDocker ? SKIP_DOCKER : SKIP_CONTAINERS;
+
+describe.skipIf(skipped)("a daemon that is killed while steps run in containers", () => {
   let [adopted, ran] = [0, 0];
-  beforeAll(readyContainers);
-  afterAll(() =>
-    reached(47, "steps that ran in containers as the daemon was killed, and went on", adopted, ran),
-  );
-  const struckDaemon = shared(() => StruckDaemon.start(PODMAN, () => ({ "p.yaml": STRUCK })));
+  let dockerd: Dockerd | undefined;
+  beforeAll(async () => {
+    if (isDocker) dockerd = await startDocker();
+    else readyContainers();
+  });
+  afterAll(async () => {
+    await dockerd?.close();
+    reached(47, "steps that ran in containers as the daemon was killed, and went on", adopted, ran);
+  });
+  const struckDaemon = shared(() => StruckDaemon.start(engine, () => ({ "p.yaml": STRUCK })));
 
   it.each(Array.from({ length: POINTS }, (_, point) => point))(
     "at moment %i: each attempt has its effects once, its lines are whole, nothing is left",
@@ -113,8 +125,13 @@ describe.skipIf(SKIP_CONTAINERS)("a daemon that is killed while steps run in con
   );
 
   it("ends what a killed daemon asked the engine for before anything begins", async () => {
-    const { root } = tempRoot({ "schedules/p.yaml": PIPELINE, "bin/podman": SLOW_ENGINE });
-    chmodSync(join(root, "bin/podman"), 0o755);
+    const program = execFileSync("sh", ["-c", `command -v ${engine.name}`], { encoding: "utf8" });
+    const { root } = tempRoot({
+      "orchd.yaml": `containers: { engine: ${engine.name} }\n`,
+      "schedules/p.yaml": PIPELINE,
+      [`bin/${engine.name}`]: SLOW_ENGINE(program.trim()),
+    });
+    chmodSync(join(root, "bin", engine.name), 0o755);
     mkdirSync(join(root, "schedules/effects"));
     const log = join(root, "schedules/effects/log");
     writeFileSync(log, "");
@@ -129,7 +146,7 @@ describe.skipIf(SKIP_CONTAINERS)("a daemon that is killed while steps run in con
     await expect.poll(begins, { timeout: 20_000 }).toBe(1);
     // It could still make its container.
     const waiting = readFileSync(join(root, "bin/pid"), "utf8").trim();
-    expect(commandOf(waiting)).not.toContain("podman");
+    expect(commandOf(waiting)).not.toContain(engine.name);
     await expect
       .poll(() => linesOf(join(folder, `${run}.jsonl`)).at(-1), { timeout: 40_000 })
       .toMatchObject({ type: "run.finished", status: "completed" });
