@@ -38,6 +38,8 @@ function fork(settings: Partial<RunnerSettings> = {}, alone = false): Forked {
   return { child, over, said };
 }
 
+const stateOf = (pid: number): string => textOf(pid, "stat").replace(/^.*\) /s, "")[0]!;
+
 const textOf = (pid: number, name: string): string =>
   readFileSync(`/proc/${pid}/${name}`, "latin1").replaceAll("\0", "\n");
 
@@ -111,6 +113,32 @@ it("that stands still is ended after half a minute without an answer", async () 
   expect(isOver).toBe(false);
   vi.advanceTimersByTime(5_000);
   expect(await over).toEqual({ detail: "did not answer for 30 s", outOfMemory: false });
+});
+
+it("gives a sign of life where it is asked, and none as it stands still", async () => {
+  const { child } = fork();
+  await vi.waitUntil(() => child.isUp, 20_000);
+  const { pid } = child;
+  process.kill(pid!, "SIGSTOP");
+  const stands = (): true | undefined => (stateOf(pid!) === "T" ? true : undefined);
+  await awaitSight("/proc", stands, "its rest");
+  child.ask();
+  expect(child.lives).toBe(false);
+  process.kill(pid!, "SIGCONT");
+  const rests = (): true | undefined => (stateOf(pid!) === "S" && child.lives ? true : undefined);
+  await awaitSight("/proc", rests, "its sign of life");
+});
+
+it("counts as alive while its main thread works", async () => {
+  const { root, write } = tempRoot();
+  write("busy.cjs", "const end = Date.now() + 600_000; while (Date.now() < end);");
+  vi.stubEnv("NODE_OPTIONS", `--require=${root}/busy.cjs`);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const { child } = fork();
+  child.ask();
+  const works = (): true | undefined => (child.lives ? true : undefined);
+  await awaitSight("/proc", works, "its work");
+  expect(child.isUp).toBe(false);
 });
 
 it.each([

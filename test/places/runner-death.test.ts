@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { killQuietly } from "../../src/places/pool/kill-by-token.ts";
+import { processStat } from "../../src/places/pool/process-stat.ts";
 import { LIFELINE } from "../../src/places/pool/protocol.ts";
 import { awaitSight } from "../support/await-event.ts";
 import { childrenOf, processesWith } from "../support/ledgers.ts";
@@ -177,6 +178,9 @@ it(
     const step = rig.startBody(`console.log(process.pid); await new Promise(() => {});`);
     const runner = Number((await step.firstLine).line);
     process.kill(runner, "SIGSTOP");
+    // No real time passes below, and a process may stand still a moment later.
+    const stands = (): true | undefined => (processStat(runner)?.[0] === "T" ? true : undefined);
+    await awaitSight("/proc", stands, "its rest");
     rig.pool.stop(step.id, "force", "enough");
     await clock.advance(2_000);
     const { result, death } = await step.ended;

@@ -24,6 +24,8 @@ const played = vi.hoisted(() => {
     readonly happened: string[] = [];
     open = true;
     pid: number | undefined;
+    lives = false;
+    asks = 0;
     readonly alone: boolean;
     readonly settings: unknown;
     readonly listener: unknown;
@@ -37,6 +39,9 @@ const played = vi.hoisted(() => {
     }
     send(message: unknown): void {
       this.sent.push(message);
+    }
+    ask(): void {
+      this.asks += 1;
     }
     retire(): void {
       this.open = false;
@@ -221,6 +226,22 @@ describe("a message", () => {
     ]);
   });
 
+  it.each(["graceful", "force"] as const)(
+    "of a runner that was replaced is followed by a %s stop that it did not hear",
+    (mode) => {
+      start("stuck");
+      start("moved");
+      pool.stop("moved", mode, "asked");
+      pool.stop("moved", "graceful", "late");
+      const result = { ok: false, outcome: "stopped", error: { name: "E", message: "m" } } as const;
+      const times = { durationMs: 9, startedAt: 0 };
+      const unstarted = ["moved"];
+      says(runner(0), { type: "stuck", id: "stuck", result, ...times, unstarted });
+      expect(types(runner(1))).toEqual(["start", "stop"]);
+      expect(runner(1).sent[1]).toMatchObject({ id: "moved", mode });
+    },
+  );
+
   it("that sets a task aside names all that were beside it", () => {
     start("a");
     const code = "ORCHD_OUT_OF_MEMORY";
@@ -346,6 +367,47 @@ describe("a death", () => {
     expect(runner(0).happened).toEqual(["kill"]);
     dies(runner(0));
     expect(heard).toEqual([["a", "done", false, 2_250]]);
+  });
+
+  it("waits while the runner of a forced stop gives signs of life, and 10 s at most", async () => {
+    start("a");
+    pool.stop("a", "force", "asked");
+    runner(0).lives = true;
+    await took(999);
+    expect(runner(0).asks).toBe(0);
+    await took(1);
+    expect(runner(0).asks).toBe(1);
+    await took(9_999);
+    expect([runner(0).asks, runner(0).happened]).toEqual([8, []]);
+    await took(1);
+    expect(runner(0).happened).toEqual(["kill"]);
+  });
+
+  it("comes with the first sign of life that is missing", async () => {
+    start("a");
+    pool.stop("a", "force", "asked");
+    runner(0).lives = true;
+    await took(2_250);
+    runner(0).lives = false;
+    await took(1_249);
+    expect(runner(0).happened).toEqual([]);
+    await took(1);
+    expect(runner(0).happened).toEqual(["kill"]);
+  });
+
+  it("is not that of a runner that was never asked, where the task has moved", async () => {
+    start("stuck");
+    start("moved");
+    pool.stop("moved", "force", "asked");
+    await took(1_500);
+    const result = { ok: false, outcome: "stopped", error: { name: "E", message: "m" } } as const;
+    const unstarted = ["moved"];
+    const times = { durationMs: 9, startedAt: 0 };
+    says(runner(0), { type: "stuck", id: "stuck", result, ...times, unstarted });
+    await took(750);
+    expect([runner(1).asks, runner(1).happened]).toEqual([1, []]);
+    await took(1_250);
+    expect(runner(1).happened).toEqual(["kill"]);
   });
 
   it("does not come where the task ended in time, or was only asked", async () => {

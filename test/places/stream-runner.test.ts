@@ -2,10 +2,14 @@
  * A runner behind stdin and stdout, beside far sides that break every rule: they are shell texts,
  * so each says exactly what it is told to.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { describe, it, vi } from "vitest";
 import { systemClock, type Clock } from "../../src/clock.ts";
+import { builtProgram } from "../../src/disk/built-program.ts";
 import type { FromRunner } from "../../src/places/pool/protocol.ts";
 import type { RunnerExit } from "../../src/places/pool/runner-process.ts";
 import type { StreamPlace } from "../../src/places/pool/stream-place.ts";
@@ -230,6 +234,42 @@ describe.concurrent("a runner behind stdin and stdout", () => {
     });
     await clock.advance(PATIENCE_MS);
     expect((await subject.exited).detail).toBe("on gpu1 was not heard for 15 s");
+  });
+
+  it("gives a sign of life by a beat that it is asked for", async () => {
+    const beat = say({ type: "beat", number: 1 });
+    const asked = `until read line && [ "$line" = "[]" ]; do :; done; `;
+    const { runner } = far(`read settings; ${GREETING}${asked}${beat}${asked}sleep 60`);
+    const isAsked = (): void => {
+      runner.ask();
+      expect(runner.lives).toBe(false);
+    };
+    isAsked();
+    const lives = async (): Promise<void> => {
+      runner.ask();
+      await vi.waitUntil(() => runner.lives, { timeout: 1_000, interval: 5 });
+    };
+    await vi.waitFor(lives, { timeout: 20_000 });
+    isAsked();
+  });
+
+  it("of orchd answers each question with a beat at once", async () => {
+    const lines: string[] = [];
+    const command = spawn(process.execPath, [builtProgram("runner"), "--stdio"]);
+    onTestFinished(() => void command.kill("SIGKILL"));
+    const reader = createInterface(command.stdout);
+    reader.on("line", (line) => lines.push(line));
+    const beats = (): number => lines.filter((line) => line.includes('"beat"')).length;
+    const token = `signs-${process.pid}`;
+    const folder = tempRoot().root;
+    const settings = { protocol: 1, threads: 1, token, folder };
+    command.stdin.write(`${JSON.stringify(settings)}\n`);
+    await expect.poll(beats, { timeout: 20_000 }).toBe(1);
+    command.stdin.write("[]\n".repeat(20));
+    // By itself it says 20 of them in 40 s.
+    await expect.poll(beats, { timeout: 30_000 }).toBeGreaterThanOrEqual(21);
+    command.stdin.end();
+    await once(command, "exit");
   });
 
   it.each([

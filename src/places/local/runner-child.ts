@@ -33,6 +33,7 @@ import {
   type RunnerSettings,
   type ToRunner,
 } from "../pool/protocol.ts";
+import { processStat } from "../pool/process-stat.ts";
 import { SentFrames } from "../pool/sent-frames.ts";
 import { ifStartable } from "../pool/startable.ts";
 import type {
@@ -104,6 +105,8 @@ export class RunnerChild implements RunnerProcess {
   readonly #asks: { readonly everyMs: number; readonly most: number };
   readonly #watches: readonly NodeJS.Timeout[];
   #unanswered = 0;
+  /** It has said something since it was asked. */
+  #hasAnswered = false;
   /** It has said something. */
   #isUp = false;
   /** How many processes were started for it. */
@@ -183,6 +186,7 @@ export class RunnerChild implements RunnerProcess {
     child.stderr?.on("data", (chunk: Buffer) => this.#lastErrors.add(chunk)).on("error", () => {});
     child.on("message", (batch: FromRunner[]) => {
       this.#unanswered = 0;
+      this.#hasAnswered = true;
       if (!this.#isUp) {
         this.#isUp = true;
         this.#flush();
@@ -250,6 +254,17 @@ export class RunnerChild implements RunnerProcess {
     return !this.#closing && !this.#dead;
   }
 
+  /**
+   * Whether it has said something since {@link ask}, or its main thread works or waits for a
+   * processor or a disk. That thread runs no user's code, so it never does so for ever.
+   */
+  get lives(): boolean {
+    const pid = this.pid;
+    if (this.#hasAnswered || pid === undefined) return this.#hasAnswered;
+    const [state] = processStat(`${pid}/task/${pid}`) ?? [];
+    return state === "R" || state === "D";
+  }
+
   /** Resolves when the process is gone and its last messages are read. */
   get exited(): Promise<void> {
     return this.#exited;
@@ -284,6 +299,12 @@ export class RunnerChild implements RunnerProcess {
   settle(ids: readonly string[]): void {
     if (this.#dead) return;
     for (const id of ids) this.#settled.push(id);
+  }
+
+  /** Asks for a sign of life. */
+  ask(): void {
+    this.#hasAnswered = false;
+    if (this.#process?.connected === true) this.#process.send([], () => {});
   }
 
   /** From now on it takes no new tasks. */

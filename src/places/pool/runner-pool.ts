@@ -30,11 +30,13 @@ import { FramedTask, type TaskFrame } from "../../core/task-frame.ts";
 import type { DeathInfo, Place, StartOptions, StepsAhead, TaskHandlers } from "../place.ts";
 import { Reservations } from "../reservations.ts";
 import { ClaimBook, type ClaimsFolder } from "./claims.ts";
+import { ForcedStop } from "./forced-stop.ts";
 import {
   dropResult,
   headOf,
   taskResult,
   type FromRunner,
+  type PoolMessage,
   type RawResult,
   type RunnerSettings,
 } from "./protocol.ts";
@@ -46,8 +48,6 @@ import { strayOutput } from "./stray-output.ts";
 import { blameAmong } from "./suspects.ts";
 import { ThreadRoom, type RoomTaken } from "./thread-room.ts";
 
-/** How long after the grace period a forced stop may take, before the whole runner is ended. */
-const STOP_SLACK_MS = 1_250;
 /** How long the runner for loads waits for the next load before it ends, in milliseconds. */
 const LOADS_IDLE_MS = 30_000;
 /** Ending a thread can kill its runner. For this long after it answered, a task is a suspect. */
@@ -76,8 +76,10 @@ interface Entry extends RoomTaken {
   sentAt: number;
   /** Of a step that was begun ahead: its thread had come to it. */
   begun?: boolean;
-  /** It was told to end by force, and why. */
-  forced?: { readonly because: string; readonly timer: Timer };
+  /** What it was told last of its end. */
+  told?: Extract<PoolMessage, { readonly type: "stop" }>;
+  /** It was told to end by force. */
+  forced?: ForcedStop;
   /** How it ended: its handlers hear it once the runner has ended too. */
   stuck?: { readonly result: RawResult; readonly durationMs: number; readonly startedAt: number };
   /** How much it printed past the capture, in characters. */
@@ -215,14 +217,16 @@ export class RunnerPool implements Place, StepsAhead {
   stop(id: string, mode: "graceful" | "force", because: string): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
+    if (mode === "force" || entry.forced === undefined)
+      entry.told = { type: "stop", id, mode, because };
     entry.child.send({ type: "stop", id, mode, because });
-    if (mode === "force" && entry.forced === undefined) {
-      // The runner ends the task. If the runner itself hangs, it is killed with all that it holds.
-      const timer = this.#clock.after(entry.task.gracePeriodMs + STOP_SLACK_MS, () =>
-        entry.child.kill(),
+    if (mode === "force")
+      entry.forced ??= new ForcedStop(
+        this.#clock,
+        entry.task.gracePeriodMs,
+        because,
+        () => entry.child,
       );
-      entry.forced = { because, timer };
-    }
   }
 
   /** Answers that nothing lives: a runner ends with the daemon that started it. */
@@ -255,7 +259,7 @@ export class RunnerPool implements Place, StepsAhead {
     this.#closed = true;
     this.#gate.close();
     this.#loadsIdle?.cancel();
-    for (const entry of this.#entries.values()) entry.forced?.timer.cancel();
+    for (const entry of this.#entries.values()) entry.forced?.cancel();
     this.#entries.clear();
     await Promise.all(
       [...this.#children].map((child) => {
@@ -329,7 +333,7 @@ export class RunnerPool implements Place, StepsAhead {
         case "aside":
           ended = true;
           this.#entries.delete(entry.id);
-          entry.forced?.timer.cancel();
+          entry.forced?.cancel();
           entry.handlers.died({
             inFlight: [entry.id, ...message.beside],
             alone: false,
@@ -360,7 +364,7 @@ export class RunnerPool implements Place, StepsAhead {
 
   #end(entry: Entry, result: RawResult, durationMs: number, startedAt: number): void {
     this.#entries.delete(entry.id);
-    entry.forced?.timer.cancel();
+    entry.forced?.cancel();
     const now = this.#clock.monotonic();
     this.#lastEnded.set(entry.child, { id: entry.id, at: now });
     this.#room.ended(entry, now);
@@ -414,6 +418,8 @@ export class RunnerPool implements Place, StepsAhead {
       const moved = this.#entries.get(id);
       if (moved === undefined || moved.child !== old) continue;
       this.#give(moved, this.#childFor(useOf(moved.task), false), true);
+      // It crossed with the word of the one before.
+      if (moved.told !== undefined) moved.child.send(moved.told);
     }
     this.#log?.warn(
       { runner: old.pid, at: entry.id },
@@ -440,7 +446,7 @@ export class RunnerPool implements Place, StepsAhead {
       inFlight.push(last.id);
     for (const entry of lost) {
       this.#entries.delete(entry.id);
-      entry.forced?.timer.cancel();
+      entry.forced?.cancel();
     }
     const blame = blameAmong(lost, CORES, inFlight);
     for (const entry of lost) this.#answerDeath(entry, child, exit, blame(entry));

@@ -60,12 +60,19 @@ export interface RunnerProcess {
   readonly pid: number | undefined;
   /** Whether it takes new tasks. */
   readonly open: boolean;
+  /**
+   * Whether it has given a sign of life since {@link ask}, or can be seen to work or to wait for a
+   * processor.
+   */
+  readonly lives: boolean;
   /** Resolves when it is gone and its last messages are read. */
   readonly exited: Promise<void>;
   /** Sends a message, together with all others of this turn of the event loop. */
   send(message: PoolMessage): void;
   /** Tells it, with its next message, that the ends of these steps are durable. */
   settle(ids: readonly string[]): void;
+  /** Asks for a sign of life. */
+  ask(): void;
   /** From now on it takes no new tasks. */
   retire(): void;
   /** Has it end its processes and itself, by force after a while. Resolves when it is gone. */

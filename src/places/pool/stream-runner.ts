@@ -92,6 +92,8 @@ export class StreamRunner implements RunnerProcess {
   readonly #said: StrayLines;
   /** Monotonic: when it asked for its lease last. */
   #heardAt: number;
+  /** Monotonic: when it was asked for a sign of life last. */
+  #askedAt = 0;
   #patience: Timer | undefined;
   #verdict: RunnerExit | undefined;
   /** What the far side said of its end. */
@@ -147,6 +149,17 @@ export class StreamRunner implements RunnerProcess {
   send(message: PoolMessage): void {
     if (this.#state === "gone" || this.#state === "dead") return;
     if (this.#outbox.push(message) === 1) setImmediate(() => this.#flush());
+  }
+
+  /** Whether a beat of it came since {@link ask}. */
+  get lives(): boolean {
+    return this.#state === "ready" && this.#heardAt > this.#askedAt;
+  }
+
+  /** Asks for a beat: an empty batch does that. */
+  ask(): void {
+    this.#askedAt = this.#place.clock.monotonic();
+    this.#write([]);
   }
 
   /** What had begun over there is not asked after a daemon's death: its lease is over then. */

@@ -105,7 +105,11 @@ export class WireLink {
   #hear(line: string): void {
     const value = parseLine(line) as ToFar | readonly ToRunner[] | undefined;
     if (value === undefined) return this.#ports.over();
-    if (Array.isArray(value)) return this.#ports.receive(value as readonly ToRunner[]);
+    if (Array.isArray(value)) {
+      // An empty batch asks for a sign of life.
+      if (value.length === 0) return this.#ask();
+      return this.#ports.receive(value as readonly ToRunner[]);
+    }
     const message = value as ToFar;
     switch (message.type) {
       case "beat": {
