@@ -241,13 +241,53 @@ describe("threads that steps share", () => {
     const many = ["a", "b", "c", "d"].map((id) => piece(id));
     place(...many);
     expect(threads.map(({ given }) => given.length)).toEqual([2, 2]);
-    threads[0]!.busyMs = 5;
+    for (const thread of threads) thread.busyMs = 5;
     vi.advanceTimersByTime(3);
-    expect(threads[0]!.given).toEqual(["a"]);
-    // No thread is free for it, and it no longer counts as brief: another thread starts.
+    expect(threads.slice(0, CORES).map(({ given }) => given)).toEqual([["a"], ["b"]]);
+    // No thread is free for them: another one starts.
     expect(threads.length).toBeGreaterThan(CORES);
     vi.advanceTimersByTime(6);
+    // They no longer count as brief: each has a thread of its own.
+    expect(threads.map(({ given }) => given.length)).toEqual([1, 1, 1, 1]);
     expect(threads.flatMap(({ given }) => given).sort()).toEqual(["a", "b", "c", "d"]);
+  });
+
+  it("give what waits behind one that is late to those that are not, as brief as before", () => {
+    brisk();
+    const many = Array.from({ length: 8 }, (_, index) => piece(`s${index}`));
+    place(...many.slice(0, 6));
+    const [late, other] = threads as [PlayedThread, PlayedThread];
+    late.busyMs = 5;
+    vi.advanceTimersByTime(3);
+    expect(late.given).toEqual(["s0"]);
+    expect(other.given).toEqual(["s1", "s3", "s5", "s2", "s4"]);
+    for (let looks = 0; looks < 3; looks += 1) {
+      end(other, many, 0.05);
+      vi.advanceTimersByTime(3);
+    }
+    // The machine held it up, and nothing else: it gets pieces again.
+    end(late, many, 15);
+    late.busyMs = 0;
+    place(...many.slice(6));
+    expect(threads).toHaveLength(CORES);
+    expect(threads.map(({ given }) => given)).toEqual([
+      ["s6", "s7"],
+      ["s2", "s4"],
+    ]);
+  });
+
+  it("are each late by themselves, until one is so twice while no piece of its source ends", () => {
+    brisk();
+    place(...Array.from({ length: 8 }, (_, index) => piece(`s${index}`)));
+    threads[0]!.busyMs = 5;
+    vi.advanceTimersByTime(3);
+    expect(threads.map(({ given }) => given.length)).toEqual([1, 7]);
+    threads[1]!.busyMs = 5;
+    vi.advanceTimersByTime(3);
+    expect(threads.slice(0, CORES).map(({ given }) => given)).toEqual([["s0"], ["s1"]]);
+    vi.advanceTimersByTime(9);
+    expect(threads.map(({ given }) => given.length)).toEqual([1, 1, 1, 1]);
+    expect(warm.waiting).toHaveLength(4);
   });
 
   it("let no brief piece wait for those of another source that do not end", () => {

@@ -11,6 +11,12 @@
  * there are cores, and several are sent ahead. How long the pieces of a source took before tells
  * whether they are brief. Where that was wrong, the pieces behind a long one are taken back after
  * the same moment and go elsewhere: no piece ever waits for one that does not end.
+ *
+ * A busy machine holds up a thread for longer than that moment, now and then. So the thread alone
+ * counts as late at first, and the pieces behind go where other brief ones go. Only where it is
+ * still late a moment later, and no piece of its source ended in that moment, its source is no
+ * longer brief. Else brief pieces would go to all threads that there are, one by one, and most of
+ * these are cold.
  */
 import type { TaskHead } from "../pool/protocol.ts";
 import type { GivenPiece } from "./runner-frames.ts";
@@ -63,8 +69,10 @@ export class WarmThreads<P extends Placed> {
   readonly #threads = new Set<WorkerThread>();
   readonly #held = new Map<WorkerThread, P[]>();
   readonly #paces = new Paces();
-  /** How many pieces of each source have ended since somebody waited last. */
+  /** How many pieces of each source have ended since somebody waits, or was looked after last. */
   readonly #ended = new Map<string, number>();
+  /** The piece that made a thread late. It is late for as long as it works on that one. */
+  readonly #late = new WeakMap<WorkerThread, P>();
   #waiting: P[] = [];
   #patience: NodeJS.Timeout | undefined;
 
@@ -161,8 +169,15 @@ export class WarmThreads<P extends Placed> {
     }
     this.#waiting = rest;
     if (rest.length > 0 && this.#threads.size === 0) this.#grow();
-    if (this.#patience === undefined && (this.#someAhead() || (rest.length > 0 && this.#mayGrow())))
-      this.#patience = setTimeout(() => this.#outOfPatience(), PATIENCE_MS);
+    this.#bePatient();
+  }
+
+  /** Looks again in a moment, where somebody waits who may go elsewhere. */
+  #bePatient(): void {
+    if (this.#patience !== undefined) return;
+    if (!this.#someAhead() && !(this.#waiting.length > 0 && this.#mayGrow())) return;
+    this.#ended.clear();
+    this.#patience = setTimeout(() => this.#outOfPatience(), PATIENCE_MS);
   }
 
   #give(thread: WorkerThread, piece: P): void {
@@ -197,7 +212,7 @@ export class WarmThreads<P extends Placed> {
   /** Whether it works on nothing that may be long: only then a brief piece may wait for it. */
   #isQuick(thread: WorkerThread): boolean {
     const [first] = this.#held.get(thread)!;
-    return first === undefined || this.#isBrief(first);
+    return first === undefined || (this.#late.get(thread) !== first && this.#isBrief(first));
   }
 
   #someAhead(): boolean {
@@ -212,14 +227,16 @@ export class WarmThreads<P extends Placed> {
   }
 
   #outOfPatience(): void {
-    this.#patience = undefined;
     this.#ports.takeEnds();
     for (const thread of this.#threads) {
       const [first] = this.#held.get(thread)!;
       const patience = first?.isNew === true ? NEW_CODE_MS : PATIENCE_MS;
       if (first === undefined || thread.busyMs < patience) continue;
+      const source = first.head.source ?? "";
+      const isStill = this.#late.get(thread) === first && !this.#ended.has(source);
       // Its source is not as brief as it was.
-      this.#paces.set(first.head.source ?? "", PATIENCE_MS);
+      if (isStill) this.#paces.set(source, PATIENCE_MS);
+      else this.#late.set(thread, first);
       this.#takeBackAll(thread);
     }
     this.pump();
@@ -229,7 +246,8 @@ export class WarmThreads<P extends Placed> {
       return !this.#isSuited(piece, brief) || !(brief || this.#isWorkedOff(piece));
     };
     if (this.#waiting.some(lacks)) this.#grow();
-    this.#ended.clear();
+    this.#patience = undefined;
+    this.#bePatient();
   }
 
   /**
