@@ -15,6 +15,8 @@ import type { RunStore } from "./run-store.ts";
 
 /** What is removed and what stays, each with the reason. */
 export class PruneDecision {
+  /** The pipelines that lose anything, by what was decided before whose results are used. */
+  readonly losing = new Set<string>();
   readonly #decision = noDecision();
   readonly #staying: string[] = [];
   #bytes = 0;
@@ -44,13 +46,17 @@ export class PruneDecision {
     const decided = this.#decision;
     // Who uses whose results is asked once, at the end: here every source is taken to be unused.
     decideRetention(pipelines, nowMs, () => [], totalBytes, decided);
-    for (const { runs, files = [] } of pipelines) {
+    for (const { pipeline, runs, files = [] } of pipelines) {
+      const lose = (bytes: number): void => {
+        this.#bytes += bytes;
+        this.losing.add(pipeline);
+      };
       for (let index = 0; index < runs.length; index += 1) {
         const { run, bytes } = runs.at(index)!;
-        if (decided.prune.has(run)) this.#bytes += bytes;
+        if (decided.prune.has(run)) lose(bytes);
         else this.#staying.push(run);
       }
-      for (const { path, bytes } of files) if (decided.files.has(path)) this.#bytes += bytes;
+      for (const { path, bytes } of files) if (decided.files.has(path)) lose(bytes);
     }
   }
 

@@ -6,9 +6,8 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { PipelineLine, RunLine } from "../core/event.ts";
 import { evolvePipeline } from "../core/pipeline-fold.ts";
-import { emptyPipelineState, type PipelineState } from "../core/pipeline-state.ts";
+import { emptyPipelineState } from "../core/pipeline-state.ts";
 import { errorCode } from "../disk/disk-error.ts";
-import { systemDisk } from "../disk/disk.ts";
 import { namesIn } from "../disk/names-in.ts";
 import { ledgerOfDamaged } from "./damaged-name.ts";
 import { readTail } from "./ledger-reader.ts";
@@ -23,7 +22,7 @@ import {
 } from "./retention.ts";
 import { isRotatedLedger } from "./rotated-ledgers.ts";
 import { RunFactsList } from "./run-facts-list.ts";
-import type { RunStore } from "./run-store.ts";
+import { monthsAmong, type RunStore } from "./run-store.ts";
 
 const SHA_NAME = /^[0-9a-f]{64}$/;
 /** What most runs refer to: nothing. It is one object for all of them. */
@@ -40,8 +39,18 @@ export interface FactsOptions {
   readonly alsoActive?: ReadonlySet<string> | undefined;
 }
 
+/** What the folders of pipelines hold that may be of no use any more. */
+export interface Leftovers {
+  /** The paths of dot-names: a crash left them behind, or somebody writes them now. */
+  readonly dotNames: string[];
+  /** The paths of month folders without a run. */
+  readonly months: string[];
+}
+
 /** Reads what retention has to know of each pipeline. */
 export class PruneFacts {
+  /** What was seen in the folders besides runs. */
+  readonly leftovers: Leftovers = { dotNames: [], months: [] };
   /** What the runs refer to whose ledgers were read to their beginning. */
   readonly references: ReferencesOfRuns = new Map();
   readonly #store: RunStore;
@@ -49,7 +58,7 @@ export class PruneFacts {
   readonly #giveWay: () => Promise<void>;
   readonly #artifactBytes: ReadonlyMap<string, number>;
 
-  /** @param giveWay called after each run */
+  /** @param giveWay called after each run, and each pipeline */
   constructor(store: RunStore, options: FactsOptions, giveWay: () => Promise<void>) {
     this.#store = store;
     this.#options = options;
@@ -57,42 +66,79 @@ export class PruneFacts {
     this.#artifactBytes = sizesIn(store.artifacts);
   }
 
-  /** The facts of a pipeline. @throws a Node error */
+  /**
+   * The facts of a pipeline. Each of its folders is listed once. Its ledger is read only if there
+   * is anything that it could keep.
+   *
+   * @throws a Node error
+   */
   async of(pipeline: string): Promise<PipelineFacts> {
     const store = this.#store;
     const folder = store.pipelineDir(pipeline);
     const policy = this.#policyOf(pipeline);
-    const { state, recordedUntil } = stateOf(store, pipeline);
-    await syncFile(store.pipelineLedger(pipeline));
-    const { alsoActive = [] } = this.#options;
-    const active = new Set([...state.active.keys(), ...state.queued, ...alsoActive]);
+    const { totalBytes, alsoActive = [] } = this.#options;
     const byBytes =
-      this.#artifactBytes.size > 0 &&
-      (policy.keepBytes !== undefined || this.#options.totalBytes !== undefined);
-    const files = [...rotatedLedgers(folder), ...evidenceIn(folder).values()].flat();
+      this.#artifactBytes.size > 0 && (policy.keepBytes !== undefined || totalBytes !== undefined);
+    const names = this.#namesIn(folder);
+    const files = [...rotatedLedgers(folder, names), ...evidenceIn(folder, names).values()].flat();
     const runs = new RunFactsList();
-    for (const month of store.months(pipeline)) {
-      const evidence = evidenceIn(join(folder, month));
-      const names = store.listMonth(pipeline, month);
-      runs.begin(names.length);
-      for (const run of names) {
-        const facts = runFacts(store, run);
-        if (facts !== undefined) {
-          const path = store.runLedger(run);
-          const kept = evidence.get(path) ?? [];
-          // Evidence beside a run stays as long as the run, and is counted with it.
-          evidence.delete(path);
-          runs.add({
-            ...facts,
-            bytes: kept.reduce((sum, { bytes }) => sum + bytes, facts.bytes),
-            artifacts: byBytes ? this.#artifactsOf(facts) : undefined,
-          });
-        }
-        await this.#giveWay();
-      }
+    let recorded: Recorded | undefined;
+    for (const month of monthsAmong(names)) {
+      const path = join(folder, month);
+      const monthNames = this.#namesIn(path);
+      const ids = store.runsAmong(monthNames, pipeline, month);
+      if (ids.length === 0) this.leftovers.months.push(path);
+      // It is read before the runs: one that ends meanwhile then counts as active, and stays.
+      else recorded ??= recordedIn(store, pipeline);
+      const evidence = evidenceIn(path, monthNames);
+      await this.#addRuns(runs, ids, { evidence, byBytes });
       files.push(...[...evidence.values()].flat());
     }
-    return { pipeline, policy, through: state.through, recordedUntil, active, runs, files };
+    if (files.length > 0) recorded ??= recordedIn(store, pipeline);
+    await this.#giveWay();
+    const { through, recordedUntil, active = [] } = recorded ?? {};
+    return {
+      pipeline,
+      policy,
+      through,
+      recordedUntil,
+      active: new Set([...active, ...alsoActive]),
+      runs,
+      files,
+    };
+  }
+
+  /** Adds the runs of a month. What is kept beside them is taken out of `evidence`. */
+  async #addRuns(
+    runs: RunFactsList,
+    ids: readonly string[],
+    { evidence, byBytes }: { evidence: Map<string, FileFacts[]>; byBytes: boolean },
+  ): Promise<void> {
+    const store = this.#store;
+    runs.begin(ids.length);
+    for (const run of ids) {
+      const facts = runFacts(store, run);
+      if (facts !== undefined) {
+        const path = store.runLedger(run);
+        const kept = evidence.get(path) ?? [];
+        // Evidence beside a run stays as long as the run, and is counted with it.
+        evidence.delete(path);
+        runs.add({
+          ...facts,
+          bytes: kept.reduce((sum, { bytes }) => sum + bytes, facts.bytes),
+          artifacts: byBytes ? this.#artifactsOf(facts) : undefined,
+        });
+      }
+      await this.#giveWay();
+    }
+  }
+
+  /** Lists a folder, and notes its dot-names. */
+  #namesIn(folder: string): string[] {
+    const names = readdirSync(folder);
+    for (const name of names)
+      if (name.startsWith(".")) this.leftovers.dotNames.push(join(folder, name));
+    return names;
   }
 
   #policyOf(pipeline: string): RetentionPolicy {
@@ -112,24 +158,22 @@ export class PruneFacts {
   }
 }
 
-function rotatedLedgers(folder: string): FileFacts[] {
-  return readdirSync(folder)
-    .filter(isRotatedLedger)
-    .flatMap((name) => {
-      const path = join(folder, name);
-      const file = statSync(path, { throwIfNoEntry: false });
-      if (file === undefined) return [];
-      return [{ path, stampMs: file.mtimeMs, bytes: file.size, evidence: false }];
-    });
+function rotatedLedgers(folder: string, names: readonly string[]): FileFacts[] {
+  return names.filter(isRotatedLedger).flatMap((name) => {
+    const path = join(folder, name);
+    const file = statSync(path, { throwIfNoEntry: false });
+    if (file === undefined) return [];
+    return [{ path, stampMs: file.mtimeMs, bytes: file.size, evidence: false }];
+  });
 }
 
 /**
  * The damaged ledgers that were set aside in a folder, by the path of the ledger. A renamed file
  * keeps its mtime; the inode's ctime says when it got its name.
  */
-function evidenceIn(folder: string): Map<string, FileFacts[]> {
+function evidenceIn(folder: string, names: readonly string[]): Map<string, FileFacts[]> {
   const found = new Map<string, FileFacts[]>();
-  for (const name of readdirSync(folder)) {
+  for (const name of names) {
     const ledger = ledgerOfDamaged(name);
     const file =
       ledger === undefined ? undefined : statSync(join(folder, name), { throwIfNoEntry: false });
@@ -156,10 +200,10 @@ function sizesIn(directory: string): Map<string, number> {
   return sizes;
 }
 
-function stateOf(
-  store: RunStore,
-  pipeline: string,
-): { readonly state: PipelineState; readonly recordedUntil: number | undefined } {
+/** What a pipeline's ledger says of its runs. */
+type Recorded = Pick<PipelineFacts, "through" | "recordedUntil" | "active">;
+
+function recordedIn(store: RunStore, pipeline: string): Recorded {
   const state = emptyPipelineState();
   let last: PipelineLine | undefined;
   try {
@@ -169,26 +213,11 @@ function stateOf(
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
   }
-  return { state, recordedUntil: last === undefined ? undefined : Date.parse(last.at) };
-}
-
-/**
- * Makes durable what was read: it may have been written and not yet synced. semantics.md 24 wants a
- * durable `through`.
- */
-async function syncFile(path: string): Promise<void> {
-  let fd: number;
-  try {
-    fd = await systemDisk.open(path, "r");
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return;
-    throw error;
-  }
-  try {
-    await systemDisk.fsync(fd);
-  } finally {
-    await systemDisk.close(fd);
-  }
+  return {
+    through: state.through,
+    recordedUntil: last === undefined ? undefined : Date.parse(last.at),
+    active: new Set([...state.active.keys(), ...state.queued]),
+  };
 }
 
 function runFacts(store: RunStore, run: string): RunFacts | undefined {

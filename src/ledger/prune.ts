@@ -7,9 +7,9 @@
  * other work between files. A run's log is removed before its ledger: a crash in between leaves a
  * run without a log, and never a log without a run.
  */
-import { readdirSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname } from "node:path";
 import type { PipelineEvent } from "../core/event.ts";
 import { parseRunId } from "../core/run-id.ts";
 import { HOUR_MS, iso } from "../core/time.ts";
@@ -19,9 +19,9 @@ import { systemDisk } from "../disk/disk.ts";
 import { isPathFault } from "../disk/path-fault.ts";
 import { removeFileOffThread } from "../disk/remove-file.ts";
 import { PruneDecision } from "./prune-decision.ts";
-import { PruneFacts, type FactsOptions } from "./prune-facts.ts";
+import { PruneFacts, type FactsOptions, type Leftovers } from "./prune-facts.ts";
 import type { PipelineFacts } from "./retention.ts";
-import { RunStore } from "./run-store.ts";
+import { monthsAmong, RunStore } from "./run-store.ts";
 import { sweep, type SweepOptions } from "./sweep.ts";
 
 /** How to {@link prune}. */
@@ -82,15 +82,16 @@ export async function prune(runsDir: string, options: PruneOptions): Promise<Pru
   const { prune: going, kept, files } = decision;
   await decision.keepUsed(store, giveWay);
   if (options.dryRun !== true) {
+    for (const pipeline of decision.losing) await syncFile(store.pipelineLedger(pipeline));
     for (const [pipeline, line] of prunedLines(going.keys()))
       await options.onPruning?.(pipeline, line);
-    await removeRuns(store, going.keys(), giveWay);
+    const folders = await removeRuns(store, going.keys(), giveWay);
     for (const path of files.keys()) {
       await unlessBlocked(() => removeFileOffThread(path));
+      folders.add(dirname(path));
       await giveWay();
     }
-    for (const pipeline of read)
-      await unlessBlocked(() => removeOldFiles(store, pipeline, nowMs, giveWay));
+    await removeLeftovers(facts.leftovers, folders, nowMs, giveWay);
   }
   // Runs that cannot be read may refer to any of them.
   const swept =
@@ -125,11 +126,28 @@ function prunedLines(runs: Iterable<string>): Map<string, PipelineEvent> {
   );
 }
 
+/**
+ * Makes durable what was read of a ledger: it may have been written and not yet synced. The
+ * `through` that runs are removed by has to be durable (semantics.md 24).
+ */
+async function syncFile(path: string): Promise<void> {
+  const fd = await systemDisk.open(path, "r").catch((error: unknown) => {
+    if (errorCode(error) !== "ENOENT") throw error;
+  });
+  if (fd === undefined) return;
+  try {
+    await systemDisk.fsync(fd);
+  } finally {
+    await systemDisk.close(fd);
+  }
+}
+
+/** @returns the folders that had the runs' files */
 async function removeRuns(
   store: RunStore,
   runs: Iterable<string>,
   giveWay: () => Promise<void>,
-): Promise<void> {
+): Promise<Set<string>> {
   const directories = new Set<string>();
   for (const run of runs) {
     await unlessBlocked(async () => {
@@ -140,30 +158,31 @@ async function removeRuns(
     await giveWay();
   }
   for (const directory of directories) await syncDirectory(systemDisk, directory);
+  return directories;
 }
 
-/** Removes dot-names that a crash left behind, and month folders that have become empty. */
-async function removeOldFiles(
-  store: RunStore,
-  pipeline: string,
+/**
+ * Removes dot-names that a crash left behind, and month folders that have become empty.
+ *
+ * @param folders those from which something was removed
+ */
+async function removeLeftovers(
+  { dotNames, months }: Leftovers,
+  folders: Iterable<string>,
   nowMs: number,
   giveWay: () => Promise<void>,
 ): Promise<void> {
-  const folder = store.pipelineDir(pipeline);
-  for (const name of readdirSync(folder)) {
-    const path = join(folder, name);
-    if (name.startsWith(".") && ageOf(path, nowMs) > HOUR_MS) await removeFileOffThread(path);
+  for (const path of dotNames) {
+    await unlessBlocked(async () => {
+      if (ageOf(path, nowMs) > HOUR_MS) await removeFileOffThread(path);
+    });
+    await giveWay();
   }
   const thisMonth = iso(nowMs).slice(0, 7);
-  for (const month of store.months(pipeline)) {
-    const directory = join(folder, month);
-    let left = 0;
-    for (const name of readdirSync(directory)) {
-      if (name.startsWith(".") && ageOf(join(directory, name), nowMs) > HOUR_MS)
-        await removeFileOffThread(join(directory, name));
-      else left += 1;
-    }
-    if (left === 0 && month < thisMonth) await removeFolder(directory);
+  for (const folder of new Set([...months, ...folders])) {
+    const month = basename(folder);
+    if (monthsAmong([month]).length === 0 || month >= thisMonth) continue;
+    await unlessBlocked(() => removeFolder(folder));
     await giveWay();
   }
 }

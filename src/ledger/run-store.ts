@@ -186,9 +186,7 @@ export class RunStore {
 
   /** The months in which a pipeline has runs, oldest first. */
   months(pipeline: string): string[] {
-    return namesIn(this.pipelineDir(pipeline))
-      .filter((name) => MONTH.test(name))
-      .toSorted();
+    return monthsAmong(namesIn(this.pipelineDir(pipeline)));
   }
 
   /** A pipeline's runs, ordered by the time in their ids. Reads only the month folders it needs. */
@@ -220,6 +218,18 @@ export class RunStore {
     pipeline: string,
     month: string,
     newestFirst: boolean,
+    isWanted?: (run: string) => boolean,
+  ): string[] {
+    const names = namesIn(`${this.pipelineDir(pipeline)}/${month}`);
+    const runs = this.runsAmong(names, pipeline, month, isWanted);
+    return newestFirst ? runs.toReversed() : runs;
+  }
+
+  /** The same of a month folder whose names are known. */
+  runsAmong(
+    names: readonly string[],
+    pipeline: string,
+    month: string,
     isWanted: (run: string) => boolean = () => true,
   ): string[] {
     const runs: string[] = [];
@@ -228,10 +238,10 @@ export class RunStore {
     // Ids of one kind are in order by their names. No more of them is kept than the time: a month
     // may hold a million runs.
     // What is not wanted is left out before the rest is put in order, which takes longest.
-    const names: string[] = [];
-    for (const name of namesIn(`${this.pipelineDir(pipeline)}/${month}`))
-      if (name.endsWith(LEDGER) && isWanted(name.slice(0, -LEDGER.length))) names.push(name);
-    for (const name of names.sort()) {
+    const ledgers: string[] = [];
+    for (const name of names)
+      if (name.endsWith(LEDGER) && isWanted(name.slice(0, -LEDGER.length))) ledgers.push(name);
+    for (const name of ledgers.sort()) {
       const run = name.slice(0, -LEDGER.length);
       const id = parseRunId(run);
       if (id?.pipeline !== pipeline || id.month !== month) continue;
@@ -239,12 +249,11 @@ export class RunStore {
       runs.push(run);
       stamps.push(id.stampMs);
     }
-    const sorted = inOrder
+    return inOrder
       ? runs
       : [...runs.keys()]
           .sort((a, b) => stamps[a]! - stamps[b]! || (runs[a]! < runs[b]! ? -1 : 1))
           .map((index) => runs[index]!);
-    return newestFirst ? sorted.toReversed() : sorted;
   }
 
   /** The first free id of a run by hand, at or after `nowMs`. Creating the ledger takes the id. */
@@ -294,6 +303,11 @@ export class RunStore {
       if (!this.exists(id)) return id;
     }
   }
+}
+
+/** The month folders among the names in a pipeline's folder, oldest first. */
+export function monthsAmong(names: readonly string[]): string[] {
+  return names.filter((name) => MONTH.test(name)).toSorted();
 }
 
 function namesIn(directory: string): string[] {

@@ -1,5 +1,5 @@
 /** What pruning tells first, removes then, and in which order; and all files of one folder. */
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { PipelineEvent } from "../../src/core/event.ts";
@@ -87,7 +87,7 @@ describe("pruning", () => {
       onPruning: async (name: string) => void told.push(name),
     };
     expect((await prune(store.runsDir, dry)).runs).toHaveLength(1);
-    expect([told, trace.calls]).toEqual([[], ["sync pipeline.jsonl"]]);
+    expect([told, trace.calls]).toEqual([[], []]);
   });
 
   it("syncs what it read, removes log and ledger of each run, then syncs each folder", async () => {
@@ -103,6 +103,49 @@ describe("pruning", () => {
       "sync 2026-04",
     ]);
     expect(store.months("p")).toEqual(["2026-06"]);
+  });
+
+  it("syncs the ledgers of pipelines that lose a run or a file, and no others", async () => {
+    const store = await rootOf({ p: [45, 1], q: [1], r: [], s: [1] });
+    const rotated = join(store.pipelineDir("s"), "pipeline-2026-01-01.jsonl");
+    writeFileSync(rotated, "old\n");
+    utimesSync(rotated, 0, 0);
+    const trace = traceDisk();
+    const done = await prune(store.runsDir, options);
+    expect([done.runs.length, done.files, existsSync(rotated)]).toEqual([1, 1, false]);
+    expect(trace.calls.filter((call) => call === "sync pipeline.jsonl")).toHaveLength(2);
+  });
+
+  it("reads no ledger of a pipeline without runs, and one of a pipeline with any", async () => {
+    const store = await rootOf({ p: [45, 1] });
+    const artifact = join(store.artifacts, "0".repeat(64));
+    mkdirSync(store.artifacts, { recursive: true });
+    // Nothing is swept if the runs of a pipeline are not known.
+    const isSwept = async (): Promise<boolean> => {
+      writeFileSync(artifact, "unused");
+      utimesSync(artifact, 0, 0);
+      await prune(store.runsDir, options);
+      return !existsSync(artifact);
+    };
+    mkdirSync(join(store.pipelineLedger("unreadable"), "folder"), { recursive: true });
+    mkdirSync(join(store.pipelineDir("unreadable"), "2026-05"));
+    expect(await isSwept()).toBe(true);
+    const run = runIdForSlot("unreadable", NOW - DAY);
+    await write(store.runLedger(run), [header(run)], NOW - DAY);
+    expect(await isSwept()).toBe(false);
+  });
+
+  it("removes an empty month that is over, of a pipeline without runs too", async () => {
+    const store = await rootOf({ p: [] });
+    const months = ["2026-05", "2026-06", "2026-07"].map((name) =>
+      join(store.pipelineDir("p"), name),
+    );
+    for (const month of months) mkdirSync(month);
+    const left = join(months[0]!, ".p.jsonl.1-1");
+    writeFileSync(left, "");
+    utimesSync(left, 0, 0);
+    await prune(store.runsDir, options);
+    expect(months.filter((month) => existsSync(month))).toEqual(months.slice(1));
   });
 
   it("removes each piece of evidence beside one ledger, and each without a ledger", async () => {
