@@ -85,7 +85,7 @@ export type {
   OpenRootOptions,
   PlaceholderOptions,
   RootOrchestrator,
-} from "./program/open-root.ts";
+} from "./program/root.ts";
 
 /**
  * The schema library (zod) that an orchestrator's config is written with. With it here, an

@@ -32,7 +32,7 @@ import { FollowedRun } from "../views/followed-run.ts";
 import { orchestratorFailure } from "../views/stop-answer.ts";
 import { readPipeline } from "../views/pipeline-reading.ts";
 import type { Roots } from "../views/roots.ts";
-import type { PlaceholderOptions } from "./open-root.ts";
+import type { PlaceholderOptions } from "./root.ts";
 import type { ProgramSubmission, RootRuns } from "./root-runs.ts";
 
 /** How often a ledger, or a reply that is late, is looked at, in milliseconds. */

@@ -10,7 +10,7 @@ import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
 import type { Stack } from "../orchestrators/stack.ts";
 import type { DynamicPipelineSubmission, PipelineSubmission } from "../orchestrators/submission.ts";
 import { checkJson } from "../steps/step-result.ts";
-import type { PlaceholderOptions } from "./open-root.ts";
+import type { PlaceholderOptions } from "./root.ts";
 import type { ProgramSubmission } from "./root-runs.ts";
 
 type Environment = Readonly<Record<string, string>>;

@@ -37,7 +37,7 @@ import type { LoadResult } from "../schedules/load-file.ts";
 import { orchestratorFailure } from "../views/stop-answer.ts";
 import { LiveSubmission } from "./live-submission.ts";
 import { NamedOrchestrator } from "./named-orchestrator.ts";
-import type { PlaceholderOptions } from "./open-root.ts";
+import type { PlaceholderOptions } from "./root.ts";
 import type { ProgramSubmission, RootRuns } from "./root-runs.ts";
 
 /** How often a run is looked at whose class is in a runner, in milliseconds. */

@@ -42,12 +42,7 @@ import { HeldRuns } from "./held-runs.ts";
 import { NamedOrchestrator } from "./named-orchestrator.ts";
 import { originOf } from "./definition-origin.ts";
 import { checkedOptions, submissionOf } from "./given-submission.ts";
-import type {
-  OpenRoot,
-  OpenRootOptions,
-  PlaceholderOptions,
-  RootOrchestrator,
-} from "./open-root.ts";
+import type { OpenRoot, OpenRootOptions, PlaceholderOptions, RootOrchestrator } from "./root.ts";
 import type { RootRuns } from "./root-runs.ts";
 
 /** The runs folders that this process has open: real paths. */

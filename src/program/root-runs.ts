@@ -12,7 +12,7 @@ import type {
 import type { FoundPipeline } from "../engine/find-pipeline.ts";
 import type { LoadOptions } from "../engine/held-root.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
-import type { PlaceholderOptions } from "./open-root.ts";
+import type { PlaceholderOptions } from "./root.ts";
 
 /** What a program gives with a submission. */
 export interface ProgramSubmission {
