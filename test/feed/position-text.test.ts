@@ -1,4 +1,5 @@
 /** The text of a position: whose it is, what of it is told, and who may go on from it. */
+import { crc32 } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { FeedPosition, fileKey } from "../../src/feed/feed-position.ts";
 import type { FeedScope } from "../../src/feed/feed-line.ts";
@@ -136,3 +137,41 @@ it.each([1.5, -1, "3", null, 2 ** 53])(
       expect(() => parsePosition(JSON.stringify(old), ALL)).toThrow(TypeError);
   },
 );
+
+it("a text of an earlier release knows no checksum, and no ledger of it changed last", () => {
+  const [late, early] = [at(9), at(3)];
+  const old = [
+    { p: ["7", 3, late], q: ["9", 4, early] },
+    { [RUN]: 2, [OTHER]: 0 },
+  ];
+  const read = parsePosition(JSON.stringify(old), ALL);
+  expect([read.at, read.turn]).toEqual([late, 0]);
+  const none = { back: [], turn: 0 };
+  expect(read.file(fileKey("p", 7))).toEqual({
+    ...none,
+    key: fileKey("p", 7),
+    pipeline: "p",
+    seq: 3,
+    crc: undefined,
+    at: late,
+  });
+  expect(read.file(fileKey("q", 9))).toMatchObject({ ...none, seq: 4, at: early });
+  // A run's own time is not told: the latest one stands for it.
+  const run = { ...none, pipeline: "p", run: RUN, seq: 2, crc: undefined, at: late };
+  expect(read.run(RUN)).toEqual({ ...run, key: crc32(RUN) });
+  // Before the first line there is nothing to check.
+  const other = { ...none, pipeline: "q", run: OTHER, seq: 0, crc: 0, at: late };
+  expect(read.run(OTHER)).toEqual({ ...other, key: crc32(OTHER) });
+});
+
+it("a text tells a run's last line, and that it changed last only where it did", () => {
+  const source = { key: crc32(RUN), pipeline: "p", run: RUN };
+  let position = afterLines(1);
+  for (const seq of [1, 2, 3]) position = position.after(source, { seq, crc: 70 + seq, at: at(9) });
+  position = position.after(LEDGER, { seq: 2, crc: 2, at: at(10) });
+  const read = parsePosition(positionText(position, ALL, undefined), ALL);
+  const known = { seq: 3, crc: 73, back: [72, 71], at: at(9), turn: 1, pipeline: "p" };
+  expect(read.run(RUN)).toMatchObject(known);
+  expect(read.file(LEDGER.key)).toMatchObject({ seq: 2, crc: 2, back: [1], at: at(10), turn: 2 });
+  expect([read.at, read.turn]).toEqual([at(10), 2]);
+});

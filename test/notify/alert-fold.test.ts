@@ -620,3 +620,16 @@ describe("a clock that was set back", () => {
     expect(texts(rig.pass(MINUTE))).toEqual(["failed a ×1 → ops"]);
   });
 });
+
+it.each([undefined, null, 7, "", "soon"])(
+  "a line with the time %j happened just now: a silence that is over does not count",
+  (at) => {
+    const rig = new FoldRig();
+    rig.line("a", "pipeline.silenced", { until: new Date(START + HOUR).toISOString() });
+    rig.now += HOUR;
+    const line = { seq: 2, type: "run.finished", run: "a@1", status: "failed", because: "x", at };
+    const file = "a/pipeline.jsonl";
+    const taken = rig.take({ type: "line", now: rig.now, pipeline: "a", file, seq: 2, line });
+    expect(texts(taken)).toEqual(["failed a ×1 → ops", "failed a ×1 → chat"]);
+  },
+);

@@ -233,3 +233,44 @@ it("goes no further than the lines that were folded, where the feed is ahead", a
   expect(writes.slice(1).map(({ position }) => position)).toEqual(["p1", "p1", "p2"]);
   await close();
 });
+
+it("sends in their order what waits for a full disk, whichever write is durable first", async () => {
+  const clock = new VirtualClock({ start: START });
+  const sent: string[] = [];
+  const writes: (() => void)[] = [];
+  const alert = (kind: string, key: string): Alert => ({ kind, key }) as Alert;
+  let nth = 0;
+  const notifier = new Notifier({
+    clock,
+    log: silentLog,
+    feed: new HandFeed(),
+    store: {
+      checkpoint: { position: "start", state: null },
+      waiting: [],
+      decided: (alerts: readonly Alert[]) =>
+        new Promise((resolve) =>
+          writes.push(() => resolve(`after ${alerts.map(({ key }) => key).join(" ")}`)),
+        ),
+      tried: async () => undefined,
+    } as unknown as NotifyStore,
+    // Each time it says of the disk what it says of something else too.
+    fold: {
+      take: () => {
+        nth += 1;
+        return { due: [alert("failed", `failed${nth}`), alert("disk_full", `full${nth}`)] };
+      },
+      packed: () => null,
+    },
+    deliveries: { add: ({ alert: { key }, dueAt }) => void sent.push(`${key} ${dueAt}`) },
+  });
+  const at = new Date(START).toISOString();
+  for (const because of ["one", "two"])
+    notifier.tell({ type: "disk", now: START, at, full: true, because });
+  expect(sent).toEqual([`full1 ${at}`, `full2 ${at}`]);
+  writes[1]!();
+  await clock.settle();
+  expect(sent).toHaveLength(2);
+  writes[0]!();
+  await clock.settle();
+  expect(sent.slice(2)).toEqual(["failed1 after failed1 full1", "failed2 after failed2 full2"]);
+});

@@ -286,3 +286,60 @@ describe("files of a result, at their limits", () => {
     expect(take(received, { file: 5 }, root)).toBe("sent the files of a result in no order");
   });
 });
+
+describe("the pieces of a file", () => {
+  const sizes = [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES + 5];
+  const ways: readonly [string, object][] = [
+    ["as it is", { hash: "" }],
+    ["read before, for its hash", {}],
+    ["with another text", { sentAs: (text: string) => text.replaceAll("x", "y") }],
+  ];
+  const cases = ways.flatMap(([way, more]) => sizes.map((size) => [size, way, more] as const));
+  it.each(cases)("of %i bytes are whole but for the last, %s", async (size, _, more) => {
+    const path = join(tempRoot().root, "code.mjs");
+    writeFileSync(path, "x".repeat(size));
+    const { sent, said, folder } = bothEnds();
+    const file = { name: "bundles/code.mjs", path, ...more };
+    if ("hash" in more) Object.assign(file, { hash: sha("x".repeat(size)) });
+    await sent.ensure([file]);
+    const puts = said.flatMap((message) => (message.type === "put" ? [message] : []));
+    const whole = Math.floor(size / PIECE_BYTES);
+    // The last one is shorter than a whole one: where nothing is left, it is empty.
+    expect(puts.map(({ data }) => Buffer.from(data, "base64").length)).toEqual([
+      ...Array.from({ length: whole }, () => PIECE_BYTES),
+      size - whole * PIECE_BYTES,
+    ]);
+    expect(puts.map(({ last }) => last)).toEqual(puts.map((put) => put === puts.at(-1)));
+    const letter = "sentAs" in more ? "y" : "x";
+    expect(readFileSync(join(folder, file.name), "utf8")).toBe(letter.repeat(size));
+  });
+
+  it("wait until the wire has taken the one before, and files for each other", async () => {
+    const { root } = tempRoot();
+    const said: string[] = [];
+    const waits: (() => void)[] = [];
+    const sent: SentFiles = new SentFiles({
+      write: (message) => {
+        if (message.type === "need")
+          queueMicrotask(() => sent.hear({ type: "lacks", name: message.name }));
+        if (message.type !== "put") return;
+        said.push(message.name);
+        if (message.last) queueMicrotask(() => sent.hear({ type: "has", name: message.name }));
+      },
+      drained: () => new Promise((resolve) => waits.push(resolve)),
+    });
+    const files = ["a", "b"].map((name) => {
+      const path = join(root, name);
+      writeFileSync(path, "x".repeat(PIECE_BYTES + 1));
+      return { name, path, hash: sha("x") };
+    });
+    const all = sent.ensure(files);
+    for (const expected of [["a"], ["a", "a", "b"]]) {
+      await expect.poll(() => [said.length, waits.length]).toEqual([expected.length, 1]);
+      expect(said).toEqual(expected);
+      waits.pop()!();
+    }
+    await all;
+    expect(said).toEqual(["a", "a", "b", "b"]);
+  });
+});

@@ -1,0 +1,334 @@
+/**
+ * The runners of module steps in containers, under an engine that a test plays: when a pool ends,
+ * which steps have one, and what is told of a runner whose container says this or that.
+ */
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import type { ImageContainer } from "../../../src/core/container.ts";
+import type { ModuleTask, TaskResult } from "../../../src/core/task.ts";
+import type { DeathInfo } from "../../../src/places/place.ts";
+import { silentLog } from "../../../src/log.ts";
+import { ContainersFolder } from "../../../src/places/container/container-files.ts";
+import type { ContainerState, Engine } from "../../../src/places/container/engine.ts";
+import { ModulePools, type ModulePool } from "../../../src/places/container/module-pools.ts";
+import { PATIENCE_MS } from "../../../src/places/pool/wire.ts";
+import { tempRoot } from "../../support/temp-root.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
+
+const IDLE_MS = 60_000;
+const IMAGE: ImageContainer = { image: "node:20", options: [], volumes: [] } as never;
+
+const HELLO = {
+  type: "hello",
+  protocol: 1,
+  version: "9.9.9",
+  node: "20.1.0",
+  platform: "linux/x64",
+};
+const line = (value: object): string => `echo '${JSON.stringify(value)}'\n`;
+/** It speaks, and has read its settings and its first task. */
+const GIVEN = `${line(HELLO)}${line({ type: "ready", folder: "/nowhere" })}read -r _; read -r _; `;
+
+/** What an engine says of a container that has ended. */
+const STATE: ContainerState = {
+  name: "c",
+  labels: {},
+  running: false,
+  paused: false,
+  startedAt: undefined,
+  exitCode: 137,
+  outOfMemory: false,
+};
+
+/** Pools, and an engine whose `run` is this shell text. */
+function played(
+  text = "sleep 60",
+  {
+    state,
+    removal,
+    renamed = 0,
+  }: {
+    /** What `inspect` gives. Undefined: no such container. */
+    readonly state?: Partial<ContainerState>;
+    /** Why no container can be removed. */
+    readonly removal?: string;
+    readonly renamed?: number;
+  } = {},
+) {
+  const { root } = tempRoot();
+  const clock = new VirtualClock();
+  const program = join(root, "engine");
+  writeFileSync(program, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  const asked: string[] = [];
+  const engineOf = (name: string): Engine =>
+    ({
+      name,
+      version: "5",
+      id: "",
+      env: {},
+      inspect: () => Promise.resolve(state === undefined ? [] : [{ ...STATE, ...state }]),
+      remove: (names: readonly string[]) => {
+        asked.push(`remove ${names.length}`);
+        return Promise.resolve(removal);
+      },
+      ask: (words: readonly string[]) => {
+        asked.push(`${words[0]} ${words.at(-1)!.endsWith("-kept") ? "to kept" : "to another"}`);
+        return Promise.resolve({ status: renamed, stdout: "", stderr: "" });
+      },
+    }) as unknown as Engine;
+  const bundles = join(root, "bundles");
+  const containers = join(root, "containers");
+  mkdirSync(bundles);
+  const doubtful: string[] = [];
+  const pools = new ModulePools({
+    clock,
+    log: silentLog,
+    root,
+    relabels: false,
+    folder: new ContainersFolder(containers, `test-${process.pid}`),
+    settings: { bundles, token: `pools-${process.pid}` },
+    atOnce: () => 2,
+    doubtful: (name) => void doubtful.push(name),
+  });
+  onTestFinished(() => pools.close());
+  const engine = engineOf(program);
+  const of = (more: Partial<ImageContainer> = {}, image = "sha256:1", by = engine): ModulePool =>
+    pools.of(by, { ...IMAGE, ...more }, image);
+  const left = (): string[] => (existsSync(containers) ? readdirSync(containers) : []);
+  return { pools, of, clock, engine, engineOf, asked, doubtful, left };
+}
+
+/** Whether a pool was closed. It is spied upon from now on. */
+function closes(pool: ModulePool): () => boolean {
+  const close = vi.spyOn(pool, "close");
+  onTestFinished(() => close.mockRestore());
+  return () => close.mock.calls.length > 0;
+}
+
+describe("a pool of runners", () => {
+  it("that has no task ends after a minute, and another has the next one", async () => {
+    const { of, clock } = played();
+    const pool = of();
+    const isClosed = closes(pool);
+    // One that had no task yet waits for its first one.
+    await clock.advance(2 * IDLE_MS);
+    expect(of()).toBe(pool);
+    pool.begin("a", undefined);
+    await clock.advance(2 * IDLE_MS);
+    pool.end("a");
+    await clock.advance(IDLE_MS - 1);
+    expect([of() === pool, isClosed()]).toEqual([true, false]);
+    await clock.advance(1);
+    expect([of() === pool, isClosed()]).toEqual([false, true]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it("is not idle while it has a task, though another one ended", async () => {
+    const { of, clock } = played();
+    const pool = of();
+    pool.begin("a", undefined);
+    pool.begin("b", undefined);
+    pool.end("a");
+    await clock.advance(2 * IDLE_MS);
+    expect(of()).toBe(pool);
+    pool.end("b");
+    await clock.advance(IDLE_MS - 1);
+    // Its idle time begins again.
+    pool.begin("c", undefined);
+    pool.end("c");
+    await clock.advance(IDLE_MS - 1);
+    expect(of()).toBe(pool);
+    await clock.advance(1);
+    expect(of()).not.toBe(pool);
+  });
+
+  it("that was left ends with its last task, and at once without one", async () => {
+    const { pools, of, clock } = played();
+    const [busy, idle] = [of(), of({ user: "1" })];
+    const [isBusyClosed, isIdleClosed] = [closes(busy), closes(idle)];
+    busy.begin("a", undefined);
+    busy.begin("b", undefined);
+    idle.begin("c", undefined);
+    idle.end("c");
+    pools.leave();
+    expect([isBusyClosed(), isIdleClosed()]).toEqual([false, true]);
+    expect(clock.timers).toBe(0);
+    // Its tasks go on, and the next ones are another's.
+    expect(of()).not.toBe(busy);
+    busy.end("a");
+    expect(isBusyClosed()).toBe(false);
+    busy.end("b");
+    expect(isBusyClosed()).toBe(true);
+  });
+
+  it("that was left leaves the one that has its key alone", async () => {
+    const { pools, of } = played();
+    const before = of();
+    before.begin("a", undefined);
+    pools.leave();
+    const after = of();
+    before.end("a");
+    expect(of()).toBe(after);
+  });
+
+  it("ends with all others, those that were left too", async () => {
+    const { pools, of } = played();
+    const left = of();
+    left.begin("a", undefined);
+    pools.leave();
+    const all = [left, of(), of({ user: "1" })].map(closes);
+    await pools.close();
+    expect(all.map((isClosed) => isClosed())).toEqual([true, true, true]);
+  });
+});
+
+describe("two steps have one pool", () => {
+  it.each<[string, boolean, Partial<ImageContainer>]>([
+    ["where all is the same", true, {}],
+    ["though one keeps its container", true, { keep: "failed" }],
+    ["though one pulls its image", true, { pull: "always" }],
+    ["and none where a volume differs", false, { volumes: ["/a:/a"] }],
+    ["and none where the network differs", false, { network: "none" }],
+    ["and none where the user differs", false, { user: "1" }],
+    ["and none where the entrypoint differs", false, { entrypoint: ["x"] }],
+    ["and none where the folder differs", false, { workdir: "/w" }],
+    ["and none where the platform differs", false, { platform: "linux/arm64" }],
+    ["and none where an option differs", false, { options: ["--privileged"] }],
+    ["and none where the processors differ", false, { cpus: 1 }],
+    ["and none where the GPUs differ", false, { gpus: "all" }],
+  ])("%s", (_, isSame, more) => {
+    const { of } = played();
+    expect(of(more) === of()).toBe(isSame);
+  });
+
+  it("and none where the image's id, or the engine, differs", () => {
+    const { of, engineOf } = played();
+    expect(of({}, "sha256:2")).not.toBe(of());
+    expect(of({}, "sha256:1", engineOf("docker"))).not.toBe(of());
+  });
+});
+
+/** How a task ended in a pool, and what was told of its place. */
+async function end(pool: ModulePool, id: string, isStarted?: () => void) {
+  const places: string[] = [];
+  pool.begin(id, ({ ref }) => void places.push(ref!));
+  const task = {
+    kind: "module",
+    code: { bundle: "b", pick: "export:default", source: "./b.ts" },
+    isolated: false,
+    params: {},
+    inputs: {},
+    run: { id: "r@1", pipeline: "r", attempt: 1 },
+    step: "it",
+    env: {},
+    gracePeriodMs: 300,
+  } as unknown as ModuleTask;
+  const ended = new Promise<DeathInfo | TaskResult>((resolve) =>
+    pool.pool.start(
+      id,
+      task,
+      { done: (result) => resolve(result), output: () => undefined, died: resolve },
+      { alone: true },
+    ),
+  );
+  isStarted?.();
+  const how = await ended;
+  return { how, places, fault: pool.faultOf(id) };
+}
+
+describe("a runner in a container", () => {
+  it("that never spoke ran nothing, with the engine's reason, and its container goes", async () => {
+    const { of, asked, left } = played("echo 'Error: nothing: no such image' >&2; exit 125");
+    const { how, places, fault } = await end(of(), "r@1#2");
+    expect(fault).toMatch(
+      /^the container of node:20 could not be started: the image node:20 is not there, /,
+    );
+    expect(how).toMatchObject({ blameless: "unbegun" });
+    expect(places).toEqual([]);
+    expect(asked.at(-1)).toBe("remove 1");
+    await vi.waitFor(() => expect(left()).toEqual([]));
+  });
+
+  it.each([
+    ['exec: "node": executable file not found in $PATH', "has no Node: a module needs Node 20"],
+    ["exec format error", "is for another kind of processor than this machine has"],
+  ])("that says %s is told as that", async (said, sentence) => {
+    const { of } = played(`echo '${said}' >&2; exit 127`);
+    expect((await end(of(), "r@1#2")).fault).toContain(`the image node:20 ${sentence}`);
+  });
+
+  it.each([
+    ["19.9.0", "the image node:20 has Node 19.9.0, and a module needs Node 20 or later"],
+    ["20.0.0", undefined],
+  ])("with Node %s has the fault %j", async (node, wanted) => {
+    const { of } = played(
+      `${line({ ...HELLO, node })}${line({ type: "ready", folder: "/" })}exit 9`,
+    );
+    const { fault, places } = await end(of(), "r@1#2");
+    expect(fault).toBe(wanted);
+    expect(places).toHaveLength(wanted === undefined ? 1 : 0);
+  });
+
+  it("names its container to its task once it spoke, and the death says where", async () => {
+    const { of } = played(`${GIVEN}exit 3`);
+    const { how, places, fault } = await end(of(), "r@1#2");
+    expect(fault).toBeUndefined();
+    expect(places).toHaveLength(1);
+    expect(places[0]).toMatch(/^orchd-pools-/);
+    expect(how).toMatchObject({
+      because: `the runner in the container ${places[0]} ended with status 3`,
+    });
+    expect((how as DeathInfo).blameless).toBeUndefined();
+  });
+
+  it.each([
+    ["ran out of memory where the engine says so", { outOfMemory: true }, "ran out of memory"],
+    ["was ended by SIGKILL where it does not", {}, "was ended by SIGKILL"],
+  ])("%s", async (_, state, told) => {
+    const { of } = played(`${GIVEN}exit 137`, { state });
+    const { how, places } = await end(of(), "r@1#2");
+    expect((how as DeathInfo).because).toBe(`the runner in the container ${places[0]} ${told}`);
+  });
+
+  it("whose engine died is lost, and no step is to blame", async () => {
+    const { of } = played(`${GIVEN}echo 'unexpected EOF' >&2; exit 125`);
+    const { how, places } = await end(of(), "r@1#2");
+    expect(how).toMatchObject({
+      because: expect.stringContaining(`in the container ${places[0]} was lost: `),
+      blameless: "lost",
+    });
+    expect((how as DeathInfo).because).toMatch(/ died$/);
+  });
+
+  it("that stays is renamed and not removed", async () => {
+    const { of, engine, asked, left } = played(
+      `${GIVEN}until [ -e "$0.go" ]; do sleep 0.05; done; exit 3`,
+    );
+    const pool = of();
+    expect(pool.keep("r@1#2")).toBeUndefined();
+    let kept: string | undefined;
+    const { places } = await end(pool, "r@1#2", () => {
+      void vi
+        .waitFor(() => expect((kept = pool.keep("r@1#2"))).toBeDefined())
+        .then(() => writeFileSync(`${engine.name}.go`, ""));
+    });
+    expect(kept).toBe(`${places[0]}-kept`);
+    expect(asked).toContain("rename to kept");
+    expect(asked.indexOf("rename to kept")).toBeGreaterThan(asked.lastIndexOf("remove 1"));
+    await vi.waitFor(() => expect(left()).toEqual([]));
+  });
+
+  it("that cannot be removed is told to its place, and its files stay", async () => {
+    const { of, asked, clock, doubtful, left } = played(`${GIVEN}exit 3`, {
+      removal: "the engine hangs",
+    });
+    const ending = end(of(), "r@1#2");
+    await vi.waitFor(() => expect(asked).toEqual(["remove 1"]));
+    // Its lease is over then.
+    await clock.advance(PATIENCE_MS);
+    const { places } = await ending;
+    expect(doubtful).toEqual(places);
+    expect(left()).toHaveLength(1);
+  });
+});
