@@ -147,14 +147,14 @@ describe("a task that is given", () => {
     expect(answer.type).toBe("taken");
     expect(one.said()).toEqual(["use artifact d", "claim", "begins", started]);
     expect([one.task.isPending, one.task.isRunning]).toEqual([false, true]);
-    one.ran().done(OK, 7);
+    one.ran().done(OK, 7, 0);
     expect(one.task.isRunning).toBe(false);
     await one.clock.settle();
     expect(one.said()).toEqual(["release artifact d", "end", "over"]);
     expect(last(one)).toMatchObject({ batches: 0, worker: "w1", id: ID, ...result(OK, 7) });
     expect(one.clock.timers).toBe(0);
     // Whatever comes now is of a task that is over.
-    one.ran().done(OK, 7);
+    one.ran().done(OK, 7, 0);
     one.ran().output([line("late")]);
     one.task.lose();
     one.task.unknown();
@@ -180,7 +180,7 @@ describe("a task that is given", () => {
     const one = played();
     const answer = one.begin(true);
     await one.clock.settle();
-    one.ran().done(OK, 1);
+    one.ran().done(OK, 1, 0);
     await one.clock.settle();
     expect(answer.type).toBe("begun");
     expect(one.clock.timers).toBe(0);
@@ -268,7 +268,7 @@ describe("a task that is given", () => {
 describe("the files of a task", () => {
   it("are its bundle, the map beside it, and values, and all are let go once", async () => {
     const one = await running([BUNDLE, MAP, VALUE], { map: MAP });
-    one.ran().done(OK, 1);
+    one.ran().done(OK, 1, 0);
     await one.clock.settle();
     const freed = ["release bundle b", "release artifact c of b", "release artifact d"];
     expect(one.said()).toEqual([...freed, "end", "over"]);
@@ -341,7 +341,7 @@ describe("what it says", () => {
     one.answers.end = [new Error("sealed with another key"), "silence"];
     one.ran().output([line("a")]);
     one.ran().output([line("b")]);
-    one.ran().done(OK, 7);
+    one.ran().done(OK, 7, 0);
     await one.clock.settle();
     expect(one.said()).toEqual(["output"]);
     await one.clock.advance(249);
@@ -375,7 +375,7 @@ describe("what it says", () => {
     await one.clock.settle();
     expect(one.said()).toEqual([]);
     // It is over once nothing of it runs, and nobody is told of its end.
-    one.ran().done(OK, 1);
+    one.ran().done(OK, 1, 0);
     await one.clock.settle();
     expect(one.said()).toEqual(["release artifact d", "over"]);
   });
@@ -414,7 +414,7 @@ describe("a new daemon that takes it over", () => {
     one.said();
     // The old daemon's answer is nobody's any more.
     answer({ type: "no", because: "late" });
-    one.ran().done(OK, 1);
+    one.ran().done(OK, 1, 0);
     await one.clock.settle();
     expect(one.said()).toEqual(["end", "over"]);
     expect(last(one)).toMatchObject({ batches: 1 });
@@ -446,7 +446,7 @@ describe("a lease that is over", () => {
 
     const one = await running([VALUE]);
     one.answers.end = ["silence"];
-    one.ran().done(OK, 1);
+    one.ran().done(OK, 1, 0);
     await one.clock.settle();
     one.task.lose();
     expect(one.said()).toEqual(["release artifact d", "end"]);
@@ -467,7 +467,7 @@ describe("a large result", () => {
     const one = await running();
     const { file, result: large } = staged();
     one.world.putFaults = [new BrokerSilence("the broker is full"), new BrokerSilence("again")];
-    one.ran().done(large, 3);
+    one.ran().done(large, 3, 0);
     // Reading it takes a turn of the disk.
     await expect.poll(() => one.messages.map(({ type }) => type)).toContain("output");
     expect(last(one)).toMatchObject({
@@ -490,7 +490,7 @@ describe("a large result", () => {
       { type: "lacks", hash: VALUE },
       { type: "lacks", hash: BUNDLE },
     ];
-    one.ran().done(large, 3);
+    one.ran().done(large, 3, 0);
     await expect.poll(() => one.messages.length).toBe(3);
     expect(existsSync(file)).toBe(true);
     // It has no such file: it waits a moment, and says its end again.
@@ -502,7 +502,7 @@ describe("a large result", () => {
     const one = await running();
     const { file, result: large } = staged();
     one.task.unknown();
-    one.ran().done(large, 3);
+    one.ran().done(large, 3, 0);
     await one.clock.settle();
     expect(existsSync(file)).toBe(false);
     expect(one.said().slice(1)).toEqual(["over"]);

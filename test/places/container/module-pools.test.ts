@@ -186,7 +186,7 @@ describe("a pool of runners", () => {
 describe("two steps have one pool", () => {
   it.each<[string, boolean, Partial<ImageContainer>]>([
     ["where all is the same", true, {}],
-    ["though one keeps its container", true, { keep: "failed" }],
+    ["though one keeps its container", true, { keep: "on-failure" }],
     ["though one pulls its image", true, { pull: "always" }],
     ["and none where a volume differs", false, { volumes: ["/a:/a"] }],
     ["and none where the network differs", false, { network: "none" }],
@@ -196,7 +196,7 @@ describe("two steps have one pool", () => {
     ["and none where the platform differs", false, { platform: "linux/arm64" }],
     ["and none where an option differs", false, { options: ["--privileged"] }],
     ["and none where the processors differ", false, { cpus: 1 }],
-    ["and none where the GPUs differ", false, { gpus: "all" }],
+    ["and none where the GPUs differ", false, { gpus: 1 }],
   ])("%s", (_, isSame, more) => {
     const { of } = played();
     expect(of(more) === of()).toBe(isSame);
