@@ -1,4 +1,5 @@
 /** What each request is answered, to the letter, and what it leaves in a run's header. */
+import { appendFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { RunHeader } from "../../src/core/event.ts";
 import type { Reply, Request } from "../../src/core/request.ts";
@@ -20,16 +21,21 @@ const nightly = pipelineOf("nightly", []);
 interface Desk {
   removed?: boolean;
   changed?: boolean;
+  /** The requests that the ledgers have lines of. */
+  before?: readonly string[];
 }
 
-function rig({ removed = false, changed = true }: Desk = {}, ports: Partial<HandlerPorts> = {}) {
+function rig(
+  { removed = false, changed = true, before = [] }: Desk = {},
+  ports: Partial<HandlerPorts> = {},
+) {
   const made: { readonly header: RunHeader; readonly ticket: Record<string, unknown> }[] = [];
   const asked: unknown[] = [];
   const store = new RunStore(tempRoot().runs);
   const desk = (loaded: typeof P) => ({
     name: loaded.name,
     loaded,
-    state: { removed, requests: new Set() },
+    state: { removed, requests: new Set(before) },
     queueTerms: () => ({ pipeline: loaded.name, priority: 0 }),
     makeRun: (one: RunHeader, ticket: Record<string, unknown>) => {
       made.push({ header: one, ticket });
@@ -66,12 +72,12 @@ function rig({ removed = false, changed = true }: Desk = {}, ports: Partial<Hand
     setAside: () => undefined,
     ...ports,
   } as unknown as HandlerPorts);
-  const ask = (request: object, late?: string): Promise<Reply> =>
+  const ask = (request: object, late?: string, left = false): Promise<Reply> =>
     handlers.carryOut({
       id: "q1",
       by: "cli:ann",
       writtenAt: 0,
-      left: false,
+      left,
       late,
       request: request as Request,
     });
@@ -267,4 +273,147 @@ describe("a re-run", () => {
       ),
     );
   });
+});
+
+describe("a backfill", () => {
+  const backfill = { type: "backfill", pipeline: "q", from: NOW, to: NOW, which: "all" };
+  const unread = 'pipeline q declares no params, so nothing reads "x"';
+  it.each<[string, Reply, Reply]>([
+    ["with what nothing reads", { accepted: true }, { accepted: true, reason: unread }],
+    [
+      "with its own remark where it has one",
+      { accepted: true, reason: "its slots end at now" },
+      { accepted: true, reason: "its slots end at now" },
+    ],
+  ])("is answered %s", async (_, begun, reply) => {
+    const asked: unknown[] = [];
+    const begin = (_desk: unknown, { id }: { id: string }, request: unknown): Promise<Reply> => {
+      asked.push([id, request]);
+      return Promise.resolve(begun);
+    };
+    const { ask } = rig({}, { backfills: { begin } as never });
+    const request = { ...backfill, params: { x: 1 } };
+    expect(await ask(request)).toEqual(reply);
+    expect(asked).toEqual([["q1", request]]);
+    expect(await ask({ ...backfill, pipeline: "zz" })).toEqual(no("there is no file of zz"));
+    expect(await ask({ ...backfill, pipeline: "p", params: { dept: 1 } })).toEqual(
+      no('pipeline p declares no param "dept"; did you mean "depth"?'),
+    );
+    expect(asked).toHaveLength(1);
+  });
+});
+
+describe("a request that an earlier daemon may have carried out", () => {
+  const requests: readonly object[] = [
+    { type: "pause", pipeline: "p" },
+    { type: "resume", pipeline: "p" },
+    { type: "silence", pipeline: "p", until: "2999-01-01T00:00:00.000Z" },
+    { type: "backfill", pipeline: "p", from: NOW, to: NOW, which: "all" },
+    { type: "cancel_backfill", id: "b1" },
+  ];
+  const cancel = (): Promise<Reply> => Promise.resolve(no("no backfill b1 is going on") as Reply);
+
+  it.each(requests)("and did is answered again, though it is late now: %j", async (request) => {
+    const { ask, asked } = rig({ before: ["q0", "q1"] }, { backfills: { cancel } as never });
+    expect(await ask(request, "it is too late", true)).toEqual({ accepted: true });
+    expect(asked).toEqual([]);
+  });
+
+  it.each(requests)("and did not is too late: %j", async (request) => {
+    const { ask, asked } = rig({ before: ["q0"] }, { backfills: { cancel } as never });
+    expect(await ask(request, "it is too late", true)).toEqual(no("it is too late"));
+    expect(asked).toEqual([]);
+  });
+
+  it.each(["prune", "repair", "rebuild"])(
+    "is done again where that does nothing: %s",
+    async (type) => {
+      const done: unknown[] = [];
+      const upkeep = (request: unknown): Promise<Reply> => {
+        done.push(request);
+        return Promise.resolve({ accepted: true });
+      };
+      const { ask } = rig({ before: ["q1"] }, { upkeep });
+      expect(await ask({ type }, undefined, true)).toEqual({ accepted: true });
+      expect(done).toEqual([{ type }]);
+    },
+  );
+});
+
+describe("a submit that names its run", () => {
+  const id = "p@20261123T010000.000Z-m";
+  it.each<[string, object, Reply]>([
+    ["q1", {}, { accepted: true, run: id }],
+    ["another", {}, no(`there is a run ${id} already`) as Reply],
+  ])("which the request %s has made is answered so", async (requestId, more, reply) => {
+    const { ask, made, store } = rig();
+    writeRun(store.runsDir, id, [
+      header(id, {}, { trigger: { kind: "manual", requestId }, ...more }),
+    ]);
+    expect(await ask({ type: "submit", pipeline: "p", run: id })).toEqual(reply);
+    expect(made).toEqual([]);
+  });
+
+  it("makes that one, and no re-run of it", async () => {
+    const { ask, made } = rig();
+    expect(await ask({ type: "submit", pipeline: "p", run: id })).toEqual({
+      accepted: true,
+      run: id,
+    });
+    expect(made[0]!.ticket).toMatchObject({ run: id, order: Date.UTC(2026, 10, 23, 1) });
+    const rerun = `${id}-r1`;
+    expect(await ask({ type: "submit", pipeline: "p", run: rerun })).toEqual(
+      no(`${rerun} is no id of a run of p by hand`),
+    );
+  });
+
+  it("and was made in the same moment by somebody else is refused", async () => {
+    const { ask } = rig(
+      {},
+      { runs: { get: (run: string) => (run === id ? {} : undefined) } as never },
+    );
+    expect(await ask({ type: "submit", pipeline: "p", run: id })).toEqual(
+      no(`there is a run ${id} already`),
+    );
+  });
+});
+
+it("a stop of a run whose last line is torn off does not say that it has finished", async () => {
+  const { store, ask } = rig();
+  const finished = { type: "run.finished", status: "failed", because: "x", durationMs: 1 };
+  const path = writeRun(store.runsDir, RUN, [header(RUN, { a: [] }), finished]);
+  appendFileSync(path, '{"seq":3,"b":3,');
+  expect(await ask({ type: "stop", run: RUN, mode: "force" })).toMatchObject({
+    accepted: false,
+    reason: expect.stringContaining("is not driven by this daemon"),
+  });
+});
+
+it("a run that waits says so, and one whose submission waits for its end", async () => {
+  const entries: Record<string, object> = {
+    "p@20261123T020000.000Z-m": { going: false, because: "it waits for p@1" },
+    "q@20261123T020000.000Z-m": { going: true, because: "x", handle: { isSynchronous: true } },
+    "nightly@20261123T020000.000Z-m": { going: true, because: "x", handle: {} },
+  };
+  let isMade = false;
+  const get = (run: string): object | undefined => (isMade ? entries[run] : undefined);
+  for (const [pipeline, more] of [
+    ["p", { reason: "it waits: it waits for p@1" }],
+    ["q", { result: { synchronous: true } }],
+    ["nightly", {}],
+  ] as const) {
+    isMade = false;
+    const { ask, store } = rig({}, { runs: { get } as never });
+    const exists = store.exists.bind(store);
+    // The id is free when it is looked for, and the run is there when the reply is made.
+    store.exists = (run) => {
+      isMade = true;
+      return exists(run);
+    };
+    expect(await ask({ type: "submit", pipeline })).toEqual({
+      accepted: true,
+      run: `${pipeline}@20261123T020000.000Z-m`,
+      ...more,
+    });
+  }
 });

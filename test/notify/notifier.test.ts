@@ -234,7 +234,7 @@ it("goes no further than the lines that were folded, where the feed is ahead", a
   await close();
 });
 
-it("sends in their order what waits for a full disk, whichever write is durable first", async () => {
+it("sends in their order what waits for a full disk, whichever write ends first", async () => {
   const clock = new VirtualClock({ start: START });
   const sent: string[] = [];
   const writes: (() => void)[] = [];
@@ -261,7 +261,9 @@ it("sends in their order what waits for a full disk, whichever write is durable 
       },
       packed: () => null,
     },
-    deliveries: { add: ({ alert: { key }, dueAt }) => void sent.push(`${key} ${dueAt}`) },
+    deliveries: {
+      add: (given) => void sent.push(`${given.alert.key} ${given.dueAt}`),
+    },
   });
   const at = new Date(START).toISOString();
   for (const because of ["one", "two"])

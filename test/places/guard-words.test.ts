@@ -10,9 +10,9 @@ const starts = vi.hoisted(() => ({
   written: [] as string[],
 }));
 
-vi.mock("node:child_process", async (original) => ({
-  ...(await original<typeof import("node:child_process")>()),
-  spawn: (_program: string, words: string[], { env }: { env: NodeJS.ProcessEnv }) => {
+vi.mock(import("node:child_process"), async (original) => ({
+  ...(await original()),
+  spawn: ((_program: string, words: string[], { env }: { env: NodeJS.ProcessEnv }) => {
     starts.made.push({ words, env });
     const how = starts.next.shift() ?? "there";
     if (how !== "there") throw Object.assign(new Error(how), { code: how });
@@ -20,7 +20,7 @@ vi.mock("node:child_process", async (original) => ({
       write: (text: string) => void starts.written.push(text),
     });
     return Object.assign(new EventEmitter(), { pid: 1, stdin, unref: () => undefined });
-  },
+  }) as never,
 }));
 
 beforeEach(() => {

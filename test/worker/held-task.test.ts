@@ -78,7 +78,7 @@ function played(files: readonly string[] = [], more: Partial<Give> = {}) {
         const answer = answers[message.type]?.shift() ?? YES;
         if (answer === "silence") throw new BrokerSilence("nobody answers");
         if (answer instanceof Error) throw answer;
-        return answer as ToWorkerAnswer;
+        return answer;
       },
       hear: () => () => undefined,
       body: async (name) => {

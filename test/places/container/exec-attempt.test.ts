@@ -97,10 +97,21 @@ function played(more: Partial<ShellTask> = {}, left = "rest:") {
   const note = (): { boot?: readonly string[] } =>
     JSON.parse(readFileSync(join(folder, "exec.json"), "utf8")) as never;
   return {
-    ...{ attempt, asked, client, clock, files, note, over, sent, world },
+    attempt,
+    asked,
+    client,
+    clock,
+    files,
+    note,
+    over,
+    sent,
+    world,
     words: () => words,
     said: () => told.splice(0),
-    ended: () => ({ done, died }),
+    ended: () => ({
+      done,
+      died,
+    }),
     error: () => (done?.result.ok === false ? done.result.error.message : undefined),
     async begins() {
       await clock.settle();

@@ -118,12 +118,19 @@ function played({
   const startedAt = clock.now();
   const over = attempt.run();
   return {
-    ...{ attempt, clock, ends, over, startedAt },
+    attempt,
+    clock,
+    ends,
+    over,
+    startedAt,
     said: () => told.splice(0),
     runner: () => given!,
-    placed: () => begun!({ place: "podman", ref: "c" }),
+    placed: () =>
+      begun!({
+        place: "podman",
+        ref: "c",
+      }),
     fails: (error: Error) => reject(error),
-    /** The image is there. */
     async isThere() {
       await clock.settle();
       resolve("sha256:1");
@@ -282,8 +289,8 @@ it("the daemon's end cancels the pull, and nobody hears more", async () => {
 
 it.each<[string, boolean, ImageContainer["keep"], TaskResult]>([
   ["fails", true, "on-failure", BAD],
-  ["is too late", true, "on-failure", { ...BAD, outcome: "timeout" } as TaskResult],
-  ["is stopped", false, "on-failure", { ...BAD, outcome: "stopped" } as TaskResult],
+  ["is too late", true, "on-failure", { ...BAD, outcome: "timeout" }],
+  ["is stopped", false, "on-failure", { ...BAD, outcome: "stopped" }],
   ["is done", false, "on-failure", OK],
   ["fails, where none is to stay", false, "never", BAD],
 ])("the container of a step that %s stays: %s", async (_, isKept, keep, result) => {

@@ -212,7 +212,7 @@ describe("two steps have one pool", () => {
 /** How a task ended in a pool, and what was told of its place. */
 async function end(pool: ModulePool, id: string, isStarted?: () => void) {
   const places: string[] = [];
-  pool.begin(id, ({ ref }) => void places.push(ref!));
+  pool.begin(id, ({ ref }) => void places.push(ref));
   const task = {
     kind: "module",
     code: { bundle: "b", pick: "export:default", source: "./b.ts" },
