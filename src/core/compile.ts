@@ -306,7 +306,8 @@ function snapshotOf(
     stepDefaults: input.dynamic && defined({ ...stepDefaults, container: definition.container }),
   });
   const { file: _, ...hashed } = body;
-  return { ...body, digest: faults.length > 0 ? "" : canonicalHash(hashed) };
+  // Not a spread with one more member: that has a shape of its own for each pipeline.
+  return Object.assign(body, { digest: faults.length > 0 ? "" : canonicalHash(hashed) });
 }
 
 function stepsOf(

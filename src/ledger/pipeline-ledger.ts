@@ -95,6 +95,8 @@ export class PipelineLedger {
   #lastAt: string | undefined;
   #state: PipelineState = emptyPipelineState();
   readonly #options: PipelineLedgerOptions;
+  /** Gets the lines of a ledger that is being created, once they are durable. */
+  #onCreated: ((lines: readonly PipelineLine[]) => void) | undefined;
   #file: LedgerFile<PipelineEvent> | undefined;
   readonly #change = new FileChange();
   #closed = false;
@@ -227,14 +229,21 @@ export class PipelineLedger {
   #fileOptions(): LedgerOptions<PipelineEvent> {
     const { pipeline } = this;
     const { onDurableLine } = this.#options;
+    // Named one by one: of a spread with more members, each ledger would have a shape of its own.
+    const { clock, disk, onFatal, onHeld, onRestored } = this.#options;
     return {
-      ...this.#options,
+      clock,
+      disk,
+      onFatal,
+      onHeld,
+      onRestored,
       locked: true,
       shorten: shortened,
       rebuild: () => firstLines(this.#state),
       onDurable: (lines) => {
         for (const line of lines) evolvePipeline(this.#state, line);
         this.#lastAt = lines.at(-1)?.at ?? this.#lastAt;
+        this.#onCreated?.(lines);
         for (const line of lines) onDurableLine?.({ ledger: "pipeline", pipeline, line });
       },
       complete: (lines) => {
@@ -255,21 +264,20 @@ export class PipelineLedger {
    */
   async #create(events: readonly PipelineEvent[]): Promise<PipelineLine[]> {
     let written: readonly PipelineLine[] = [];
+    // Not an option of the file, which would keep all that is here as long as it is open.
+    this.#onCreated = (lines) => {
+      this.#onCreated = undefined;
+      written = lines.filter((line) => line.type !== "pipeline.checkpoint");
+    };
     await this.#change.make(async () => {
       const first = { ...events[0]!, format: LEDGER_FORMAT };
       const rest = events.slice(1);
       const at = iso(this.#options.clock.now());
       const checkpoint = checkpointAfter(this.#state, [{ ...first, seq: 1, b: 1, at }]);
       const options = this.#fileOptions();
-      const create = (): Promise<LedgerFile<PipelineEvent>> =>
-        LedgerFile.create<PipelineEvent>(this.path, [first, checkpoint, ...rest], {
-          ...options,
-          onDurable: (lines) => {
-            written = lines.filter((line) => line.type !== "pipeline.checkpoint");
-            options.onDurable!(lines);
-          },
-        });
-      this.#file = await this.#onceUnblocked(create);
+      this.#file = await this.#onceUnblocked(() =>
+        LedgerFile.create<PipelineEvent>(this.path, [first, checkpoint, ...rest], options),
+      );
     });
     return [...written];
   }

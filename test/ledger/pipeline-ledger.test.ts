@@ -9,13 +9,15 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { PipelineEvent, PipelineLine } from "../../src/core/event.ts";
 import { evolvePipeline } from "../../src/core/pipeline-fold.ts";
 import { emptyPipelineState, type PipelineState } from "../../src/core/pipeline-state.ts";
 import { LedgerClosed, LedgerFailed, LedgerFormatError } from "../../src/ledger/ledger-error.ts";
+import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import { readLedger, readTail } from "../../src/ledger/ledger-reader.ts";
 import { PipelineLedger, type PipelineLedgerOptions } from "../../src/ledger/pipeline-ledger.ts";
+import { collectGarbage, haveOneShape } from "../support/held-memory.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -99,6 +101,33 @@ describe("a pipeline's ledger", () => {
     ]);
     expect(readWholeLedger(ledger.path)).toHaveLength(4);
     await ledger.close();
+  });
+
+  it("holds nothing of its first lines but what its state has", async () => {
+    const { runs } = tempRoot();
+    const ledger = await open(runs);
+    const given = await (async () => {
+      const events = [structuredClone(loaded), fired(1)];
+      await ledger.append(events);
+      return new WeakRef(events);
+    })();
+    await ledger.append([ended(1)]);
+    collectGarbage();
+    expect(given.deref()).toBeUndefined();
+    expect(ledger.lastSeq).toBe(4);
+    await ledger.close();
+  });
+
+  it("has options of one shape with all others", async () => {
+    const spy = vi.spyOn(LedgerFile, "create");
+    onTestFinished(() => spy.mockRestore());
+    for (let n = 0; n < 20; n += 1) {
+      const ledger = await open(tempRoot().runs);
+      await ledger.append([loaded]);
+      await ledger.close();
+    }
+    expect(spy).toHaveBeenCalledTimes(20);
+    expect(haveOneShape(spy.mock.calls.map((call) => call[2]))).toBe(true);
   });
 
   it("belongs to one process while it is open", async () => {

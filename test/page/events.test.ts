@@ -1,8 +1,6 @@
 /** The event stream: every line once, whoever reads it and however slowly. */
 import { appendFileSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { expect, it } from "vitest";
 import {
   completedRun,
@@ -11,6 +9,7 @@ import {
   writePipeline,
   writeRun,
 } from "../support/hand-ledger.ts";
+import { collectGarbage } from "../support/held-memory.ts";
 import { writeAlerts } from "../support/made-up-alerts.ts";
 import { idOf, madeUpRoot } from "../support/made-up-root.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
@@ -30,8 +29,7 @@ const open = (
 
 /** What the process holds, in bytes, without what the collector has yet to take. */
 function held(): number {
-  setFlagsFromString("--expose-gc");
-  (runInNewContext("gc") as () => void)();
+  collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
