@@ -18,6 +18,7 @@
 import { statSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock, Timer } from "../clock.ts";
+import { MOST_BACKFILL_SLOTS, whyNoBackfill } from "../core/backfill-bounds.ts";
 import { countText } from "../core/counted.ts";
 import { defined } from "../core/defined.ts";
 import type { PipelineEvent } from "../core/event.ts";
@@ -36,8 +37,6 @@ import type { Log } from "../log.ts";
 import type { TakenRequest } from "./request-inbox.ts";
 import { runHeader } from "./run-header.ts";
 
-/** The most slots that one backfill may have. */
-const MOST_SLOTS = 100_000;
 /** How long a backfill that met a trouble waits until it is tried again, in milliseconds. */
 const AGAIN_MS = 60_000;
 
@@ -93,14 +92,8 @@ export class Backfills {
       return refused(`a backfill makes runs of past slots, and ${request.from} lies in the future`);
     const to = asked > now ? iso(now) : request.to;
     const slots = slotsOf(desk, from, Date.parse(to), request.schedule);
-    if (slots.length === 0)
-      return refused(
-        `pipeline ${JSON.stringify(desk.name)} has no slot from ${request.from} to ${to}`,
-      );
-    if (slots.length > MOST_SLOTS)
-      return refused(
-        `more than ${MOST_SLOTS} slots lie from ${request.from} to ${to}; ask for them in parts`,
-      );
+    const because = whyNoBackfill(desk.name, { from: request.from, to }, slots.length);
+    if (because !== undefined) return refused(because);
     const accepted: Accepted = defined({
       requestId: id,
       from: request.from,
@@ -319,7 +312,7 @@ function slotsOf(
   const schedules = desk.schedules
     .filter(({ name }) => schedule === undefined || name === schedule)
     .map((one) => ({ ...one, jitterSeconds: 0 }));
-  return timetable(desk.name, schedules).dueSlots(from - 1, to, MOST_SLOTS + 1);
+  return timetable(desk.name, schedules).dueSlots(from - 1, to, MOST_BACKFILL_SLOTS + 1);
 }
 
 function writtenAt(store: RunStore, run: string): number {

@@ -2,6 +2,7 @@
  * What a backfill would cost (`orchd backfill --dry-run`): its slots and runs, what the cache would
  * answer of them, and how long the rest would take by how long runs took so far.
  */
+import { MOST_BACKFILL_SLOTS } from "../core/backfill-bounds.ts";
 import { snapshotFor } from "../core/compile.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { parseRunId, runIdForSlot } from "../core/run-id.ts";
@@ -14,8 +15,6 @@ import { CacheForecast, type CacheSettings } from "./cache-forecast.ts";
 import { runsBackwards } from "./run-history.ts";
 import { stateOfRun } from "./run-reading.ts";
 
-/** The most slots that are looked at. */
-const MOST_SLOTS = 1_000_000;
 /** The typical duration is that of this many newest completed runs. */
 const HISTORY_RUNS = 100;
 /** The cache is asked about this many slots, the first ones. */
@@ -64,7 +63,12 @@ export interface PricedPipeline {
   snapshotOf(slot: DueSlot): Snapshot | undefined;
 }
 
-/** Prices a backfill of a pipeline as its file has it now. @param now milliseconds since 1970 */
+/**
+ * Prices a backfill of a pipeline as its file has it now. Where it has more slots than a backfill
+ * may have, `slots` says that alone: not all of them are counted.
+ *
+ * @param now milliseconds since 1970
+ */
 export function priceBackfill(
   store: RunStore,
   loaded: LoadedPipeline,
@@ -77,7 +81,7 @@ export function priceBackfill(
     const bound = snapshotFor(loaded, schedule.params ?? {});
     return bound.ok ? bound.snapshot : undefined;
   };
-  const slots = slotsBetween({ name, schedules }, plan, MOST_SLOTS);
+  const slots = slotsBetween({ name, schedules }, plan, MOST_BACKFILL_SLOTS + 1);
   return priceSlots(store, { name, schedules, snapshotOf }, settings, { ...plan, slots, now });
 }
 

@@ -50,6 +50,29 @@ describe("a dry run says", () => {
     expect(told[2]).toBe("about 3m, 2 at once, by what its runs took so far");
   });
 
+  it("what the daemon would refuse, as it would say it", async () => {
+    const none = await dryRun({ from: "2020-01-01T00:00:01Z", to: "2020-01-01T00:00:59Z" });
+    expect(none.status).toBe(5);
+    expect([none.terminal.lines, none.terminal.errors]).toEqual([
+      [],
+      [
+        'refused: pipeline "p" has no slot from 2020-01-01T00:00:01.000Z to ' +
+          "2020-01-01T00:00:59.000Z.",
+      ],
+    ]);
+    const many = await dryRun({ to: "2020-03-15", json: true });
+    expect(many.status).toBe(5);
+    expect(many.terminal.errors).toEqual([
+      "refused: more than 100000 slots lie from 2020-01-01T00:00:00.000Z to " +
+        "2020-03-15T00:00:00.000Z; ask for them in parts.",
+    ]);
+    const most = await dryRun({ to: "2020-03-10T10:39Z" });
+    expect([most.status, most.terminal.lines[0]]).toEqual([
+      0,
+      expect.stringContaining("100,000 slots of p from "),
+    ]);
+  });
+
   it("no more where nothing is to be run", async () => {
     expect(await lines({ to: "2020-01-01T00:01Z", failed: true })).toEqual([
       "2 slots of p from 2020-01-01 00:00:00Z to 2020-01-01 00:01:00Z; " +

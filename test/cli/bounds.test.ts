@@ -66,7 +66,7 @@ describe("a count", () => {
       runBackfill,
       "max-active",
       1,
-      { pipeline: "p", from: "2h", to: "1h", "dry-run": true },
+      { pipeline: "p", from: "2d", to: "1h", "dry-run": true },
     ],
   } as const;
   it.each(Object.keys(COUNTS) as (keyof typeof COUNTS)[])(

@@ -41,8 +41,9 @@ it.each<[AlertKind, readonly string[], readonly string[], readonly string[]]>([
 it("each is a command that is taken as it stands", async () => {
   const made = tempRoot();
   makeFolder(made.schedules, 0o755);
-  writeFileSync(join(made.schedules, "etl.yaml"), "steps: { only: { run: 'true' } }\n");
-  writePipeline(made.runs, "etl", [loaded("0 2 * * *")]);
+  const file = "schedule: { cron: '* * * * *' }\nsteps: { only: { run: 'true' } }\n";
+  writeFileSync(join(made.schedules, "etl.yaml"), file);
+  writePipeline(made.runs, "etl", [loaded("* * * * *")]);
   writeRun(made.runs, RUN, completedRun(RUN));
   const told = ALERT_KINDS.flatMap((kind) =>
     [{}, { pipeline: "etl" }, { pipeline: "etl", run: RUN }].flatMap((more) =>

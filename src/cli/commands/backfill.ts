@@ -2,6 +2,7 @@
  * `orchd backfill PIPELINE --from T --to T`: asks for runs of past slots; the dry run says what
  * that would cost.
  */
+import { whyNoBackfill } from "../../core/backfill-bounds.ts";
 import { defined } from "../../core/defined.ts";
 import { formatDuration } from "../../core/duration.ts";
 import { iso } from "../../core/time.ts";
@@ -16,7 +17,7 @@ import { countText } from "../../core/counted.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { timeText } from "../../views/moment.ts";
 import type { Arguments } from "../arguments.ts";
-import { askDaemon, report } from "../ask.ts";
+import { askDaemon, refusal, report } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
 import { loadPipeline, readSettings } from "../load-pipelines.ts";
@@ -100,7 +101,12 @@ async function dryRun(
   const settings = await readSettings(roots);
   const price = priceBackfill(new RunStore(roots.runs), file.loaded, settings, plan, now);
   if (args.flag("json")) terminal.json(price);
-  else printPrice(terminal, price, maxActive);
+  const because = whyNoBackfill(pipeline, price, price.slots);
+  if (because !== undefined) {
+    terminal.error(refusal({ accepted: false, reason: because }));
+    return EXIT.refused;
+  }
+  if (!args.flag("json")) printPrice(terminal, price, maxActive);
   return EXIT.done;
 }
 
