@@ -31,7 +31,8 @@ export class KnownTasks {
   }
 
   #add(id: string, begun: boolean): void {
-    if (this.#known.size >= KEPT) this.#known.delete(this.#known.keys().next().value!);
+    if (this.#known.size >= KEPT && !this.#known.has(id))
+      this.#known.delete(this.#known.keys().next().value!);
     this.#known.set(id, begun);
   }
 }

@@ -46,3 +46,10 @@ it("of ten thousand tasks the oldest is forgotten first", () => {
   known.hear("more");
   expect([known.hear("1"), known.hear("0")]).toEqual([false, true]);
 });
+
+it("of ten thousand tasks none is forgotten where one of them begins", () => {
+  const known = new KnownTasks();
+  for (let nth = 0; nth < 10_000; nth += 1) known.hear(`${nth}`);
+  known.begins("9999");
+  expect([known.hear("0"), known.hasBegun("9999")]).toEqual([false, true]);
+});
