@@ -79,7 +79,10 @@ export async function createLedger(
     await cleared;
   } catch (error) {
     await cleared;
-    if (!isPathFault(error)) throw fatal(host, new LedgerFailed(dirname(path), "Syncing", error));
+    if (!isPathFault(error)) {
+      await disk.close(fd).catch(() => undefined);
+      throw fatal(host, new LedgerFailed(dirname(path), "Syncing", error));
+    }
     // The folder can be written and not be opened, so the name is not durable. A ledger that nobody
     // was told of must not keep it.
     if (creation.keepAs === undefined) await disk.unlink(path).catch(() => undefined);

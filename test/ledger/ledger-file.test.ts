@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   truncateSync,
@@ -397,6 +398,17 @@ describe("opening after a crash", () => {
   });
 });
 
+/** The files below a folder that this process has open. */
+const openBelow = (folder: string): string[] =>
+  readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`);
+      return path.startsWith(folder) ? [path] : [];
+    } catch {
+      return [];
+    }
+  });
+
 describe("a disk that fails", () => {
   it("in a sync ends everything: nothing more is acknowledged", async () => {
     const disk = faultyDisk();
@@ -437,19 +449,27 @@ describe("a disk that fails", () => {
     await file.close();
   });
 
-  it.each(["fdatasync", "fsync", "link"] as const)(
-    "in %s of a creation acknowledges nothing",
-    async (stop) => {
+  it.each([
+    ["fdatasync", 0],
+    ["fsync", 0],
+    ["link", 0],
+    ["fsync", 1],
+  ] as const)(
+    "in %s of a creation, after %i links, acknowledges nothing and leaves nothing open",
+    async (stop, links) => {
       const disk = faultyDisk();
       const fatal: LedgerFailed[] = [];
-      disk.before = (call) => (call === stop ? diskError("EIO") : undefined);
+      disk.before = (call) =>
+        call === stop && (disk.calls.link ?? 0) >= links ? diskError("EIO") : undefined;
+      const { root } = tempRoot();
       const created = LedgerFile.create<Note>(
-        join(tempRoot().root, "a.jsonl"),
+        join(root, "a.jsonl"),
         first,
         calm({ disk, onFatal: (error) => void fatal.push(error) }),
       );
       await expect(created).rejects.toThrow(LedgerFailed);
       expect(fatal).toHaveLength(1);
+      expect(openBelow(root)).toEqual([]);
     },
   );
 });
