@@ -224,7 +224,13 @@ class Resolution {
     } else {
       instant = moment.localMs - moment.offsetMs;
     }
-    return whole ? Math.ceil(instant / 1_000) * 1_000 : instant;
+    const second = Math.ceil(instant / 1_000) * 1_000;
+    if (!whole || second === instant) return instant;
+    this.#warn(
+      `${path.join(".")} ${JSON.stringify(text)} has a part of a second, and a slot is a whole ` +
+        `second; ${iso(second)} is used`,
+    );
+    return second;
   }
 
   #cron(text: string, path: FieldPath): string | undefined {

@@ -64,6 +64,19 @@ describe("the three ways", () => {
     });
   });
 
+  it("say which second a part of one is rounded up to", () => {
+    expect(one({ runOnceAt: "2027-12-01T00:00:00.001Z" }).warnings).toEqual([
+      'schedule: runOnceAt "2027-12-01T00:00:00.001Z" has a part of a second, and a slot is a ' +
+        "whole second; 2027-12-01T00:00:01.000Z is used",
+    ]);
+    const start = "2027-12-01T00:00:00.250+01:00";
+    expect(one({ intervalSeconds: 90, startTime: start }).warnings).toEqual([
+      expect.stringContaining(`startTime "${start}" has a part of a second`),
+    ]);
+    expect(one({ runOnceAt: "2027-12-01T00:00:00.000Z" }).warnings).toEqual([]);
+    expect(one({ cron: "@daily", startTime: start }).warnings).toEqual([]);
+  });
+
   it("need one of them, and an interval its start", () => {
     expect(faults({})).toEqual([expect.stringContaining("schedule: is empty: it needs cron")]);
     expect(faults({ startTime: "2026-12-01" })).toHaveLength(1);

@@ -133,7 +133,14 @@ describe("what may surprise about a schedule", () => {
           "this schedule does not fire any more",
       ],
     ],
-    [{ runOnceAt: "2026-11-24T12:00:00.001Z" }, []],
+    [{ runOnceAt: "2026-11-24T12:00:01Z" }, []],
+    [
+      { runOnceAt: "2026-11-24T12:00:00.001Z" },
+      [
+        '~ schedule: runOnceAt "2026-11-24T12:00:00.001Z" has a part of a second, and a slot is ' +
+          "a whole second; 2026-11-24T12:00:01.000Z is used",
+      ],
+    ],
     [
       { ...HOURLY, endTime: "2026-11-24T12:00:00Z" },
       [
