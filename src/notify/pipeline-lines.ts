@@ -2,6 +2,7 @@
 import { defined } from "../core/defined.ts";
 import type { PipelineAlerts } from "../core/notify-state.ts";
 import { aboutIn } from "../core/pipeline-about.ts";
+import { iso } from "../core/time.ts";
 import type { AlertTurn } from "./alert-turn.ts";
 import type { NotifyInput, PipelineFacts } from "./notify-input.ts";
 import { beginWait, endWait, noteLate } from "./run-waits.ts";
@@ -29,7 +30,8 @@ export function takeLine(turn: AlertTurn, input: Line, slotsBetween: SlotsBetwee
     const value = line[member];
     return typeof value === "string" ? value : undefined;
   };
-  const at = text("at") ?? new Date(input.now).toISOString();
+  // A text that is no time, too, would stand in messages as their time.
+  const at = iso(timeIn(text("at")) ?? input.now);
   const here = { at, cause: `${input.file}:${input.seq}` };
   const seen: Seen = { name, text, here };
   const because = text("because") ?? "";

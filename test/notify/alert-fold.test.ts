@@ -36,6 +36,13 @@ describe("failed", () => {
     expect(new Set(rig.all.map(({ key }) => key)).size).toBe(rig.all.length);
   });
 
+  it.each(["no time", "", 7])("has a time of its own where its line has %j", (at) => {
+    const rig = new FoldRig();
+    const because = "it failed";
+    const [first] = rig.line("a", "run.finished", { run: "a@1", status: "failed", because, at });
+    expect(first).toMatchObject({ kind: "failed", at: new Date(START).toISOString() });
+  });
+
   it("does not begin and does not end with a run that was stopped", () => {
     const rig = new FoldRig();
     expect(rig.ends("a", "stopped")).toEqual([]);
