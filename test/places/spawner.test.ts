@@ -2,7 +2,15 @@
  * Shell steps that a spawner starts: they are as those that the runner starts itself, and the
  * spawner's death is to them what a runner's death is to its tasks (promises 22, 23 and 24).
  */
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { FAILURE_CODES } from "../../src/core/failure.ts";
@@ -281,6 +289,30 @@ describe("the death of a spawner", () => {
     await other.ended;
     const step = rig.startShell("kill -KILL $PPID; sleep 3600");
     expect(new Set((await step.ended).death?.inFlight)).toEqual(new Set([step.id, other.id]));
+  });
+
+  it("does not come where its descriptors are short: a shell waits for others", async () => {
+    const rig = new PoolRig({ threads: 4 });
+    const spawner = await rig.spawner();
+    const go = join(rig.folder, "go");
+    const beside = rig.startShell(`echo begun; while [ ! -e ${go} ]; do sleep 0.02; done`);
+    await beside.firstLine;
+    const open = (): number => readdirSync(`/proc/${spawner}/fd`).length;
+    const limit = (most: number): unknown =>
+      execFileSync("prlimit", [`--pid=${spawner}`, `--nofile=${most}:`]);
+    limit(open());
+    // The one that is forked already becomes the first of them.
+    const steps = [rig.startShell("echo first"), rig.startShell("echo second")];
+    const [waits] = await Promise.all([steps[1]!.firstLine, steps[0]!.ended]);
+    expect(waits.line).toBe(
+      "this daemon may open no more files (raise LimitNOFILE= in its unit, or ulimit -n): " +
+        "the command waits",
+    );
+    limit(1_024);
+    const { result, lines } = await steps[1]!.ended;
+    expect([result?.ok, lines.at(-1)?.line]).toEqual([true, "second"]);
+    writeFileSync(go, "");
+    expect((await beside.ended).result?.ok).toBe(true);
   });
 
   it("does not come by a signal that means the daemon", async () => {

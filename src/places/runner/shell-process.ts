@@ -28,8 +28,12 @@ export interface ShellListener {
   began(pid: number): void;
   /** It printed. Nobody else uses the chunk while this takes it, and nobody keeps it. */
   output(stream: "stdout" | "stderr", chunk: Buffer): void;
-  /** It cannot be started. */
-  failed(error: Error): void;
+  /**
+   * It cannot be started.
+   *
+   * @param isSpawners the fault is the spawner's: what it lacks, other shells below it hold
+   */
+  failed(error: Error, isSpawners?: boolean): void;
   /** It has ended, and so has its process group. What that printed may still come. */
   exited(status: number | null, signal: string | null): void;
   /** Nothing more comes of its output. */

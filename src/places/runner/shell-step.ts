@@ -131,10 +131,11 @@ export class ShellStep implements ShellListener {
     if (!this.#isOver) this.#capture.drain(stream, chunk);
   }
 
-  failed(error: Error): void {
-    // Descriptors are this runner's own. What holds them may be a step that never ends.
-    if (startsLater(error) && errorCode(error) !== "EMFILE" && !this.#isTold)
-      return this.#wait(error);
+  failed(error: Error, isSpawners = false): void {
+    // What holds the descriptors of a runner may be a step that never ends. Those of a spawner are
+    // other shells', and go with them.
+    const mayWait = errorCode(error) !== "EMFILE" || isSpawners;
+    if (startsLater(error) && mayWait && !this.#isTold) return this.#wait(error);
     this.#fail(error);
   }
 

@@ -304,7 +304,7 @@ export class Spawner {
       case "f":
         this.#shells.delete(id);
         if (this.#unbegun.includes(id)) this.#unbegun.splice(this.#unbegun.indexOf(id), 1);
-        listener.failed(spawnError(Number(text), shell.command.words[0]));
+        listener.failed(spawnError(Number(text), shell.command.words[0]), true);
         break;
     }
   }
