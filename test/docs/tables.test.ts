@@ -1,4 +1,6 @@
 /** The documents list what the code has: every key, every event, every command. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { COMMON_OPTIONS } from "../../src/cli/common-options.ts";
@@ -6,6 +8,7 @@ import type { OptionSpec } from "../../src/cli/command.ts";
 import { ledgerJsonSchemas } from "../../src/core/event.ts";
 import { pipelineJsonSchema } from "../../src/core/pipeline.ts";
 import { settingsJsonSchema } from "../../src/core/settings.ts";
+import { projectRoot } from "../support/temp-root.ts";
 import { expectTable, markdownTable } from "./held-table.ts";
 import { keyTable, rowsOf } from "./key-table.ts";
 
@@ -87,5 +90,22 @@ describe("the command line", () => {
       "common options",
       markdownTable(["option", "meaning"], Object.entries(COMMON_OPTIONS).map(option)),
     );
+  });
+});
+
+describe("a status as JSON", () => {
+  it.each([
+    ["pipeline", "src/views/pipeline-view.ts", "PipelineView"],
+    ["run", "src/views/run-view.ts", "RunView"],
+    ["step", "src/views/run-view.ts", "StepView"],
+  ])("has each member of a %s in docs/command-line.md", (name, file, type) => {
+    const source = readFileSync(join(projectRoot, file), "utf8");
+    const [, body = ""] = new RegExp(`export interface ${type} \\{\\n(.*?)\\n\\}`, "s").exec(
+      source,
+    )!;
+    const members = [...body.matchAll(/^ {2}readonly (\w+\??):/gm)].map(([, member]) => member);
+    const document = readFileSync(join(projectRoot, "docs/command-line.md"), "utf8");
+    const table = document.split(`<!-- status: ${name} -->`)[1]!.split("<!-- /")[0]!;
+    expect([...table.matchAll(/^\| `(.+?)` \| \S/gm)].map(([, member]) => member)).toEqual(members);
   });
 });
