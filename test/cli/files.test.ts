@@ -7,6 +7,7 @@ import { readZoneName } from "../../src/core/schedule/zone-name.ts";
 import { ask } from "../support/asked-command.ts";
 import { orchd } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
+import { hasProgram } from "../support/figures.ts";
 import { completedRun, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
 
 describe("orchd validate", () => {
@@ -578,8 +579,55 @@ TZ=CET-1CEST
     expect(complete("orchd", "status", "--root", "completion.b")).toEqual(["completion.bash"]);
     expect(complete("orchd", "import", "crontab", "compl")).toEqual(["completion.bash"]);
     expect(existsSync(join(root, "owned"))).toBe(false);
-    expect((await ask(root, "completion", "zsh")).stdout).toMatch(/^#compdef orchd/);
     expect((await ask(root, "completion", "fish")).status).toBe(2);
+  });
+});
+
+describe.skipIf(!hasProgram("zsh"))("completion in zsh", () => {
+  /** What zsh's own functions are given: its completion needs a terminal. */
+  const PLAYED = `
+    compdef() { : }
+    compadd() { shift; print -rl -- "$@" }
+    compset() { PREFIX="\${PREFIX#*=}" }
+    _files() { print -r -- files }
+    _describe() { print -rl -- "\${commands[@]}" }`;
+
+  async function completion() {
+    const { root, runs } = tempRoot();
+    writePipeline(runs, "etl", [loaded("* * * * *")]);
+    writeRun(runs, "etl@20261123T020000Z", completedRun("etl@20261123T020000Z"));
+    const script = join(root, "completion.zsh");
+    writeFileSync(script, (await ask(root, "completion", "zsh")).stdout);
+    return (...given: string[]): string[] => {
+      const words = given.map((word) => `'${word}'`).join(" ");
+      const program = `${PLAYED}
+        source "${script}"
+        words=(${words}); CURRENT=${given.length}; PREFIX='${given.at(-1)}'
+        _orchd`;
+      const options = { cwd: root, encoding: "utf8" } as const;
+      return execFileSync("zsh", ["-f", "-c", program], options).trim().split("\n");
+    };
+  }
+
+  it("offers commands in their words, options and names", async () => {
+    const complete = await completion();
+    const commands = complete("orchd", "p").join("\n");
+    expect(commands).toContain("\npause:Stop a pipeline's schedule\n");
+    expect(commands).toContain("\nschema:Print a JSON Schema\\: of pipeline files");
+    expect(complete("orchd", "run", "--")).toContain("--wait");
+    expect(complete("orchd", "run", "")).toEqual(["etl"]);
+    expect(complete("orchd", "status", "etl@")).toEqual(["etl", "etl@20261123T020000Z"]);
+  });
+
+  it("offers the values of an option, and nothing where it may be any text", async () => {
+    const complete = await completion();
+    expect(complete("orchd", "runs", "--status", "")).toContain("failed");
+    expect(complete("orchd", "runs", "--status=f")).toContain("failed");
+    expect(complete("orchd", "graph", "etl", "--format", "")).toEqual(["text", "mermaid", "dot"]);
+    expect(complete("orchd", "runs", "-n", "")).toEqual([""]);
+    expect(complete("orchd", "runs", "--since", "")).toEqual([""]);
+    expect(complete("orchd", "status", "--root", "")).toEqual(["files"]);
+    expect(complete("orchd", "run", "--wait", "")).toEqual(["etl"]);
   });
 });
 

@@ -112,18 +112,40 @@ function bashValues(commands: readonly CommandSpec[]): string {
 }
 
 function valueCases(begin: string, options: Readonly<Record<string, OptionSpec>>): string[] {
+  return valueOptions(options).map(({ written, words }) => {
+    const offered = `files=${words === "file" ? 1 : 0}; targets="${spaced(words)}"`;
+    return `    ${written.map((each) => `${begin}${each}"`).join(" | ")}) ${offered} ;;`;
+  });
+}
+
+/** The options that take a value: how each is written, and the words that it may have. */
+function valueOptions(options: Readonly<Record<string, OptionSpec>>) {
   return Object.entries(options).flatMap(([name, { type, alias, values, choices }]) => {
     if (type === "boolean") return [];
-    const words = values === "file" ? [] : (values ?? choices ?? []);
-    const offered = `files=${values === "file" ? 1 : 0}; targets="${words.join(" ")}"`;
     const written = [`--${name}`, ...(alias === undefined ? [] : [`-${alias}`])];
-    return [`    ${written.map((each) => `${begin}${each}"`).join(" | ")}) ${offered} ;;`];
+    return [{ written, words: values ?? choices ?? [] }];
   });
+}
+
+const spaced = (words: "file" | readonly string[]): string =>
+  words === "file" ? "" : words.join(" ");
+
+/** What zsh offers after an option that takes a value: nothing, where it may be any text. */
+function zshValues(commands: readonly CommandSpec[]): string {
+  const cases = (begin: string, options: Readonly<Record<string, OptionSpec>>): string[] =>
+    valueOptions(options).map(({ written, words }) => {
+      const some = words.length === 0 ? "" : `compadd -- ${spaced(words)}; `;
+      const patterns = written.map((each) => `${begin}${each}"`).join(" | ");
+      return `    ${patterns}) ${words === "file" ? "_files; " : some}return ;;`;
+    });
+  const own = commands.flatMap(({ name, options }) => cases(`"${name} `, options));
+  return [...own, ...cases('*" ', COMMON_OPTIONS)].join("\n");
 }
 
 function zshScript(commands: readonly CommandSpec[]): string {
   const described = commands.map(
-    ({ name, describe }) => `    '${name}:${describe.replaceAll("'", "").replaceAll(":", ",")}'`,
+    ({ name, describe }) =>
+      `    '${name}:${describe.replaceAll(":", "\\:").replaceAll("'", "'\\''")}'`,
   );
   const cases = commands.map(({ name, options, completes, words }) => {
     const targets = {
@@ -163,6 +185,12 @@ _orchd() {
 ${described.join("\n")}
   )
   if (( CURRENT == 2 )); then _describe command commands; return; fi
+  local before="\${words[CURRENT - 1]}"
+  # --status=failed is one word.
+  if [[ "$PREFIX" == --*=* ]]; then before="\${PREFIX%%=*}"; compset -P 1 '*='; fi
+  case "\${words[2]} $before" in
+${zshValues(commands)}
+  esac
   case "\${words[2]}" in
 ${cases.join("\n")}
   esac
