@@ -43,12 +43,15 @@ function played(files: readonly string[] = [], more: Partial<Give> = {}) {
     leaseHolds: true,
     startFault: undefined as Error | undefined,
     fileFaults: {} as Record<string, Error[]>,
+    /** Files come once this is resolved, or fail with it. */
+    files: Promise.resolve(),
     putFaults: [] as Error[],
     bodyFaults: [] as Error[],
   };
   let handlers: TaskHandlers | undefined;
   const cache = {
     use: async (kind: string, hash: string, _get: unknown, mapOf?: string) => {
+      await world.files;
       const fault = world.fileFaults[hash]?.shift();
       if (fault !== undefined) throw fault;
       note(`use ${kind} ${hash[0]}${mapOf === undefined ? "" : ` of ${mapOf[0]}`}`);
@@ -334,6 +337,29 @@ describe("a stop", () => {
   });
 });
 
+describe("a file that comes after its task was stopped", () => {
+  it("is let go, and one that does not come changes nothing", async () => {
+    for (const isThere of [true, false]) {
+      const one = played([VALUE]);
+      let come!: () => void;
+      one.world.files = new Promise((resolve) => (come = resolve));
+      if (!isThere) one.world.fileFaults[VALUE] = [new FileMissing("The file is gone.")];
+      one.answers.end = ["silence"];
+      one.begin();
+      await one.clock.settle();
+      one.task.stop("graceful", "by me");
+      await one.clock.settle();
+      expect(one.said()).toEqual(["end"]);
+      come();
+      await one.clock.settle();
+      expect(one.said()).toEqual(isThere ? ["use artifact d", "release artifact d"] : []);
+      await one.clock.advance(250);
+      expect(one.said()).toEqual(["end", "over"]);
+      expect(last(one)).toMatchObject({ end: { result: { outcome: "stopped" } } });
+    }
+  });
+});
+
 describe("what it says", () => {
   it("is one message at a time, each again until it is answered, the end last", async () => {
     const one = await running();
@@ -414,6 +440,8 @@ describe("a new daemon that takes it over", () => {
     one.said();
     // The old daemon's answer is nobody's any more.
     answer({ type: "no", because: "late" });
+    await one.clock.settle();
+    expect(one.said()).toEqual([]);
     one.ran().done(OK, 1, 0);
     await one.clock.settle();
     expect(one.said()).toEqual(["end", "over"]);

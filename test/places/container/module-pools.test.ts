@@ -17,6 +17,8 @@ import { tempRoot } from "../../support/temp-root.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
 const IDLE_MS = 60_000;
+/** How long real processes may take here, in milliseconds. */
+const PATIENCE = 30_000;
 const IMAGE: ImageContainer = { image: "node:20", options: [], volumes: [] } as never;
 
 const HELLO = {
@@ -48,12 +50,15 @@ function played(
     state,
     removal,
     renamed = 0,
+    removesLater = false,
   }: {
     /** What `inspect` gives. Undefined: no such container. */
     readonly state?: Partial<ContainerState>;
     /** Why no container can be removed. */
     readonly removal?: string;
     readonly renamed?: number;
+    /** Nothing is removed before the test says so. */
+    readonly removesLater?: boolean;
   } = {},
 ) {
   const { root } = tempRoot();
@@ -61,6 +66,11 @@ function played(
   const program = join(root, "engine");
   writeFileSync(program, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
   const asked: string[] = [];
+  const logged: unknown[] = [];
+  let removes: () => void = () => undefined;
+  const gate = removesLater
+    ? new Promise<void>((resolve) => (removes = resolve))
+    : Promise.resolve();
   const engineOf = (name: string): Engine =>
     ({
       name,
@@ -70,7 +80,7 @@ function played(
       inspect: () => Promise.resolve(state === undefined ? [] : [{ ...STATE, ...state }]),
       remove: (names: readonly string[]) => {
         asked.push(`remove ${names.length}`);
-        return Promise.resolve(removal);
+        return gate.then(() => removal);
       },
       ask: (words: readonly string[]) => {
         asked.push(`${words[0]} ${words.at(-1)!.endsWith("-kept") ? "to kept" : "to another"}`);
@@ -83,7 +93,7 @@ function played(
   const doubtful: string[] = [];
   const pools = new ModulePools({
     clock,
-    log: silentLog,
+    log: { ...silentLog, warn: (...given: unknown[]) => void logged.push(given) },
     root,
     relabels: false,
     folder: new ContainersFolder(containers, `test-${process.pid}`),
@@ -96,7 +106,8 @@ function played(
   const of = (more: Partial<ImageContainer> = {}, image = "sha256:1", by = engine): ModulePool =>
     pools.of(by, { ...IMAGE, ...more }, image);
   const left = (): string[] => (existsSync(containers) ? readdirSync(containers) : []);
-  return { pools, of, clock, engine, engineOf, asked, doubtful, left };
+  const openGate = (): void => removes();
+  return { pools, of, clock, engine, engineOf, asked, doubtful, left, logged, removes: openGate };
 }
 
 /** Whether a pool was closed. It is spied upon from now on. */
@@ -247,7 +258,7 @@ describe("a runner in a container", () => {
     expect(how).toMatchObject({ blameless: "unbegun" });
     expect(places).toEqual([]);
     expect(asked.at(-1)).toBe("remove 1");
-    await vi.waitFor(() => expect(left()).toEqual([]));
+    await vi.waitFor(() => expect(left()).toEqual([]), PATIENCE);
   });
 
   it.each([
@@ -310,13 +321,13 @@ describe("a runner in a container", () => {
     let kept: string | undefined;
     const { places } = await end(pool, "r@1#2", () => {
       void vi
-        .waitFor(() => expect((kept = pool.keep("r@1#2"))).toBeDefined())
+        .waitFor(() => expect((kept = pool.keep("r@1#2"))).toBeDefined(), PATIENCE)
         .then(() => writeFileSync(`${engine.name}.go`, ""));
     });
     expect(kept).toBe(`${places[0]}-kept`);
     expect(asked).toContain("rename to kept");
     expect(asked.indexOf("rename to kept")).toBeGreaterThan(asked.lastIndexOf("remove 1"));
-    await vi.waitFor(() => expect(left()).toEqual([]));
+    await vi.waitFor(() => expect(left()).toEqual([]), PATIENCE);
   });
 
   it("that cannot be removed is told to its place, and its files stay", async () => {
@@ -324,11 +335,61 @@ describe("a runner in a container", () => {
       removal: "the engine hangs",
     });
     const ending = end(of(), "r@1#2");
-    await vi.waitFor(() => expect(asked).toEqual(["remove 1"]));
+    await vi.waitFor(() => expect(asked).toEqual(["remove 1"]), PATIENCE);
     // Its lease is over then.
     await clock.advance(PATIENCE_MS);
     const { places } = await ending;
     expect(doubtful).toEqual(places);
     expect(left()).toHaveLength(1);
+  });
+
+  it("with an older Node is ended, and does not wait for more", async () => {
+    const old = line({ ...HELLO, node: "19.9.0" });
+    const { of } = played(`${old}cat > /dev/null; exit 0`);
+    expect((await end(of(), "r@1#2")).fault).toContain("has Node 19.9.0");
+  });
+
+  it.each([
+    ["is frozen", { paused: true }, "was frozen by somebody (paused)", "lost"],
+    ["is not", {}, "was not heard for 15 s", undefined],
+  ] as const)(
+    "that is not heard any more says why, where it %s",
+    async (_, state, told, blameless) => {
+      const { of, clock } = played(`${GIVEN}sleep 60`, { state });
+      let ended: DeathInfo | TaskResult | undefined;
+      void end(of(), "r@1#2").then(({ how }) => (ended = how));
+      await vi.waitFor(async () => {
+        await clock.advance(PATIENCE_MS);
+        expect(ended).toBeDefined();
+      }, PATIENCE);
+      expect((ended as DeathInfo).because).toContain(told);
+      expect((ended as DeathInfo).blameless).toBe(blameless);
+    },
+  );
+
+  it("whose engine noted that memory ran out has run out of it", async () => {
+    const { of } = played(`${GIVEN}: > oom; exit 137`);
+    expect(((await end(of(), "r@1#2")).how as DeathInfo).because).toMatch(/ ran out of memory$/);
+  });
+
+  it("has said nothing where only the engine did", async () => {
+    const { of, logged } = played(
+      `echo 'a warning of the engine' >&2; sleep 0.1; ${GIVEN}echo 'its own' >&2; exit 3`,
+    );
+    await end(of(), "r@1#2");
+    const said = JSON.stringify(logged);
+    expect(said).not.toContain("a warning of the engine");
+  });
+
+  it("is closed once its container is gone", async () => {
+    const { of, pools, asked, removes } = played(`${GIVEN}exit 3`, { removesLater: true });
+    void end(of(), "r@1#2");
+    await vi.waitFor(() => expect(asked).toContain("remove 1"), PATIENCE);
+    let isClosed = false;
+    const closing = pools.close().then(() => (isClosed = true));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isClosed).toBe(false);
+    removes();
+    await closing;
   });
 });
