@@ -183,10 +183,7 @@ describe("the run of a slot without a line", () => {
     kinds[late] = "catch_up";
     mkdirSync(dirname(store.runLedger(late)), { recursive: true });
     const trigger = { kind: "catch_up", scheduledFor: "2026-11-23T02:08:00.000Z" };
-    writeFileSync(
-      store.runLedger(late),
-      ledgerText([{ ...header(late, { a: [] }), trigger }]),
-    );
+    writeFileSync(store.runLedger(late), ledgerText([{ ...header(late, { a: [] }), trigger }]));
     mkdirSync(dirname(store.pipelineLedger("p")), { recursive: true });
     writeFileSync(store.pipelineLedger("p"), "");
     await recover();

@@ -1,5 +1,5 @@
 /** In which writes decisions on slots go to the ledger, with which watermarks, and after what. */
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { PipelineEvent, RunHeader } from "../../src/core/event.ts";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import type { DueSlot } from "../../src/core/schedule/schedule.ts";
@@ -9,8 +9,11 @@ import type { ClockStep } from "../../src/engine/scheduler.ts";
 import type { Outcome } from "../../src/engine/slot-decider.ts";
 import { SlotRecorder, type RecorderPorts } from "../../src/engine/slot-recorder.ts";
 import { LedgerBlocked } from "../../src/ledger/ledger-error.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
 import { silentLog } from "../../src/log.ts";
 import type { CreateOptions } from "../../src/run/open-run.ts";
+import { header, writePipeline, writeRun } from "../support/hand-ledger.ts";
+import { tempRoot } from "../support/temp-root.ts";
 
 const START = Date.UTC(2026, 10, 23, 2);
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -301,4 +304,69 @@ it("a run by hand is made before its line, which is the last of the lines", asyn
   await expect(rig.recorder.make(bad.entry, bad.header)).rejects.toThrow("no");
   expect(rig.writes).toHaveLength(1);
   expect(rig.done.at(-1)).toBe("drop p@2");
+});
+
+describe("a slot that has a run already", () => {
+  const RUN = "p@20261123T020000Z";
+  const slot = { slot: START, due: START, schedule: {} } as DueSlot;
+  const adopt: Outcome = { kind: "adopt", through: START, slot, run: RUN };
+
+  function adopting(kind: string, ...lines: object[]) {
+    const store = new RunStore(tempRoot().runs);
+    const done: string[] = [];
+    const written: (readonly PipelineEvent[])[] = [];
+    writePipeline(store.runsDir, "p", [{ type: "pipeline.loaded" }, ...(lines as never[])]);
+    writeRun(store.runsDir, RUN, [{ ...header(RUN, { a: [] }), trigger: { kind } }]);
+    const state = { run: RUN, phase: "started", trigger: { kind }, snapshot: { gracePeriodMs: 1 } };
+    const recorder = new SlotRecorder(
+      {
+        name: "p",
+        loaded: undefined,
+        append: async (events) => {
+          done.push(`write ${events.length}`);
+          written.push(events);
+        },
+      },
+      {
+        store,
+        maker: { recover: () => Promise.resolve({ state }) },
+        runs: {
+          get: () => undefined,
+          takeOver: (ticket: object) => ({ ticket, going: true, because: "x" }),
+          record: ({ ticket }: ActiveRun) => void done.push(`record ${ticket.run}`),
+        },
+        log: silentLog,
+        burst: () => undefined,
+        lastJump: () => undefined,
+      } as unknown as RecorderPorts,
+    );
+    return { done, written, record: () => recorder.record([adopt], LATE) };
+  }
+
+  it.each([
+    ["schedule", "slot.fired"],
+    ["catch_up", "slot.caught_up"],
+  ])("by %s gets its line as %s, then the run's, and may end from then on", async (kind, type) => {
+    const { done, written, record } = adopting(kind);
+    await record();
+    expect(written).toEqual([
+      [
+        {
+          type,
+          slot: iso(START),
+          run: RUN,
+          because: "its run was there already: a crash came before this line",
+          through: iso(START),
+        },
+        { type: "run.started", run: RUN, trigger: kind },
+      ],
+    ]);
+    expect(done).toEqual(["write 2", `record ${RUN}`]);
+  });
+
+  it("and its line has no other, and takes over nothing", async () => {
+    const { done, record } = adopting("schedule", { type: "slot.fired", slot: "x", run: RUN });
+    await record();
+    expect(done).toEqual(["write 0"]);
+  });
 });

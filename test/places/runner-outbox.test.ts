@@ -35,3 +35,86 @@ it("holds printers and shells back while the daemon takes no more, then lets the
   expect(read).toEqual([false, true]);
   expect(said).toHaveLength(4);
 });
+
+/** An outbox over a wire that takes all, and what it said, batch by batch. */
+function open(firsts: () => readonly string[] = () => []) {
+  const said: FromRunner[][] = [];
+  const outbox = new RunnerOutbox({
+    send: (batch) => void said.push(batch),
+    firsts,
+    readShells: () => undefined,
+  });
+  return { outbox, said };
+}
+const aside = (id: string): FromRunner => ({
+  type: "aside",
+  id,
+  beside: [],
+  because: "",
+  code: "",
+});
+
+it("says all of a turn in one batch, in its order", async () => {
+  const { outbox, said } = open();
+  outbox.say(aside("a"));
+  outbox.output("b", "now", "stderr", ["x", "y"]);
+  outbox.say(aside("c"));
+  expect(said).toEqual([]);
+  await nextTurn();
+  const printed = { type: "output", id: "b", at: "now", stream: "stderr", lines: ["x", "y"] };
+  expect(said).toEqual([[aside("a"), printed, aside("c")]]);
+  await nextTurn();
+  outbox.say(aside("d"));
+  await nextTurn();
+  expect(said.slice(1)).toEqual([[aside("d")]]);
+});
+
+it.each([
+  [2_000, [2_000]],
+  [2_001, [2_000, 1]],
+  [4_000, [2_000, 2_000]],
+])("says %i short lines in messages of at most 2,000", async (count, sizes) => {
+  const { outbox, said } = open();
+  const lines = Array.from({ length: count }, (_, n) => String(n));
+  outbox.output("a", "", "stdout", lines);
+  await nextTurn();
+  const told = said.flatMap((batch) =>
+    batch.map((one) => (one.type === "output" ? one.lines : [])),
+  );
+  expect(told.map(({ length }) => length)).toEqual(sizes);
+  expect(told.flat()).toEqual(lines);
+  // Several messages are no batch that the daemon takes in at once.
+  expect(said).toHaveLength(sizes.length);
+});
+
+it("says calls at once where they are long together", async () => {
+  const { outbox, said } = open();
+  const call = (n: number): FromRunner => ({ type: "call", id: "a", call: n }) as never;
+  outbox.call(call(1), 262_144);
+  expect(said).toEqual([]);
+  outbox.call(call(2), 1);
+  expect(said).toEqual([[call(1), call(2)]]);
+  // It is counted anew.
+  outbox.call(call(3), 262_144);
+  expect(said).toHaveLength(1);
+  await nextTurn();
+  expect(said.slice(1)).toEqual([[call(3)]]);
+});
+
+it("says which tasks have begun with the next batch, and not what was said last", async () => {
+  let firsts: readonly string[] = [];
+  const { outbox, said } = open(() => firsts);
+  const say = async (...ids: string[]): Promise<FromRunner[]> => {
+    firsts = ids;
+    outbox.say(aside("x"));
+    await nextTurn();
+    return said.at(-1)!.slice(1);
+  };
+  expect(await say()).toEqual([]);
+  expect(await say("a", "b")).toEqual([{ type: "begun", ids: ["a", "b"] }]);
+  expect(await say("a", "b")).toEqual([]);
+  expect(await say("b", "a")).toEqual([{ type: "begun", ids: ["b", "a"] }]);
+  expect(await say()).toEqual([]);
+  // It is said again where none was meanwhile.
+  expect(await say("b", "a")).toEqual([{ type: "begun", ids: ["b", "a"] }]);
+});

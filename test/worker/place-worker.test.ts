@@ -329,6 +329,23 @@ describe("a worker", () => {
     expect(world.clock.timers).toBe(0);
   });
 
+  it("that is told to end says bye once nothing is left of the runners of before", async () => {
+    const world = await started();
+    await world.running("etl@1#2");
+    world.cut = true;
+    let closed!: () => void;
+    world.pool.untilClosed = new Promise((resolve) => (closed = resolve));
+    await world.clock.advance(6_000);
+    expect(world.pools).toHaveLength(2);
+    world.cut = false;
+    const ended = world.worker.close();
+    await world.clock.settle();
+    expect([world.pool.closed, world.of("bye")]).toEqual([true, []]);
+    closed();
+    await ended;
+    expect(world.of("bye")).toHaveLength(1);
+  });
+
   it("that is told to end at once begins nothing that it was given just before", async () => {
     const world = await started();
     let closed!: () => void;
