@@ -47,6 +47,27 @@ describe.runIf(hasBrowser)("the frame", () => {
     expect(await search.evaluate((input) => document.activeElement === input)).toBe(true);
   });
 
+  it("is printed dark on white with its colours, and without what can be pressed", async () => {
+    const { browser } = await openPage(pages, "runs");
+    await browser.locator("tbody tr").first().waitFor();
+    const theme = browser.getByRole("button", { name: /^Colours/ });
+    await theme.click();
+    await theme.click();
+    const look = (): Promise<readonly unknown[]> =>
+      browser.evaluate(() => {
+        const { color, backgroundColor } = getComputedStyle(document.documentElement);
+        const { printColorAdjust } = getComputedStyle(document.querySelector("td")!);
+        const pressed = [...document.querySelectorAll("nav, button, .search")];
+        const seen = pressed.filter((one) => one.getClientRects().length > 0).length;
+        return [color, backgroundColor, printColorAdjust, seen > 0];
+      });
+    expect((await look())[0]).toBe("rgb(232, 234, 236)");
+    await browser.emulateMedia({ media: "print" });
+    expect(await look()).toEqual(["rgb(22, 25, 29)", "rgb(255, 255, 255)", "exact", false]);
+    // The zone that times are in stays.
+    expect(await browser.locator(".top").innerText()).toContain("UTC");
+  });
+
   it("says when it is not live, and comes back by itself", async () => {
     const { browser } = await openPage(pages, "", { expects: /ERR_|Failed to load/ });
     await expect.poll(() => browser.locator(".foot").innerText()).toContain("live");
