@@ -6,8 +6,9 @@
  */
 import { taskOfFrame, type TextFrame } from "../core/task-frame.ts";
 import { addTraceparent } from "../core/trace-span.ts";
+import { unpackPieces, type SentPiece } from "./sent-pieces.ts";
 import type { ThreadTask } from "./step-runner.ts";
-import type { SentPiece, ToThread } from "./thread-protocol.ts";
+import type { ToThread } from "./thread-protocol.ts";
 
 /** A task that was sent ahead. */
 export interface AheadPiece {
@@ -25,7 +26,7 @@ export class KnownFrames {
     ahead: AheadPiece[],
   ): void {
     for (const { number, text } of frames) this.#frames.set(number, JSON.parse(text) as TextFrame);
-    for (const sent of pieces)
+    for (const sent of unpackPieces(pieces))
       ahead.push({
         sent,
         frame: sent.frame === undefined ? undefined : this.#frames.get(sent.frame),

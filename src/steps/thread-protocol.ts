@@ -11,20 +11,7 @@
 import type { StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { OutputLine, StagedValue } from "../core/task.ts";
-
-/** A task on its way to a thread. */
-export interface SentPiece {
-  readonly seq: number;
-  readonly id: string;
-  /** The pipeline that it is a task of. */
-  readonly pipeline: string;
-  /** The task as JSON; of a step with a frame its own parts, or nothing. */
-  readonly body: string;
-  /** The number of its frame (core/task-frame.ts), its name and its attempt. */
-  readonly frame?: number;
-  readonly step?: string;
-  readonly attempt?: number;
-}
+import type { PackedPieces } from "./sent-pieces.ts";
 
 /** A frame on its way to a thread. */
 export interface SentFrame {
@@ -40,7 +27,7 @@ export type ToThread =
    */
   | {
       readonly type: "run";
-      readonly pieces: readonly SentPiece[];
+      readonly pieces: PackedPieces;
       readonly frames?: readonly SentFrame[];
       readonly forget?: readonly number[];
     }

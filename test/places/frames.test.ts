@@ -10,6 +10,7 @@ import type { PoolMessage } from "../../src/places/pool/protocol.ts";
 import { RunnerFrames } from "../../src/places/runner/runner-frames.ts";
 import { SentFrames } from "../../src/places/pool/sent-frames.ts";
 import { KnownFrames, taskOfPiece, type AheadPiece } from "../../src/steps/known-frames.ts";
+import { packPieces } from "../../src/steps/sent-pieces.ts";
 import { killQuietly } from "../../src/places/pool/kill-by-token.ts";
 import { PoolRig, type Started } from "../support/pool-rig.ts";
 
@@ -116,7 +117,7 @@ describe("a runner's frames", () => {
     const ahead: AheadPiece[] = [];
     const sent = { seq: 1, id: "p@1#1", pipeline: "p", body: "", frame: 7, step: "a", attempt: 1 };
     const text = JSON.stringify(frameOf("p@1"));
-    const [pieces, told] = [[sent], [{ number: 7, text }]];
+    const [pieces, told] = [packPieces([sent]), [{ number: 7, text }]];
     frames.take({ type: "run", pieces, frames: told, forget: [7] }, ahead);
     frames.take({ type: "run", pieces }, ahead);
     expect(taskOfPiece(ahead[0]!)).toMatchObject({ step: "a", env: { WHO: "p@1" } });

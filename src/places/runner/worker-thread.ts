@@ -12,10 +12,10 @@ import {
   claimCell,
   type FromThread,
   type SentFrame,
-  type SentPiece,
   type ThreadData,
   type ToThread,
 } from "../../steps/thread-protocol.ts";
+import { packPieces, type SentPiece } from "../../steps/sent-pieces.ts";
 import { END_RING_BYTES, EndRing, type QuickEnd } from "../../steps/end-ring.ts";
 import { LoadedPackages, type BundlePackages } from "./bundle-packages.ts";
 import { inheritedEnvironment } from "../../core/inherited-environment.ts";
@@ -256,7 +256,8 @@ export class WorkerThread {
 
   #flush(): void {
     if (this.#sent.length === 0) return;
-    const [pieces, frames, forget] = [this.#sent, this.#frames, this.#forgotten];
+    const pieces = packPieces(this.#sent);
+    const [frames, forget] = [this.#frames, this.#forgotten];
     const run: ToThread =
       frames.length === 0 && forget.length === 0
         ? { type: "run", pieces }
