@@ -1,10 +1,6 @@
 /** The worker's port to its daemon: what it says and keeps, without how it is sealed and sent. */
-import type {
-  FromWorker,
-  FromWorkerAnswer,
-  ToWorker,
-  ToWorkerAnswer,
-} from "../places/broker/messages.ts";
+import type { FromWorker, ToWorkerAnswer } from "../places/broker/messages.ts";
+import type { HearsDaemon } from "../places/broker/worker-line.ts";
 
 /** Everything that passes it is sealed on the way. */
 export interface DaemonLine {
@@ -17,7 +13,9 @@ export interface DaemonLine {
    */
   ask(message: FromWorker | (() => FromWorker), timeoutMs: number): Promise<ToWorkerAnswer>;
   /** Hears the daemon, one message after the other. @returns a function that ends it */
-  hear(answer: (message: ToWorker) => FromWorkerAnswer | Promise<FromWorkerAnswer>): () => void;
+  hear(answer: HearsDaemon): () => void;
+  /** How long an answer that holds up no other may be, in UTF-16 code units. */
+  readonly answerLength: number;
   /** The text of an object that a message names. @throws an Error if there is none */
   body(name: string): Promise<string>;
   /**

@@ -12,9 +12,11 @@
  *   step.
  * - Output and end go to the daemon one message at a time, in order, and each again until it is
  *   answered. A new daemon that takes the task over begins with the output that it lacks.
+ * - The end of a brief task goes with the answer to its give, and nothing answers that. It is said
+ *   as any other if the daemon does not tell soon that it is durable.
  */
 import { readFile } from "node:fs/promises";
-import type { Clock } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import { clipError, FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
 import type { OutputLine, StagedFile, Task, TaskResult } from "../core/task.ts";
@@ -24,6 +26,7 @@ import type { Log } from "../log.ts";
 import type {
   FromWorker,
   FromWorkerAnswer,
+  TaskEnd,
   ToWorker,
   ToWorkerAnswer,
 } from "../places/broker/messages.ts";
@@ -36,12 +39,13 @@ import { KeptOutput } from "./kept-output.ts";
 /** How long an answer may take, in milliseconds. */
 const ANSWER_MS = 3_000;
 /** How long a task that is granted may take to begin, and its answer to leave, in milliseconds. */
-const SOON_MS = 5;
+const SOON_MS = 20;
 /** How long to wait before the same is said again, in milliseconds. */
 const AGAIN_MS = 250;
+/** How long an end that was an answer may be not durable before it is said, in milliseconds. */
+const UNSETTLED_MS = 1_000;
 
 type Give = Extract<ToWorker, { readonly type: "give" }>;
-type End = Extract<FromWorker, { readonly type: "end" }>["end"];
 
 type TaskState = "preparing" | "claiming" | "running" | "ended" | "over";
 
@@ -82,7 +86,7 @@ export class HeldTask {
   readonly #output = new KeptOutput();
   readonly #files: NeededFile[] = [];
   #state: TaskState = "preparing";
-  #end: End | undefined;
+  #end: TaskEnd | undefined;
   /** The files of a large result, which the broker may lose before the daemon has them. */
   #staged: readonly StagedFile[] = [];
   /** Nobody wants it: nothing of it is said any more. */
@@ -93,6 +97,10 @@ export class HeldTask {
   /** The daemon let it begin as it gave it, and does not know yet whether it does. */
   #isGranted = false;
   #answerGive: ((answer: FromWorkerAnswer) => void) | undefined;
+  /** Its end may go with the answer to its give. */
+  #mayAnswer = false;
+  /** Its end was an answer. Until then the daemon has time to make it durable. */
+  #unsettled: Timer | undefined;
 
   constructor({ id, alone, ahead }: Give, host: TaskHost) {
     this.id = id;
@@ -120,10 +128,16 @@ export class HeldTask {
    * Prepares, claims and starts it.
    *
    * @param isGranted it may begin without a claim
+   * @param mayWait its end may go with the answer: that holds up no other
    * @returns what the daemon is answered, at once or soon
    */
-  begin(give: Give, isGranted: boolean): FromWorkerAnswer | Promise<FromWorkerAnswer> {
+  begin(
+    give: Give,
+    isGranted: boolean,
+    mayWait: boolean,
+  ): FromWorkerAnswer | Promise<FromWorkerAnswer> {
     this.#isGranted = isGranted;
+    this.#mayAnswer = mayWait;
     void this.#begin(give);
     if (!isGranted) return TAKEN;
     return new Promise((resolve) => {
@@ -179,6 +193,11 @@ export class HeldTask {
     this.#reports = false;
     this.#report();
     return { type: "taken" };
+  }
+
+  /** The daemon has its end, and that is durable. */
+  settled(): void {
+    if (this.#end !== undefined) this.#leave();
   }
 
   /** The answer to a beat does not know it. */
@@ -334,12 +353,24 @@ export class HeldTask {
     this.#say({ kind: "result", result, durationMs });
   }
 
-  #say(end: End): void {
+  #say(end: TaskEnd): void {
     if (this.#state === "over" || this.#end !== undefined) return;
     this.#state = "ended";
     this.#end = end;
     this.#releaseFiles();
-    this.#report();
+    if (!this.#answersWith(end)) this.#report();
+  }
+
+  /** Answers the give with the end, if it is not answered yet and the end is all there is. */
+  #answersWith(end: TaskEnd): boolean {
+    const answer = this.#answerGive;
+    const { clock, line } = this.#host;
+    if (answer === undefined || !this.#mayAnswer || this.#staged.length > 0) return false;
+    if (JSON.stringify(end).length > line.answerLength) return false;
+    this.#answerGive = undefined;
+    answer({ type: "begun", end });
+    this.#unsettled = clock.after(UNSETTLED_MS, () => this.#report());
+    return true;
   }
 
   /** Sends what there is to send, if that is not under way. */
@@ -418,6 +449,7 @@ export class HeldTask {
   #leave(): void {
     if (this.#state === "over") return;
     this.#answered();
+    this.#unsettled?.cancel();
     this.#state = "over";
     removeStaged(this.#staged);
     this.#releaseFiles();

@@ -37,6 +37,8 @@ const BYES = 3;
 /** How long each of them may take, in milliseconds. */
 const BYE_MS = 1_000;
 
+type Give = Extract<ToWorker, { readonly type: "give" }>;
+
 /** What a worker says of itself. */
 export interface WorkerAbout {
   /** Its name, unique in its place. */
@@ -131,7 +133,10 @@ export class PlaceWorker {
   /** Begins to serve. */
   start(): void {
     this.#startedAt = this.#options.clock.monotonic();
-    this.#endHearing = this.#options.line.hear((message) => this.#hear(message));
+    this.#endHearing = this.#options.line.hear((message, settled, mayWait) => {
+      for (const id of settled) this.#tasks.get(id)?.settled();
+      return this.#hear(message, mayWait);
+    });
     this.#beat();
   }
 
@@ -160,15 +165,16 @@ export class PlaceWorker {
     this.#onEmpty?.();
   }
 
-  #hear(message: ToWorker): FromWorkerAnswer | Promise<FromWorkerAnswer> {
+  #hear(message: ToWorker, mayWait: boolean): FromWorkerAnswer | Promise<FromWorkerAnswer> {
     if (message.type === "call") {
       this.beatNow();
       return { type: "here" };
     }
+    if (message.type === "settled") return { type: "here" };
     const held = this.#tasks.get(message.id);
     switch (message.type) {
       case "give":
-        return held?.given ?? this.#take(message);
+        return held?.given ?? this.#take(message, mayWait);
       case "stop":
         if (held === undefined) return this.#without(message.id);
         held.stop(message.mode, message.because);
@@ -180,7 +186,7 @@ export class PlaceWorker {
     }
   }
 
-  #take(give: Extract<ToWorker, { type: "give" }>): FromWorkerAnswer | Promise<FromWorkerAnswer> {
+  #take(give: Give, mayWait: boolean): FromWorkerAnswer | Promise<FromWorkerAnswer> {
     const { id, grants = false } = give;
     if (this.#known.hasBegun(id)) return { type: "had" };
     const isFirst = this.#known.hear(id);
@@ -188,7 +194,7 @@ export class PlaceWorker {
     if (!this.#gate.isOpen) return { type: "refused", because: "the worker was renewed" };
     const task = new HeldTask(give, this.#host);
     this.#tasks.set(id, task);
-    return task.begin(give, grants && isFirst);
+    return task.begin(give, grants && isFirst, mayWait);
   }
 
   /** The answer where it does not hold a task. What grants it later grants nothing. */

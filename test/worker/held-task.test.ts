@@ -84,6 +84,7 @@ function played(files: readonly string[] = [], more: Partial<Give> = {}) {
         return answer;
       },
       hear: () => () => undefined,
+      answerLength: 1_000,
       body: async (name) => {
         note(`body ${name}`);
         const fault = world.bodyFaults.shift();
@@ -116,9 +117,10 @@ function played(files: readonly string[] = [], more: Partial<Give> = {}) {
     messages,
     said: () => said.splice(0),
     /** Gives it. @returns what the daemon is answered, once it is */
-    begin: (isGranted = false) => {
-      const answer: { type?: string } = {};
-      void Promise.resolve(task.begin(give, isGranted)).then(({ type }) => (answer.type = type));
+    begin: (isGranted = false, mayWait = true) => {
+      const answer: { type?: string; end?: object | undefined } = {};
+      const given = Promise.resolve(task.begin(give, isGranted, mayWait));
+      void given.then((said) => Object.assign(answer, said));
       return answer;
     },
     ran: () => handlers!,
@@ -173,7 +175,7 @@ describe("a task that is given", () => {
     expect(one.said()).toEqual(["begins", started]);
     // The answer leaves with its end, or after a moment.
     expect(answer.type).toBeUndefined();
-    await one.clock.advance(4);
+    await one.clock.advance(19);
     expect(answer.type).toBeUndefined();
     await one.clock.advance(1);
     expect(answer.type).toBe("begun");
@@ -185,15 +187,34 @@ describe("a task that is given", () => {
     await one.clock.settle();
     one.ran().done(OK, 1, 0);
     await one.clock.settle();
-    expect(answer.type).toBe("begun");
-    expect(one.clock.timers).toBe(0);
+    expect(answer).toEqual({ type: "begun", ...result(OK, 1) });
+    await one.clock.advance(999);
+    expect(one.said()).toEqual(["begins", started]);
+    one.task.settled();
+    expect([one.said(), one.clock.timers]).toEqual([["over"], 0]);
+  });
+
+  it("says its end where nobody tells that it is durable, or it holds up others", async () => {
+    const one = played();
+    one.begin(true);
+    await one.clock.settle();
+    one.ran().done(OK, 1, 0);
+    await one.clock.advance(1_000);
+    expect(one.said()).toEqual(["begins", started, "end", "over"]);
+    const other = played();
+    const answer = other.begin(true, false);
+    await other.clock.settle();
+    other.ran().done(OK, 1, 0);
+    await other.clock.settle();
+    expect(answer).toEqual({ type: "begun" });
+    expect([other.said().slice(-2), other.clock.timers]).toEqual([["end", "over"], 0]);
   });
 
   it("is claimed all the same where its files take longer than that moment", async () => {
     const one = played([VALUE]);
     one.world.fileFaults[VALUE] = [new BrokerSilence("x")];
     const answer = one.begin(true);
-    await one.clock.advance(5);
+    await one.clock.advance(20);
     expect(answer.type).toBe("taken");
     await one.clock.advance(250);
     expect(one.said()).toEqual(["use artifact d", "claim", "begins", started]);

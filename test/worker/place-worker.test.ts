@@ -2,8 +2,31 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { BROKER_PROTOCOL, type ToWorkerAnswer } from "../../src/places/broker/messages.ts";
+import type { TaskResult } from "../../src/core/task.ts";
+import {
+  BROKER_PROTOCOL,
+  type FromWorkerAnswer,
+  type ToWorkerAnswer,
+} from "../../src/places/broker/messages.ts";
 import { FIVE, hashOf, printed, shellTask, WorkerWorld } from "./worker-world.ts";
+
+const END_OF_FIVE = { kind: "result", result: FIVE, durationMs: 1 } as const;
+
+/** A granted task ends. @returns the answer to its give, and how many ends were said */
+async function ended(
+  world: WorkerWorld,
+  result: TaskResult,
+  { isAlone = true, lines = [] as readonly string[], afterMs = 0 } = {},
+): Promise<[FromWorkerAnswer, number]> {
+  const answer = world.grant("etl@1#2", {}, isAlone);
+  await world.clock.settle();
+  const { handlers } = world.pool.running.get("etl@1#2")!;
+  if (lines.length > 0) handlers.output(lines.map((line) => printed(line)));
+  await world.clock.advance(afterMs);
+  handlers.done(result, 1, 0);
+  await world.clock.settle();
+  return [await answer, world.of("end").length];
+}
 
 const started = async (): Promise<WorkerWorld> => {
   const world = new WorkerWorld();
@@ -59,20 +82,75 @@ describe("a worker", () => {
     const { handlers } = world.pool.running.get("etl@1#2")!;
     expect(await world.grant("etl@1#2")).toEqual({ type: "begun" });
     handlers.done(FIVE, 1, 0);
-    expect(await answer).toEqual({ type: "begun" });
-    await world.clock.settle();
-    expect(world.of("claim")).toEqual([]);
-    expect(world.of("end")).toHaveLength(1);
+    expect(await answer).toEqual({ type: "begun", end: END_OF_FIVE });
+    await world.clock.advance(900);
+    expect([world.of("claim"), world.of("end"), world.worker.tasks]).toEqual([[], [], ["etl@1#2"]]);
+    const { timers } = world.clock;
+    expect(world.tell({ type: "settled" }, ["etl@1#2", "etl@1#9"])).toEqual({ type: "here" });
+    expect([world.worker.tasks, world.clock.timers]).toEqual([[], timers - 1]);
+    await world.clock.advance(2_000);
+    expect(world.of("end")).toEqual([]);
     expect(await world.grant("etl@1#2")).toEqual({ type: "had" });
     expect(world.tell({ type: "stop", id: "etl@1#2", mode: "force", because: "x" })).toEqual({
       type: "had",
     });
   });
 
+  it("says an end as any other where it does not hear soon that it is durable", async () => {
+    const world = await started();
+    const answer = world.grant("etl@1#2");
+    await world.clock.settle();
+    world.pool.running.get("etl@1#2")!.handlers.done(FIVE, 1, 0);
+    expect(await answer).toMatchObject({ end: END_OF_FIVE });
+    await world.clock.advance(1_000);
+    expect(world.of("end")).toMatchObject([{ id: "etl@1#2", batches: 0, end: END_OF_FIVE }]);
+    expect(world.worker.tasks).toEqual([]);
+  });
+
+  it("says an end to a new daemon at once, and never again by itself", async () => {
+    const world = await started();
+    const answer = world.grant("etl@1#2");
+    await world.clock.settle();
+    world.pool.running.get("etl@1#2")!.handlers.done(FIVE, 1, 0);
+    await answer;
+    world.answer = ({ type }) => (type === "end" ? new Promise(() => undefined) : undefined);
+    const heard = { stdout: 0, stderr: 0 };
+    expect(world.tell({ type: "adopt", id: "etl@1#2", heard })).toEqual({ type: "taken" });
+    await world.clock.advance(5_000);
+    expect(world.of("end")).toHaveLength(1);
+  });
+
+  it.each<[string, (world: WorkerWorld) => Promise<[FromWorkerAnswer, number]>]>([
+    ["others came with the give", (world) => ended(world, FIVE, { isAlone: false })],
+    ["it is long", (world) => ended(world, { ok: true, value: "x".repeat(2_000) })],
+    ["lines were printed", (world) => ended(world, FIVE, { lines: ["a line"] })],
+    ["the answer was given", (world) => ended(world, FIVE, { afterMs: 21 })],
+  ])("says an end by itself where %s", async (_, play) => {
+    const world = await started();
+    const [answer, ends] = await play(world);
+    expect(answer).toEqual({ type: "begun" });
+    expect([ends, world.worker.tasks]).toEqual([1, []]);
+  });
+
+  it("says an end by itself whose result is in files", async () => {
+    const world = await started();
+    const answer = world.grant("etl@1#2");
+    await world.clock.settle();
+    const { handlers } = world.pool.running.get("etl@1#2")!;
+    const file = join(world.cache.artifacts, ".staged-it");
+    writeFileSync(file, "a large result");
+    const ref = { $artifact: hashOf("a large result"), bytes: 14 };
+    handlers.done({ ok: true, staged: { value: ref, files: [{ ref, file }] } }, 1, 0);
+    await expect.poll(() => world.files.size).toBe(1);
+    await world.clock.settle();
+    expect(await answer).toEqual({ type: "begun" });
+    expect([world.of("end").length, world.worker.tasks]).toEqual([1, []]);
+  });
+
   it("says soon that a granted task began that goes on", async () => {
     const world = await started();
     const answer = world.grant("etl@1#2");
-    await world.clock.advance(5);
+    await world.clock.advance(20);
     expect(await answer).toEqual({ type: "begun" });
     expect(world.pool.running.size).toBe(1);
   });
@@ -151,7 +229,7 @@ describe("a worker", () => {
     const hash = world.keep("code");
     world.cut = true;
     const answer = world.grant("etl@1#2", { files: [hash] });
-    await world.clock.advance(5);
+    await world.clock.advance(20);
     expect(await answer).toEqual({ type: "taken" });
     world.cut = false;
     await world.clock.advance(300);

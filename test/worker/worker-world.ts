@@ -9,6 +9,7 @@ import type {
   ToWorker,
   ToWorkerAnswer,
 } from "../../src/places/broker/messages.ts";
+import type { HearsDaemon } from "../../src/places/broker/worker-line.ts";
 import type { TaskHandlers } from "../../src/places/place.ts";
 import { FileCache } from "../../src/worker/file-cache.ts";
 import { PlaceWorker, type WorkerPool } from "../../src/worker/place-worker.ts";
@@ -72,7 +73,7 @@ export class WorkerWorld {
   /** Answers in place of the usual daemon. Undefined: as usual. A promise: later. */
   answer: (message: FromWorker) => Promise<ToWorkerAnswer> | ToWorkerAnswer | undefined = () =>
     undefined;
-  #hear: ((message: ToWorker) => FromWorkerAnswer | Promise<FromWorkerAnswer>) | undefined;
+  #hear: HearsDaemon | undefined;
 
   constructor(cacheLimit?: number) {
     this.cache = new FileCache(this.cacheFolder, cacheLimit);
@@ -86,6 +87,7 @@ export class WorkerWorld {
         error: (_, message) => void this.warnings.push(message),
       },
       line: {
+        answerLength: 2_000,
         ask: (said) => this.#asked(typeof said === "function" ? said() : said),
         hear: (hear) => {
           this.#hear = hear;
@@ -139,9 +141,9 @@ export class WorkerWorld {
   }
 
   /** The daemon says something. */
-  tell(message: ToWorker): FromWorkerAnswer {
+  tell(message: ToWorker, settled: readonly string[] = []): FromWorkerAnswer {
     if (this.#hear === undefined) throw new Error("the worker does not listen");
-    const answer = this.#hear(message);
+    const answer = this.#hear(message, settled, true);
     if (answer instanceof Promise) throw new Error("the worker answers later");
     return answer;
   }
@@ -150,6 +152,7 @@ export class WorkerWorld {
   grant(
     id: string,
     parts: Partial<Extract<ToWorker, { type: "give" }>> = {},
+    isAlone = true,
   ): Promise<FromWorkerAnswer> {
     const body = JSON.stringify(shellTask());
     const give = {
@@ -161,7 +164,7 @@ export class WorkerWorld {
       grants: true,
       ...parts,
     } as const;
-    return Promise.resolve(this.#hear!(give));
+    return Promise.resolve(this.#hear!(give, [], isAlone));
   }
 
   give(id: string, parts: Partial<Extract<ToWorker, { type: "give" }>> = {}): FromWorkerAnswer {

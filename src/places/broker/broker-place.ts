@@ -87,6 +87,7 @@ export class BrokerPlace implements FarPlace {
     this.#tasks = new GivenTasks({
       clock,
       broker: this.#broker,
+      settled: (worker, id) => this.#told.settled(worker, id),
       roomChanged: () => this.#tellRoom(),
     });
     this.#told = new ToldWorkers(this.#broker, clock);
@@ -110,6 +111,7 @@ export class BrokerPlace implements FarPlace {
       told: this.#told,
       labels: this.#labels,
       began: (worker, task, number) => task.claim(worker, number, name),
+      ended: (task, end) => this.#heard.ended(task, end),
       stopped: (task) => this.#tasks.stopped(task),
       refused: (task, because) => this.#tasks.refused(task, because),
       lost: (task, because) => this.#tasks.lose(task, because),

@@ -8,14 +8,12 @@
 import type { Clock, Timer } from "../../clock.ts";
 import type { TaskResult } from "../../core/task.ts";
 import type { GivenTask } from "./given-task.ts";
-import type { FromWorker } from "./messages.ts";
+import type { TaskEnd } from "./messages.ts";
 
 /** How long an end is waited for to be durable, in milliseconds. */
 const DURABLE_MS = 10_000;
 /** How many tasks that were given up are remembered. */
 const MOST_LATE = 4_096;
-
-type End = Extract<FromWorker, { readonly type: "end" }>["end"];
 
 interface HeardEnd {
   readonly durable: Promise<void>;
@@ -68,7 +66,7 @@ export class EndedTasks {
   }
 
   /** An end came of a task that nobody has. A result is told once, to be refused. */
-  late(id: string, end: End): void {
+  late(id: string, end: TaskEnd): void {
     const task = this.#late.get(id);
     if (task === undefined || end.kind === "died") return;
     this.#late.delete(id);

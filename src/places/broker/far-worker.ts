@@ -26,6 +26,8 @@ const MOST_EACH = 1;
  * start asks all workers, and a hundred of them may have thousands of tasks.
  */
 const LOOK_MS = 10;
+/** How long the ids of durable ends are that go with one message, in UTF-16 code units. */
+const SETTLED_LENGTH = 4_096;
 /** The most hellos of one name that wait for their first beat. */
 const MOST_OFFERS = 8;
 
@@ -57,6 +59,9 @@ export class FarWorker {
   readonly #given = new Set<RoomTaken>();
   /** What the last look at these found. Undefined: something has changed since. */
   #looked: { readonly at: number; readonly room: Readonly<Record<Kind, number>> } | undefined;
+  /** Ends that are durable, of which it was not told. */
+  #settled: string[] = [];
+  #isToBeTold = false;
   /** Why it is gone, or gets no tasks. */
   because: string | undefined;
   #refusedAt = Number.NEGATIVE_INFINITY;
@@ -91,6 +96,7 @@ export class FarWorker {
     this.session = session;
     this.incarnation = incarnation;
     this.home = home;
+    this.#settled = [];
     this.number = 0;
     this.because = undefined;
     this.#refusedAt = Number.NEGATIVE_INFINITY;
@@ -114,6 +120,7 @@ export class FarWorker {
   leave(because: string): void {
     this.session = undefined;
     this.tasks = new Set();
+    this.#settled = [];
     this.because = because;
   }
 
@@ -169,6 +176,37 @@ export class FarWorker {
   loses(task: RoomTaken): void {
     this.#given.delete(task);
     this.#looked = undefined;
+  }
+
+  /** The end of a task is durable. @returns whether nobody is about to tell it */
+  settles(id: string): boolean {
+    this.#settled.push(id);
+    const isFirst = !this.#isToBeTold;
+    this.#isToBeTold = true;
+    return isFirst;
+  }
+
+  /** It is told now: the next end that is durable waits for its own turn. */
+  settlesAgain(): void {
+    this.#isToBeTold = false;
+  }
+
+  /** Whether there are ends of which it was not told. */
+  get hasSettled(): boolean {
+    return this.#settled.length > 0;
+  }
+
+  /** Ends of which it is told now: as many as go with one message. */
+  takeSettled(): readonly string[] {
+    if (this.#settled.length === 0) return this.#settled;
+    let length = 0;
+    let count = 0;
+    for (const id of this.#settled) {
+      length += id.length;
+      if (count > 0 && length > SETTLED_LENGTH) break;
+      count += 1;
+    }
+    return this.#settled.splice(0, count);
   }
 
   /** How many more tasks of a kind it may have. @param now monotonic time */

@@ -66,6 +66,8 @@ export class GivenTask {
   readonly objects: string[] = [];
   /** How it was told to stop. */
   told: { readonly mode: "graceful" | "force"; readonly because: string } | undefined;
+  /** Its end came with the answer to its give: its worker waits to hear that it is durable. */
+  endWasAnswer = false;
   /** Its end is being taken. */
   ending: Promise<Taken> | undefined;
   readonly #handlers: TaskHandlers;

@@ -16,6 +16,8 @@ import type { SealedBroker } from "./sealed-broker.ts";
 export interface GivenTasksPorts {
   readonly clock: Clock;
   readonly broker: SealedBroker;
+  /** The end of a task is durable, and its worker waits to hear of it. */
+  settled(worker: FarWorker, id: string): void;
   /** There may be more room than before. */
   roomChanged(): void;
 }
@@ -78,8 +80,12 @@ export class GivenTasks {
   /** The end of a task is heard. Its worker keeps it until it is durable. */
   heard(task: GivenTask): void {
     this.#tasks.delete(task.id);
-    if ("worker" in task.state) task.state.worker.hasEnded(task, this.#ports.clock.monotonic());
-    this.ended.hear(task, () => this.#removeObjects(task));
+    const worker = "worker" in task.state ? task.state.worker : undefined;
+    worker?.hasEnded(task, this.#ports.clock.monotonic());
+    this.ended.hear(task, () => {
+      this.#removeObjects(task);
+      if (task.endWasAnswer && worker !== undefined) this.#ports.settled(worker, task.id);
+    });
     this.#ports.roomChanged();
   }
 

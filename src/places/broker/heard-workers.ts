@@ -16,7 +16,7 @@ import type { EarlierTasks } from "./earlier-tasks.ts";
 import type { FarWorker } from "./far-worker.ts";
 import { placeError, type GivenTask, type Taken } from "./given-task.ts";
 import type { GivenTasks } from "./given-tasks.ts";
-import type { FromWorker, ToWorkerAnswer, WorkerSays } from "./messages.ts";
+import type { FromWorker, TaskEnd, ToWorkerAnswer, WorkerSays } from "./messages.ts";
 import { fetchResult, NotThere, NotWhole } from "./result-files.ts";
 import type { SealedBroker } from "./sealed-broker.ts";
 import type { TaskFiles } from "./task-files.ts";
@@ -26,7 +26,6 @@ import { fileObject } from "./worker-line.ts";
 import type { Workers } from "./workers.ts";
 
 type Said<T extends FromWorker["type"]> = Extract<FromWorker, { readonly type: T }>;
-type End = Said<"end">["end"];
 
 /** What is needed of the place. */
 export interface HeardWorkersPorts {
@@ -76,6 +75,15 @@ export class HeardWorkers {
         this.#ports.workers.bye(worker);
         return { type: "yes" };
     }
+  }
+
+  /**
+   * The end of a task came with the answer to its give. What cannot be taken now comes again, as
+   * the worker is not told that it is durable.
+   */
+  ended(task: GivenTask, end: TaskEnd): void {
+    task.endWasAnswer = true;
+    task.ending ??= this.#take(task, end).finally(() => (task.ending = undefined));
   }
 
   /** Nothing of a worker's tasks can run any more. @param because a sentence */
@@ -198,7 +206,7 @@ export class HeardWorkers {
   }
 
   /** Takes an end. */
-  async #take(task: GivenTask, end: End): Promise<Taken> {
+  async #take(task: GivenTask, end: TaskEnd): Promise<Taken> {
     if (end.kind === "died") {
       const { inFlight, alone, blameless, behind, because, code } = end;
       this.#tasks.heard(task);

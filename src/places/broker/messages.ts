@@ -34,6 +34,10 @@
  * - **Ends.** Output and ends are asked, one at a time for each task, and again until answered. A
  *   batch that comes twice is known by its number. An end is answered when it is durable: until
  *   then the worker keeps it, and a new daemon gets it again.
+ * - **Brief ends.** The end of a task that ends before its grant is answered goes with that answer,
+ *   if it is short and nothing was printed. Nothing answers it. The ids of such ends that are
+ *   durable go with whatever the daemon says to the worker next (`settled`), or alone a moment
+ *   later. A worker that does not hear of one says that end as any other.
  * - **Two daemons** may share workers' place and key: each worker serves the one that answered its
  *   hello, until its lease is over.
  */
@@ -41,7 +45,7 @@ import type { OutputLine, TaskResult } from "../../core/task.ts";
 import type { DeathInfo, HeardLines } from "../place.ts";
 
 /** Daemon and workers of unequal protocols do not work together. */
-export const BROKER_PROTOCOL = 4;
+export const BROKER_PROTOCOL = 5;
 /** How often a worker says that it lives, in milliseconds. */
 export const BEAT_MS = 1_500;
 /** How long a worker goes on without an answer of the daemon, in milliseconds. */
@@ -82,6 +86,8 @@ export interface WorkerSays {
 export interface DaemonSays {
   readonly session: string;
   readonly message: ToWorker;
+  /** Ids of tasks whose ends came with the answer to a give, and are durable now. */
+  readonly settled?: readonly string[] | undefined;
 }
 
 /** What a worker answers, with the number of what it said last. */
@@ -130,23 +136,26 @@ export type FromWorker =
       readonly id: string;
       /** How many batches of output came before. */
       readonly batches: number;
-      readonly end:
-        | { readonly kind: "result"; readonly result: SentResult; readonly durationMs: number }
-        /** Its runner died under it. As `DeathInfo`. */
-        | {
-            readonly kind: "died";
-            readonly inFlight: readonly string[];
-            readonly alone: boolean;
-            readonly blameless?: DeathInfo["blameless"];
-            readonly behind?: boolean | undefined;
-            readonly because: string;
-            readonly code: string;
-          };
+      readonly end: TaskEnd;
     }
   /** It asks the daemon to keep a file that one of its tasks needs, by the file's sha256. */
   | { readonly type: "lack"; readonly worker: string; readonly hash: string }
   /** All its tasks have ended. */
   | { readonly type: "bye"; readonly worker: string; readonly incarnation: string };
+
+/** How a task ended. */
+export type TaskEnd =
+  | { readonly kind: "result"; readonly result: SentResult; readonly durationMs: number }
+  /** Its runner died under it. As `DeathInfo`. */
+  | {
+      readonly kind: "died";
+      readonly inFlight: readonly string[];
+      readonly alone: boolean;
+      readonly blameless?: DeathInfo["blameless"];
+      readonly behind?: boolean | undefined;
+      readonly because: string;
+      readonly code: string;
+    };
 
 /**
  * A result as it passes the broker. The files of a large one are objects, and `file` of each is the
@@ -194,6 +203,8 @@ export type ToWorker =
     }
   /** A new daemon takes a task over: its output from these lines on, and its end. */
   | { readonly type: "adopt"; readonly id: string; readonly heard: HeardLines }
+  /** Nothing but what goes with it. */
+  | { readonly type: "settled" }
   /** Its beat is overdue: it beats at once. */
   | { readonly type: "call" };
 
@@ -201,9 +212,9 @@ export type ToWorker =
 export type FromWorkerAnswer =
   /** To a give: it has not begun, and will not before its claim is answered. */
   | { readonly type: "taken" }
-  /** To a give: it begins, or has begun, without a claim. */
-  | { readonly type: "begun" }
-  /** To a call. */
+  /** To a give: it begins, or has begun, without a claim. With its end, if it has ended. */
+  | { readonly type: "begun"; readonly end?: TaskEnd | undefined }
+  /** To a call, and to `settled`. */
   | { readonly type: "here" }
   /** It has had the task, and nothing of it is left. */
   | { readonly type: "had" }

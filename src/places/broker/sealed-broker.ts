@@ -34,7 +34,8 @@ export function namesOn(seal: Seal, place: string): { prefix: string; bucket: st
 
 /** What a listener answers. Undefined: nothing. */
 type Answer = object | undefined;
-type Hears = (message: unknown) => Answer | Promise<Answer>;
+/** @param isAlone no other question came with it: its answer holds up no other */
+type Hears = (message: unknown, isAlone: boolean) => Answer | Promise<Answer>;
 
 /** A question that goes with others. */
 interface Question {
@@ -76,7 +77,12 @@ export class SealedBroker {
   /** Whether a text of this length, in bytes, may be a part of a message. */
   fits(bytes: number): boolean {
     // The rest of the message: ids, names, quotes.
-    return 2 * bytes + 4_096 + SEAL_BYTES <= this.broker.messageLimit;
+    return 2 * bytes + 8_192 + SEAL_BYTES <= this.broker.messageLimit;
+  }
+
+  /** How long the answer to a question that came alone may be, in UTF-16 code units. */
+  get answerLength(): number {
+    return Math.floor(this.broker.messageLimit / 4);
   }
 
   /**
@@ -120,7 +126,7 @@ export class SealedBroker {
         const answer =
           Array.isArray(asked) && asked.length > 0
             ? this.#hearAll(subject, asked, hear)
-            : hear(asked);
+            : hear(asked, true);
         if (!(answer instanceof Promise)) return say(answer);
         answer.then(
           (later) => this.#leave(() => say(later)),
@@ -239,7 +245,7 @@ export class SealedBroker {
     };
     for (const [index, one] of asked.entries()) {
       try {
-        const answer = hear(one);
+        const answer = hear(one, false);
         if (!(answer instanceof Promise)) {
           answers[index] = answer ?? null;
           continue;

@@ -18,6 +18,7 @@ import type { SnapshotStep } from "../../core/snapshot.ts";
 import { BrokerSilence } from "./broker.ts";
 import type { FarWorker } from "./far-worker.ts";
 import type { GivenTask } from "./given-task.ts";
+import type { TaskEnd } from "./messages.ts";
 import type { SealedBroker } from "./sealed-broker.ts";
 import type { ToldWorkers } from "./told-workers.ts";
 import type { Workers } from "./workers.ts";
@@ -35,6 +36,8 @@ export interface TaskGiverPorts {
   readonly labels: readonly string[];
   /** A worker began a task. @param number of what it said last before */
   began(worker: FarWorker, task: GivenTask, number: number): void;
+  /** The end of a task came with the answer to its give. */
+  ended(task: GivenTask, end: TaskEnd): void;
   /** A task was told to stop, and will not begin. */
   stopped(task: GivenTask): void;
   /** Nobody takes a task. */
@@ -102,7 +105,7 @@ export class TaskGiver {
 
   /** Gives it once. @returns whether it is sure that the worker does not have it */
   async #ask(worker: FarWorker, task: GivenTask, grants: boolean): Promise<boolean> {
-    const { told, began, lost, stopped, fault } = this.#ports;
+    const { told, began, ended, lost, stopped, fault } = this.#ports;
     const { state } = task;
     try {
       const said = await told.give(worker, task, grants);
@@ -111,6 +114,7 @@ export class TaskGiver {
       switch (answer.type) {
         case "begun":
           began(worker, task, number);
+          if (answer.end !== undefined) ended(task, answer.end);
           return false;
         case "taken":
           task.state = { at: "given", worker, number };

@@ -14,6 +14,9 @@ const ANSWER_MS = 2_000;
 /** After which pause it is told again to stop a task, in milliseconds. */
 const STOP_AGAIN_MS = 500;
 
+/** How long a worker may not be told that an end is durable, in milliseconds. */
+const SETTLED_MS = 100;
+
 /** What a worker answers, with the number of what it said before. */
 type Answer = ReturnType<typeof readAnswer>;
 
@@ -74,6 +77,22 @@ export class ToldWorkers {
     }
   }
 
+  /**
+   * Tells a worker that the end of a task is durable: with what is said to it next, or soon. It is
+   * said once. Never rejects.
+   */
+  settled(worker: FarWorker, id: string): void {
+    if (!worker.settles(id)) return;
+    this.#clock.after(SETTLED_MS, () => this.#tellSettled(worker));
+  }
+
+  /** A worker that does not hear of it asks. Never rejects. */
+  #tellSettled(worker: FarWorker): void {
+    worker.settlesAgain();
+    while (worker.session !== undefined && worker.hasSettled)
+      void this.#tell(worker, { type: "settled" }).catch(() => undefined);
+  }
+
   /** Calls a worker. @returns whether it is sure that nobody listens as it. Never rejects */
   async call(worker: FarWorker): Promise<boolean> {
     try {
@@ -101,7 +120,8 @@ export class ToldWorkers {
     const { session } = worker;
     if (session === undefined) throw new BrokerSilence(`the worker ${worker.name} is gone`);
     const at = `worker.${worker.name}`;
-    const says = { session, message };
+    const settled = worker.takeSettled();
+    const says = { session, message, ...(settled.length === 0 ? {} : { settled }) };
     const said =
       message.type === "call"
         ? await this.#broker.ask(at, says, ANSWER_MS)

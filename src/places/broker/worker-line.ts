@@ -40,6 +40,18 @@ const OTHER_SESSION: FromWorkerAnswer = {
 /** Who speaks. */
 export type WorkerName = Pick<Hello, "worker" | "incarnation" | "home" | "version">;
 
+/**
+ * Hears a message of the daemon.
+ *
+ * @param settled ids of tasks whose ends are durable
+ * @param mayWait its answer holds up no other
+ */
+export type HearsDaemon = (
+  message: ToWorker,
+  settled: readonly string[],
+  mayWait: boolean,
+) => FromWorkerAnswer | Promise<FromWorkerAnswer>;
+
 /** Speaks to a daemon. */
 export class WorkerLine {
   readonly #broker: SealedBroker;
@@ -86,15 +98,20 @@ export class WorkerLine {
    *
    * @returns a function that ends it
    */
-  hear(answer: (message: ToWorker) => FromWorkerAnswer | Promise<FromWorkerAnswer>): () => void {
-    return this.#broker.listen(`worker.${this.#name.worker}`, (said) => {
-      const { session, message } = said as DaemonSays;
+  hear(answer: HearsDaemon): () => void {
+    return this.#broker.listen(`worker.${this.#name.worker}`, (said, isAlone) => {
+      const { session, message, settled } = said as DaemonSays;
       const number = this.#number;
       const of = (given: FromWorkerAnswer): WorkerAnswers => ({ session, answer: given, number });
       if (session !== this.#session) return of(OTHER_SESSION);
-      const given = answer(message);
+      const given = answer(message, settled ?? [], isAlone);
       return given instanceof Promise ? given.then(of) : of(given);
     });
+  }
+
+  /** How long an answer that holds up no other may be, in UTF-16 code units. */
+  get answerLength(): number {
+    return this.#broker.answerLength;
   }
 
   /** The text of an object that a message names. @throws an Error if there is none */

@@ -110,8 +110,9 @@ const SAYS = z.object({ worker: name, session: short, number: count, message: FR
 const ANSWERS = z.object({
   session: short,
   number: count,
-  answer: z.union([
-    z.object({ type: z.enum(["taken", "begun", "had", "here"]) }),
+  answer: z.discriminatedUnion("type", [
+    z.object({ type: z.literal("begun"), end: END.optional() }),
+    z.object({ type: z.enum(["taken", "had", "here"]) }),
     z.object({
       type: z.literal("refused"),
       because: z.string().max(4_096),

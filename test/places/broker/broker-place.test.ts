@@ -50,7 +50,7 @@ describe("a place on a broker", () => {
     const world = farm(1);
     world.step({ ms: 100, lines: 0 });
     await untilRunning(world);
-    await world.clock.advance(10);
+    await world.clock.advance(25);
     expect(world.placed).toEqual([{ id: "s0#1", place: "farm", host: "w0", ref: "home of w0 1" }]);
     await world.clock.until(() => world.isDone);
     expect(world.placed.length).toBe(1);
@@ -194,7 +194,7 @@ describe("a place on a broker", () => {
     });
     await world.clock.advance(10);
     const because =
-      "it speaks protocol 7 (orchd 9.0.0), and the daemon speaks 4: " +
+      "it speaks protocol 7 (orchd 9.0.0), and the daemon speaks 5: " +
       "install the same release on both";
     expect(await answer).toEqual({ type: "no", because });
     expect(world.place.report().hosts).toEqual([
@@ -261,6 +261,46 @@ describe("a place on a broker", () => {
     world.beginDaemon();
     await world.clock.until(() => world.isDone);
     expect(world.steps[0]).toMatchObject({ attempts: 1, ends: 1 });
+    expect(world.wrongs).toEqual([]);
+  });
+
+  it("takes a brief end with one answer, and tells that it is durable once", async () => {
+    const world = farm(1);
+    await world.clock.advance(1_600);
+    const before = world.engine.seen.length;
+    for (let at = 0; at < 4; at += 1) {
+      world.step({ ms: 5, lines: 0 });
+      await world.clock.until(() => world.isDone);
+    }
+    // Each give is answered with the end, and says that the end before it is durable.
+    expect(world.engine.seen.length - before).toBe(8);
+    expect(world.workers[0]!.worker!.tasks).toEqual(["s3#1"]);
+    await world.clock.advance(100);
+    expect(world.workers[0]!.worker!.tasks).toEqual([]);
+    expect(world.engine.seen.length - before).toBe(10);
+    expect([world.dones, world.wrongs]).toEqual([4, []]);
+  });
+
+  it("hears a brief end again whose answer was lost, and drops one that it has", async () => {
+    const world = farm(1);
+    // From now on the daemon knows what it does not want.
+    await world.clock.advance(PATIENCE_MS + 1_600);
+    world.step({ ms: 5, lines: 0 });
+    await untilRunning(world);
+    world.engine.faults = { lose: 1, duplicate: 0, delay: 0, lateMs: 0 };
+    await world.clock.advance(10);
+    world.engine.faults = { lose: 0, duplicate: 0, delay: 0, lateMs: 0 };
+    expect(world.dones).toBe(0);
+    await world.clock.until(() => world.isDone);
+    world.step({ ms: 5, lines: 0 });
+    await world.clock.until(() => world.isDone);
+    world.engine.faults = { lose: 1, duplicate: 0, delay: 0, lateMs: 0 };
+    await world.clock.advance(200);
+    world.engine.faults = { lose: 0, duplicate: 0, delay: 0, lateMs: 0 };
+    expect(world.workers[0]!.worker!.tasks).toEqual(["s1#1"]);
+    await world.clock.advance(3_000);
+    expect(world.workers[0]!.worker!.tasks).toEqual([]);
+    expect([world.dones, world.steps.map(({ attempts }) => attempts)]).toEqual([2, [1, 1]]);
     expect(world.wrongs).toEqual([]);
   });
 

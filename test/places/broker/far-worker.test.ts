@@ -30,6 +30,38 @@ beforeEach(() => {
 
 const whyNot = (now: number): string | undefined => worker.report(now, []).because;
 
+describe("a worker is told of ends that are durable", () => {
+  it("with as many messages as they need, and at once by nobody twice", () => {
+    expect([worker.settles("a"), worker.settles("b"), worker.hasSettled]).toEqual([
+      true,
+      false,
+      true,
+    ]);
+    expect(worker.takeSettled()).toEqual(["a", "b"]);
+    expect([worker.hasSettled, worker.takeSettled()]).toEqual([false, []]);
+    expect(worker.settles("c")).toBe(false);
+    worker.settlesAgain();
+    const ids = Array.from({ length: 100 }, (_, at) => `${at} ${"x".repeat(90)}`);
+    expect(ids.map((id) => worker.settles(id)).indexOf(true)).toBe(0);
+    const parts = [worker.takeSettled(), worker.takeSettled(), worker.takeSettled()];
+    expect(parts.flat()).toEqual(["c", ...ids]);
+    for (const part of parts) expect(part.join("").length).toBeLessThanOrEqual(4_096);
+    const long = "x".repeat(5_000);
+    worker.settles(long);
+    worker.settles("y");
+    expect([worker.takeSettled(), worker.takeSettled()]).toEqual([[long], ["y"]]);
+  });
+
+  it("not in another session, nor once it is gone", () => {
+    worker.settles("a");
+    worker.enter(worker.offer(HELLO), HELLO);
+    expect(worker.hasSettled).toBe(false);
+    worker.settles("b");
+    worker.leave("it is gone");
+    expect(worker.hasSettled).toBe(false);
+  });
+});
+
 describe("a worker takes tasks", () => {
   it("from its first beat on", () => {
     const late = new FarWorker("w2");

@@ -41,6 +41,15 @@ describe("questions of one turn", () => {
     expect(engine.seen).toHaveLength(4);
   });
 
+  it("are told from one that came alone, which holds up no other", async () => {
+    const { hears, ends, asks, clock } = rig();
+    hears.listen("a", (_, isAlone) => ({ isAlone }));
+    expect(await ends({ n: 1 }, { n: 2 })).toEqual([{ isAlone: false }, { isAlone: false }]);
+    const one = asks.askTogether("a", { n: 1 }, 1_000);
+    await clock.advance(10);
+    expect(await one).toEqual({ isAlone: true });
+  });
+
   it("hold up no other: what is not answered soon after the first is silence", async () => {
     const { clock, hears, asks } = rig();
     let lateOne: (answer: object) => void = () => undefined;
