@@ -13,6 +13,7 @@ import type { Clock, Timer } from "../../clock.ts";
 import { OBJECT_MS, OBJECT_PATIENCE_MS, BrokerSilence } from "./broker.ts";
 import type { Broker, BrokerOptions, BrokerState, Hear } from "./broker.ts";
 import { faultText } from "./connection-fault.ts";
+import { NatsQuestions } from "./nats-questions.ts";
 
 /** How long a connection may take to come up, in milliseconds. */
 const CONNECT_MS = 5_000;
@@ -48,6 +49,7 @@ export class NatsBroker implements Broker {
   readonly #listeners = new Set<Listener>();
   #state: BrokerState;
   #connection: NatsConnection | undefined;
+  #questions: NatsQuestions | undefined;
   #objects: ObjectStore | undefined;
   #limit = 64 * 1024;
   #again: Timer | undefined;
@@ -83,15 +85,8 @@ export class NatsBroker implements Broker {
   }
 
   async ask(subject: string, message: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
-    const connection = this.#live();
-    try {
-      const answer = await connection.request(subject, message, { timeout: timeoutMs });
-      return answer.data;
-    } catch (error) {
-      const reachedNobody = hadNoListener(error);
-      const sentence = `${subject} does not answer: ${faultText(error)}`;
-      throw new BrokerSilence(sentence, { cause: error, reachedNobody });
-    }
+    this.#live();
+    return this.#questions!.ask(subject, message, timeoutMs);
   }
 
   listen(subject: string, hear: Hear): () => void {
@@ -164,7 +159,8 @@ export class NatsBroker implements Broker {
       connection = await this.#dial();
       const objects = await openBucket(connection, this.#options.bucket);
       if (this.#closed) return await connection.close();
-      this.#opened(connection, objects);
+      const { createInbox } = await import("@nats-io/transport-node");
+      this.#opened(connection, objects, createInbox());
     } catch (error) {
       await connection?.close().catch(() => undefined);
       this.#down(sentence(this.#where, error));
@@ -202,24 +198,31 @@ export class NatsBroker implements Broker {
     });
   }
 
-  #opened(connection: NatsConnection, objects: ObjectStore): void {
+  #opened(connection: NatsConnection, objects: ObjectStore, inbox: string): void {
+    const questions = new NatsQuestions(this.#clock, connection, inbox);
     this.#connection = connection;
+    this.#questions = questions;
     this.#objects = objects;
     this.#limit = Math.min(connection.info?.max_payload ?? 0, LONGEST_BYTES) - MARGIN_BYTES;
     for (const listener of this.#listeners) this.#subscribe(listener);
     void connection.closed().then((error) => {
+      questions.fail(error ?? new Error("the connection ended"));
       if (this.#connection !== connection) return;
       this.#connection = undefined;
       this.#down(sentence(this.#where, error ?? new Error("the connection ended")));
     });
-    void this.#watch(connection);
+    void this.#watch(connection, questions);
     this.#tell({ up: true });
   }
 
-  /** A link that is dead without a word is closed, and with it all that waits for an answer. */
-  async #watch(connection: NatsConnection): Promise<void> {
+  /**
+   * A link that is dead without a word is closed, and with it all that waits for an answer. What
+   * this user may not ask gets none.
+   */
+  async #watch(connection: NatsConnection, questions: NatsQuestions): Promise<void> {
     for await (const status of connection.status())
-      if (status.type === "staleConnection" || status.type === "disconnect")
+      if (status.type === "error") questions.fail(status.error, refusedSubject(status.error));
+      else if (status.type === "staleConnection" || status.type === "disconnect")
         await connection.close().catch(() => undefined);
   }
 
@@ -333,9 +336,10 @@ function respond(hear: Hear, message: Msg): void {
   });
 }
 
-/** Whether the engine says that nobody listened. The package's class is loaded late. */
-function hadNoListener(error: unknown): boolean {
-  return (error as { isNoResponders?: () => boolean }).isNoResponders?.() === true;
+/** The subject at which this user may not ask. Empty: the error is another one. */
+function refusedSubject(error: Error): string {
+  const { operation, subject } = error as { operation?: unknown; subject?: unknown };
+  return operation === "publish" && typeof subject === "string" ? subject : "";
 }
 
 /** What the engine says of an object that it does not take, and what to do. */
