@@ -68,6 +68,26 @@ describe.runIf(hasBrowser)("the frame", () => {
     expect(await browser.locator(".top").innerText()).toContain("UTC");
   });
 
+  it("hides nothing that has the focus behind its head", async () => {
+    const { browser } = await openPage(pages, "pipelines/held");
+    await browser.setViewportSize({ width: 1_200, height: 500 });
+    await browser.getByText("Versions of its file").waitFor();
+    await browser.evaluate(() => globalThis.scrollTo(0, document.body.scrollHeight));
+    const tops: number[] = [];
+    for (;;) {
+      await browser.keyboard.press("Shift+Tab");
+      const top = await browser.evaluate(() => {
+        const { activeElement: one } = document;
+        return one?.closest("main") ? one.getBoundingClientRect().top : undefined;
+      });
+      if (top === undefined) break;
+      tops.push(top);
+    }
+    expect(tops.length).toBeGreaterThan(10);
+    const head = await browser.locator(".top").boundingBox();
+    expect(Math.min(...tops)).toBeGreaterThanOrEqual(head!.height);
+  });
+
   it("says when it is not live, and comes back by itself", async () => {
     const { browser } = await openPage(pages, "", { expects: /ERR_|Failed to load/ });
     await expect.poll(() => browser.locator(".foot").innerText()).toContain("live");
