@@ -6,7 +6,7 @@
  * earlier one left is ended; then the broker is reached, and the daemon hears of this worker.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { readFileSync, readdirSync, realpathSync } from "node:fs";
+import { openSync, readFileSync, readSync, readdirSync, realpathSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { availableParallelism, hostname, uptime } from "node:os";
 import { join } from "node:path";
@@ -97,6 +97,22 @@ export async function runWorker(options: WorkerOptions): Promise<number> {
   }
 }
 
+/**
+ * Milliseconds since the machine's start, with those in which it slept. Each step asks: `uptime`
+ * opens the kernel's file each time, which takes thrice as long as to read it.
+ */
+function sinceBootOf(): () => number {
+  let file: number;
+  try {
+    file = openSync("/proc/uptime", "r");
+  } catch {
+    return () => uptime() * 1_000;
+  }
+  const text = Buffer.alloc(64);
+  return () =>
+    Number.parseFloat(text.toString("latin1", 0, readSync(file, text, 0, 64, 0))) * 1_000;
+}
+
 async function serve(ground: Ground, { seal, credentials }: Secrets): Promise<void> {
   const { options, log, place, about, folder, home } = ground;
   const token = `orchd-worker-${home}`;
@@ -120,7 +136,7 @@ async function serve(ground: Ground, { seal, credentials }: Secrets): Promise<vo
   const sealed = new SealedBroker(broker, seal, prefix, clock, faults.tell);
   const worker = new PlaceWorker({
     clock,
-    sinceBoot: () => uptime() * 1_000,
+    sinceBoot: sinceBootOf(),
     log,
     line: new WorkerLine(sealed, clock, {
       worker: about.worker,

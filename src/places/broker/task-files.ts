@@ -56,7 +56,7 @@ export class TaskFiles {
     this.#broker = broker;
     this.#clock = clock;
     this.#folder = folder;
-    this.#bundles = new FarBundles(folder, faultOf);
+    this.#bundles = new FarBundles(folder, faultOf, clock);
   }
 
   /**

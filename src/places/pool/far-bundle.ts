@@ -5,9 +5,12 @@
 import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import type { Clock } from "../../clock.ts";
 
 /** How many bundles are remembered. */
 const KEPT = 1_024;
+/** How long a look at a bundle's files counts, in milliseconds. */
+const LOOK_MS = 10;
 
 /** What follows `from`, `import`, `import(` or `require(` in quotes, where it is a place here. */
 const HERE = new RegExp(
@@ -64,6 +67,8 @@ export interface FarBundle {
 interface Known {
   /** Tells the files from those that were read before. */
   readonly stamp: string;
+  /** Monotonic. */
+  lookedAt: number;
   readonly bundle: FarBundle;
 }
 
@@ -74,29 +79,41 @@ interface Known {
  * are. A machine or a worker may serve both. So a bundle that is sent names its map in a last line,
  * and is called by the sha256 of the whole: each root's steps then find their own map beside it. A
  * map changes where a comment is edited and the code stays the same, so both files are looked at
- * each time.
+ * again and again. A map that changes within {@link LOOK_MS} is missed, as one that changes while a
+ * step is on its way: that step runs without it.
  */
 export class FarBundles {
   readonly #folder: string;
+  readonly #clock: Clock | undefined;
   readonly #faultOf: typeof farBundleFault;
   readonly #known = new Map<string, Known>();
 
-  /** @param folder the folder of bundles here, absolute */
-  constructor(folder: string, faultOf = farBundleFault) {
+  /**
+   * @param folder the folder of bundles here, absolute
+   * @param clock tells how old a look is. Undefined: no look counts twice
+   */
+  constructor(folder: string, faultOf = farBundleFault, clock?: Clock) {
     this.#folder = folder;
+    this.#clock = clock;
     this.#faultOf = faultOf;
   }
 
   /** @param bundle its sha256 here. @throws a Node error if it cannot be read */
   of(bundle: string): FarBundle {
+    const known = this.#known.get(bundle);
+    const lookedAt = this.#clock?.monotonic() ?? 0;
+    const isFresh = known !== undefined && lookedAt - known.lookedAt < LOOK_MS;
+    if (this.#clock !== undefined && isFresh) return known.bundle;
     const path = join(this.#folder, `${bundle}.mjs`);
     const stamp = `${stampOf(path)} ${stampOf(`${path}.map`)}`;
-    const known = this.#known.get(bundle);
-    if (known?.stamp === stamp) return known.bundle;
+    if (known?.stamp === stamp) {
+      known.lookedAt = lookedAt;
+      return known.bundle;
+    }
     const made = this.#read(path);
     this.#known.delete(bundle);
     if (this.#known.size >= KEPT) this.#known.delete(this.#known.keys().next().value!);
-    this.#known.set(bundle, { stamp, bundle: made });
+    this.#known.set(bundle, { stamp, lookedAt, bundle: made });
     return made;
   }
 

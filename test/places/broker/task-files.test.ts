@@ -69,7 +69,7 @@ function rig() {
   };
   const mapAt = (bundle: string): unknown =>
     JSON.parse(readFileSync(join(cache.bundles, `${bundle}.mjs.map`), "utf8"));
-  return { rootOf, have, mapAt, soon };
+  return { clock, rootOf, have, mapAt, soon };
 }
 
 describe("a bundle that two roots have, of different files,", () => {
@@ -84,10 +84,15 @@ describe("a bundle that two roots have, of different files,", () => {
   });
 
   it("has the newest map of a root, and never one that is not what its hash says", async () => {
-    const { rootOf, have, soon } = rig();
+    const { clock, rootOf, have, soon } = rig();
     const { files, map } = rootOf("/one/a.ts");
     const before = files.of(TASK);
     map("AACA;");
+    // A look counts for a moment.
+    await clock.advance(9);
+    expect(files.of(TASK).map).toBe(before.map);
+    await clock.advance(1);
+    expect(files.of(TASK).map).not.toBe(before.map);
     const old = before.files.find(({ hash }) => hash === before.map)!;
     await expect(soon(files.put(old))).rejects.toThrow("has changed since the task was given");
     expect(await have(files, files.of(TASK))).toMatchObject({ mappings: "AACA;" });
