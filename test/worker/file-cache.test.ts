@@ -1,5 +1,5 @@
 /** The files that a worker keeps: checked, bounded, and shared by its tasks. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { FileCache } from "../../src/worker/file-cache.ts";
@@ -68,4 +68,62 @@ it("keeps a bundle's source map beside it, and checks both", async () => {
   expect(readFileSync(join(cache.bundles, `${bundle}.mjs.map`), "utf8")).toBe(text("m"));
   await expect(cache.use("artifact", map, given("m"), "../x")).rejects.toThrow("is no hash");
   cache.release("artifact", map, bundle);
+});
+
+it("counts a file once that an earlier process left damaged, and has no file of it", async () => {
+  const { root } = tempRoot();
+  const hash = hashOf(text("a"));
+  const { artifacts } = new FileCache(root);
+  writeFileSync(join(artifacts, hash), "damaged by a power cut");
+  const cache = new FileCache(root);
+  await expect(cache.use("artifact", hash, none)).rejects.toThrow("not at the broker");
+  expect([cache.bytes, readdirSync(artifacts)]).toEqual([0, []]);
+  await cache.use("artifact", hash, given("a"));
+  expect(cache.bytes).toBe(100);
+  expect(readFileSync(join(artifacts, hash), "utf8")).toBe(text("a"));
+});
+
+it("is exactly as large as it may be, and the one that was used last stays longest", async () => {
+  const { root } = tempRoot();
+  const cache = new FileCache(root, 200);
+  const [a, b, c] = ["a", "b", "c"].map((word) => hashOf(text(word)));
+  for (const [hash, word] of [
+    [a!, "a"],
+    [b!, "b"],
+  ] as const) {
+    await cache.use("artifact", hash, given(word));
+    cache.release("artifact", hash);
+  }
+  expect(cache.bytes).toBe(200);
+  // The older one is used again: now the other is the older.
+  await cache.use("artifact", a!, none);
+  cache.release("artifact", a!);
+  await cache.use("artifact", c!, given("c"));
+  expect(readdirSync(cache.artifacts).toSorted()).toEqual([a!, c!].toSorted());
+});
+
+it("does not remove a file while it is checked, nor one that came and nobody had yet", async () => {
+  const { root } = tempRoot();
+  const [a, b] = [hashOf(text("a")), hashOf(text("b"))];
+  const before = new FileCache(root);
+  await before.use("artifact", a, given("a"));
+  const cache = new FileCache(root, 100);
+  // It is read to be checked, and meanwhile the other one makes the cache too large.
+  const checked = cache.use("artifact", a, none);
+  await cache.use("artifact", b, given("b"));
+  await checked;
+  expect(readdirSync(cache.artifacts).toSorted()).toEqual([a, b].toSorted());
+  cache.release("artifact", a);
+  expect(readdirSync(cache.artifacts)).toEqual([b]);
+});
+
+it("leaves no part of a file that cannot be written", async () => {
+  const { root } = tempRoot();
+  const cache = new FileCache(root);
+  const hash = hashOf(text("a"));
+  // A folder has its name.
+  mkdirSync(join(cache.artifacts, hash));
+  await expect(cache.use("artifact", hash, given("a"))).rejects.toThrow(/EISDIR|ENOTEMPTY/);
+  expect(readdirSync(cache.artifacts)).toEqual([hash]);
+  expect(cache.bytes).toBe(0);
 });

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { TaskResult } from "../../src/core/task.ts";
+import { BrokerSilence } from "../../src/places/broker/broker.ts";
 import {
   BROKER_PROTOCOL,
   type FromWorkerAnswer,
@@ -394,6 +395,34 @@ describe("a worker", () => {
     expect(world.warnings).toEqual([
       "the daemon gives this worker no tasks: it speaks protocol 1, and this daemon 2",
     ]);
+  });
+
+  it("says why again where the daemon has answered meanwhile", async () => {
+    const world = new WorkerWorld();
+    const because = "its key is another";
+    let isRefused = true;
+    world.answer = () => (isRefused ? { type: "no", because } : undefined);
+    world.worker.start();
+    await world.clock.advance(2_000);
+    isRefused = false;
+    await world.clock.advance(2_000);
+    isRefused = true;
+    await world.clock.advance(4_000);
+    const told = `the daemon gives this worker no tasks: ${because}`;
+    expect(world.warnings).toEqual([told, told]);
+    await world.worker.close();
+  });
+
+  it("says bye three times where nobody answers, and no more", async () => {
+    const world = await started();
+    let byes = 0;
+    world.answer = ({ type }) => {
+      if (type !== "bye") return undefined;
+      byes += 1;
+      throw new BrokerSilence("nobody answers");
+    };
+    await world.worker.close();
+    expect(byes).toBe(3);
   });
 
   it("that is told to end at once ends all, and says bye last", async () => {
