@@ -155,6 +155,15 @@ export function rerunRunId(run: string, n: number): string {
   return `${parsed.first}-r${n}`;
 }
 
+/**
+ * Where a run stands among those of its slot, by its id alone: the backfills come after the run
+ * itself, and a re-run after what it re-ran.
+ */
+export function rankInSlot(run: string): number {
+  const id = parseRunId(run);
+  return (id?.backfill ?? 0) * 1_000_000 + (id?.rerun ?? 0);
+}
+
 /** Orders run ids by their stamp, older first, then by name. Texts that are not ids come first. */
 export function compareRunIds(a: string, b: string): number {
   const byStamp = (parseRunId(a)?.stampMs ?? -1) - (parseRunId(b)?.stampMs ?? -1);

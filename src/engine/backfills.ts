@@ -24,7 +24,7 @@ import { defined } from "../core/defined.ts";
 import type { PipelineEvent } from "../core/event.ts";
 import type { Backfill as Accepted } from "../core/pipeline-state.ts";
 import { refused, type Reply, type Request } from "../core/request.ts";
-import { parseRunId, runIdForSlot } from "../core/run-id.ts";
+import { parseRunId, rankInSlot, runIdForSlot } from "../core/run-id.ts";
 import { timetable, type DueSlot } from "../core/schedule/schedule.ts";
 import type { Json } from "../core/snapshot.ts";
 import { iso } from "../core/time.ts";
@@ -273,8 +273,7 @@ export class Backfills {
     if (which === "all") return true;
     if (which === "missing") return runs.length === 0;
     const newest = runs.reduce<string | undefined>(
-      (best, run) =>
-        best === undefined || writtenAt(store, run) >= writtenAt(store, best) ? run : best,
+      (best, run) => (best === undefined || isNewer(store, run, best) ? run : best),
       undefined,
     );
     const status = newest === undefined ? undefined : readRunState(store, newest)?.finished?.status;
@@ -313,6 +312,12 @@ function slotsOf(
     .filter(({ name }) => schedule === undefined || name === schedule)
     .map((one) => ({ ...one, jitterSeconds: 0 }));
   return timetable(desk.name, schedules).dueSlots(from - 1, to, MOST_BACKFILL_SLOTS + 1);
+}
+
+/** Whether a run is newer. Where files were copied, many have one time: then the ids tell. */
+function isNewer(store: RunStore, run: string, other: string): boolean {
+  const apart = writtenAt(store, run) - writtenAt(store, other);
+  return apart === 0 ? rankInSlot(run) > rankInSlot(other) : apart > 0;
 }
 
 function writtenAt(store: RunStore, run: string): number {

@@ -5,7 +5,7 @@
 import { MOST_BACKFILL_SLOTS } from "../core/backfill-bounds.ts";
 import { snapshotFor } from "../core/compile.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
-import { parseRunId, runIdForSlot } from "../core/run-id.ts";
+import { parseRunId, rankInSlot, runIdForSlot } from "../core/run-id.ts";
 import { runStatus } from "../core/run-status.ts";
 import { timetable, type DueSlot, type Schedule } from "../core/schedule/schedule.ts";
 import type { Snapshot } from "../core/snapshot.ts";
@@ -145,15 +145,9 @@ function runsOfSlots(
     if (id?.slot === undefined || id.stampMs < from || id.stampMs > to) continue;
     const slot = runIdForSlot(pipeline, id.stampMs, id.schedule);
     const before = newest.get(slot);
-    // Of one slot the backfills come after the run itself, and a re-run after what it re-ran.
-    if (before === undefined || rank(run) >= rank(before)) newest.set(slot, run);
+    if (before === undefined || rankInSlot(run) >= rankInSlot(before)) newest.set(slot, run);
   }
   return newest;
-}
-
-function rank(run: string): number {
-  const id = parseRunId(run);
-  return (id?.backfill ?? 0) * 1_000_000 + (id?.rerun ?? 0);
 }
 
 function isWanted(store: RunStore, which: BackfillChoice, run: string | undefined): boolean {

@@ -6,6 +6,7 @@ import {
   manualRunId,
   parseRunId,
   PIPELINE_NAME,
+  rankInSlot,
   rerunRunId,
   runIdForSlot,
   SCHEDULE_NAME,
@@ -159,4 +160,13 @@ describe("a run's id", () => {
     ];
     expect(ordered.toReversed().toSorted(compareRunIds)).toEqual(ordered);
   });
+});
+
+it("the runs of a slot stand in their order: itself, its re-runs, then each backfill's", () => {
+  const slot = "p@20261123T020000Z";
+  const ids = ["", "-r1", "-r2", "-r10", "-b1", "-b1-r1", "-b2", "-b10"].map((end) => slot + end);
+  const ranks = ids.map(rankInSlot);
+  expect(ranks).toEqual(ranks.toSorted((a, b) => a - b));
+  expect(new Set(ranks).size).toBe(ids.length);
+  expect(rankInSlot("no id")).toBe(0);
 });

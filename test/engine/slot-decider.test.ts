@@ -1,8 +1,14 @@
 /** When a slot is late, and the reason of one that is. */
-import { expect, it } from "vitest";
-import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
+import { describe, expect, it } from "vitest";
+import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
+import { emptyPipelineState, slotKey } from "../../src/core/pipeline-state.ts";
 import type { RunTicket } from "../../src/engine/active-runs.ts";
-import { SlotDecider, type DeciderPorts } from "../../src/engine/slot-decider.ts";
+import {
+  queueTermsOf,
+  SlotDecider,
+  type DeciderPorts,
+  type Outcome,
+} from "../../src/engine/slot-decider.ts";
 import type { ClockStep } from "../../src/engine/scheduler.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { pipelineOf } from "../support/engine-rig.ts";
@@ -169,4 +175,191 @@ it.each<[string, object, object, string]>([
   const named = lines.map((line) => ("schedule" in line ? line.schedule : line.of));
   expect(new Set(named)).toEqual(new Set(["again", "noon"]));
   expect(outcomes.map(({ through }) => through)).toEqual([slot, slot]);
+});
+
+/** A decider of a pipeline whose slots come each minute, beside runs that a test plays. */
+function deciding(
+  more: Partial<LoadedPipeline> = {},
+  runs: object = {},
+  {
+    schedule = {},
+    state = {},
+    view = {},
+    ports = {},
+  }: {
+    readonly schedule?: object;
+    readonly state?: object;
+    readonly view?: object;
+    readonly ports?: object;
+  } = {},
+) {
+  const schedules = [scheduleOf({ cron: "* * * * *", catchUp: "none", ...schedule })];
+  const loaded = pipelineOf("p", schedules, more);
+  const reserved: RunTicket[] = [];
+  const asked: unknown[] = [];
+  const decider = new SlotDecider(
+    {
+      name: "p",
+      state: Object.assign(emptyPipelineState(), state),
+      loaded,
+      without: undefined,
+      damaged: false,
+      ...view,
+    },
+    {
+      store: new RunStore(tempRoot().runs),
+      runs: {
+        get: () => undefined,
+        busy: () => ({ running: [], queued: [] }),
+        mustWait: () => true,
+        waitingFor: () => 0,
+        makeRoom: (...given: unknown[]) => void asked.push(given),
+        reserve: (ticket: RunTicket, because: string, waits?: string) => {
+          reserved.push(ticket);
+          return { ticket, because: waits ?? because };
+        },
+        ...runs,
+      },
+      upSince: () => minute(600),
+      lastJump: () => undefined,
+      settings: () => ({ concurrency: { db: { maxQueued: 2 } } }),
+      ...ports,
+    } as unknown as DeciderPorts,
+    schedules,
+  );
+  /** Each outcome in short: its type and its minute, or its run's. */
+  const short = (outcomes: readonly Outcome[]): string[] =>
+    outcomes.map((one) =>
+      one.kind === "line"
+        ? `${one.event.type.slice(5)} ${one.event.slot.slice(14, 16)}`
+        : `${one.kind} ${new Date(one.slot.slot).toISOString().slice(14, 16)}`,
+    );
+  return { decider, reserved, asked, short };
+}
+const SLOT = Date.UTC(2026, 10, 23, 11, 56);
+const SLOT_ID = slotKey(new Date(SLOT).toISOString());
+
+describe("a slot that has a decision", () => {
+  it.each([
+    ["decided", new Map([[SLOT_ID, "skipped"]])],
+    ["firedAhead", new Set([SLOT_ID])],
+  ])("in %s has no other, on time or late", (member, value) => {
+    for (const until of [SLOT + 60_000, SLOT + 3_600_000]) {
+      const { decider, short } = deciding({}, {}, { state: { [member]: value } });
+      const minutes = short(decider.decide(SLOT - 1, until)).map((one) => one.slice(-2));
+      expect(minutes[0]).toBe("57");
+    }
+  });
+
+  it("has a run, or one that is going on, and no second one", () => {
+    const { decider, short } = deciding({}, { get: () => ({}) });
+    expect(short(decider.decide(SLOT - 1, SLOT))).toEqual([]);
+  });
+});
+
+describe("slots that only jitter holds back", () => {
+  it("are decided early up to this moment, and move no watermark", () => {
+    const { decider, short } = deciding({}, {}, { schedule: { jitterSeconds: 300 } });
+    const early = decider.decideEarly(SLOT - 600_000, SLOT);
+    const slots = early.map((one) => short([one])[0]!);
+    // The slot of this very moment is one that has passed.
+    expect(slots).toContain("run 56");
+    expect(slots).not.toContain("run 57");
+    expect(early.every(({ through }) => through === undefined)).toBe(true);
+  });
+
+  it("are none where no schedule has jitter", () => {
+    expect(deciding().decider.decideEarly(SLOT - 600_000, SLOT)).toEqual([]);
+  });
+});
+
+describe("what held a slot up", () => {
+  const becauses = (outcomes: readonly Outcome[]): unknown[] =>
+    outcomes.flatMap((one) =>
+      one.kind === "line" && "because" in one.event ? [one.event.because] : [],
+    );
+
+  it("is that its pipeline was set aside, where it was due by then", () => {
+    const aside = { until: minute(10), because: "its folder was a file" };
+    const ports = { asidePeriod: () => aside };
+    const told = (from: number): unknown =>
+      becauses(deciding({}, {}, { ports }).decider.decide(from, NOW))[0];
+    expect(told(minute(12))).toBe("its folder was a file; catchUp is none");
+    expect(told(minute(10))).toBe(LATE);
+  });
+
+  it("is not lost by a damage that came while this daemon was up", () => {
+    const told = (from: number): unknown =>
+      becauses(deciding({}, {}, { view: { damaged: true } }).decider.decide(from, NOW))[0];
+    expect(told(minute(601))).toBe("ledger damaged");
+    expect(told(minute(600))).toBe(LATE);
+  });
+});
+
+describe("a run of a group", () => {
+  const group = { concurrency: { group: "db", priority: 9 }, priority: 4 };
+  it.each([
+    [1, true, "run 56"],
+    [2, true, "skipped 56"],
+    [2, false, "run 56"],
+  ])("where %i wait, and it would have to: %s, is: %s", (waiting, mustWait, expected) => {
+    const { decider, short } = deciding(group, {
+      waitingFor: () => waiting,
+      mustWait: () => mustWait,
+    });
+    expect(short(decider.decide(SLOT - 1, SLOT))).toEqual([expected]);
+  });
+
+  it("has the priority in its group, and another run its pipeline's", () => {
+    const tickets = [group, { priority: 4 }, {}].map((more) => {
+      const { decider, reserved } = deciding(more);
+      decider.decide(SLOT - 1, SLOT);
+      return reserved[0]!;
+    });
+    expect(tickets.map(({ priority, group: of }) => [priority, of])).toEqual([
+      [9, "db"],
+      [4, undefined],
+      [0, undefined],
+    ]);
+    expect(queueTermsOf("p", undefined)).toEqual({
+      lane: "p",
+      limit: Number.POSITIVE_INFINITY,
+      priority: 0,
+      group: undefined,
+    });
+  });
+});
+
+it("a run is late by how long its slot was due, and never early", () => {
+  const { decider } = deciding();
+  const [one] = decider.decide(SLOT - 1, SLOT + 4_000);
+  expect(one).toMatchObject({ latenessMs: 4_000, late: false, through: SLOT });
+  expect((one as { decidedAt: string }).decidedAt).toBe("2026-11-23T11:56:04.000Z");
+  const early = deciding({}, {}, { schedule: { jitterSeconds: 300 } }).decider;
+  for (const each of early.decideEarly(SLOT - 600_000, SLOT))
+    expect((each as { latenessMs: number }).latenessMs).toBeGreaterThanOrEqual(0);
+});
+
+it.each([{}, { shadow: true }])("a schedule has the runs that it may have, with %j", (more) => {
+  const { decider, short } = deciding(more, {}, { schedule: { stopAfter: 2 } });
+  const type = "shadow" in more ? "fired" : "run";
+  expect(short(decider.decide(SLOT - 1, SLOT + 60_000))).toEqual([`${type} 56`, `${type} 57`]);
+  expect(decider.nextDue(SLOT + 60_000)).toBeUndefined();
+  expect(decider.decide(SLOT + 60_000, SLOT + 120_000)).toEqual([]);
+});
+
+it("a newer run that replaces an older one says so, and asks for its room", () => {
+  const { decider, asked } = deciding(
+    { overlap: "cancel", maxActiveRuns: 1 },
+    { busy: () => ({ running: ["p@1"], queued: [] }) },
+  );
+  decider.decide(SLOT - 1, SLOT);
+  expect(asked).toEqual([
+    [
+      ["p@1"],
+      "graceful",
+      "the newer slot 2026-11-23T11:56:00.000Z is due; overlap is cancel",
+      "p@20261123T115600Z",
+    ],
+  ]);
 });
