@@ -78,27 +78,29 @@ function rig(schedules: readonly Schedule[] = [hourly]) {
     backfills.poke("p");
     await clock.settle();
   };
-  return ({
-	accepted,
-	backfills,
-	begin,
-	clock,
-	desk,
-	end,
-	faults,
-	known,
-	lines,
-	made,
-	said,
-	store,
-	taken,
-	hold: (until: Promise<void>) => held = until,
-	runs: () => made.map(({ header: one }) => one.run),
-	resume: async () => {
-		backfills.resume((desk as unknown) as PipelineDesk);
-		await clock.settle();
-	}
-});
+  return {
+    accepted,
+    backfills,
+    begin,
+    clock,
+    desk,
+    end,
+    faults,
+    known,
+    lines,
+    made,
+    said,
+    store,
+    taken,
+    hold: (until: Promise<void>): void => {
+      held = until;
+    },
+    runs: () => made.map(({ header: one }) => one.run),
+    resume: async () => {
+      backfills.resume(desk as unknown as PipelineDesk);
+      await clock.settle();
+    },
+  };
 }
 
 describe("a backfill", () => {
@@ -135,22 +137,22 @@ describe("a backfill", () => {
     expect(there.lines).toHaveLength(2);
   });
 
-  it("makes runs in a lane of its own, in the order of their slots, under its own limit", async () => {
+  it("makes runs in a lane of its own, in their slots' order, under its own limit", async () => {
     const there = rig();
     await there.begin({ maxActive: 3, params: { depth: 2 } });
     await there.clock.settle();
     expect(there.runs()).toHaveLength(3);
     const { header: one, ticket, lines } = there.made[1]!;
-    expect(ticket).toEqual(({
-	lane: 'backfill b1',
-	limit: 3,
-	priority: 2,
-	group: undefined,
-	run: `${slotOf(2)}-b1`,
-	kind: 'backfill',
-	backfill: 'b1',
-	order: Date.parse('2026-11-22T02:00:00.000Z')
-}));
+    expect(ticket).toEqual({
+      lane: "backfill b1",
+      limit: 3,
+      priority: 2,
+      group: undefined,
+      run: `${slotOf(2)}-b1`,
+      kind: "backfill",
+      backfill: "b1",
+      order: Date.parse("2026-11-22T02:00:00.000Z"),
+    });
     expect(one).toMatchObject({
       params: { depth: 2 },
       because: "backfill b1",

@@ -46,10 +46,12 @@ function played(more: Partial<ShellTask> = {}, left = "rest:") {
   const folder = mkdtempSync(join(tempRoot().root, "f-"));
   const files = new ContainerFiles(folder);
   let words: readonly string[] = [];
+  let names: readonly string[] = [];
   const engine = {
     name: "podman",
-    talk: (given: readonly string[]) => {
+    talk: (given: readonly string[], { env }: { env: object }) => {
       words = given;
+      names = Object.keys(env);
       return Promise.resolve(client);
     },
     ask: (given: readonly string[]) => {
@@ -107,6 +109,11 @@ function played(more: Partial<ShellTask> = {}, left = "rest:") {
     sent,
     world,
     words: () => words,
+    /** The variables of the command, however they are given to it. */
+    variables: () => {
+      const file = words.find((word) => word.startsWith("--env-file="))?.slice(11);
+      return [...words, ...names, file === undefined ? "" : readFileSync(file, "utf8")].join("\n");
+    },
     said: () => told.splice(0),
     ended: () => ({
       done,
@@ -157,14 +164,14 @@ describe("an attempt in a container that runs already", () => {
   });
 
   it("is one of its user, with its token, and no file for an empty list of params", async () => {
-    const one = played({ env: { A: "b" }, secrets: ["s"] });
+    const one = played({ env: { A: "b" }, params: { n: 1 }, secrets: ["s"] });
     await one.begins();
     expect(one.said()[0]).toBe("folder in memory");
     expect(one.words().slice(0, 3)).toEqual(["exec", "--interactive", "--user=7"]);
     const at = one.words().indexOf("orchd-step");
     expect(one.words().slice(at + 1)).toEqual(["token-7", "/bin/sh", "-eu", "-c", "true"]);
-    const said = one.words().join(" ");
-    expect(said).not.toMatch(/ORCHD_(PARAMS|INPUTS)=/);
+    expect(one.variables()).toContain("ORCHD_PARAM_n");
+    expect(one.variables()).not.toMatch(/ORCHD_(PARAMS|INPUTS)\b/);
     await one.exits(0);
   });
 
@@ -179,6 +186,29 @@ describe("an attempt in a container that runs already", () => {
     await one.exits(137);
     expect(one.error()).toBe('nothing could be started in the container "web": no such thing');
     expect(one.said()).toEqual(["folder", "ended with files: gone"]);
+  });
+
+  it("never begins where its first line does not end", async () => {
+    const one = played();
+    await one.clock.settle();
+    one.client.stdout.write("x".repeat(255));
+    await one.clock.settle();
+    expect(one.client.kills).toEqual([]);
+    one.client.stdout.write("x");
+    await one.clock.settle();
+    expect([one.sent(), one.client.kills]).toEqual(["", ["SIGKILL"]]);
+    await one.exits(137);
+  });
+
+  it.each([
+    [124, []],
+    [125, ["KILL 41/99 token-7 also"]],
+  ])("that ends with status %i is looked for: %j", async (status, asked) => {
+    const one = played();
+    await one.begins();
+    await one.exits(status);
+    // From 125 on a status may be the engine's own.
+    expect(one.asked).toEqual(asked);
   });
 
   it("fails with its status and its last line on stderr", async () => {
@@ -351,7 +381,7 @@ describe("the daemon's end", () => {
     one.said();
     await one.attempt.leave();
     expect(one.asked).toEqual(["KILL 41/99 token-7 also"]);
-    expect(one.said()).toEqual(["ended with files: gone"]);
+    expect([one.said(), one.clock.timers]).toEqual([["ended with files: gone"], 0]);
     await one.exits(137);
     await one.clock.advance(60_000);
     await one.attempt.leave();

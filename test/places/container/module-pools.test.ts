@@ -12,7 +12,7 @@ import { silentLog } from "../../../src/log.ts";
 import { ContainersFolder } from "../../../src/places/container/container-files.ts";
 import type { ContainerState, Engine } from "../../../src/places/container/engine.ts";
 import { ModulePools, type ModulePool } from "../../../src/places/container/module-pools.ts";
-import { PATIENCE_MS } from "../../../src/places/pool/wire.ts";
+import { OVER_STATUS, PATIENCE_MS } from "../../../src/places/pool/wire.ts";
 import { tempRoot } from "../../support/temp-root.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
@@ -382,12 +382,14 @@ describe("a runner in a container", () => {
   });
 
   it("is closed once its container is gone", async () => {
-    const { of, pools, asked, removes } = played(`${GIVEN}exit 3`, { removesLater: true });
+    const { of, pools, clock, asked, removes } = played(`${GIVEN}exit ${OVER_STATUS}`, {
+      removesLater: true,
+    });
     void end(of(), "r@1#2");
     await vi.waitFor(() => expect(asked).toContain("remove 1"), PATIENCE);
     let isClosed = false;
     const closing = pools.close().then(() => (isClosed = true));
-    await new Promise((resolve) => setImmediate(resolve));
+    await clock.settle();
     expect(isClosed).toBe(false);
     removes();
     await closing;
