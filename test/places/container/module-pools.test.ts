@@ -223,6 +223,7 @@ describe("two steps have one pool", () => {
 /** How a task ended in a pool, and what was told of its place. */
 async function end(pool: ModulePool, id: string, isStarted?: () => void) {
   const places: string[] = [];
+  const printed: string[] = [];
   pool.begin(id, ({ ref }) => void places.push(ref));
   const task = {
     kind: "module",
@@ -239,13 +240,17 @@ async function end(pool: ModulePool, id: string, isStarted?: () => void) {
     pool.pool.start(
       id,
       task,
-      { done: (result) => resolve(result), output: () => undefined, died: resolve },
+      {
+        done: (result) => resolve(result),
+        output: (lines) => void printed.push(...lines.map((one) => one.line)),
+        died: resolve,
+      },
       { alone: true },
     ),
   );
   isStarted?.();
   const how = await ended;
-  return { how, places, fault: pool.faultOf(id) };
+  return { how, places, printed, fault: pool.faultOf(id) };
 }
 
 describe("a runner in a container", () => {
@@ -376,9 +381,8 @@ describe("a runner in a container", () => {
     const { of, logged } = played(
       `echo 'a warning of the engine' >&2; sleep 0.1; ${GIVEN}echo 'its own' >&2; exit 3`,
     );
-    await end(of(), "r@1#2");
-    const said = JSON.stringify(logged);
-    expect(said).not.toContain("a warning of the engine");
+    const { printed } = await end(of(), "r@1#2");
+    expect(JSON.stringify([printed, logged])).not.toContain("a warning of the engine");
   });
 
   it("is closed once its container is gone", async () => {
