@@ -144,6 +144,12 @@ export class PlaceByLane implements Place {
     return room;
   }
 
+  hasRoom(lane: Lane): boolean {
+    const wanted = this.#wanted.get(lane);
+    if (wanted === undefined) return (this.capacity()[lane] ?? 0) > 0;
+    return this.#local.isOpen && this.#roomFor(wanted.kind, wanted.labels) > 0;
+  }
+
   want(lane: Lane): () => void {
     const wanted = wantedBy(lane);
     if (wanted === undefined) return () => undefined;
@@ -175,7 +181,7 @@ export class PlaceByLane implements Place {
   }
 
   promise(lane: Lane, share?: number): void {
-    const wanted = wantedBy(lane);
+    const wanted = this.#wanted.get(lane) ?? wantedBy(lane);
     if (wanted === undefined) return this.#of(lane).promise(lane, share);
     const place = this.#roomiest(wanted);
     place?.promise(lane, share);

@@ -130,6 +130,8 @@ export interface Place {
   ): Promise<string>;
   /** How many more steps may start now. What was promised is taken off. */
   capacity(): Room;
+  /** Whether {@link capacity} has room in this lane. Undefined: that is asked itself. */
+  hasRoom?(lane: Lane): boolean;
   /**
    * A run has steps in this lane of other machines ({@link wantedBy}): `capacity()` tells its room
    * until nobody wants it any more. Undefined: it has no such lanes.

@@ -17,6 +17,11 @@ export class Reservations {
     this.#promised.set(lane, (this.#promised.get(lane) ?? 0) - share);
   }
 
+  /** How much of a lane's room is promised. */
+  promised(lane: Lane): number {
+    return this.#promised.get(lane) ?? 0;
+  }
+
   /** What is left of this much room. */
   leave(room: Room): Room {
     const left: { [lane: Lane]: number } = { ...room };

@@ -159,7 +159,9 @@ export class StepRuns {
   #hasRoom(id: string): boolean {
     const { state, deps } = this.#parts;
     const { spec } = state.steps.get(id)!;
-    return spec.on === undefined || (deps.place.capacity()[laneOf(spec)] ?? 0) > 0;
+    if (spec.on === undefined) return true;
+    const [{ place }, lane] = [deps, laneOf(spec)];
+    return place.hasRoom?.(lane) ?? (place.capacity()[lane] ?? 0) > 0;
   }
 
   /** A step has waited for room for as long as it may. */

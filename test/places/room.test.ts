@@ -33,12 +33,17 @@ it("a step takes room by its kind and its length, and none in a runner of its ow
   pool.promise("shell");
   pool.promise("module");
   expect(pool.capacity()).toEqual({ module: 0, shell: 0 });
+  // One lane by itself is told as both are.
+  const lanes = (): object => ({ module: pool.room("module"), shell: pool.room("shell") });
+  expect(lanes()).toEqual(pool.capacity());
   pool.redeem("module");
   pool.redeem("shell");
+  expect(lanes()).toEqual(pool.capacity());
   expect(pool.capacity()).toEqual({ module: 1, shell: 1 });
   pool.redeem("module");
   await pool.close({ force: true });
   expect(pool.capacity()).toEqual({ module: 0, shell: 0 });
+  expect(lanes()).toEqual(pool.capacity());
 });
 
 it("room that is free again is told after the end, until nobody listens any more", async () => {

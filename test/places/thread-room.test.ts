@@ -42,6 +42,10 @@ describe("brief steps", () => {
     for (let times = 0; times < 20; times += 1) room.paced(other, 0.1);
     expect(room.shareOf({ ...plain, code: other })).toBe(0.25);
     expect(new ThreadRoom(8, 2).shareOf(plain)).toBe(1);
+    // Where other steps are long, a thread has one at a time, and a brief one half as large a part.
+    for (let times = 0; times < 20; times += 1) room.paced(other, 200);
+    expect(room.left([], 0)["module"]).toBe(8);
+    expect(room.shareOf(plain)).toBe(0.125);
   });
 
   it("send one more ahead a thread until long ones have told more than once", () => {

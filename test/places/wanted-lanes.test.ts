@@ -33,6 +33,26 @@ it("no lane has room while no step may begin, here or elsewhere", () => {
   expect(place.capacity()).toMatchObject({ container: 0, "module@gpu1": 0 });
 });
 
+it("one lane is told as all of them are", () => {
+  const far = new PlayedPlace("gpu1", { threads: 1, labels: ["gpu"] });
+  const { place, local } = new PlacedDaemon(new VirtualClock(), new PlayedPlaces(far));
+  const lanes = ["module@gpu", "module@gpu+red", "module", "container", "shell@gpu1"];
+  place.want("module@gpu");
+  place.want("module@gpu+red");
+  const seen = (): boolean[] => {
+    const room = place.capacity();
+    for (const lane of lanes) expect(place.hasRoom(lane), lane).toBe((room[lane] ?? 0) > 0);
+    return lanes.map((lane) => place.hasRoom(lane));
+  };
+  // The last one is wanted by nobody.
+  expect([seen()[0], seen()[1], seen()[4]]).toEqual([true, false, false]);
+  place.promise("module@gpu");
+  expect(seen()[0]).toBe(false);
+  place.redeem("module@gpu");
+  local.isOpen = false;
+  expect(seen()[0]).toBe(false);
+});
+
 it("what room was promised for starts where it was, though there is none any more", () => {
   const far = new PlayedPlace("gpu1", { threads: 2 });
   const { place } = new PlacedDaemon(new VirtualClock(), new PlayedPlaces(far));

@@ -219,7 +219,7 @@ export class FarWorker {
 
   #look(threads: ThreadRoom, now: number): Readonly<Record<Kind, number>> {
     const left = threads.left(this.#given, now);
-    const room = { module: left["module"]!, shell: left["shell"]! };
+    const room = { module: left.module, shell: left.shell };
     for (const { alone, kind } of this.#given)
       if (alone && (kind === "module" || kind === "shell")) room[kind] -= 1;
     return { module: Math.max(0, room.module), shell: Math.max(0, room.shell) };

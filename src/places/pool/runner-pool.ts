@@ -129,6 +129,13 @@ export class RunnerPool implements Place, StepsAhead {
     );
   }
 
+  /** What {@link capacity} says of one lane. */
+  room(lane: "module" | "shell"): number {
+    if (this.#closed || !this.#gate.isOpen) return 0;
+    const left = this.#room.left(this.#entries.values(), this.#clock.monotonic());
+    return left[lane] - this.#reservations.promised(lane);
+  }
+
   /** Whether steps may begin for now. */
   get isOpen(): boolean {
     return this.#gate.isOpen;

@@ -40,6 +40,8 @@ export class ThreadRoom {
   readonly #threads: number;
   readonly #mostAhead: number;
   readonly #mostEach: number;
+  /** How much room a brief step takes while steps are short, and while they are not. */
+  readonly #shares: { readonly short: number; readonly long: number };
   readonly #paces = new Paces();
   /** How long a step takes, in milliseconds: recent steps count most. Infinite before the first. */
   #pace = Number.POSITIVE_INFINITY;
@@ -52,6 +54,11 @@ export class ThreadRoom {
     this.#threads = threads;
     this.#mostEach = mostEach;
     this.#mostAhead = AHEAD_A_CORE * Math.min(cores, threads);
+    // Logarithms, so not each time.
+    this.#shares = {
+      short: shareOf((mostEach * threads) / this.#mostAhead),
+      long: shareOf(threads / this.#mostAhead),
+    };
   }
 
   /** How many steps that were begun ahead have ended. */
@@ -81,7 +88,7 @@ export class ThreadRoom {
   }
 
   /** What is left, in steps. */
-  left(taken: Iterable<RoomTaken>, now: number): Room {
+  left(taken: Iterable<RoomTaken>, now: number): Room & Record<"module" | "shell", number> {
     let [young, old, ahead, shells] = [0, 0, 0, 0];
     for (const task of taken) {
       if (task.kind === "shell") shells += 1;
@@ -97,13 +104,16 @@ export class ThreadRoom {
 
   /** How many steps one thread may have. */
   get #each(): number {
-    return this.#pace < SHORT_MS ? this.#mostEach : 1;
+    return this.#isShort ? this.#mostEach : 1;
   }
 
   /** How much room a brief step takes. */
   get #share(): number {
-    const part = (this.#each * this.#threads) / this.#mostAhead;
-    return Math.min(1, 2 ** Math.ceil(Math.log2(part)));
+    return this.#isShort ? this.#shares.short : this.#shares.long;
+  }
+
+  get #isShort(): boolean {
+    return this.#pace < SHORT_MS;
   }
 
   #isOvertaken(endedBefore: number, sentAt: number, now: number): boolean {
@@ -112,4 +122,9 @@ export class ThreadRoom {
       now - Math.max(sentAt, this.#aheadEndedAt) > LONG_SINCE_MS
     );
   }
+}
+
+/** The least power of 2 that is this part of a step's room or more, and 1 at most. */
+function shareOf(part: number): number {
+  return Math.min(1, 2 ** Math.ceil(Math.log2(part)));
 }

@@ -138,7 +138,7 @@ export class SshPlace implements FarPlace {
   }
 
   room(kind: "module" | "shell", labels: readonly string[]): number {
-    return this.serves(labels) ? (this.capacity()[kind] ?? 0) : 0;
+    return this.#readiness.ready && this.serves(labels) ? this.#pool.room(kind) : 0;
   }
 
   /** How many more steps of each kind may start now. */

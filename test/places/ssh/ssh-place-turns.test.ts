@@ -92,6 +92,7 @@ vi.mock("../../../src/places/pool/runner-pool.ts", () => ({
     }
     onCapacity = (callback: () => void): void => void (played.poolCapacity = callback);
     capacity = (): object => ({ module: 3, shell: 5 });
+    room = (lane: "module" | "shell"): number => ({ module: 3, shell: 5 })[lane];
     start = (id: string, _task: unknown, handlers: TaskHandlers): void =>
       void played.started.set(id, handlers);
     stop = (...given: unknown[]): void => void played.stopped.push(given);
@@ -321,6 +322,15 @@ describe("a step there", () => {
     expect(played.stopped).toEqual([["r#1", "force", "why"]]);
     await place.close(true);
     expect(() => place.start("r#9", TASK, slow.it)).toThrow("the place is closed");
+  });
+
+  it("says nothing more once the place is closed", async () => {
+    const place = await ready();
+    const { heard, it: handled } = handlers();
+    place.start("r#1", TASK, handled);
+    await place.close(true);
+    await clock.advance(5);
+    expect([heard, clock.timers]).toEqual([[], 0]);
   });
 
   it("that was decided while the place was ready, and cannot begin, blames nobody", async () => {
