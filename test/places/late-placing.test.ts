@@ -1,6 +1,6 @@
 /** Where a task begins is told a moment late, and before all else of it. */
 import { describe, expect, it } from "vitest";
-import { placedLate, type LatePlacing } from "../../src/places/late-placing.ts";
+import { LatePlacings, type LatePlacing } from "../../src/places/late-placing.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
 const AT = { place: "farm", host: "gpu1", ref: "r" };
@@ -9,7 +9,7 @@ const DEATH = { inFlight: ["a@1#2"], alone: true, because: "it died", code: "x" 
 function placing(): { clock: VirtualClock; late: LatePlacing; heard: string[] } {
   const clock = new VirtualClock();
   const heard: string[] = [];
-  const late = placedLate(clock, {
+  const late = new LatePlacings(clock).of({
     placed: ({ host }) => heard.push(`placed ${host}`),
     output: () => heard.push("output"),
     done: () => heard.push("done"),
@@ -51,5 +51,62 @@ describe("where a task begins", () => {
     late.placed(AT);
     await clock.advance(100);
     expect(heard).toEqual(["died"]);
+  });
+
+  it("is told by one timer for all tasks of a place, each 5 ms after it was said", async () => {
+    const clock = new VirtualClock();
+    const placings = new LatePlacings(clock);
+    const heard: string[] = [];
+    const says = (name: string): LatePlacing => {
+      const late = placings.of({
+        placed: () => heard.push(`${name} placed`),
+        output: () => undefined,
+        done: () => heard.push(`${name} done`),
+        died: () => undefined,
+      });
+      late.placed(AT);
+      return late;
+    };
+    says("a");
+    await clock.advance(3);
+    says("b").done({ ok: true, value: 1 }, 1, 0);
+    says("c");
+    expect(clock.timers).toBe(1);
+    await clock.advance(2);
+    expect(heard).toEqual(["b placed", "b done", "a placed"]);
+    await clock.advance(2);
+    expect(heard).toHaveLength(3);
+    await clock.advance(1);
+    expect(heard.at(-1)).toBe("c placed");
+    expect(clock.timers).toBe(0);
+    says("d");
+    await clock.advance(5);
+    expect(heard.at(-1)).toBe("d placed");
+  });
+
+  it("is told once its end was noted, and never once nobody hears at the place", async () => {
+    const clock = new VirtualClock();
+    const placings = new LatePlacings(clock);
+    const heard: string[] = [];
+    const handlers = {
+      placed: () => heard.push("placed"),
+      output: () => undefined,
+      done: () => heard.push("done"),
+      died: () => heard.push("died"),
+    };
+    const ends = [
+      (late: LatePlacing) => late.done({ ok: true, value: 1 }, 1, 0),
+      (late: LatePlacing) => late.died(DEATH),
+    ];
+    for (const end of ends) {
+      const late = placings.of(handlers, () => heard.push("over"));
+      late.placed(AT);
+      end(late);
+    }
+    expect(heard).toEqual(["over", "placed", "done", "over", "placed", "died"]);
+    for (let times = 0; times < 2; times += 1) placings.of(handlers).placed(AT);
+    placings.end();
+    await clock.advance(100);
+    expect(heard).toHaveLength(6);
   });
 });

@@ -12,7 +12,7 @@ import { clipError, type StepError } from "../../core/failure.ts";
 import { Masker } from "../../core/mask.ts";
 import type { ModuleTask, TaskResult } from "../../core/task.ts";
 import { iso } from "../../core/time.ts";
-import { placedLate, type LatePlacing } from "../late-placing.ts";
+import { LatePlacings, type LatePlacing } from "../late-placing.ts";
 import type { TaskHandlers } from "../place.ts";
 import { containerError, endedResult, errorOf, type Ending } from "./container-end.ts";
 import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
@@ -61,7 +61,7 @@ export class ModuleAttempt {
   ) {
     this.#task = task;
     this.#container = container;
-    this.#handlers = placedLate(host.clock, handlers);
+    this.#handlers = new LatePlacings(host.clock).of(handlers);
     this.#host = host;
     this.#masker = new Masker(task.secrets);
     this.#isAlone = isAlone || container.keep === "on-failure";
@@ -128,16 +128,16 @@ export class ModuleAttempt {
 
   #give(pool: ModulePool): void {
     const { id } = this.#host;
-    const { placed, output, call } = this.#handlers;
+    const handlers = this.#handlers;
     this.#pool = pool;
-    pool.begin(id, placed);
+    pool.begin(id, (at) => handlers.placed(at));
     try {
       pool.pool.start(
         id,
         innerTask(this.#task),
         {
-          output,
-          call,
+          output: (lines) => handlers.output(lines),
+          call: handlers.call,
           done: (result, durationMs, startedAt) => this.#done(result, durationMs, startedAt),
           died: (death) => {
             const fault = pool.faultOf(id);

@@ -24,11 +24,12 @@ import { FAILURE_CODES } from "../../core/failure.ts";
 import { wantedBy, type Lane, type Room } from "../../core/lane.ts";
 import type { PlaceReport } from "../../core/place-report.ts";
 import type { SshPlaceSettings } from "../../core/place-settings.ts";
+import type { PlacedAt } from "../../core/run-state.ts";
 import type { SnapshotStep } from "../../core/snapshot.ts";
 import type { Task } from "../../core/task.ts";
 import type { TaskFrame } from "../../core/task-frame.ts";
 import type { FarPlace, FarPlaceOptions, MakeFarPlace } from "../far-place.ts";
-import { placedLate } from "../late-placing.ts";
+import { LatePlacings } from "../late-placing.ts";
 import type { StartOptions, TaskHandlers } from "../place.ts";
 import type { LaunchRunner } from "../pool/runner-process.ts";
 import { RunnerPool } from "../pool/runner-pool.ts";
@@ -73,6 +74,9 @@ export class SshPlace implements FarPlace {
   readonly #token: string;
   readonly #epoch: number;
   readonly #labels: readonly string[];
+  /** Where its steps begin, as their lines say. */
+  readonly #at: PlacedAt;
+  readonly #placings: LatePlacings;
   readonly #connection: SshConnection;
   readonly #pool: RunnerPool;
   readonly #launchStream: LaunchRunner;
@@ -102,6 +106,8 @@ export class SshPlace implements FarPlace {
     this.#token = placeToken(options.folder, name);
     this.#epoch = Number(options.token.slice(options.token.lastIndexOf(".") + 1));
     this.#labels = [...new Set([name, ...settings.labels])];
+    this.#at = { place: name, host: settings.host, ref: `${this.#token}.${this.#epoch}` };
+    this.#placings = new LatePlacings(clock);
     this.#readiness = { ready: false, because: `${hostText(settings)} is being connected to` };
     this.#connection = new SshConnection({
       clock,
@@ -221,25 +227,9 @@ export class SshPlace implements FarPlace {
 
   /** Who hears of a task that begins now. */
   #hearing(id: string, handlers: TaskHandlers): TaskHandlers {
-    const { name: place, settings, clock } = this.#options;
-    const placing = placedLate(clock, {
-      ...handlers,
-      placed: (at) => {
-        if (!this.#closed) handlers.placed?.(at);
-      },
-    });
-    placing.placed({ place, host: settings.host, ref: `${this.#token}.${this.#epoch}` });
-    return {
-      ...placing,
-      done: (...given) => {
-        this.#tasks.delete(id);
-        placing.done(...given);
-      },
-      died: (death) => {
-        this.#tasks.delete(id);
-        placing.died(death);
-      },
-    };
+    const hearing = this.#placings.of(handlers, () => this.#tasks.delete(id));
+    hearing.placed(this.#at);
+    return hearing;
   }
 
   forget(frame: TaskFrame): void {
@@ -278,6 +268,7 @@ export class SshPlace implements FarPlace {
   /** Ends all runners there, and the connection. No handler is called any more. */
   async close(force: boolean): Promise<void> {
     this.#closed = true;
+    this.#placings.end();
     this.#look?.cancel();
     for (const resolve of this.#untilTaken) resolve();
     await this.#pool.close({ force });
