@@ -65,6 +65,15 @@ describe("what a far runner leaves", () => {
     expect(begunOf(book, [200])).toEqual([200]);
   });
 
+  it("still knows each of 4,096 steps after any number of them, and writes down the newest", () => {
+    const book = new FarClaimBook();
+    const lines = Array.from({ length: 4_608 }, (_, index) => index + 1);
+    for (const line of lines) book.add(`${RUN}#${line}`);
+    // All but the oldest that is still known are taken back: so it is among what is written.
+    book.settle(lines.slice(513).map((line) => `${RUN}#${line}`));
+    expect(book.claims.runs[RUN]).toEqual({ from: 513, begun: [513] });
+  });
+
   it("is short enough for an answer, and tells of the newest runs", () => {
     const book = new FarClaimBook();
     for (let run = 1; run <= 5_000; run += 1)

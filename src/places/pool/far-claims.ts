@@ -33,6 +33,11 @@ import { syncPath } from "../../disk/sync-path.ts";
 
 /** How many steps and runs a runner remembers: the newest. */
 const MOST_HELD = 4_096;
+/**
+ * How many steps it forgets at a time. A map remembers the places of what it lost: to look for the
+ * oldest one with each new step would cost more than all else here.
+ */
+const FORGOTTEN_AT_ONCE = 512;
 /** How many of these steps it writes down. */
 const MOST_LEFT = 512;
 /**
@@ -74,7 +79,7 @@ export class FarClaimBook {
     if (step === undefined) return;
     this.#begun.set(id, step);
     if (!isMoved) this.#tells(step);
-    if (this.#begun.size > MOST_HELD) this.#forgetOldest();
+    if (this.#begun.size >= MOST_HELD + FORGOTTEN_AT_ONCE) this.#keepNewest(MOST_HELD);
   }
 
   /** These have not begun, and will not. */
@@ -84,7 +89,7 @@ export class FarClaimBook {
 
   /** As it is written down. */
   get claims(): FarClaims {
-    while (this.#begun.size > MOST_LEFT) this.#forgetOldest();
+    this.#keepNewest(MOST_LEFT);
     const begun = new Map<string, number[]>();
     for (const { run, line } of this.#begun.values()) {
       const lines = begun.get(run);
@@ -111,11 +116,15 @@ export class FarClaimBook {
     if (this.#from.size > MOST_HELD) this.#from.delete(this.#from.keys().next().value!);
   }
 
-  #forgetOldest(): void {
-    const [id, { run, line }] = this.#begun.entries().next().value!;
-    this.#begun.delete(id);
-    const from = this.#from.get(run);
-    if (from !== undefined && from <= line) this.#from.set(run, line + 1);
+  #keepNewest(most: number): void {
+    let over = this.#begun.size - most;
+    for (const [id, { run, line }] of this.#begun) {
+      if (over <= 0) return;
+      over -= 1;
+      this.#begun.delete(id);
+      const from = this.#from.get(run);
+      if (from !== undefined && from <= line) this.#from.set(run, line + 1);
+    }
   }
 }
 
