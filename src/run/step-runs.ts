@@ -361,7 +361,9 @@ export class StepRuns {
   #placed(step: string, token: number, at: PlacedAt): void {
     const { emit, state } = this.#parts;
     const { attempt } = state.steps.get(step)!;
-    if (this.#isCurrent(step, token)) emit({ type: "step.placed", step, attempt, ...at });
+    const { place, host, ref } = at;
+    if (this.#isCurrent(step, token))
+      emit({ type: "step.placed", step, attempt, place, host, ref });
   }
 
   /** The ids of the tasks that run. */

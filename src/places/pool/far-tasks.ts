@@ -38,6 +38,8 @@ interface SentBundle {
 interface Frame {
   readonly artifacts: string | undefined;
   readonly files: readonly FarFile[];
+  /** All of them are there. */
+  isThere: boolean;
   /** How many steps of it wait for files. */
   held: number;
   isForgotten: boolean;
@@ -90,7 +92,8 @@ export class FarTasks {
         const head = { ...message.head, bundle: bundle.sha };
         const files = [...bundle.files, ...artifactsOf({ ...parts, state: state! })];
         const { artifacts } = parts;
-        this.#frames.set(message.frame, { artifacts, files, held: 0, isForgotten: false });
+        const frame = { artifacts, files, isThere: false, held: 0, isForgotten: false };
+        this.#frames.set(message.frame, frame);
         this.#ports.send({ ...message, head, text: JSON.stringify(this.#placed(parts, bundle)) });
         return;
       }
@@ -98,12 +101,11 @@ export class FarTasks {
         const frame = this.#frames.get(message.frame)!;
         const { parts } = message;
         this.#artifacts.set(message.id, frame.artifacts);
-        const own =
-          parts?.includes('"$artifact"') === true
-            ? artifactsOf({ ...(JSON.parse(parts) as Parts), artifacts: frame.artifacts! })
-            : [];
-        const files = own.length === 0 ? frame.files : [...frame.files, ...own];
-        this.#whenThere(message.id, files, message, frame);
+        if (parts?.includes('"$artifact"') === true) {
+          const own = artifactsOf({ ...(JSON.parse(parts) as Parts), artifacts: frame.artifacts! });
+          this.#whenThere(message.id, [...frame.files, ...own], message, frame);
+        } else if (frame.isThere) this.#ports.send(message);
+        else this.#whenThere(message.id, frame.files, message, frame);
         return;
       }
       case "stop":
@@ -160,6 +162,8 @@ export class FarTasks {
   #whenThere(id: string, files: readonly FarFile[], message: ToRunner, frame?: Frame): void {
     const there = this.#ports.files.ensure(files);
     if (there === undefined) {
+      // What is there stays there for as long as the runner lives.
+      if (frame !== undefined) frame.isThere = true;
       this.#ports.send(message);
       return;
     }
