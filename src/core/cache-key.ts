@@ -8,7 +8,7 @@
  * its results. Two different keys can be compared part by part: that gives a cache miss its reason.
  */
 import { hash } from "node:crypto";
-import { canonicalHash, canonicalJson } from "./canonical-json.ts";
+import { canonicalHash, canonicalJson, isSameJson } from "./canonical-json.ts";
 import { containerKey } from "./container.ts";
 import type { EnvValue, Json, SnapshotStep } from "./snapshot.ts";
 
@@ -157,6 +157,8 @@ export function contentHash(value: Json): string {
  * changed.
  */
 export function changedPart(before: CacheKeyParts, now: CacheKeyParts): string | undefined {
+  // So it is with most steps, and to find it out makes nothing.
+  if (isSameJson(before, now)) return undefined;
   if (before.format !== now.format) return "the rules of cache keys changed";
   if (before.project !== now.project) return "the project changed";
   if (differ(before.code, now.code)) return changedCode(before.code, now.code);

@@ -24,6 +24,7 @@ import {
   type CacheKeyParts,
 } from "../core/cache-key.ts";
 import { holdsArtifacts, isArtifactRef } from "../core/artifact-ref.ts";
+import { isSameJson } from "../core/canonical-json.ts";
 import type { RunLine } from "../core/event.ts";
 import { evolve } from "../core/run-fold.ts";
 import type { RunState, StepState } from "../core/run-state.ts";
@@ -75,6 +76,15 @@ export type CacheAnswer =
   | { readonly hit: CacheHit }
   | { readonly miss: "expired" | "output missing" | undefined };
 
+/** A start of a step that this daemon saw. */
+interface EarlierStart {
+  readonly run: string;
+  readonly parts: CacheKeyParts;
+  readonly key: string;
+  /** Why the key differed from the one before. */
+  readonly reason: string | undefined;
+}
+
 /** Knows the results of one runs folder. */
 export class ResultCache {
   readonly #index: CacheIndexPort;
@@ -87,10 +97,7 @@ export class ResultCache {
   readonly #folded = new Map<string, RunState | null>();
   #latest = "";
   readonly #folding = new Map<string, Promise<void>>();
-  readonly #starts = new Map<
-    string,
-    { readonly run: string; readonly parts: CacheKeyParts; readonly reason: string | undefined }
-  >();
+  readonly #starts = new Map<string, EarlierStart>();
   /** The newest run of each pipeline that this daemon has seen. */
   readonly #newest = new Map<string, string>();
   /** The content hashes of outputs: a fan-out would hash one artifact a thousand times. */
@@ -271,9 +278,9 @@ export class ResultCache {
 
   /**
    * Why a key differs from that of the step's last start: `code changed`, `param "path" changed`,
-   * …; `first run` if it never ran. Remembers the parts for the next time.
+   * …; `first run` if it never ran. Remembers the parts and their key for the next time.
    */
-  explain(state: RunState, step: string, parts: CacheKeyParts): string | undefined {
+  explain(state: RunState, step: string, parts: CacheKeyParts, key: string): string | undefined {
     const name = `${state.pipeline}/${step}`;
     const last = this.#starts.get(name);
     // It is asked twice: before the orchestrator is called, and as the step starts.
@@ -281,9 +288,22 @@ export class ResultCache {
     const before = last?.parts ?? this.#partsOfPrevious(state, step, parts);
     const reason = before === undefined ? "first run" : changedPart(before, parts);
     this.#starts.delete(name);
-    this.#starts.set(name, { run: state.run, parts, reason });
+    this.#starts.set(name, { run: state.run, parts, key, reason });
     if (this.#starts.size > STARTS_KEPT) this.#starts.delete(this.#starts.keys().next().value!);
     return reason;
+  }
+
+  /**
+   * The step's newest start, where the parts of its key were equal to these: then the key is known.
+   * To compare them costs a sixth of making it.
+   */
+  startedWith(
+    { pipeline }: Pick<RunState, "pipeline">,
+    step: string,
+    parts: CacheKeyParts,
+  ): Pick<EarlierStart, "parts" | "key"> | undefined {
+    const last = this.#starts.get(`${pipeline}/${step}`);
+    return last !== undefined && isSameJson(last.parts, parts) ? last : undefined;
   }
 
   /** Why a key differs from that of the step in a given run, as far as that run's ledger says. */

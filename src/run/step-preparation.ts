@@ -253,12 +253,14 @@ class StepPreparation {
     files: readonly (readonly [string, string])[],
     cacheFunction: string | undefined,
   ): Preparation {
-    const parts = this.#parts(files, cacheFunction);
+    const made = this.#parts(files, cacheFunction);
     const { results, deps, keys } = this.#context;
-    const key = keys.of(parts);
+    const { id } = this.#spec;
+    const known = this.#enabled() ? results.startedWith(this.#state, id, made) : undefined;
+    const parts = known?.parts ?? made;
+    const key = known?.key ?? keys.of(made);
     const first = this.#attempt === 1 && this.#step.attempts.length === 0;
     if (!first) return this.#start(key, undefined);
-    const { id } = this.#spec;
     const { reuse, trigger } = this.#state;
     const before = Object.hasOwn(reuse, id) ? reuse[id] : undefined;
     if (before !== undefined) {
@@ -269,17 +271,13 @@ class StepPreparation {
       return this.#start(key, `the re-run is from step "${trigger.from}" on`);
     const since = before === undefined ? undefined : results.changedSince(before, id, parts);
     if (!this.#enabled()) return this.#start(key, since);
-    const reason = since ?? results.explain(this.#state, id, parts);
+    const reason = since ?? results.explain(this.#state, id, parts, key);
     if (trigger.noCache === true) return this.#start(key, "caching is off for this run");
     const answer = results.lookup(key, this.#spec.cache?.expiresAfterMs, deps.clock.now());
     if (!("hit" in answer)) return this.#start(key, answer.miss ?? reason ?? "no earlier result");
     const { source } = answer.hit;
-    return {
-      kind: "cached",
-      hit: answer.hit,
-      cacheKey: key,
-      because: `nothing changed since step "${source.step}" of ${source.run}`,
-    };
+    const because = `nothing changed since step "${source.step}" of ${source.run}`;
+    return { kind: "cached", hit: answer.hit, cacheKey: key, because };
   }
 
   /** A file's content hash; a promise if that takes a while. Rejects with a PreparationError. */

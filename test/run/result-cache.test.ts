@@ -210,20 +210,31 @@ const partsOf = (more: Partial<CacheKeyParts> = {}): CacheKeyParts => ({
 
 it("the reason for a miss compares with the step's start before, and is one within a run", () => {
   const [first, second, third] = [runOf("a", []), runOf("b", []), runOf("c", [])];
-  expect(cache.explain(first, "s", partsOf({ params: { day: 0 } }))).toBe("first run");
-  expect(cache.explain(second, "t", partsOf())).toBe("first run");
+  expect(cache.explain(first, "s", partsOf({ params: { day: 0 } }), KEY)).toBe("first run");
+  expect(cache.explain(second, "t", partsOf(), KEY)).toBe("first run");
   const changed = partsOf({ params: { day: 1 } });
-  expect(cache.explain(second, "s", changed)).toBe('param "day" changed');
+  expect(cache.explain(second, "s", changed, KEY)).toBe('param "day" changed');
   // It is asked again as the step starts.
-  expect(cache.explain(second, "s", changed)).toBe('param "day" changed');
-  expect(cache.explain(third, "s", changed)).toBeUndefined();
+  expect(cache.explain(second, "s", changed, KEY)).toBe('param "day" changed');
+  expect(cache.explain(third, "s", changed, KEY)).toBeUndefined();
+});
+
+it("the key of a start is known where the parts of the step's newest one were equal", () => {
+  const [first, second] = [runOf("a", []), runOf("b", [])];
+  const day = (day: number): CacheKeyParts => partsOf({ params: { day } });
+  expect(cache.startedWith(first, "s", day(0))).toBeUndefined();
+  cache.explain(first, "s", day(0), KEY);
+  expect(cache.startedWith(second, "s", day(0))).toMatchObject({ parts: day(0), key: KEY });
+  expect(cache.startedWith(second, "s", day(1))).toBeUndefined();
+  expect(cache.startedWith(second, "t", day(0))).toBeUndefined();
+  expect(cache.startedWith({ pipeline: "another" }, "s", day(0))).toBeUndefined();
 });
 
 it("after a start of the daemon the reason comes from the run before", () => {
   const before = runOf("before", [started(KEY), completed()], { params: { day: 1 } });
   cache.end(before);
   const now = partsOf({ params: { day: 2 } });
-  expect(cache.explain(runOf("now", []), "s", now)).toBe('param "day" changed');
+  expect(cache.explain(runOf("now", []), "s", now, KEY)).toBe('param "day" changed');
   expect(cache.changedSince("before", "s", now)).toBe('param "day" changed');
   expect(cache.changedSince("before", "s", partsOf({ params: { day: 1 } }))).toBeUndefined();
   expect(cache.changedSince("gone", "s", now)).toBeUndefined();
