@@ -390,7 +390,7 @@ export class HeldTask {
         this.#reports = false;
         return;
       }
-      const answer = await this.#answer(message);
+      const answer = await this.#answer(message, isCurrent);
       if (!isCurrent()) return;
       if (answer === undefined) await this.#pause();
       else if (answer.type === "no") this.#drop(answer.because);
@@ -409,10 +409,22 @@ export class HeldTask {
     return { type: "end", worker, id: this.id, batches, end: this.#end };
   }
 
-  /** Undefined: nobody answers. */
-  async #answer(message: FromWorker): Promise<ToWorkerAnswer | undefined> {
+  /**
+   * It may be said long after, in a session with a daemon that has adopted the task meanwhile. For
+   * that one batches are numbered from 0 again, and it would take this one for another.
+   *
+   * @returns undefined: nobody answers
+   */
+  async #answer(
+    message: FromWorker,
+    isCurrent: () => boolean,
+  ): Promise<ToWorkerAnswer | undefined> {
+    const said = (): FromWorker => {
+      if (isCurrent()) return message;
+      throw new BrokerSilence("a new daemon is told");
+    };
     try {
-      return await this.#host.line.ask(message, ANSWER_MS);
+      return await this.#host.line.ask(said, ANSWER_MS);
     } catch (error) {
       if (!(error instanceof BrokerSilence))
         this.#host.log.warn({ task: this.id, err: error }, "the daemon could not be told");

@@ -36,6 +36,8 @@ function played(files: readonly string[] = [], more: Partial<Give> = {}) {
   const clock = new VirtualClock();
   const said: string[] = [];
   const messages: FromWorker[] = [];
+  /** All that was asked: a function says what it is each time that it is said. */
+  const asks: (FromWorker | (() => FromWorker))[] = [];
   const note = (text: string): void => void said.push(text);
   /** What is answered, by what was said; the default is yes. */
   const answers: Partial<Record<FromWorker["type"], Answer[]>> = {};
@@ -75,6 +77,7 @@ function played(files: readonly string[] = [], more: Partial<Give> = {}) {
     cache,
     line: {
       ask: async (asked) => {
+        asks.push(asked);
         const message = typeof asked === "function" ? asked() : asked;
         messages.push(message);
         note(message.type);
@@ -115,6 +118,7 @@ function played(files: readonly string[] = [], more: Partial<Give> = {}) {
     world,
     answers,
     messages,
+    asks,
     said: () => said.splice(0),
     /** Gives it. @returns what the daemon is answered, once it is */
     begin: (isGranted = false, mayWait = true) => {
@@ -287,6 +291,21 @@ describe("a task that is given", () => {
       'start {"alone":true,"ahead":true}',
     ]);
   });
+});
+
+it("says nothing to a new daemon that it was about to say to the one before", async () => {
+  const one = await running();
+  one.answers.output = [new Promise<ToWorkerAnswer>(() => undefined)];
+  one.ran().output([line("first")]);
+  await one.clock.settle();
+  const again = one.asks.at(-1) as () => FromWorker;
+  expect(again()).toMatchObject({ type: "output", number: 0, lines: [line("first")] });
+  one.ran().output([line("second")]);
+  expect(one.task.adopt({ stdout: 0, stderr: 0 })).toEqual({ type: "taken" });
+  await one.clock.settle();
+  // The new one has other lines under this number.
+  expect(last(one)).toMatchObject({ number: 0, lines: [line("first"), line("second")] });
+  expect(again).toThrow(BrokerSilence);
 });
 
 describe("the files of a task", () => {
