@@ -369,6 +369,15 @@ describe("a backfill's price", () => {
     expect(root.text).toContain("not known");
     expect((await priced({ runs: 0 })).text).not.toContain("Priced by");
     expect((await priced({ estimatedMs: 400 })).text).toContain("about 1s");
+    const nothing = async (more: Partial<LedgerPrice>): Promise<string | undefined> => {
+      const { text } = await priced({ runs: 0, executes: 0, estimatedMs: 0, ...more });
+      expect(text).toContain("no time 2 at once");
+      expect(text).not.toContain("about");
+      return /There is nothing to run: ([^.]*)\./.exec(text)?.[1];
+    };
+    expect(await nothing({ slots: 0 })).toBe("no slot lies between the two times");
+    expect(await nothing({})).toBe("no slot's newest run failed or was stopped");
+    expect(await nothing({ which: "missing" })).toBe("each slot has a run");
     expect((await priced({ first: null, last: null })).text).not.toContain("The first slot");
   });
 });

@@ -68,6 +68,17 @@ describe.runIf(hasBrowser)("the frame", () => {
     expect(await browser.locator(".top").innerText()).toContain("UTC");
   });
 
+  it("shows a button that cannot be pressed as one, also where it is the chief one", async () => {
+    const { browser } = await openPage(pages, "pipelines/held", { allowRequests: false });
+    const run = browser.getByRole("button", { name: /^Run held/ });
+    await run.waitFor();
+    const look = await run.evaluate((it) => {
+      const { borderTopStyle, backgroundColor } = getComputedStyle(it);
+      return [it.getAttribute("aria-disabled"), borderTopStyle, backgroundColor];
+    });
+    expect(look).toEqual(["true", "dashed", "rgb(255, 255, 255)"]);
+  });
+
   it("hides nothing that has the focus behind its head", async () => {
     const { browser } = await openPage(pages, "pipelines/held");
     await browser.setViewportSize({ width: 1_200, height: 500 });

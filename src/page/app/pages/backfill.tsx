@@ -128,6 +128,8 @@ function Price({ price, plan }: { readonly price: LedgerPrice; readonly plan: Pl
   const intent = intentOf(price, plan);
   const time =
     estimatedMs === null ? "no run of it has completed yet" : `about ${roughText(estimatedMs)}`;
+  const note = estimatedMs === null ? "how long is not known" : time;
+  const off = whyNothing(price);
   return (
     <section class="card price" aria-labelledby="price">
       <h2 id="price">The price</h2>
@@ -163,7 +165,7 @@ function Price({ price, plan }: { readonly price: LedgerPrice; readonly plan: Pl
         <div>
           <dt>Takes</dt>
           <dd>
-            {estimatedMs === null ? "not known" : time}
+            {off !== undefined ? "no time" : estimatedMs === null ? "not known" : time}
             <small>{`${plan.maxActive} at once, by what its runs took so far`}</small>
           </dd>
         </div>
@@ -177,13 +179,21 @@ function Price({ price, plan }: { readonly price: LedgerPrice; readonly plan: Pl
           isPrimary
           intent={intent}
           text={`Backfill ${countText(runs, "slot")}`}
-          note={estimatedMs === null ? "how long is not known" : time}
-          off={runs === 0 ? "there is nothing to run" : undefined}
+          note={off === undefined ? note : undefined}
+          off={off}
         />
       </div>
+      {off !== undefined && <p class="mute">{`There is nothing to run: ${off}.`}</p>}
       <Command words={intent.command} />
     </section>
   );
+}
+
+/** Why a backfill would run nothing: a clause; undefined where it would run something. */
+function whyNothing({ runs, slots, which }: LedgerPrice): string | undefined {
+  if (runs > 0) return undefined;
+  if (slots === 0) return "no slot lies between the two times";
+  return which === "missing" ? "each slot has a run" : "no slot's newest run failed or was stopped";
 }
 
 /** Whole seconds: an estimate is no better than that. */
