@@ -142,6 +142,27 @@ it("makes room by a graceful stop, by force after the grace period, and no soone
   expect(world.clock.timers).toBe(0);
 });
 
+it("waits no more for the end by force of a run that has ended", async () => {
+  const world = new World({ groups: {} });
+  const good = world.add("good");
+  world.runs.makeRoom(["good"], "graceful", "a newer slot is due", "newer");
+  await nextTurn();
+  expect(world.clock.timers).toBe(1);
+  await world.end(good);
+  expect(world.clock.timers).toBe(0);
+});
+
+it("leaves the reason of a run whose ledger is there: it has been written", async () => {
+  const world = new World({ groups: {} });
+  world.add("old", { lane: "p" }).refuses = "It cannot stop.";
+  world.runs.makeRoom(["old"], "force", "a newer slot is due", "newer");
+  const entry = world.runs.reserve(ticketOf("newer", { lane: "p" }), "", "run old still goes on");
+  world.runs.attach(entry, new OwnRun());
+  await nextTurn();
+  expect(entry.because).toBe("run old still goes on");
+  expect(world.warned).toHaveLength(1);
+});
+
 it("says why a run waits for one that cannot be stopped, and once in the log", async () => {
   const world = new World({ groups: {} });
   const old = world.add("old", { lane: "p" });

@@ -28,7 +28,7 @@ function rig(schedules: readonly Schedule[] = [hourly]) {
   const lines: PipelineEvent[] = [];
   const made: { header: RunHeader; ticket: Record<string, unknown>; lines: unknown }[] = [];
   const said: string[] = [];
-  const faults: (Error | undefined)[] = [];
+  const faults: (Error | Promise<Error>)[] = [];
   const active: string[] = [];
   const accepted = new Map<string, object>();
   const known = new Set<string>();
@@ -49,7 +49,7 @@ function rig(schedules: readonly Schedule[] = [hourly]) {
       ticket: Record<string, unknown>,
       events: readonly PipelineEvent[],
     ) => {
-      const fault = faults.shift();
+      const fault = await faults.shift();
       if (fault !== undefined) throw fault;
       made.push({ header, ticket, lines: events });
       active.push(header.run);
@@ -253,6 +253,18 @@ describe("a backfill that meets a trouble", () => {
     expect([there.made, there.lines.length]).toEqual([[], 1]);
   });
 
+  it("as the daemon ends is not tried again", async () => {
+    const there = rig();
+    let fail!: (error: Error) => void;
+    there.faults.push(new Promise((resolve) => (fail = resolve)));
+    await there.begin();
+    await there.clock.settle();
+    there.backfills.stop();
+    fail(new Error("no room"));
+    await there.clock.settle();
+    expect([there.said.length, there.clock.timers]).toEqual([1, 0]);
+  });
+
   it("of a ledger that is closed says nothing: the daemon ends", async () => {
     const there = rig();
     there.faults.push(new LedgerClosed("/x"));
@@ -336,19 +348,17 @@ describe("a slot of a backfill", () => {
   });
 });
 
-it("a backfill of an earlier daemon goes on as it was accepted, once", async () => {
-  const there = rig();
-  there.accepted.set("b7", { requestId: "b7", from: FROM, to: TO, which: "all", maxActive: 2 });
+it.each([
+  [{ maxActive: 2 }, 2],
   // A release before this one wrote no limit: one at a time.
-  there.accepted.set("b8", { requestId: "b8", from: FROM, to: FROM, which: "all" });
+  [{}, 1],
+])("a backfill of an earlier daemon goes on once, with %j: %i at a time", async (more, limit) => {
+  const there = rig();
+  there.accepted.set("b7", { requestId: "b7", from: FROM, to: TO, which: "all", ...more });
   await there.resume();
   await there.resume();
-  const ids = there.made.map(({ ticket }) => [ticket["backfill"], ticket["limit"]]);
-  expect(ids[0]).toEqual(["b7", 2]);
-  expect(new Set(there.runs()).size).toBe(there.runs().length);
-  there.accepted.clear();
-  while (there.lines.length < 2) await there.end();
-  expect(there.made.find(({ ticket }) => ticket["backfill"] === "b8")!.ticket["limit"]).toBe(1);
+  expect(there.runs()).toEqual([1, 2].slice(0, limit).map((hour) => `${slotOf(hour)}-b1`));
+  for (const { ticket } of there.made) expect(ticket).toMatchObject({ backfill: "b7", limit });
 });
 
 it("a schedule by its name alone has its slots, with its params below those given", async () => {

@@ -166,6 +166,7 @@ describe("a shell step", () => {
     step.exited(0, null);
     step.closed();
     step.failed(fault("ENOENT"));
+    step.failed(fault("EAGAIN"));
     vi.advanceTimersByTime(60_000);
     expect(said()).toEqual([]);
   });
@@ -248,6 +249,14 @@ describe("a shell that the machine does not start now", () => {
     ]);
     expect(said()).toEqual(["start", "ended after 0"]);
   });
+});
+
+it("an error of a start is told without the step's secrets", () => {
+  const { step, results } = played({ cwd: "/home/canary", secrets: ["canary"] });
+  step.start();
+  step.failed(fault("ENOENT"));
+  expect(JSON.stringify(results)).toContain("is there a folder /home/***");
+  expect(JSON.stringify(results)).not.toContain("canary");
 });
 
 describe("a signal to a shell step", () => {

@@ -3,6 +3,7 @@ import { EventEmitter } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { FromRunner, ToRunner } from "../../src/places/pool/protocol.ts";
 import { BEAT_MS, LEASE_MS, PIECE_BYTES } from "../../src/places/pool/wire.ts";
@@ -164,6 +165,7 @@ describe("a large result", () => {
     await expect.poll(() => socket.lines.length).toBe(2);
     expect(said().map(short)).toEqual(["output", `piece 0 ${PIECE_BYTES} false`]);
     // The next piece is read when the last one was taken.
+    for (let turns = 0; turns < 50; turns += 1) await nextTurn();
     wire.send([output("y")]);
     expect(said().map(short)).toEqual(["output"]);
     socket.writableNeedDrain = false;
