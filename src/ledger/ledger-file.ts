@@ -145,8 +145,8 @@ export class LedgerFile<E extends { readonly type: string }> {
   /** The file's path. */
   readonly path: string;
   #fd: number;
-  /** The open file as it was when it was first looked at. */
-  #own: Stats | undefined;
+  /** Which file is open, since it was first looked at. A thousand ledgers hold no more of it. */
+  #own: Pick<Stats, "ino" | "dev"> | undefined;
   /** When it was last looked at for edits: where it ended, and when it was last changed. */
   #unedited: { readonly offset: number; readonly ctimeMs: number } | undefined;
   #lookedAt: number;
@@ -502,7 +502,10 @@ export class LedgerFile<E extends { readonly type: string }> {
 
   /** What somebody did to the file; undefined: nothing, or it cannot be found out. */
   #trouble(): Trouble | undefined {
-    this.#own ??= fstatSync(this.#fd);
+    if (this.#own === undefined) {
+      const { ino, dev } = fstatSync(this.#fd);
+      this.#own = { ino, dev };
+    }
     let there: Stats | undefined;
     try {
       there = statSync(this.path, { throwIfNoEntry: false });
