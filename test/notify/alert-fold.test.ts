@@ -230,6 +230,14 @@ describe("quiet hours", () => {
     expect(rig.ends("c", "failed")).toHaveLength(1);
   });
 
+  it("hold missed slots of all pipelines for one message", () => {
+    const rig = new FoldRig([{ to: ["ops"], quiet }]);
+    rig.pass(10 * HOUR);
+    const missed = { slot: "2026-11-28T21:00:00.000Z", because: "it overlapped" };
+    for (const name of ["a", "b"]) rig.line(name, "slot.missed", missed);
+    expect(texts(rig.pass(9 * HOUR))).toEqual(["missed a+b ×2 → ops"]);
+  });
+
   it("hold a group that ends in them", () => {
     const rig = new FoldRig([{ to: ["ops"], quiet, group: "30m" }]);
     rig.pass(9 * HOUR + 45 * MINUTE);

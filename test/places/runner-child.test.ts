@@ -115,6 +115,24 @@ it("that stands still is ended after half a minute without an answer", async () 
   expect(await over).toEqual({ detail: "did not answer for 30 s", outOfMemory: false });
 });
 
+it("lives on where it answers after each time that it stood still for long", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { child, over } = fork();
+  await vi.waitUntil(() => child.isUp, 20_000);
+  let exit: unknown;
+  void over.then((given) => (exit = given));
+  for (let times = 0; times < 3; times += 1) {
+    process.kill(child.pid!, "SIGSTOP");
+    vi.advanceTimersByTime(25_000);
+    child.ask();
+    process.kill(child.pid!, "SIGCONT");
+    const answers = (): boolean => child.lives && stateOf(child.pid!) === "S";
+    await vi.waitUntil(() => exit !== undefined || answers(), 20_000);
+    expect(exit).toBeUndefined();
+  }
+});
+
 it("gives a sign of life where it is asked, and none as it stands still", async () => {
   const { child } = fork();
   await vi.waitUntil(() => child.isUp, 20_000);

@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, it, vi } from "vitest";
@@ -234,6 +234,27 @@ describe.concurrent("a runner behind stdin and stdout", () => {
     });
     await clock.advance(PATIENCE_MS);
     expect((await subject.exited).detail).toBe("on gpu1 was not heard for 15 s");
+  });
+
+  it("lives on where it was heard, and only this side did not read it yet", async () => {
+    const clock = new VirtualClock();
+    const { root } = tempRoot();
+    const at = (name: string): string => join(root, name);
+    const [up, go, said] = [at("up"), at("go"), at("said")];
+    const beat = say({ type: "beat", number: 1 });
+    const greets = `read settings; ${GREETING}${beat}read beat; : > ${up}`;
+    const waits = `until [ -e ${go} ]; do sleep 0.01; done`;
+    const subject = far(`${greets}; ${waits}; ${beat}: > ${said}; exec sleep 60`, {}, clock);
+    let exit: RunnerExit | undefined;
+    void subject.exited.then((given) => (exit = given));
+    await vi.waitUntil(() => existsSync(up), { timeout: 20_000 });
+    await clock.advance(PATIENCE_MS - 1);
+    writeFileSync(go, "");
+    while (!existsSync(said)) continue;
+    await clock.advance(1);
+    // As long as it may take until what waits is read.
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    expect(exit).toBeUndefined();
   });
 
   it("gives a sign of life by a beat that it is asked for", async () => {

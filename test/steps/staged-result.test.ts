@@ -21,11 +21,14 @@ function folder(): string {
 }
 
 it.each([
-  [65_534, false],
-  [65_535, true],
-])("a result of %i characters in quotes is a file: %s", (length, isFile) => {
+  [65_534, "x", false],
+  [65_535, "x", true],
+  // Three bytes each.
+  [21_844, "€", false],
+  [21_845, "€", true],
+])("a result of %i times %s in quotes is a file: %s", (length, character, isFile) => {
   const path = folder();
-  const json = JSON.stringify("x".repeat(length));
+  const json = JSON.stringify(character.repeat(length));
   const staged = stageResult(json, undefined, path);
   expect(staged === undefined).toBe(!isFile);
   expect(readdirSync(path)).toHaveLength(isFile ? 1 : 0);

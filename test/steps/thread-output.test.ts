@@ -47,6 +47,7 @@ it.each<[string, unknown[], string, number]>([
     2,
   ],
   ["a text in hexadecimal", [HEX, null, "hex"], "ä", 2],
+  ["a text in UTF-16", ["A", null, "utf16le"], "A\0", 2],
   ["a text in UTF-8, by name", ["ä", null, "UTF8"], "ä", 2],
   ["a text in UTF-8, by its other name", ["ä", null, "utf-8"], "ä", 2],
 ])("writeSync of %s", async (_, given, text, size) => {
