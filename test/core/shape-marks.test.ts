@@ -1,5 +1,6 @@
 /** Where a mark of a file points: at a key that is wrong, else at the value. */
 import { expect, it } from "vitest";
+import * as z from "zod";
 import { formatPath } from "../../src/core/fault.ts";
 import { pipelineSchema } from "../../src/core/pipeline.ts";
 import { checkShape } from "../../src/core/shape-faults.ts";
@@ -26,4 +27,20 @@ it.each<[object, [string, boolean][]]>([
     ? []
     : shape.faults.map(({ path, atKey }) => [formatPath(path), atKey === true] as const);
   expect(found.toSorted(([a], [b]) => (a < b ? -1 : 1))).toEqual(marks);
+});
+
+it("of what is wrong with a field the first is told", () => {
+  const schema = z.object({
+    name: z
+      .string()
+      .min(3, "is too short")
+      .regex(/^[a-z]+$/, "has no letters"),
+    other: z.number(),
+  });
+  const shape = checkShape(schema, { name: "1", other: "1" });
+  const told = shape.ok ? [] : shape.faults.map(({ path, message }) => [path[0], message]);
+  expect(told).toEqual([
+    ["name", "is too short"],
+    ["other", expect.stringContaining("must be a number")],
+  ]);
 });

@@ -1,7 +1,15 @@
 /** `orchd verify` compares a pipeline's ledger with its runs' ledgers. */
-import { mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { PipelineEvent, PipelineLine, RunEvent } from "../../src/core/event.ts";
 import { checkpointOf } from "../../src/core/pipeline-checkpoint.ts";
 import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
@@ -67,6 +75,26 @@ describe("runs and slots", () => {
     expect(await faultsOf(store)).toEqual([
       `${runAt(2)}.jsonl: it is missing: pipeline.jsonl tells of this run at line 6 (slot.fired)`,
     ]);
+  });
+
+  it("a run that retention removed while lines were read is no fault", async () => {
+    const store = await fired([1]);
+    const own = store.pipelineLedger("p");
+    const before = readFileSync(own, "utf8");
+    const { file: writer } = await LedgerFile.open<PipelineEvent>(own, calm());
+    await writer.append([{ type: "runs.pruned", until: slotAt(2), runs: 1 }]);
+    await writer.close();
+    const pruned = readFileSync(own, "utf8").slice(before.length);
+    writeFileSync(own, before);
+    rmSync(store.runLedger(runAt(1)));
+    // Its line comes before it removes anything, and here after all lines were read.
+    const exists = vi.spyOn(RunStore.prototype, "exists").mockImplementation(() => {
+      appendFileSync(own, pruned);
+      return false;
+    });
+    onTestFinished(() => exists.mockRestore());
+    expect(await faultsOf(store)).toEqual([]);
+    expect(exists).toHaveBeenCalledTimes(1);
   });
 
   it("all runs of a month's folder that was removed are named", async () => {

@@ -72,7 +72,8 @@ case "$1 $2" in
 "image inspect") echo "Error: image not known" >&2; exit 125 ;;
 "run "*) echo "Error: tool:1: image not known" >&2; exit 125 ;;
 "container inspect") echo "[]"; echo "Error: no such container x" >&2; exit 125 ;;
-"pull "*) echo "Trying to pull tool:1..." >&2; printf "Copying bl" >&2; sleep 0.2; echo "ob sha256:40c1" >&2
+"pull "*) echo "Trying to pull tool:1..." >&2; printf "Copying bl" >&2
+  sleep 0.2; echo "ob sha256:40c1" >&2
   exec sleep 60 ;;
 esac
 `;

@@ -237,7 +237,17 @@ describe.concurrent("a runner behind stdin and stdout", () => {
   });
 
   it("lives on where it was heard, and only this side did not read it yet", async () => {
-    const clock = new VirtualClock();
+    const virtual = new VirtualClock();
+    let outOfPatience: (() => void) | undefined;
+    const clock: Clock = {
+      now: () => virtual.now(),
+      monotonic: () => performance.now(),
+      random: () => virtual.random(),
+      after(milliseconds, callback) {
+        outOfPatience = callback;
+        return virtual.after(milliseconds, callback);
+      },
+    };
     const { root } = tempRoot();
     const at = (name: string): string => join(root, name);
     const [up, go, said] = [at("up"), at("go"), at("said")];
@@ -248,10 +258,9 @@ describe.concurrent("a runner behind stdin and stdout", () => {
     let exit: RunnerExit | undefined;
     void subject.exited.then((given) => (exit = given));
     await vi.waitUntil(() => existsSync(up), { timeout: 20_000 });
-    await clock.advance(PATIENCE_MS - 1);
     writeFileSync(go, "");
     while (!existsSync(said)) continue;
-    await clock.advance(1);
+    outOfPatience!();
     // As long as it may take until what waits is read.
     await new Promise((resolve) => setTimeout(resolve, 250));
     expect(exit).toBeUndefined();

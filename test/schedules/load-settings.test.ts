@@ -55,6 +55,16 @@ orchestrators:
   expect(result.watched.map((path) => path.split("/").at(-1))).toEqual(["orchd.yaml", "o.ts"]);
 });
 
+it("takes what a module exports whose names are known only as it runs", async () => {
+  const { result } = await settings("orchestrators: { mine: ./o.cjs, other: ./o.cjs#Other }\n", {
+    "o.cjs": "class Other {}\nmodule.exports = Object.assign(class {}, { Other });\n",
+  });
+  expect(result).toMatchObject({
+    ok: true,
+    settings: { orchestrators: { mine: {}, other: { code: { pick: "export:Other" } } } },
+  });
+});
+
 it.each([
   ["timezon: UTC\n", 'orchd.yaml:1:1: timezon is not known here; did you mean "timezone"?'],
   ["a: 1\ntimezone: Mars/Base\n", "orchd.yaml:1:1: a is not known here"],

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import type { ModuleTask } from "../../../src/core/task.ts";
+import type { ModuleTask, Task } from "../../../src/core/task.ts";
 import { Seal } from "../../../src/places/broker/seal.ts";
 import { SealedBroker } from "../../../src/places/broker/sealed-broker.ts";
 import { TaskFiles, type SentTask } from "../../../src/places/broker/task-files.ts";
@@ -71,6 +71,41 @@ function rig() {
     JSON.parse(readFileSync(join(cache.bundles, `${bundle}.mjs.map`), "utf8"));
   return { clock, rootOf, have, mapAt, soon };
 }
+
+describe("the artifacts of earlier steps", () => {
+  const of = (digit: string) => ({ $artifact: digit.repeat(64), bytes: 100_000 });
+  const hashesOf = (text: string): string[] => {
+    const artifacts = tempRoot().root;
+    writeFileSync(join(artifacts, of("a").$artifact), text);
+    const task: Task = {
+      kind: "shell",
+      shell: ["/bin/sh"],
+      cwd: "",
+      text: "true",
+      params: {},
+      inputs: {},
+      run: TASK.run,
+      step: "it",
+      env: {},
+      gracePeriodMs: 300,
+      artifacts,
+      stored: [
+        { step: "s", inputs: {}, outputs: of("a") },
+        { step: "t", inputs: {}, outputs: { one: of("b"), two: 7 } },
+      ],
+    };
+    return rig()
+      .rootOf("/a.ts")
+      .files.of(task)
+      .files.map(({ hash }) => hash[0]!);
+  };
+
+  it("are sent with those that they hold themselves", () => {
+    expect(hashesOf(JSON.stringify({ x: of("c"), y: "z", w: of("d") }))).toEqual([..."acdb"]);
+    expect(hashesOf(JSON.stringify({ x: [of("c")] }))).toEqual([..."ab"]);
+    expect(hashesOf(JSON.stringify("text"))).toEqual([..."ab"]);
+  });
+});
 
 describe("a bundle that two roots have, of different files,", () => {
   it("has the source map of each root beside it at one worker", async () => {
