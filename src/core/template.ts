@@ -178,18 +178,28 @@ function eachText(
  * original.
  */
 function mapTexts(value: Json, replace: (text: string) => Json): Json {
-  if (typeof value === "string") return value.includes("${") ? replace(value) : value;
-  if (value === null || typeof value !== "object" || !changes(value, replace)) return value;
-  if (Array.isArray(value))
-    return (value as readonly Json[]).map((member) => mapTexts(member, replace));
-  return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [key, mapTexts(member, replace)]),
-  );
+  // It is asked for each step, and most have no placeholder: to find that out makes nothing.
+  return mayChange(value) ? replaced(value, replace) : value;
 }
 
-/** Nothing is made to find that out: it is asked for each step, and most have no placeholder. */
-function changes(value: object, replace: (text: string) => Json): boolean {
+function mayChange(value: Json): boolean {
+  if (typeof value === "string") return value.includes("${");
+  if (value === null || typeof value !== "object") return false;
   const members = value as { readonly [name: string]: Json };
-  for (const name in members) if (mapTexts(members[name]!, replace) !== members[name]) return true;
+  for (const name in members) if (mayChange(members[name]!)) return true;
   return false;
+}
+
+function replaced(value: Json, replace: (text: string) => Json): Json {
+  if (typeof value === "string") return value.includes("${") ? replace(value) : value;
+  if (Array.isArray(value)) {
+    const copy = (value as readonly Json[]).map((member) => replaced(member, replace));
+    return copy.every((member, index) => member === value[index]) ? value : copy;
+  }
+  if (value === null || typeof value !== "object") return value;
+  const pairs = Object.entries(value);
+  const copy = pairs.map(([key, member]) => [key, replaced(member, replace)] as const);
+  return copy.every(([, member], index) => member === pairs[index]![1])
+    ? value
+    : Object.fromEntries(copy);
 }

@@ -1,6 +1,7 @@
 /** `${params.…}` and `${run.…}`: two passes, types stay, data is never read as a template. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { Json } from "../../src/core/snapshot.ts";
 import {
   bindParams,
   bindRun,
@@ -113,6 +114,33 @@ describe("the second pass", () => {
       ),
       { numRuns: 1_000 },
     );
+  });
+});
+
+describe("a value in a hundred others", () => {
+  const within = (inner: Json): Json => {
+    let value = inner;
+    for (let depth = 0; depth < 100; depth += 1) value = depth % 2 === 0 ? [1, value] : { value };
+    return value;
+  };
+
+  it("is bound as fast as one alone, and leaves what has no placeholder as it is", () => {
+    const bound = bindParams(within("${params.x}"), { x: 7 });
+    expect(bound).toEqual(within(7));
+    const plain = within("x");
+    expect(bindParams(plain, { x: 7 })).toBe(plain);
+  });
+
+  it("is asked for once", () => {
+    let asked = 0;
+    const given = {
+      get x(): Json {
+        asked += 1;
+        return 7;
+      },
+    };
+    bindParams(within("${params.x}"), given);
+    expect(asked).toBe(1);
   });
 });
 
