@@ -276,6 +276,19 @@ describe("threads that steps share", () => {
     ]);
   });
 
+  it("do not become more where the machine held all of them up among many ends", () => {
+    brisk();
+    const many = Array.from({ length: 12 }, (_, index) => piece(`s${index}`));
+    place(...many);
+    for (const thread of threads) for (let ends = 0; ends < 2; ends += 1) end(thread, many, 0.05);
+    for (const thread of threads) thread.busyMs = 5;
+    vi.advanceTimersByTime(3);
+    expect([threads.length, warm.waiting.length]).toEqual([CORES, 6]);
+    // Nothing ends any more.
+    vi.advanceTimersByTime(3);
+    expect(threads).toHaveLength(CORES + 1);
+  });
+
   it("are each late by themselves, until one is so twice while no piece of its source ends", () => {
     brisk();
     place(...Array.from({ length: 8 }, (_, index) => piece(`s${index}`)));

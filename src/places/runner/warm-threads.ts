@@ -240,10 +240,11 @@ export class WarmThreads<P extends Placed> {
       this.#takeBackAll(thread);
     }
     this.pump();
-    // Brief pieces wait for the threads that there are, if one of these can run them soon.
+    // Brief pieces wait for the threads that there are, if one of these can run them soon, or if
+    // all of them were held up by the machine alone.
     const lacks = (piece: P): boolean => {
-      const brief = this.#isBrief(piece);
-      return !this.#isSuited(piece, brief) || !(brief || this.#isWorkedOff(piece));
+      if (this.#isBrief(piece) && this.#isSuited(piece, true)) return false;
+      return !this.#isSuited(piece, false) || !this.#isWorkedOff(piece);
     };
     if (this.#waiting.some(lacks)) this.#grow();
     this.#patience = undefined;
