@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { iso } from "../core/time.ts";
 import { readDaemonPast } from "../ledger/daemon-history.ts";
 import type { Change } from "./overview.ts";
-import type { PlainLine } from "./slot-marks.ts";
+import type { PlainLine } from "./plain-line.ts";
 
 /** How much of a file's fault is shown, in characters. */
 const FAULT_CHARACTERS = 300;

@@ -19,7 +19,8 @@ import { rehearse, type Rehearsal } from "./rehearsal.ts";
 import type { Roots } from "./roots.ts";
 import { linesBackwards } from "./run-history.ts";
 import { restored, stateOfRun } from "./run-reading.ts";
-import type { PlainLine } from "./slot-marks.ts";
+import { isRepeatedLoad } from "./repeated-load.ts";
+import type { PlainLine } from "./plain-line.ts";
 import { readStatus } from "./status-view.ts";
 
 const NEXT_SLOTS = 10;
@@ -118,11 +119,9 @@ function versionsOf(store: RunStore, pipeline: string): PipelinePage["versions"]
   let checkpoints = 0;
   let newer: PlainLine | undefined;
   for (const line of linesBackwards(store, pipeline, () => OF_FILE)) {
-    // Rotation repeats the last load before a checkpoint: that is no version.
-    const isRepeated = line["since"] === undefined && newer?.["type"] === "pipeline.checkpoint";
+    const version = isRepeatedLoad(line, newer) ? undefined : versionOf(line);
     newer = line;
     if (line["type"] === "pipeline.checkpoint") checkpoints += 1;
-    const version = isRepeated ? undefined : versionOf(line);
     if (version !== undefined) {
       // An upgrade of orchd repeats a load: the older line of a version is when it came.
       if (version.valid && versions.at(-1)?.digest === version.digest) versions.pop();

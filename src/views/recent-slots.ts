@@ -12,13 +12,8 @@ import { changesOf } from "./changes.ts";
 import { dayStart, DayTally } from "./day-tally.ts";
 import { parseObject } from "../core/json-object.ts";
 import type { Change, StripMark } from "./overview.ts";
-import {
-  recentLines,
-  slotMarks,
-  type LedgerEnd,
-  type MarkedPipeline,
-  type PlainLine,
-} from "./slot-marks.ts";
+import type { PlainLine } from "./plain-line.ts";
+import { recentLines, slotMarks, type LedgerEnd, type MarkedPipeline } from "./slot-marks.ts";
 
 /** The most marks of a strip. */
 const STRIP_MARKS = 34;

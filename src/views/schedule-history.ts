@@ -3,7 +3,9 @@ import { defined } from "../core/defined.ts";
 import type { Schedule } from "../core/schedule/schedule-schema.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { wholeSchedule } from "./recorded-schedule.ts";
+import { isRepeatedLoad } from "./repeated-load.ts";
 import { linesBackwards } from "./run-history.ts";
+import type { PlainLine } from "./plain-line.ts";
 
 /** What was in force. Times are milliseconds since 1970. */
 export interface TextInForce {
@@ -33,15 +35,10 @@ export function textAt(
   let until = Number.POSITIVE_INFINITY;
   let firstLoad: number | undefined;
   let older = false;
-  let newer: Readonly<Record<string, unknown>> | undefined;
+  let newer: PlainLine | undefined;
   for (const line of linesBackwards(store, pipeline)) {
     const at = Date.parse(String(line["at"]));
-    // A rotated ledger's successor begins with a copy of the last load. The copy is no load: the
-    // checkpoint after it says since when the text is in force.
-    const repeated =
-      line["type"] === "pipeline.loaded" &&
-      line["since"] === undefined &&
-      newer?.["type"] === "pipeline.checkpoint";
+    const repeated = isRepeatedLoad(line, newer);
     older = repeated || line["type"] === "pipeline.checkpoint";
     newer = line;
     const removed = line["type"] === "pipeline.removed";

@@ -19,12 +19,10 @@ import type { RunStore } from "../ledger/run-store.ts";
 import { parseObject } from "../core/json-object.ts";
 import { wholeSchedule } from "./recorded-schedule.ts";
 import type { StripMark } from "./overview.ts";
+import type { PlainLine } from "./plain-line.ts";
 import { pipelineLedgers } from "./run-history.ts";
 import { textAt } from "./schedule-history.ts";
 import type { SlotDecision } from "./slot-outcome.ts";
-
-/** A ledger line without its checksum. */
-export type PlainLine = Readonly<Record<string, unknown>>;
 
 /** How far a ledger was read. */
 export interface LedgerEnd {

@@ -443,7 +443,12 @@ describe("a pipeline's card", () => {
     expect(await cards({ next: [slot] as never })).toContain("13:00:00Z in 1h 5mgap: moved");
     const passed = { slot: at("11:59:00"), local: "x" };
     expect(await cards({ next: [passed] as never })).toContain("11:59:00Z now");
-    expect(await cards({ schedule: null })).toContain("It has no schedule");
+    expect(await cards({ schedule: null, valid: true })).toContain("It has no schedule");
+    const unread = { schedule: null, valid: false, versions: [] };
+    expect(await cards(unread)).toContain("None while no version of its file is in force.");
+    const version = { at: at("10:00:00"), digest: "a", valid: true, errors: [] };
+    expect(await cards({ ...unread, versions: [version] })).toContain("It has no schedule");
+    expect(await cards({ removed: true })).toContain("None: its file was removed.");
     expect(await cards({})).toContain("None.");
   });
 

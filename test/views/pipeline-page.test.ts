@@ -1,6 +1,8 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { checkpointOf } from "../../src/core/pipeline-checkpoint.ts";
+import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
 import { HOUR_MS } from "../../src/core/time.ts";
 import type { PipelineFilePage, PipelinePage } from "../../src/views/pipeline-page.ts";
 import { readPipelineFile } from "../../src/views/pipeline-file.ts";
@@ -82,6 +84,18 @@ describe("a pipeline's page", () => {
       [at(2), null, false],
       [at(1), "a", true],
     ]);
+  });
+
+  test("has a first version that is not valid, though a new ledger's checkpoint follows it", () => {
+    const made = tempRoot();
+    const errors = ["p.yaml:1:1: no"];
+    const checkpoint = { ...checkpointOf(emptyPipelineState()), errors };
+    const created = [{ type: "pipeline.invalid", at: at(1), errors }, checkpoint];
+    writePipeline(made.runs, "p", created);
+    expect(pageOf(made, "p").versions).toEqual([{ at: at(1), digest: null, valid: false, errors }]);
+    // What a rotated ledger's successor begins with is no version.
+    writePipeline(made.runs, "q", [{ ...loaded("0 * * * *"), digest: "a", at: at(2) }, checkpoint]);
+    expect(pageOf(made, "q").versions).toEqual([]);
   });
 
   test("rehearses less where it fires often", () => {

@@ -61,6 +61,8 @@ function Shown({ page }: { readonly page: PipelinePage }): JSX.Element {
   useEffect(() => {
     if (zone !== undefined) offered.value = zone;
   }, [zone]);
+  // A fault of its file stands in a box of its own.
+  const because = page.because !== null && page.errors.includes(page.because) ? null : page.because;
   return (
     <article class="pipeline">
       <Crumbs name={page.name} />
@@ -69,10 +71,8 @@ function Shown({ page }: { readonly page: PipelinePage }): JSX.Element {
           <h1>
             <Standing page={page} /> {safeText(page.name)}
           </h1>
-          <p class="lead">{sentence(page.description ?? page.because)}</p>
-          {page.description !== null && page.because !== null && (
-            <p class="mute">{sentence(page.because)}</p>
-          )}
+          <p class="lead">{sentence(page.description ?? because)}</p>
+          {page.description !== null && because !== null && <p class="mute">{sentence(because)}</p>}
         </div>
         <Actions page={page} />
       </div>

@@ -14,9 +14,7 @@ export function NextSlots({ page }: { readonly page: PipelinePage }): JSX.Elemen
         Next slots <small>{page.schedule === null ? "" : safeText(page.schedule)}</small>
       </h2>
       {page.next.length === 0 ? (
-        <p class="none">
-          {page.schedule === null ? "It has no schedule; it runs when it is asked to." : "None."}
-        </p>
+        <p class="none">{noneText(page)}</p>
       ) : (
         <ol class="next-slots">
           {page.next.map((slot) => (
@@ -34,4 +32,13 @@ export function NextSlots({ page }: { readonly page: PipelinePage }): JSX.Elemen
       <Command words={["orchd", "next", page.name]} />
     </section>
   );
+}
+
+/** Why no slot comes. */
+function noneText({ schedule, removed, valid, versions }: PipelinePage): string {
+  if (removed === true) return "None: its file was removed.";
+  if (schedule !== null) return "None.";
+  return valid || versions.some((version) => version.valid)
+    ? "It has no schedule; it runs when it is asked to."
+    : "None while no version of its file is in force.";
 }
