@@ -36,6 +36,8 @@ export type OverlapDecision =
       readonly because: string;
     };
 
+const START: OverlapDecision = { kind: "start" };
+
 /**
  * How many runs may be active at the same time: `maxActiveRuns`; without it 1, or no limit under
  * `allow` (semantics.md 9).
@@ -58,7 +60,7 @@ export function decideOverlap(
 ): OverlapDecision {
   const limit = activeLimit(overlap, maxActiveRuns);
   const { running, queued } = busy;
-  if (running.length + queued.length < limit) return { kind: "start" };
+  if (running.length + queued.length < limit) return START;
   const older = describeBusy(busy);
   switch (overlap) {
     case "skip":

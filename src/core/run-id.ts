@@ -115,8 +115,20 @@ export function runIdForSlot(pipeline: string, slotMs: number, schedule?: string
     throw new RangeError(`A slot is a whole second, and ${slotMs} ms is none.`);
   if (schedule !== undefined && !SCHEDULE_NAME.test(schedule))
     throw new RangeError(`${JSON.stringify(schedule)} is no name of a schedule.`);
-  const id = `${checkedPipeline(pipeline)}@${stamp(slotMs).slice(0, -5)}Z`;
+  const id = checkedPipeline(pipeline) + slotStamp(slotMs);
   return schedule === undefined ? id : `${id}.${schedule}`;
+}
+
+/** The slot that was asked for last, and its text: a thousand pipelines may have it in common. */
+let lastSlot = Number.NaN;
+let lastStamp = "";
+
+function slotStamp(slotMs: number): string {
+  if (slotMs !== lastSlot) {
+    lastStamp = `@${stamp(slotMs).slice(0, -5)}Z`;
+    lastSlot = slotMs;
+  }
+  return lastStamp;
 }
 
 /**

@@ -21,6 +21,7 @@ import { defined } from "../core/defined.ts";
 import { refused } from "../core/request.ts";
 import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
 import type { Log } from "../log.ts";
+import { Later } from "./later.ts";
 import type { QueueLimits, RunEnd, RunHandle } from "./ports.ts";
 
 /** What is known of a run at the moment of the decision. */
@@ -49,7 +50,7 @@ export interface ActiveRun {
   since: number;
   /** Resolves once its ledger exists; with undefined where the ledger could not be made. */
   readonly ready: Promise<RunHandle | undefined>;
-  handle?: RunHandle;
+  handle?: RunHandle | undefined;
 }
 
 /** Who is told. Each call comes after the run was recorded. */
@@ -59,15 +60,33 @@ export interface ActiveRunHandlers {
   readonly onFinished: (run: ActiveRun, end: RunEnd) => Promise<void>;
 }
 
-interface Entry extends ActiveRun {
-  readonly settle: (handle: RunHandle | undefined) => void;
-  readonly recorded: Promise<void>;
-  readonly record: () => void;
-  ended: boolean;
+/** One run as it is kept here. */
+class Entry implements ActiveRun {
+  ticket: RunTicket;
+  because: string;
+  since: number;
+  going = false;
+  handle: RunHandle | undefined = undefined;
+  ended = false;
   /** It could not be stopped to make room, and the log says so. */
-  refused?: boolean;
+  refused = false;
   /** Resolves once its end is recorded. */
-  end?: Promise<void>;
+  end: Promise<void> | undefined = undefined;
+  readonly settled = new Later<RunHandle | undefined>();
+  /** There once its line was given to its pipeline's ledger. */
+  readonly recorded = new Later<void>();
+
+  /** @param since monotonic milliseconds */
+  constructor(ticket: RunTicket, because: string, since: number) {
+    this.ticket = ticket;
+    this.because = because;
+    this.since = since;
+  }
+
+  /** See {@link ActiveRun}. */
+  get ready(): Promise<RunHandle | undefined> {
+    return this.settled.promise;
+  }
 }
 
 /** A pipeline without runs. */
@@ -179,13 +198,16 @@ export class ActiveRuns {
    * @param reason why it waits, where the caller knows better
    */
   reserve(ticket: RunTicket, because: string, reason?: string): ActiveRun {
-    const entry = this.#add(makeEntry(ticket, because, this.#clock.monotonic()));
+    const entry = this.#add(new Entry(ticket, because, this.#clock.monotonic()));
     // The runs that wait already were looked at when they came, and each time a run ended. What
     // they wait for is no reason for this run to wait.
     const waits = waitsFor(ticket, this.#load(), this.#limits);
-    if (waits !== undefined) entry.because = reason ?? waits;
-    else if (this.#holding) entry.because = "the daemon is not ready yet";
-    else this.#go(entry);
+    if (waits === undefined && !this.#holding) {
+      this.#go(entry);
+      return entry;
+    }
+    this.#waiting.add(entry);
+    entry.because = waits === undefined ? "the daemon is not ready yet" : (reason ?? waits);
     return entry;
   }
 
@@ -198,8 +220,9 @@ export class ActiveRuns {
     const because = begun
       ? "it was running when the daemon ended"
       : "the daemon was restarted before its turn came";
-    const entry = this.#add(makeEntry(ticket, because, this.#clock.monotonic()));
+    const entry = this.#add(new Entry(ticket, because, this.#clock.monotonic()));
     if (begun) this.#go(entry);
+    else this.#waiting.add(entry);
     this.#watch(entry, handle);
     if (begun) this.#toGoOn.push(entry);
     if (!this.#holding) {
@@ -271,10 +294,10 @@ export class ActiveRuns {
 
   #watch(entry: Entry, handle: RunHandle): void {
     entry.handle = handle;
-    entry.settle(handle);
+    entry.settled.set(handle);
     entry.end = handle.finished
       .then(async (end) => {
-        await entry.recorded;
+        await entry.recorded.promise;
         this.#remove(entry);
         await this.#handlers.onFinished(entry, end);
       })
@@ -288,14 +311,14 @@ export class ActiveRuns {
 
   /** The run's line was given to its pipeline's ledger. */
   record(run: ActiveRun): void {
-    (run as Entry).record();
+    (run as Entry).recorded.set();
   }
 
   /** There is no run after all: its ledger could not be made, or exists already. */
   drop(run: ActiveRun): void {
     const entry = run as Entry;
-    entry.settle(undefined);
-    entry.record();
+    entry.settled.set(undefined);
+    entry.recorded.set();
     this.#remove(entry);
   }
 
@@ -379,7 +402,6 @@ export class ActiveRuns {
     let siblings = this.#byPipeline.get(pipeline);
     if (siblings === undefined) this.#byPipeline.set(pipeline, (siblings = new Set()));
     siblings.add(entry);
-    this.#waiting.add(entry);
     return entry;
   }
 
@@ -403,7 +425,6 @@ export class ActiveRuns {
   }
 
   #go(entry: Entry): void {
-    this.#waiting.delete(entry);
     entry.going = true;
     entry.since = this.#clock.monotonic();
     this.#countIn(entry);
@@ -430,21 +451,14 @@ export class ActiveRuns {
     for (const said of admit(waiting, this.#load(), this.#limits)) {
       const entry = this.#entries.get(said.run)!;
       if (!said.start || entry.handle?.state.stop !== undefined) continue;
+      this.#waiting.delete(entry);
       this.#go(entry);
       entry.because = `its turn came: ${entry.because}`;
       if (entry.handle === undefined) continue;
       entry.handle.start(entry.because);
-      if (entry !== told) void entry.recorded.then(() => this.#handlers.onStarted(entry));
+      if (entry !== told) void entry.recorded.promise.then(() => this.#handlers.onStarted(entry));
     }
   }
-}
-
-function makeEntry(ticket: RunTicket, because: string, since: number): Entry {
-  let settle!: (handle: RunHandle | undefined) => void;
-  let record!: () => void;
-  const ready = new Promise<RunHandle | undefined>((resolve) => (settle = resolve));
-  const recorded = new Promise<void>((resolve) => (record = resolve));
-  return { ticket, because, since, going: false, ready, settle, recorded, record, ended: false };
 }
 
 function add(counts: Map<string, number>, key: string, by: number): void {

@@ -82,16 +82,16 @@ export class Burst {
   }
 
   /**
-   * So many runs are about to be made. Resolves once it is their turn: all that was due is decided,
-   * and few others are being made.
+   * So many runs are about to be made.
+   *
+   * @param goOn called once it is their turn: all that was due is decided, and few others are being
+   *   made
    */
-  join(runs: number): Promise<void> {
+  join(runs: number, goOn: () => void): void {
     this.#size += runs;
     this.#open += runs;
-    return new Promise((goOn) => {
-      this.#waiting.push({ runs, goOn });
-      this.#serve();
-    });
+    this.#waiting.push({ runs, goOn });
+    this.#serve();
   }
 
   /** All that was due is decided: no further run joins. */

@@ -5,7 +5,7 @@
  * `#cursor` is the watermark in memory: all slots that were due up to it are decided, and their
  * lines are written or given to the ledger. The ledger's `through` follows it.
  *
- * Everything that changes the pipeline takes its turn (`#turn`). So the slots that were due before
+ * Everything that changes the pipeline takes its turn (`#turns`). So the slots that were due before
  * a load or a pause are decided before it. A decision on slots starts at once where nobody has the
  * turn. It is synchronous until the headers are written, because a thousand pipelines may be due in
  * the same second.
@@ -37,8 +37,15 @@ import type { ActiveRun, QueueTerms, RunTicket } from "./active-runs.ts";
 import { endLine } from "./end-line.ts";
 import type { RunEnd } from "./ports.ts";
 import type { ClockStep } from "./scheduler.ts";
-import { queueTermsOf, SlotDecider, type DeciderPorts, type DeciderView } from "./slot-decider.ts";
+import {
+  queueTermsOf,
+  SlotDecider,
+  type DeciderPorts,
+  type DeciderView,
+  type Outcome,
+} from "./slot-decider.ts";
 import { SlotRecorder, type RecorderPorts, type RecorderView } from "./slot-recorder.ts";
+import { Turns } from "./turns.ts";
 
 /** What all desks share. */
 export interface DeskPorts extends DeciderPorts, RecorderPorts {
@@ -53,6 +60,8 @@ export interface DeskPorts extends DeciderPorts, RecorderPorts {
   readonly tzdata: string;
 }
 
+const NONE: readonly Outcome[] = [];
+
 /** One pipeline. */
 export class PipelineDesk implements DeciderView, RecorderView {
   readonly name: string;
@@ -64,8 +73,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
   readonly #decider: SlotDecider;
   readonly #recorder: SlotRecorder;
   #cursor: number | undefined;
-  #busy = false;
-  readonly #queue: (() => void)[] = [];
+  readonly #turns = new Turns();
   #decideQueued = false;
   /** A run that was made may have no line. */
   #lacksLines = false;
@@ -177,24 +185,48 @@ export class PipelineDesk implements DeciderView, RecorderView {
    */
   decide(): void {
     if (this.#decideQueued) return;
-    this.#decideQueued = this.#busy;
-    this.#turn(async () => {
-      this.#decideQueued = false;
-      await this.#decideDue(this.#ports.clock.now());
-    }).catch((error: unknown) => {
-      this.mayLackLine();
-      this.#ports.log.error({ pipeline: this.name, err: error }, "slots could not be decided");
-    });
+    if (!this.#turns.isTaken) return this.#decideAtOnce();
+    this.#decideQueued = true;
+    this.#turns
+      .take(async () => {
+        this.#decideQueued = false;
+        await this.#decideDue(this.#ports.clock.now());
+      })
+      .catch((error: unknown) => this.#undecided(error));
+  }
+
+  /** Takes the turn, and makes no promise before there is something to wait for. */
+  #decideAtOnce(): void {
+    this.#turns.begin();
+    try {
+      const now = this.#ports.clock.now();
+      const outcomes = this.#outcomesUntil(now);
+      if (outcomes.length === 0) this.#turns.end();
+      else this.#recorder.begin(outcomes, now, (recorded) => this.#endWith(recorded));
+    } catch (error) {
+      this.#undecided(error);
+      this.#turns.end();
+    }
+  }
+
+  #endWith(recorded: Promise<void>): void {
+    const ended = recorded.catch((error: unknown) => this.#undecided(error));
+    void ended.finally(() => this.#turns.end());
+  }
+
+  #undecided(error: unknown): void {
+    this.mayLackLine();
+    this.#ports.log.error({ pipeline: this.name, err: error }, "slots could not be decided");
   }
 
   /** Resolves once the turns taken so far are over: all that they wrote is durable. */
   settled(): Promise<void> {
-    return this.#turn(() => Promise.resolve());
+    return this.#turns.take(() => Promise.resolve());
   }
 
   /** Puts a version in force. The slots of the version before it are decided first. */
   load(loaded: LoadedPipeline): Promise<void> {
-    return this.#turn(async () => {
+    return this.#turns.take(async () => {
       const { state } = this;
       const json = JSON.parse(JSON.stringify(loaded.schedules)) as Json[];
       const rescheduled =
@@ -249,7 +281,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
    * now.
    */
   restore(loaded: LoadedPipeline): Promise<void> {
-    return this.#turn(async () => {
+    return this.#turns.take(async () => {
       if (this.#loaded !== undefined || this.state.digest !== loaded.digest) return;
       this.#loaded = loaded;
       this.#without = undefined;
@@ -259,7 +291,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
 
   /** The file was refused: the version in force stays in force. */
   invalid(errors: readonly string[], file: string): Promise<void> {
-    return this.#turn(async () => {
+    return this.#turns.take(async () => {
       if (this.#loaded === undefined)
         this.#without = `its file is invalid: ${errors[0] ?? "no reason given"}`;
       if (JSON.stringify(this.state.errors) !== JSON.stringify(errors))
@@ -270,7 +302,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
 
   /** The file is gone: no slot fires any more. */
   remove(file: string | undefined): Promise<void> {
-    return this.#turn(async () => {
+    return this.#turns.take(async () => {
       this.#without = "its file was removed";
       await this.#decideOld(this.#ports.clock.now());
       this.#loaded = undefined;
@@ -295,7 +327,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
     paused: boolean,
     order: { readonly requestId: string; readonly by: string },
   ): Promise<boolean> {
-    return this.#turn(async () => {
+    return this.#turns.take(async () => {
       await this.#decideDue(this.#ports.clock.now());
       const { requestId, by } = order;
       if (this.state.paused === paused) {
@@ -330,7 +362,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
     until: string | null,
     order: { readonly requestId: string; readonly by: string; readonly because?: string },
   ): Promise<boolean> {
-    return this.#turn(async () => {
+    return this.#turns.take(async () => {
       const { silence } = this.state;
       const isSilent = silence !== undefined && Date.parse(silence.until) > this.#ports.clock.now();
       const changes = until !== null || isSilent;
@@ -349,7 +381,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
    * that fired (semantics.md 8).
    */
   stepBack(step: ClockStep): Promise<void> {
-    return this.#turn(async () => {
+    return this.#turns.take(async () => {
       await this.#goBack(step);
       this.#next();
     });
@@ -417,18 +449,6 @@ export class PipelineDesk implements DeciderView, RecorderView {
     await this.#ledger.close();
   }
 
-  async #turn<T>(act: () => Promise<T>): Promise<T> {
-    if (this.#busy) await new Promise<void>((resolve) => this.#queue.push(resolve));
-    this.#busy = true;
-    try {
-      return await act();
-    } finally {
-      const next = this.#queue.shift();
-      if (next === undefined) this.#busy = false;
-      else next();
-    }
-  }
-
   #inForce(): void {
     this.#next();
     this.#ports.onInForce(this.name);
@@ -442,12 +462,18 @@ export class PipelineDesk implements DeciderView, RecorderView {
   }
 
   async #decideDue(now: number): Promise<void> {
-    const from = this.#cursor;
-    if (from === undefined || now <= from) return this.#next();
-    const outcomes = this.#decider.decide(from, now);
-    this.#cursor = now;
-    this.#next();
+    const outcomes = this.#outcomesUntil(now);
     if (outcomes.length > 0) await this.#recorder.record(outcomes, now);
+  }
+
+  /** Decides the slots that are due until `now`; what came of it is to be recorded. */
+  #outcomesUntil(now: number): readonly Outcome[] {
+    const from = this.#cursor;
+    const isDue = from !== undefined && now > from;
+    const outcomes = isDue ? this.#decider.decide(from, now) : NONE;
+    if (isDue) this.#cursor = now;
+    this.#next();
+    return outcomes;
   }
 
   /**

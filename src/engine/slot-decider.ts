@@ -93,6 +93,15 @@ export interface DeciderView {
   readonly damaged: boolean;
 }
 
+/** Why a slot is skipped, or why its run waits. */
+interface RoomFor {
+  readonly skip?: string;
+  readonly waits?: string;
+}
+
+/** The run may start. */
+const FREE: RoomFor = {};
+
 interface Firing {
   readonly kind: "schedule" | "catch_up";
   readonly because: string;
@@ -303,16 +312,10 @@ export class SlotDecider {
     const run = runIdForSlot(name, slot.slot, slot.track);
     if (loaded === undefined || runs.get(run) !== undefined) return;
     const late = firing.kind === "catch_up";
-    const line = (event: SlotEvent): void => void outcomes.push({ kind: "line", through, event });
     if (loaded.shadow) {
       this.#count(slot.schedule);
-      return line({
-        type: late ? "slot.caught_up" : "slot.fired",
-        ...slotFields(slot),
-        run,
-        shadow: true,
-        because: "shadow: recorded, nothing runs",
-      });
+      outcomes.push({ kind: "line", through, event: shadowLine(slot, run, late) });
+      return;
     }
     const made = runHeader(loaded, {
       run,
@@ -320,7 +323,15 @@ export class SlotDecider {
       params: slot.schedule.params,
       because,
     });
-    if (!made.ok) return line({ type: "slot.missed", ...slotFields(slot), because: made.message });
+    if (!made.ok) {
+      const event: SlotEvent = {
+        type: "slot.missed",
+        ...slotFields(slot),
+        because: made.message,
+      };
+      outcomes.push({ kind: "line", through, event });
+      return;
+    }
     const { lane, limit, priority, group } = queueTermsOf(name, loaded);
     // No spread: members that are added to a copied object cost V8 forty times as much, and a
     // thousand slots may be decided in one turn of the event loop.
@@ -337,9 +348,12 @@ export class SlotDecider {
     };
     // Runs that are caught up wait for each other in slot order, whatever overlap says: it would
     // skip all but one of them.
-    const room = late ? {} : this.#makeRoom(slot, loaded, ticket);
-    if (room.skip !== undefined)
-      return line({ type: "slot.skipped", ...slotFields(slot), because: room.skip });
+    const room = late ? FREE : this.#makeRoom(slot, loaded, ticket);
+    if (room.skip !== undefined) {
+      const event: SlotEvent = { type: "slot.skipped", ...slotFields(slot), because: room.skip };
+      outcomes.push({ kind: "line", through, event });
+      return;
+    }
     this.#count(slot.schedule);
     outcomes.push({
       kind: "run",
@@ -354,11 +368,7 @@ export class SlotDecider {
   }
 
   /** Asks overlap and the limits of the queue: why the slot is skipped, or why its run waits. */
-  #makeRoom(
-    slot: DueSlot,
-    loaded: LoadedPipeline,
-    ticket: RunTicket,
-  ): { readonly skip?: string; readonly waits?: string } {
+  #makeRoom(slot: DueSlot, loaded: LoadedPipeline, ticket: RunTicket): RoomFor {
     const { runs } = this.#ports;
     const overlap = decideOverlap(
       loaded.overlap,
@@ -387,7 +397,7 @@ export class SlotDecider {
           `${countText(most, "run waits", "runs wait")} for the concurrency group "${group!}" ` +
           "already, the most that may",
       };
-    return overlap.kind === "queue" ? { waits: overlap.because } : {};
+    return overlap.kind === "queue" ? { waits: overlap.because } : FREE;
   }
 }
 
@@ -409,6 +419,12 @@ function triggerOf(kind: Firing["kind"], { slot, schedule }: DueSlot): Trigger {
   const scheduledFor = iso(slot);
   const { name } = schedule;
   return name === undefined ? { kind, scheduledFor } : { kind, scheduledFor, schedule: name };
+}
+
+function shadowLine(slot: DueSlot, run: string, late: boolean): SlotEvent {
+  const type = late ? "slot.caught_up" : "slot.fired";
+  const because = "shadow: recorded, nothing runs";
+  return { type, ...slotFields(slot), run, shadow: true, because };
 }
 
 /** The fields of a line that name its slot. */

@@ -81,20 +81,36 @@ export class SlotRecorder {
    * Makes the runs and writes the lines of these outcomes. Durable when it resolves. The runs of a
    * burst wait for each other: the first ledger is made when all of them are decided.
    */
-  async record(outcomes: readonly Outcome[], now: number): Promise<void> {
+  record(outcomes: readonly Outcome[], now: number): Promise<void> {
+    return new Promise((resolve) => this.begin(outcomes, now, resolve));
+  }
+
+  /**
+   * As {@link record}. Until the turn comes in a burst, nothing but `begun` is there for it: no
+   * promise is.
+   *
+   * @param begun called as it begins, with what {@link record} would give
+   */
+  begin(outcomes: readonly Outcome[], now: number, begun: (recorded: Promise<void>) => void): void {
     const burst = this.#ports.burst();
+    let runs = 0;
+    if (burst !== undefined)
+      for (let index = endOfWrite(outcomes, 0, now) - 1; index >= 0; index -= 1)
+        if (outcomes[index]!.kind === "run") runs += 1;
+    if (burst === undefined || runs === 0) begun(this.#writeAll(outcomes, now, undefined));
+    else burst.join(runs, () => begun(this.#writeAll(outcomes, now, burst)));
+  }
+
+  /** @param burst the burst that the runs of the first write have joined */
+  async #writeAll(
+    outcomes: readonly Outcome[],
+    now: number,
+    burst: Burst | undefined,
+  ): Promise<void> {
     for (let start = 0; start < outcomes.length;) {
-      let end = Math.min(outcomes.length, start + SLOTS_A_WRITE);
-      while (
-        end < outcomes.length &&
-        throughOf(outcomes[end]!, now) === throughOf(outcomes[end - 1]!, now)
-      )
-        end += 1;
-      const chunk = outcomes.slice(start, end);
-      // Later chunks join no burst: the lines before them may wait for its end.
-      const runs = start > 0 ? 0 : chunk.filter(({ kind }) => kind === "run").length;
-      if (runs > 0) await burst?.join(runs);
-      await this.#write(chunk, now, runs > 0 ? burst : undefined);
+      const end = endOfWrite(outcomes, start, now);
+      // Later writes join no burst: the lines before them may wait for its end.
+      await this.#write(outcomes.slice(start, end), now, start > 0 ? undefined : burst);
       start = end;
     }
   }
@@ -271,6 +287,17 @@ export class SlotRecorder {
 /** The watermark after this outcome; never ahead of the clock. */
 function throughOf({ through }: Outcome, now: number): number | undefined {
   return through === undefined ? undefined : Math.min(through, now);
+}
+
+/** Where the outcomes of one write end that begins at `start`. */
+function endOfWrite(outcomes: readonly Outcome[], start: number, now: number): number {
+  let end = Math.min(outcomes.length, start + SLOTS_A_WRITE);
+  while (
+    end < outcomes.length &&
+    throughOf(outcomes[end]!, now) === throughOf(outcomes[end - 1]!, now)
+  )
+    end += 1;
+  return end;
 }
 
 /**

@@ -250,9 +250,9 @@ it("the runs of a burst wait for their turn, and go on when all are made", async
   const turnComes = new Promise<void>((resolve) => (decide = resolve));
   const over = new Promise<void>((resolve) => (end = resolve));
   rig.burst = {
-    join: (runs: number) => {
+    join: (runs: number, goOn: () => void) => {
       rig.done.push(`join ${runs}`);
-      return turnComes;
+      void turnComes.then(goOn);
     },
     leave: () => void rig.done.push("leave"),
     over: () => over,
@@ -276,7 +276,10 @@ it("of many slots of one pipeline only those of the first write join the burst",
   let end: () => void = () => undefined;
   const over = new Promise<void>((resolve) => (end = resolve));
   rig.burst = {
-    join: (runs: number) => Promise.resolve(void joined.push(runs)),
+    join: (runs: number, goOn: () => void) => {
+      joined.push(runs);
+      goOn();
+    },
     // As a burst does: the last that joined ends it.
     leave: () => void ((left += 1) === joined[0] && end()),
     over: () => over,
