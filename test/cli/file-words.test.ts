@@ -3,6 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { run as runInit } from "../../src/cli/commands/init.ts";
+import { run as runGraph } from "../../src/cli/commands/graph.ts";
 import { run as runImport } from "../../src/cli/commands/import.ts";
 import { run as runNext } from "../../src/cli/commands/next.ts";
 import { run as runValidate } from "../../src/cli/commands/validate.ts";
@@ -176,6 +177,24 @@ describe("orchd next", () => {
     expect(ofFiles.map((note) => note.endsWith("; its last good version counts"))).toEqual([
       true,
       false,
+    ]);
+  });
+
+  it("refuses a file that was never valid, which a daemon has read", async () => {
+    const made = tempRoot({ "schedules/new.yaml": bad });
+    writePipeline(made.runs, "new", [
+      { type: "pipeline.invalid", file: join(made.schedules, "new.yaml"), errors: ["no"] },
+    ]);
+    const next = await command(runNext, made, { pipeline: "new" });
+    expect([next.status, next.sentence]).toEqual([
+      2,
+      'the file of "new" is invalid and no version of it is in force; ' +
+        "`orchd validate` says what to correct.",
+    ]);
+    const graph = await command(runGraph, made, { target: "new" });
+    expect([graph.status, graph.sentence]).toEqual([
+      2,
+      expect.stringMatching(/new\.yaml:1:.*, not 7; correct the file first\.$/),
     ]);
   });
 

@@ -58,7 +58,7 @@ async function graphOf(context: CommandContext, pipeline: string): Promise<Graph
     EXIT.usage,
     loaded === undefined
       ? `the file of ${pipeline} is gone, and it has no run to draw.`
-      : `${loaded.errors.join(" ")} Correct the file, then draw it.`,
+      : `${loaded.errors.join("; ")}; correct the file first.`,
   );
 }
 

@@ -85,7 +85,7 @@ async function plannedPipelines(
   for (const name of wanted === undefined ? store.pipelines() : [wanted]) {
     const state = planned.has(name) ? undefined : readPipeline(store, name)?.state;
     if (
-      state === undefined ||
+      state?.digest === undefined ||
       state.removed ||
       (state.file !== undefined && !files.has(state.file))
     )
