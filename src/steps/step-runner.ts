@@ -5,6 +5,7 @@
 import { defined } from "../core/defined.ts";
 import { ANSWER_LIMIT, type Task } from "../core/task.ts";
 import type { StepLog } from "./context.ts";
+import { withSignal } from "./context-signal.ts";
 import { LoadError, pickFunction, type Modules, type LoadedModule } from "./resolve-code.ts";
 import { resultJson } from "./step-result.ts";
 import type { DaemonCall } from "./thread-protocol.ts";
@@ -47,16 +48,15 @@ function performIn(
       const run = pickFunction(module, task.code);
       const { params, inputs, env, state = null } = task;
       host.begins();
-      const value = run(
-        contextOf(host, {
-          params,
-          inputs,
-          env: Object.freeze(env),
-          log: host.log,
-          run: task.run,
-          state,
-        }),
-      );
+      const context = {
+        params,
+        inputs,
+        env: Object.freeze(env),
+        log: host.log,
+        run: task.run,
+        state,
+      };
+      const value = run(withSignal(context, host));
       return isPromise(value)
         ? Promise.resolve(value).then((settled) => resultJson(settled, step, task.outputs))
         : resultJson(value, step, task.outputs);
@@ -98,13 +98,16 @@ async function hook(
   const { step, error, because, env, state = null } = task;
   host.begins();
   const value = await run(
-    contextOf(host, {
-      run: task.run,
-      ...defined({ step, error, because, slots: task.slots, params: task.params }),
-      env: Object.freeze(env),
-      log: host.log,
-      state,
-    }),
+    withSignal(
+      {
+        run: task.run,
+        ...defined({ step, error, because, slots: task.slots, params: task.params }),
+        env: Object.freeze(env),
+        log: host.log,
+        state,
+      },
+      host,
+    ),
   );
   // Only the init hook's value has a meaning. What another hook returns must not make it fail.
   return task.hook === "init" ? resultJson(value, "the init hook", undefined) : "null";
@@ -140,27 +143,21 @@ async function dynamic(
   const { params, env, state = null } = task;
   host.begins();
   await run(
-    contextOf(host, {
-      id,
-      pipeline,
-      scheduledFor,
-      params,
-      env: Object.freeze(env),
-      log: host.log,
-      state,
-      ...caller.methods,
-    }),
+    withSignal(
+      {
+        id,
+        pipeline,
+        scheduledFor,
+        params,
+        env: Object.freeze(env),
+        log: host.log,
+        state,
+        ...caller.methods,
+      },
+      host,
+    ),
   );
   return JSON.stringify(await caller.end());
-}
-
-/** Adds the signal, which is made only when somebody looks at it. */
-function contextOf(host: TaskHost, members: object): object {
-  return Object.defineProperty(members, "signal", {
-    enumerable: true,
-    configurable: true,
-    get: () => host.signal(),
-  });
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {
