@@ -268,7 +268,8 @@ export function pickValue(module: LoadedModule, code: CodeRef): unknown {
 export function withinDefinition(
   pick: string,
 ): { readonly name: string; readonly pick: string } | undefined {
-  const found = /^in:([^:]*):(.*)$/s.exec(pick);
+  // It is asked for each step, and a pattern costs as much as the rest.
+  const found = pick.startsWith("in:") ? /^in:([^:]*):(.*)$/s.exec(pick) : null;
   return found === null ? undefined : { name: found[1]!, pick: found[2]! };
 }
 
@@ -285,8 +286,25 @@ function definitionNamed({ defined }: LoadedModule, code: CodeRef, name: string)
   );
 }
 
+/** A pick in its parts. */
+interface Picked {
+  readonly pick: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly owner: string;
+}
+
+/** The pick that was asked for last: the steps of a fan-out have one function. */
+let lastPicked: Picked = { pick: "", kind: "", name: "", owner: "" };
+
+function picked(pick: string): Picked {
+  if (pick === lastPicked.pick) return lastPicked;
+  const [kind = "", name = "", owner = ""] = pick.split(":");
+  return (lastPicked = { pick, kind, name, owner });
+}
+
 function pickIn(module: LoadedModule, whole: unknown, pick: string): unknown {
-  const [kind, name = "", owner = ""] = pick.split(":");
+  const { kind, name, owner } = picked(pick);
   const { exports } = module;
   const definition = whole as { steps?: Table; hooks?: Table } | undefined;
   switch (kind) {

@@ -166,9 +166,9 @@ export class ThreadHealth {
       return { because: "a step did not wait for what it had asked of the system", pending: true };
     if (now.listeners !== before.listeners)
       return { because: "a step changed the listeners of the process" };
-    if (now.globals !== before.globals) return { because: "a step changed the globals" };
     for (const name in Object.prototype)
       return { because: `a step gave every object a member "${name}"` };
+    if (now.globals !== before.globals) return { because: "a step changed the globals" };
     this.#before = now;
     const at = performance.now();
     if (at - this.#memoryAt < MEMORY_EVERY_MS) return undefined;
@@ -189,7 +189,13 @@ function look(): Look {
   }
   let listeners = 0;
   for (const name of process.eventNames()) listeners += process.listenerCount(name);
-  return { active, pending, listeners, globals: Object.keys(globalThis).length, open };
+  let globals = 0;
+  // `Object.keys` sorts them, and costs twice as much.
+  for (const name in globalThis) {
+    void name;
+    globals += 1;
+  }
+  return { active, pending, listeners, globals, open };
 }
 
 /** Makes the thread forget what can be read of the steps before. */
