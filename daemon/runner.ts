@@ -5,12 +5,8 @@
  */
 import { ForkLease } from "../src/places/runner/fork-lease.ts";
 import { RunnerHost } from "../src/places/runner/runner-host.ts";
-import {
-  LEASE_SIGNAL,
-  type FromRunner,
-  type RunnerSettings,
-  type ToRunner,
-} from "../src/places/pool/protocol.ts";
+import { LEASE_SIGNAL, type FromRunner, type RunnerSettings } from "../src/places/pool/protocol.ts";
+import { packEnds, unpackSteps, type PackedToRunner } from "../src/places/pool/packed-batch.ts";
 import { ignoreUserSignals } from "../src/user-signals.ts";
 
 if (process.argv[2] === "--stdio") await serveFar();
@@ -24,7 +20,7 @@ async function serve(settings: RunnerSettings): Promise<void> {
     process.kill(process.pid, signal);
   };
   const tellParent = (batch: FromRunner[]): void => {
-    if (process.connected) process.send!(batch, undefined, {}, () => {});
+    if (process.connected) process.send!(packEnds(batch), undefined, {}, () => {});
   };
   const lease =
     settings.leaseMs === undefined
@@ -43,10 +39,10 @@ async function serve(settings: RunnerSettings): Promise<void> {
   await new Promise<void>((resolve) => {
     process.send!([], undefined, {}, () => resolve());
   });
-  process.on("message", (batch: ToRunner[]) => {
+  process.on("message", (batch: PackedToRunner[]) => {
     lease?.heard();
     // An empty batch asks for a sign of life.
-    if (batch.length > 0) host.receive(batch);
+    if (batch.length > 0) host.receive(unpackSteps(batch));
     else if (mayLive()) process.send!([], undefined, {}, () => {});
   });
   // Ctrl-C and a stop of the service reach the daemon too, which decides what happens to the steps.

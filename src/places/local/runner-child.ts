@@ -28,11 +28,11 @@ import {
   LEASE_SIGNAL,
   LIFELINE,
   startOf,
-  type FromRunner,
   type PoolMessage,
   type RunnerSettings,
   type ToRunner,
 } from "../pool/protocol.ts";
+import { packSteps, unpackEnds, type PackedFromRunner } from "../pool/packed-batch.ts";
 import { processStat } from "../pool/process-stat.ts";
 import { SentFrames } from "../pool/sent-frames.ts";
 import { ifStartable } from "../pool/startable.ts";
@@ -184,14 +184,14 @@ export class RunnerChild implements RunnerProcess {
     const output = this.#strayLines("stdout");
     child.stdout?.on("data", (chunk: Buffer) => output.add(chunk)).on("error", () => {});
     child.stderr?.on("data", (chunk: Buffer) => this.#lastErrors.add(chunk)).on("error", () => {});
-    child.on("message", (batch: FromRunner[]) => {
+    child.on("message", (batch: PackedFromRunner[]) => {
       this.#unanswered = 0;
       this.#hasAnswered = true;
       if (!this.#isUp) {
         this.#isUp = true;
         this.#flush();
       }
-      if (batch.length > 0) this.#listener.messages(batch);
+      if (batch.length > 0) this.#listener.messages(unpackEnds(batch));
     });
     child.on("disconnect", () => {
       // A process that ends closes its channel too, and its exit says more.
@@ -396,7 +396,7 @@ export class RunnerChild implements RunnerProcess {
     this.#settled = [];
     this.#outbox = [];
     // If the channel breaks, the process ends: `exit` answers for all that is in flight.
-    if (this.#process.connected) this.#process.send(batch, () => {});
+    if (this.#process.connected) this.#process.send(packSteps(batch), () => {});
   }
 
   #afterExit(code: number | null, signal: NodeJS.Signals | null): void {
