@@ -65,7 +65,9 @@ export async function recoverRuns(
         await nextTurn();
         from = ports.clock.monotonic();
       }
-      runs += await recoverPipeline(desk, ports);
+      // Not `runs += await`, which adds to what there was before the wait: others wait beside it.
+      const taken = await recoverPipeline(desk, ports);
+      runs += taken;
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, walk));

@@ -72,7 +72,7 @@ function rig({ active = {}, queued = [], ended = [], leftAt = 0, untouchedSince 
         return { ticket, going: !queued.includes(ticket.run), because: "it waits" };
       },
       record: ({ ticket }: { ticket: { run: string } }) => void done.push(`record ${ticket.run}`),
-      of: () => [...known],
+      of: (name: string) => [...known].filter((run) => run.startsWith(`${name}@`)),
     },
   } as unknown as RecoveryPorts;
   const recover = () => recoverRuns([desk], ports, async () => void done.push("before the start"));
@@ -83,7 +83,7 @@ function rig({ active = {}, queued = [], ended = [], leftAt = 0, untouchedSince 
     if (atMs !== undefined)
       for (const each of [path, dirname(path)]) utimesSync(each, atMs / 1_000, atMs / 1_000);
   };
-  return { store, done, lines, kinds, recover, left };
+  return { store, desk, ports, done, lines, kinds, recover, left };
 }
 
 describe("what is taken over", () => {
@@ -127,6 +127,16 @@ describe("what is taken over", () => {
     expect(done).toContain(`record ${manual(1)}`);
     expect(done).toContain(`record ${manual(2)}`);
   });
+});
+
+it("the runs of several pipelines that are opened at the same time are all counted", async () => {
+  const { desk, ports } = rig();
+  const named = (name: string): PipelineDesk => {
+    const active = new Map([[manual(1).replace("p@", `${name}@`), {}]]);
+    return { ...desk, name, state: { ...desk.state, active } } as unknown as PipelineDesk;
+  };
+  const told = await recoverRuns(["p", "q", "r"].map(named), ports, async () => undefined);
+  expect(told).toEqual({ pipelines: 3, runs: 3 });
 });
 
 describe("a run by hand without a line", () => {
