@@ -122,7 +122,9 @@ async function serve(ground: Ground, { seal, credentials }: Secrets): Promise<vo
   const scratch = join(folder, "scratch");
   makeFolder(scratch, 0o700);
   await endEarlier(token, log);
-  await removeTrees(readdirSync(scratch).map((name) => join(scratch, name)));
+  const left = readdirSync(scratch).map((name) => join(scratch, name));
+  // Nothing else keeps this process alive yet.
+  await removeTrees(left, { holdsProcess: true });
   const { prefix, bucket } = namesOn(seal, options.place);
   const Engine = place.engine === "nats" ? NatsBroker : RedisBroker;
   const broker = new Engine(clock, {

@@ -12,9 +12,14 @@ const SCRIPT = `rm -rf -- "$@" || { chmod -R u+rwx -- "$@"; rm -rf -- "$@"; }`;
  * Removes files and folders with all that is in them. Links are removed, not followed. Never
  * throws: what cannot be removed (it is immutable, its disk is read-only) is left.
  *
+ * @param holdsProcess whether this process lives until the attempt is over. Without it, one that
+ *   has nothing else to do ends, and `rm` goes on alone
  * @returns a promise that resolves when the attempt is over
  */
-export function removeTrees(paths: readonly string[]): Promise<void> {
+export function removeTrees(
+  paths: readonly string[],
+  { holdsProcess = false }: { readonly holdsProcess?: boolean } = {},
+): Promise<void> {
   return new Promise((resolve) => {
     if (paths.length === 0) return resolve();
     try {
@@ -24,7 +29,7 @@ export function removeTrees(paths: readonly string[]): Promise<void> {
         stdio: "ignore",
       });
       child.on("error", () => resolve()).on("close", () => resolve());
-      child.unref();
+      if (!holdsProcess) child.unref();
     } catch {
       // There are no processes or descriptors left.
       resolve();

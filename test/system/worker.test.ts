@@ -1,5 +1,5 @@
 /** Real workers on a real nats-server, with a real daemon: what goes right, and what goes wrong. */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
@@ -54,6 +54,21 @@ describe.skipIf(SKIP_NATS)("orchd worker", () => {
       1,
       expect.stringContaining("The secret queue.key is not there"),
     ]);
+  });
+
+  it("removes what a killed worker's step left, and then starts", FAR, async () => {
+    const place = natsPlace("nats://127.0.0.1:1");
+    const first = new WorkerProcess({ place });
+    await expect.poll(() => first.stderr, { timeout: 20_000 }).toContain("does not answer");
+    await first.kill();
+    const scratch = join(first.root, "runs/.orchd/workers/farm/w1/scratch");
+    for (let n = 0; n < 200; n += 1)
+      mkdirSync(join(scratch, `1-left/${n}/deep`), { recursive: true });
+    const next = new WorkerProcess({ place, root: first.root });
+    await expect
+      .poll(() => `${next.process.exitCode} ${next.stderr}`, { timeout: 20_000 })
+      .toMatch(/^null .*does not answer/);
+    expect(readdirSync(scratch)).toEqual([]);
   });
 
   it("waits for its broker, and is alone of its name", FAR, async () => {
