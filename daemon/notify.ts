@@ -9,7 +9,7 @@
 import { hostname } from "node:os";
 import type { NotifyOptions } from "../src/cli/command.ts";
 import { systemClock } from "../src/clock.ts";
-import { foreignRunsFolder, makeRunsFolder } from "../src/engine/runs-folder.ts";
+import { foreignRunsFolder, makeOrchdFolder } from "../src/engine/runs-folder.ts";
 import { whyFull } from "../src/disk/room.ts";
 import { SecretFiles } from "../src/disk/secret-files.ts";
 import type { Feed } from "../src/feed/feed-line.ts";
@@ -81,7 +81,7 @@ export async function runNotify(options: NotifyOptions): Promise<number> {
   const trial = { options, store, secrets, make, ...inForce };
   if (options.test !== undefined) return tryChannel(options.test, trial);
   if (options.replay !== undefined) return tryReplay(options.replay, trial);
-  const unwritable = foreignRunsFolder(store) ?? makeRunsFolder(store);
+  const unwritable = foreignRunsFolder(store) ?? makeOrchdFolder(store);
   if (unwritable !== undefined) {
     options.tell(unwritable);
     return 1;

@@ -9,15 +9,29 @@ import type { RunStore } from "../ledger/run-store.ts";
  * @returns why a daemon cannot write it, in a sentence; undefined where it can
  */
 export function makeRunsFolder({ runsDir, orchdDir }: RunStore): string | undefined {
+  return makeWritable(orchdDir, runsDir, `the runs folder ${runsDir}`);
+}
+
+/**
+ * Makes the runs folder where it is missing, for a program that writes `.orchd` alone: its unit may
+ * take the right to write the rest from it.
+ *
+ * @returns why it cannot write there, in a sentence; undefined where it can
+ */
+export function makeOrchdFolder({ orchdDir }: RunStore): string | undefined {
+  return makeWritable(orchdDir, orchdDir, `the folder ${orchdDir}`);
+}
+
+function makeWritable(made: string, written: string, what: string): string | undefined {
   try {
-    makeFolder(orchdDir, 0o750);
-    accessSync(runsDir, constants.R_OK | constants.W_OK | constants.X_OK);
+    makeFolder(made, 0o750);
+    accessSync(written, constants.R_OK | constants.W_OK | constants.X_OK);
     return undefined;
   } catch (error) {
     const { code = "unknown", syscall, path } = error as NodeJS.ErrnoException;
-    if (syscall === "mkdir") return folderSentence(path ?? runsDir, code);
+    if (syscall === "mkdir") return folderSentence(path ?? written, code);
     return (
-      `the runs folder ${runsDir} cannot be written (${code}); ` +
+      `${what} cannot be written (${code}); ` +
       "give this user the right to, or name another with --runs."
     );
   }

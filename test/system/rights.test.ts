@@ -3,9 +3,10 @@
  * umask, and cannot touch those of others.
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { awaitSight } from "../support/await-event.ts";
 import { orchd, orchdProgram, startDaemon } from "../support/daemon.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
@@ -138,6 +139,34 @@ describe.runIf(canBecomeOthers)("a daemon of its own user", () => {
       const daemon = await startDaemon({ root: root.root });
       expect((await daemon.end()).status).toBe(0);
     }
+  });
+
+  it("orchd notify writes .orchd alone: the rest of the runs folder may be read-only", async () => {
+    const root = serviceRoot({
+      "schedules/p.yaml": PIPELINE,
+      "orchd.yaml": `notify:
+  channels: { me: { kind: command, run: [cat] } }
+  rules: [{ to: [me] }]
+`,
+    });
+    chownSync(root.runs, 0, DAEMON);
+    const [program, ...rest] = as(DAEMON, "027");
+    const child = spawn(program!, [...rest, process.execPath, orchdProgram, "notify"], {
+      cwd: "/",
+      env: { ...process.env, ORCHD_ROOT: root.root, HOME: "/nonexistent", NO_COLOR: "1" },
+    });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    let said = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (text: string) => (said += text));
+    await awaitSight(
+      root.root,
+      () => (said.includes("\n") ? true : undefined),
+      () => said,
+    );
+    expect(said).toBe("notify: channels me; 1 rule\n");
+    child.kill("SIGTERM");
+    expect(await once(child, "exit")).toEqual([0, null]);
   });
 
   it("says what to do where the folder for requests is another's", async () => {
