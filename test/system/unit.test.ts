@@ -77,6 +77,13 @@ describe("orchd.service", () => {
   });
 });
 
+it.each(["orchd", "orchd-page", "orchd-notify", "orchd-worker"])(
+  "%s.service: its lines in the journal have its name, and not that of env",
+  (name) => {
+    expect(settingsOf(`${name}.service`)).toContain(`SyslogIdentifier=${name}`);
+  },
+);
+
 describe("orchd-page.service", () => {
   const page = settingsOf("orchd-page.service");
 
