@@ -43,5 +43,7 @@ exec < /dev/null
 # No chroot: the namespaces of the unit start from the root of this one.
 mkdir -p "$root/old" && cd "$root" && pivot_root . old
 umount -l /old
+# As a machine has it: systemd puts credentials into a unit's folder through this.
+mount --make-rshared /
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin \
   /lib/systemd/systemd --system --unit=orchd-test.target

@@ -26,6 +26,15 @@ ExecStart=${ORCHD} page --root /var/lib/orchd --schedules /etc/orchd/schedules \
   $ORCHD_PAGE_OPTIONS
 Environment="ORCHD_PAGE_OPTIONS=--listen unix:/run/orchd-page/page.sock --allow-requests"
 `;
+const NOTIFY_DROP_IN = `[Service]
+ExecStart=
+ExecStart=${ORCHD} notify --root /var/lib/orchd --schedules /etc/orchd/schedules
+LoadCredential=WORD:/etc/hostname
+`;
+const NOTIFY_YAML = `notify:
+  channels: { me: { kind: command, run: [cat], env: { WORD: { secret: WORD } } } }
+  rules: [{ to: [me] }]
+`;
 const TARGET = "[Unit]\nRequires=sysinit.target\nAfter=sysinit.target\nAllowIsolate=yes\n";
 
 function whyNot(): string | undefined {
@@ -51,6 +60,7 @@ it.runIf(reason === undefined)(
     for (const path of [
       join(units, "orchd.service.d"),
       join(units, "orchd-page.service.d"),
+      join(units, "orchd-notify.service.d"),
       join(files, "etc/orchd/schedules"),
       join(files, "usr/lib/sysusers.d"),
       own,
@@ -72,6 +82,12 @@ it.runIf(reason === undefined)(
       join(units, "orchd-page.service"),
     );
     writeFileSync(join(units, "orchd-page.service.d/test.conf"), PAGE_DROP_IN);
+    copyFileSync(
+      join(projectRoot, "systemd/orchd-notify.service"),
+      join(units, "orchd-notify.service"),
+    );
+    writeFileSync(join(units, "orchd-notify.service.d/test.conf"), NOTIFY_DROP_IN);
+    writeFileSync(join(files, "etc/orchd/orchd.yaml"), NOTIFY_YAML);
     writeFileSync(join(units, "orchd-test.target"), TARGET);
     writeFileSync(
       join(files, "etc/orchd/schedules/p.yaml"),
@@ -183,15 +199,16 @@ it.runIf(reason === undefined)(
 
     expect(inside("systemctl", "stop", "orchd").status).toBe(0);
     expect(shown()).toMatchObject({ ActiveState: "inactive", SubState: "dead", Result: "success" });
-    const log = inside("journalctl", "-u", "orchd", "-o", "cat", "--no-pager").stdout;
+    const log = inside("journalctl", "-t", "orchd", "-o", "cat", "--no-pager").stdout;
     expect(log).toContain("draining: nothing new starts");
     expect(
       log
         .trim()
         .split("\n")
-        .some((line) => line.includes('"msg":"ended"')),
-    ).toBe(true);
+        .map((line) => (JSON.parse(line) as { readonly msg: string }).msg),
+    ).toContain("ended");
     process.stdout.write("the unit under a real systemd: started, killed, stuck, stopped: 4 / 4\n");
+    await notifyTells(inside, folder);
   },
 );
 
@@ -254,6 +271,22 @@ async function pageServes(inside: Inside, folder: string, daemon: string): Promi
   expect(await serves()).not.toBe(first);
   expect(inside("systemctl", "stop", "orchd-page").status).toBe(0);
   process.stdout.write("the page's unit under a real systemd: started, asked, killed: 3 / 3\n");
+}
+
+/** The unit of `orchd notify`, while the daemon is down: it tells, and has its credential. */
+async function notifyTells(inside: Inside, folder: string): Promise<void> {
+  inside("cp", "/etc/orchd/orchd.yaml", "/var/lib/orchd/orchd.yaml");
+  expect(inside("systemctl", "start", "orchd-notify").status).toBe(0);
+  const log = (): string =>
+    inside("journalctl", "-t", "orchd-notify", "-o", "cat", "--no-pager").stdout;
+  await awaitSight(folder, () => (log() === "" ? undefined : true), log, 30_000);
+  expect(log()).toBe("notify: channels me; 1 rule\n");
+  const pid = inside("systemctl", "show", "orchd-notify", "-p", "MainPID", "--value").stdout.trim();
+  const credential = `/run/credentials/orchd-notify.service/WORD`;
+  const seen = inside("nsenter", "-t", pid, "-m", "cat", credential).stdout;
+  expect(seen).toBe(inside("cat", "/etc/hostname").stdout);
+  expect(inside("systemctl", "stop", "orchd-notify").status).toBe(0);
+  process.stdout.write("notify's unit under a real systemd: started, told, ended: 1 / 1\n");
 }
 
 /** The pid of systemd: the child of the process that real-systemd.sh became. */
