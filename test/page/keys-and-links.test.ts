@@ -2,7 +2,7 @@
 import { atAddress, drawn, pageHappens, PlainElement } from "./plain-document.ts";
 import { h, render } from "preact";
 import { act } from "preact/test-utils";
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { now } from "../../src/page/app/clock.ts";
 import { keys, useKeys, type Key } from "../../src/page/app/keys.ts";
 import { address, go, hrefOf, withQuery } from "../../src/page/app/location.ts";
@@ -56,6 +56,13 @@ describe("keys", () => {
     act(() => render(h(Page, { given }), root as unknown as Element));
   const gone = (root: PlainElement): Promise<void> =>
     act(() => render(null, root as unknown as Element));
+
+  it("work as soon as the page is drawn, and not when the browser has shown it", () => {
+    const body = new PlainElement("body");
+    render(h(Page, { given: of("j page") }), body as unknown as Element);
+    onTestFinished(() => render(null, body as unknown as Element));
+    expect(press("j")).toEqual(["j page", true]);
+  });
 
   it("are the browser's, or what is typed, where somebody is at something", async () => {
     await drawn(

@@ -1,5 +1,5 @@
 /** What stands around every page: where one is, what is up, where one can go. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { parseRunId } from "../../core/run-id.ts";
 import type { Here } from "../../views/here.ts";
 import { now, setServerTime } from "./clock.ts";
@@ -230,7 +230,7 @@ function ThemeButton() {
 
 function KeyList({ onClose }: { onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     dialog.current?.showModal();
   }, []);
   return (

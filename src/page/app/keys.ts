@@ -2,7 +2,7 @@
  * Keys: one letter each, and only while nothing is typed and no dialog is open. A page names its
  * own; the frame has `/` and `?`.
  */
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { signal } from "@preact/signals";
 
 /** What a key does. */
@@ -22,7 +22,8 @@ export function useKeys(given: readonly Key[]): void {
   const now = useRef(given);
   now.current = given;
   const names = given.map(({ key }) => key).join(" ");
-  useEffect(() => {
+  // Not after the browser has shown it: what is pressed in between would be lost.
+  useLayoutEffect(() => {
     // The list is made once, and each key does what it does at the latest drawing.
     const mine = now.current.map(({ key, does }) => ({
       key,
