@@ -5,7 +5,7 @@
  */
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { get, post, type Problem } from "./api.ts";
 import { Command } from "./command.tsx";
 import { isDown } from "./here.ts";
@@ -48,8 +48,10 @@ type Progress =
   | { readonly step: "waiting" | "answered"; readonly id: string; readonly view?: RequestView }
   | { readonly step: "problem"; readonly problem: Problem };
 
-const ASK_EVERY_MS = 300;
-const ASK_TIMES = 40;
+/** How soon it is asked for the answer again: a busy daemon may take minutes. */
+const FIRST_AGAIN_MS = 300;
+const LAST_AGAIN_MS = 5_000;
+const LATER = 1.2;
 
 /** The dialog's place; the frame has it once. */
 export function ConfirmDialog() {
@@ -61,7 +63,8 @@ function OpenDialog({ intent: { title, what, button, command, request } }: { int
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useRef(crypto.randomUUID());
   const [progress, setProgress] = useState<Progress>({ step: "ask" });
-  useEffect(() => {
+  // At once: a key that is pressed before it stands is the page's.
+  useLayoutEffect(() => {
     dialog.current?.showModal();
   }, []);
   const close = (): void => {
@@ -78,7 +81,7 @@ function OpenDialog({ intent: { title, what, button, command, request } }: { int
     setProgress({ step: "sending" });
     const answer = await post(request, id.current);
     if (!answer.ok) return setProgress({ step: "problem", problem: answer.problem });
-    await followRequest(answer.value.id, setProgress);
+    await followRequest(answer.value.id, () => dialog.current !== null, setProgress);
     refreshAll();
   };
   const mayAsk = progress.step === "ask" || progress.step === "problem";
@@ -137,13 +140,18 @@ function Answered({ id, view }: { id: string; view?: RequestView }) {
   );
 }
 
-/** Asks what became of the request until it is answered; for some 12 s. */
-async function followRequest(id: string, tell: (progress: Progress) => void): Promise<void> {
+/** Asks what became of the request until it is answered, or nobody looks at the dialog any more. */
+async function followRequest(
+  id: string,
+  isOpen: () => boolean,
+  tell: (progress: Progress) => void,
+): Promise<void> {
   tell({ step: "waiting", id });
-  for (let times = 0; times < ASK_TIMES; times += 1) {
+  for (let again = FIRST_AGAIN_MS; isOpen(); again = Math.min(again * LATER, LAST_AGAIN_MS)) {
     const answer = await get<RequestView>(`requests/${encodeURIComponent(id)}`);
     if (answer.ok && answer.value.state !== "open")
       return tell({ step: "answered", id, view: answer.value });
-    await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
+    const ms = again;
+    await new Promise((resolve) => setTimeout(resolve, ms));
   }
 }

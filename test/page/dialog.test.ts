@@ -1,0 +1,77 @@
+/** The dialog before a request: when it stands, and how long it looks for the answer. */
+import { drawn, PlainElement } from "./plain-document.ts";
+import { h, render } from "preact";
+import { act } from "preact/test-utils";
+import { beforeEach, expect, it, onTestFinished, vi } from "vitest";
+import { confirmFirst, ConfirmDialog, type Intent } from "../../src/page/app/confirm.tsx";
+
+const INTENT: Intent = {
+  title: "Run etl now",
+  what: "It runs.",
+  button: "Run it",
+  command: ["orchd", "run", "etl"],
+  request: { type: "submit", pipeline: "etl" },
+};
+
+/** How often the server was asked about the request, and from which time on it has an answer. */
+let asked = 0;
+let answeredFrom = Number.POSITIVE_INFINITY;
+
+beforeEach(() => {
+  asked = 0;
+  answeredFrom = Number.POSITIVE_INFINITY;
+  vi.stubGlobal("fetch", async (_url: string, { method }: RequestInit) => {
+    if (method === "POST") return Response.json({ id: "r1" });
+    asked += 1;
+    return Response.json(
+      asked < answeredFrom ? { state: "open" } : { state: "accepted", run: "etl@1", reason: null },
+    );
+  });
+  onTestFinished(() => void vi.unstubAllGlobals());
+});
+
+/** The dialog, once its request was sent. */
+async function sent(): Promise<PlainElement> {
+  confirmFirst(INTENT);
+  const body = await drawn(h(ConfirmDialog, {}));
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  await body.one("button.primary").happens("click");
+  return body;
+}
+const afterMs = (ms: number): Promise<void> =>
+  act(async () => void (await vi.advanceTimersByTimeAsync(ms)));
+
+it("stands as soon as it is drawn: what is typed next is typed at it", () => {
+  const shown = vi.spyOn(PlainElement.prototype, "showModal");
+  onTestFinished(() => shown.mockRestore());
+  confirmFirst(INTENT);
+  const body = new PlainElement("body");
+  render(h(ConfirmDialog, {}), body as unknown as Element);
+  onTestFinished(() => render(null, body as unknown as Element));
+  expect(shown).toHaveBeenCalledTimes(1);
+});
+
+it("tells an answer of a daemon that was busy for minutes", async () => {
+  const body = await sent();
+  await afterMs(60_000);
+  expect(body.one("p.outcome").textContent).toContain("waits for its answer");
+  const times = asked;
+  // Soon at first, and ever more seldom.
+  expect(times).toBeGreaterThan(15);
+  expect(times).toBeLessThan(60);
+  answeredFrom = times + 1;
+  await afterMs(5_000);
+  expect(body.one("p.outcome").textContent).toContain("Accepted. etl@1");
+  await afterMs(60_000);
+  expect(asked).toBe(times + 1);
+});
+
+it("asks no more once it is closed", async () => {
+  const body = await sent();
+  await afterMs(2_000);
+  await body.every("button").at(-1)!.happens("click");
+  const times = asked;
+  await afterMs(60_000);
+  expect(asked).toBeLessThanOrEqual(times + 1);
+});
