@@ -72,7 +72,7 @@ export class FarFolder {
         rmSync(arriving.path, { force: true });
         return { type: "cannot", name, because: `the file ${name} did not arrive whole` };
       }
-      renameSync(arriving.path, join(this.folder, name));
+      this.#name(arriving.path, name);
       return { type: "has", name };
     } catch (error) {
       this.#drop(name);
@@ -100,6 +100,16 @@ export class FarFolder {
   #begin(name: string): Arriving {
     const path = join(this.folder, `${name}.${randomBytes(6).toString("hex")}.part`);
     return { path, descriptor: openSync(path, "wx", 0o600), hash: createHash("sha256") };
+  }
+
+  /** @throws a Node error, and then nothing is left of it */
+  #name(path: string, name: string): void {
+    try {
+      renameSync(path, join(this.folder, name));
+    } catch (error) {
+      rmSync(path, { force: true });
+      throw error;
+    }
   }
 
   #drop(name: string): void {
