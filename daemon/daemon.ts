@@ -44,7 +44,7 @@ import { CompiledVersions } from "../src/schedules/compiled-versions.ts";
 import { loadPipelineFile } from "../src/schedules/load-file.ts";
 import { loadSettings } from "../src/schedules/load-settings.ts";
 import { formatProblem } from "../src/schedules/problem.ts";
-import { widenYoungHeap } from "../src/small-heap.ts";
+import { emptyYoungHeap, widenYoungHeap } from "../src/small-heap.ts";
 import { superviseNotify, type NotifyProgramSettings } from "../src/supervise/supervised-notify.ts";
 import { SupervisedPage } from "../src/supervise/supervised-page.ts";
 import type { SupervisedProgram, SupervisionPorts } from "../src/supervise/supervised-program.ts";
@@ -317,6 +317,7 @@ function wire(
     watch: (path, watched, since) => drops.follow(path, watched, since),
     rescan: () => drops.rescan(),
     folded: (run) => workshop.folded(run),
+    onMany: emptyYoungHeap,
     onMissed: (loaded, slots) => workshop.missed(loaded, slots),
     hourly: {
       act: (running) => upkeep.retain(running),

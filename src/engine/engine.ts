@@ -12,6 +12,8 @@
  *
  * What it never does: run a user's code, read the ledger of an active run, keep a state that the
  * ledgers do not hold.
+ *
+ * It stays one file: the parts of the room know each other by what is put together here.
  */
 import { defined } from "../core/defined.ts";
 import type { LineListener } from "../core/durable-line.ts";
@@ -40,6 +42,7 @@ import type { RunMaker, UpkeepRequest } from "./ports.ts";
 import { recoverRuns, type Recovered, type RecoveryPorts } from "./recovery.ts";
 import { RequestHandlers, type Refreshed } from "./request-handlers.ts";
 import { RequestInbox } from "./request-inbox.ts";
+import { Rehearsal } from "./rehearsal.ts";
 import { Scheduler } from "./scheduler.ts";
 import { SetAside } from "./set-aside.ts";
 import { WallClock } from "./wall-clock.ts";
@@ -87,6 +90,8 @@ export interface EnginePorts extends LedgerHost {
   readonly hourly?: Hourly | undefined;
   /** Carries out prune, repair and rebuild. */
   readonly upkeep?: ((request: UpkeepRequest, engine: Engine) => Promise<Reply>) | undefined;
+  /** Many decisions are about to be made in one turn of the event loop. */
+  readonly onMany?: (() => void) | undefined;
   /** How often the requests folder is read even if its watcher is silent; default: one second. */
   readonly requestRescanMs?: number | undefined;
   /** How often it looks whether somebody touched ledgers, in milliseconds; default: 2.4 s. */
@@ -127,8 +132,10 @@ export class Engine {
     this.#hourly = this.#hourlyWork();
     this.#backfills = new Backfills({ clock, log, store, runs: this.#runs });
     this.#due = new DueDecisions({ clock, decide: (name) => this.#desks.known(name)?.decide() });
+    const rehearsal = this.#rehearsal();
     this.#scheduler = new Scheduler(clock, {
       onDue: (names) => this.#due.due(names),
+      onEve: (names, due) => rehearsal.begin(names, due),
       onStep: (step) => this.#wall.stepped(step),
       onWake: () => this.#lookForLate(),
     });
@@ -183,6 +190,17 @@ export class Engine {
           this.#backfills.poke(pipeline);
         },
       },
+    });
+  }
+
+  #rehearsal(): Rehearsal {
+    return new Rehearsal({
+      ...this.#ports,
+      settings: () => this.#settings,
+      upSince: () => this.#wall.upSince,
+      lastJump: () => this.#wall.lastJump,
+      desk: (name) => this.#desks.known(name),
+      onReady: this.#ports.onMany,
     });
   }
 

@@ -8,6 +8,9 @@
  * slot must never fire before its time. So each wake compares the wall clock with the heap, and
  * sleeps again where nothing is due.
  *
+ * Where many keys may be due at once, it wakes shortly before as well, and says so: what is made
+ * ready then is in nobody's way. It does not where many were due a moment ago.
+ *
  * Rejected: a timer for each pipeline (1,000 of them in one second are 7 to 1,000 ms late,
  * depending on the library); a tick every second (it costs while idle, and is half a second late on
  * average).
@@ -23,6 +26,13 @@ export const LONGEST_WAIT_MS = 30_000;
  */
 const STEP_MS = 1_000;
 
+/** How long before many keys are due that is said, in milliseconds. */
+export const EVE_MS = 300;
+/** So many keys are many. */
+const MANY = 64;
+/** If many were due this short a time ago, nothing is said, in milliseconds. */
+const WARM_MS = 5_000;
+
 /**
  * A jump of the wall clock, in milliseconds since 1970: the time that it would show without the
  * jump, and the time that it shows.
@@ -36,6 +46,8 @@ export interface ClockStep {
 export interface SchedulerHandlers {
   /** These keys are due. `now` is the wall time that was compared. */
   readonly onDue: (keys: readonly string[], now: number) => void;
+  /** These keys, which are many, are due soon. Called once for a due time, if at all. */
+  readonly onEve?: (keys: readonly string[], due: number) => void;
   /** The wall clock jumped; called before `onDue`. */
   readonly onStep: (step: ClockStep) => void;
   /** Called at each wake, at least every {@link LONGEST_WAIT_MS}. */
@@ -52,6 +64,10 @@ export class Scheduler {
   #running = false;
   #lastWall = 0;
   #lastMonotonic = 0;
+  /** The due time whose eve is over. */
+  #eveOf: number | undefined;
+  /** When many were due last, in monotonic time. */
+  #manyAt = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock, handlers: SchedulerHandlers) {
     this.#clock = clock;
@@ -77,18 +93,40 @@ export class Scheduler {
   set(key: string, due: number | undefined): void {
     if (due === undefined) this.#heap.delete(key);
     else this.#heap.set(key, due);
-    if (this.#running && due !== undefined && due < this.#wakeAt) this.#arm();
+    if (!this.#running || due === undefined || due - EVE_MS >= this.#wakeAt) return;
+    if (this.#wakeFor(due, this.#clock.now()) < this.#wakeAt) this.#arm();
   }
 
   #arm(): void {
     this.#timer?.cancel();
     const now = this.#clock.now();
-    const wait = Math.min(
-      LONGEST_WAIT_MS,
-      Math.max(0, Math.ceil((this.#heap.first() ?? Number.POSITIVE_INFINITY) - now)),
-    );
+    const at = this.#wakeFor(this.#heap.first() ?? Number.POSITIVE_INFINITY, now);
+    const wait = Math.min(LONGEST_WAIT_MS, Math.max(0, Math.ceil(at - now)));
     this.#wakeAt = now + wait;
     this.#timer = this.#clock.after(wait, () => this.#wake());
+  }
+
+  /** When to wake for keys that are due then: that may be their eve. */
+  #wakeFor(due: number, now: number): number {
+    return this.#mayHaveEve(due) && due - EVE_MS > now ? due - EVE_MS : due;
+  }
+
+  #mayHaveEve(first: number): boolean {
+    return (
+      this.#handlers.onEve !== undefined &&
+      this.#heap.size >= MANY &&
+      this.#eveOf !== first &&
+      this.#clock.monotonic() + (first - this.#clock.now()) - this.#manyAt >= WARM_MS
+    );
+  }
+
+  /** Says that many are due soon, where they are. */
+  #tellEve(now: number): void {
+    const first = this.#heap.first();
+    if (first === undefined || first - EVE_MS > now || !this.#mayHaveEve(first)) return;
+    this.#eveOf = first;
+    const { keys } = this.#heap.over(first);
+    if (keys.length >= MANY) this.#handlers.onEve!(keys, first);
   }
 
   #wake(): void {
@@ -105,7 +143,9 @@ export class Scheduler {
         this.#handlers.onStep({ from: Math.round(expected), to: now });
       this.#handlers.onWake?.(now);
       const due = this.#heap.take(now);
+      if (due.length >= MANY) this.#manyAt = monotonic;
       if (due.length > 0) this.#handlers.onDue(due, now);
+      else this.#tellEve(now);
     } finally {
       if (this.#running) this.#arm();
     }

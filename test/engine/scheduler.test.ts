@@ -1,6 +1,6 @@
 /** When pipelines are told due, when the clock is told to have jumped, and how long it sleeps. */
 import { expect, it } from "vitest";
-import { LONGEST_WAIT_MS, Scheduler, type ClockStep } from "../../src/engine/scheduler.ts";
+import { EVE_MS, LONGEST_WAIT_MS, Scheduler, type ClockStep } from "../../src/engine/scheduler.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
 const START = Date.UTC(2026, 10, 23, 2);
@@ -144,4 +144,54 @@ it("goes on after a handler that throws, and is silent once it is stopped", asyn
   rig.scheduler.set("d", START + 3_000);
   await rig.clock.advance(60_000);
   expect([rig.told.length, rig.clock.timers]).toEqual([2, 0]);
+});
+
+/** What is told of many keys, and when: `eve COUNT DUE` and `due COUNT`. */
+function manyRig() {
+  const clock = new VirtualClock({ start: START });
+  const told: [string, number][] = [];
+  const scheduler = new Scheduler(clock, {
+    onDue: (keys, now) => void told.push([`due ${keys.length}`, now - START]),
+    onStep: () => undefined,
+    onEve: (keys, due) =>
+      void told.push([`eve ${keys.length} ${due - START}`, clock.now() - START]),
+  });
+  const set = (many: number, due: number): void => {
+    for (let nth = 0; nth < many; nth += 1) scheduler.set(`k${nth}`, START + due);
+  };
+  return { clock, told, scheduler, set };
+}
+
+it("says shortly before that many are due, once, and not where few of many are", async () => {
+  const { clock, told, scheduler, set } = manyRig();
+  set(100, 10_000);
+  scheduler.set("few", START + 8_000);
+  scheduler.start();
+  await clock.advance(9_000);
+  expect(told).toEqual([["due 1", 8_000]]);
+  scheduler.set("few", START + 20_000);
+  await clock.advance(11_000);
+  expect(told.slice(1)).toEqual([
+    ["eve 100 10000", 10_000 - EVE_MS],
+    ["due 100", 10_000],
+    ["due 1", 20_000],
+  ]);
+  expect(clock.timers).toBe(1);
+});
+
+it("says nothing of many where others were due a moment ago, or it is too late", async () => {
+  const { clock, told, scheduler, set } = manyRig();
+  set(100, EVE_MS - 1);
+  scheduler.start();
+  await clock.advance(1_000);
+  set(100, 2_000);
+  await clock.advance(1_000);
+  set(100, 7_000);
+  await clock.advance(5_000);
+  expect(told).toEqual([
+    ["due 100", EVE_MS - 1],
+    ["due 100", 2_000],
+    ["eve 100 7000", 7_000 - EVE_MS],
+    ["due 100", 7_000],
+  ]);
 });

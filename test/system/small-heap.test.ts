@@ -2,10 +2,13 @@
  * How wide V8 makes the young heap of a daemon and of a command when much survives in it, as their
  * own processes tell it.
  */
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { orchd, startDaemon } from "../support/daemon.ts";
+import { projectRoot } from "../support/project-root.ts";
 import { ended, submit } from "../support/request.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
@@ -55,4 +58,26 @@ describe("the young heap", () => {
     await daemon.end("SIGTERM");
     expect(youngMiB(at)).toBe(8);
   });
+});
+
+/** Says how much of the young heap is in use before and after, and how wide it is then. */
+const EMPTIES = `import { getHeapSpaceStatistics } from "node:v8";
+import { emptyYoungHeap } from ${JSON.stringify(join(projectRoot, "dist/src/small-heap.js"))};
+const young = () => getHeapSpaceStatistics().find((space) => space.space_name === "new_space");
+emptyYoungHeap();
+const made = [];
+while (young().space_used_size < 2_500_000) made.push(new Array(128).fill({}));
+made.length = 0;
+emptyYoungHeap();
+const { space_used_size, space_size } = young();
+console.log(JSON.stringify([space_used_size < 1_500_000, space_size / 1048576]));
+`;
+
+it("the young heap is wide and nearly empty where much is about to be made", async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    "--input-type=module",
+    "--eval",
+    EMPTIES,
+  ]);
+  expect(JSON.parse(stdout)).toEqual([true, 8]);
 });
