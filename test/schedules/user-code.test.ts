@@ -1,0 +1,67 @@
+/** What a user's modules find where they ask for a `require` of their own, as bundles. */
+import { realpathSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { bundleModule } from "../../src/schedules/bundle.ts";
+import { stopBundler } from "../../src/schedules/bundler.ts";
+import { RuntimeImports } from "../../src/steps/runtime-import.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+const RUNTIME = Symbol.for("orchd.runtime");
+afterAll(stopBundler);
+afterEach(() => void delete (globalThis as Record<symbol, unknown>)[RUNTIME]);
+
+/** The bundle of a module, as a thread imports it. */
+async function moduleOf(source: string, name = "a.ts") {
+  const root = tempRoot({ [`schedules/${name}`]: source, "schedules/b.cjs": "exports.n = 2;\n" });
+  const folder = realpathSync(root.schedules);
+  const bundle = await bundleModule(join(folder, name), {
+    root: realpathSync(root.root),
+    bundlesDir: join(root.runs, ".orchd/bundles"),
+  });
+  if (!bundle.ok) throw new Error(JSON.stringify(bundle.faults));
+  const path = join(root.runs, ".orchd/bundles", `${bundle.sha}.mjs`);
+  const load = async (): Promise<(...given: unknown[]) => unknown> => {
+    const { default: made } = (await import(pathToFileURL(path).href)) as {
+      default: (...given: unknown[]) => unknown;
+    };
+    return made;
+  };
+  return { folder, load };
+}
+
+describe("a module that asks its require", () => {
+  it("has the cache of what was loaded, and the path of what would be", async () => {
+    new RuntimeImports().install();
+    const { folder, load } = await moduleOf(
+      "export default () => [typeof require.cache, require.resolve('./b.cjs')];\n",
+    );
+    expect((await load())()).toEqual(["object", join(folder, "b.cjs")]);
+  });
+
+  it("may forget a module and load it anew", async () => {
+    new RuntimeImports().install();
+    const { folder, load } = await moduleOf(
+      "export default (path: string) => {\n" +
+        "  const first = require(path);\n" +
+        "  const [again, known] = [require(path) === first, path in require.cache];\n" +
+        "  delete require.cache[path];\n" +
+        "  return [again, known, require(path) === first];\n" +
+        "};\n",
+    );
+    expect((await load())(join(folder, "b.cjs"))).toEqual([true, true, false]);
+  });
+
+  it("can be loaded where no thread answers, and only its call fails", async () => {
+    for (const source of [
+      "export default () => require.cache;\n",
+      "export default (name: string) => require(name);\n",
+      "export default () => require.resolve('./b.cjs');\n",
+    ]) {
+      const made = await (await moduleOf(source)).load();
+      expect(made).toBeTypeOf("function");
+      expect(() => made("./b.cjs")).toThrow(TypeError);
+    }
+  });
+});
