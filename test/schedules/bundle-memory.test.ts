@@ -3,6 +3,7 @@ import { chmodSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, it, onTestFinished, vi } from "vitest";
 import { bundleModule, type Bundle } from "../../src/schedules/bundle.ts";
+import { BundleMemory } from "../../src/schedules/bundle-memory.ts";
 import { stopBundler } from "../../src/schedules/bundler.ts";
 import type * as Esbuild from "esbuild";
 import { tempRoot } from "../support/temp-root.ts";
@@ -107,4 +108,19 @@ it("is not remembered if a module was just written", async () => {
   await bundle();
   await bundle();
   expect(builds.count).toBe(2);
+});
+
+it("keeps 1,024 values: the one goes that was asked for least lately", () => {
+  const memory = new BundleMemory<number>();
+  const remember = (nth: number): void =>
+    memory.remember(`key ${nth}`, [], "/nowhere", Date.now(), nth);
+  for (let nth = 0; nth < 1_024; nth += 1) remember(nth);
+  expect(memory.recall("key 0")).toBe(0);
+  remember(1_024);
+  expect([0, 1, 2, 1_024].map((nth) => memory.recall(`key ${nth}`))).toEqual([
+    0,
+    undefined,
+    2,
+    1_024,
+  ]);
 });
