@@ -279,7 +279,9 @@ describe("a server", () => {
 
   it("that puts off one of several is asked again for that one alone", async () => {
     let tries = 0;
+    const asked: string[] = [];
     const rcpt = (address: string): string | undefined => {
+      asked.push(address.split("@")[0]!);
       if (address.startsWith("gone")) return "550 5.1.1 no such user";
       return address.startsWith("late") && (tries += 1) === 1 ? "450 4.2.0 later" : undefined;
     };
@@ -301,6 +303,7 @@ describe("a server", () => {
       ["ops@example.org"],
       ["late@example.org"],
     ]);
+    expect(asked).toEqual(["ops", "late", "gone", "late"]);
     expect(server.mails[0]!.mail.messageId).toBe(server.mails[1]!.mail.messageId);
   });
 
