@@ -1,5 +1,5 @@
 /** What pruning tells first, removes then, and in which order; and all files of one folder. */
-import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { PipelineEvent } from "../../src/core/event.ts";
@@ -182,6 +182,33 @@ describe("pruning", () => {
     expect((await bytes()) - before).toBe(300);
     writeFileSync(store.runLog(run), "x".repeat(1_008));
     expect((await bytes()) - before).toBe(300 + 1_000);
+  });
+
+  it("keeps whose results are used, by way of others too, with many runs that stay", async () => {
+    const store = await rootOf({
+      p: [45, 44, 43, 42, 1],
+      q: Array.from({ length: 9 }, (_, n) => n),
+    });
+    const at = (name: string, ago: number): string => runIdForSlot(name, NOW - ago * DAY);
+    const takes = async (run: string, from: string): Promise<void> => {
+      rmSync(store.runLedger(run));
+      const source = { run: from, step: "a" };
+      const cached = { type: "step.cached", step: "a", source, outputs: {}, because: "same key" };
+      const end = { type: "run.finished", status: "completed", because: "all", durationMs: 1 };
+      await write(store.runLedger(run), [header(run), cached, end], parseRunId(run)!.stampMs);
+    };
+    // The last run that is looked at uses one whose ledger uses another.
+    await takes(at("q", 8), at("p", 44));
+    await takes(at("p", 44), at("p", 45));
+    const dry = await prune(store.runsDir, { ...options, dryRun: true });
+    expect(dry.runs.map(({ run }) => run).toSorted()).toEqual([at("p", 43), at("p", 42)]);
+    const because = (run: string): string => `${run} took a result from it`;
+    expect(dry.kept).toEqual([
+      { run: at("p", 45), because: because(at("p", 44)) },
+      { run: at("p", 44), because: because(at("q", 8)) },
+    ]);
+    expect(await prune(store.runsDir, options)).toEqual(dry);
+    expect(store.list("p").toSorted()).toEqual([45, 44, 1].map((ago) => at("p", ago)));
   });
 
   it("removes only months that are over, and leaves what is no run", async () => {
