@@ -119,3 +119,14 @@ describe("columns", () => {
     expect(cutText("abc", 3)).toBe("abc");
   });
 });
+
+it.each([
+  ["a\tb", "a       b"],
+  ["1234567\tb", "1234567 b"],
+  ["12345678\tb", "12345678        b"],
+  ["漢字\tb", "漢字    b"],
+  ["e\u0301\tb", "e\u0301       b"],
+  ["\u001b[31mred\u001b[0m\tb\t\tc", "red     b               c"],
+])("a tab of a printed line ends at a column of eight, as it is seen: %j", (line, shown) => {
+  expect(safeLogLine(line)).toBe(shown);
+});

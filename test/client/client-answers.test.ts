@@ -171,6 +171,9 @@ describe("a question leaves this request", () => {
       [() => all(client.runs({ since: "x" })), "since", '"x"'],
       [() => all(client.slots({ from: "x" })), "from", '"x"'],
       [() => all(client.slots({ to: "x" })), "to", '"x"'],
+      // What a caller without types may give.
+      [() => all(client.slots({ to: 1_764_000_000_000 as never })), "to", "1764000000000"],
+      [() => all(client.runs({ since: null as never })), "since", "null"],
     ] as const)
       expect(await fault(act)).toEqual(["usage", text(name, given)]);
     expect(requests).toEqual([]);

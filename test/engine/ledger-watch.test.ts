@@ -179,6 +179,22 @@ it("a run that could not be taken over is taken over once its ledger can be used
   expect(await rig.look()).toEqual([]);
 });
 
+it("runs are taken over one after the other, and a fault of one ends the look", async () => {
+  const rig = new Rig();
+  const runs = [1, 2, 3].map((minute) => `p@20261123T020${minute}00Z`);
+  for (const run of runs) {
+    mkdirSync(dirname(rig.store.runLedger(run)), { recursive: true });
+    writeFileSync(rig.store.runLedger(run), "");
+    rig.watch.cannotTakeOver(run, Object.assign(new Error("no"), { code: "EISDIR" }));
+  }
+  const [first, second, third] = runs.map((run) => `take ${run} of p`);
+  rig.failing.set(second!, new Error("no"));
+  // Nobody is there for a rejection that nobody waits for.
+  expect(await rig.look()).toEqual([first, second]);
+  expect(await rig.look()).toEqual([third]);
+  expect(rig.aside.all(`run ${runs[0]}`)).toEqual([]);
+});
+
 it("looks no more once it is closed, and goes on after a look that failed", async () => {
   const rig = new Rig(["a"]);
   const broken = {

@@ -73,6 +73,21 @@ describe("asking the daemon", () => {
     expect(answer).toMatchObject({ kind: "silent" });
   });
 
+  it("is met by the run in the foreground that it names, and kept by any other", async () => {
+    const { runs } = tempRoot();
+    const clock = new VirtualClock();
+    const stopOf = (run: string) =>
+      ({ type: "stop", run, mode: "graceful", by: "a test" }) as const;
+    holdEpoch(runs, { role: "foreground", run: RUN });
+    expect(await ask(runs, PAUSE, clock)).toMatchObject({ kind: "kept" });
+    expect(await ask(runs, stopOf(`${RUN}-r1`), clock)).toMatchObject({ kind: "kept" });
+    expect(clock.monotonic()).toBe(0);
+    let answer: unknown;
+    void ask(runs, stopOf(RUN), clock).then((given) => (answer = given));
+    await clock.until(() => answer !== undefined);
+    expect([answer, clock.monotonic()]).toMatchObject([{ kind: "silent" }, 60_000]);
+  });
+
   it("is told why where the request cannot be written", async () => {
     const { runs } = tempRoot();
     const store = new RunStore(runs);

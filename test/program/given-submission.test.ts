@@ -136,6 +136,15 @@ describe("a submission", () => {
 
   it("has no variable that no process can have", () => {
     expect(() => given({ baseEnvironment: { A: "a\0b" } })).toThrow(/^baseEnvironment A .*\.$/);
+    const large = Object.fromEntries(
+      Array.from({ length: 9 }, (_, n) => [`V${n}`, "x".repeat(2 ** 17 - 4)]),
+    );
+    const [{ V8: _last, ...most }, all] = [
+      large,
+      /^baseEnvironment has 1179\d{3} bytes in all, .*\.$/,
+    ];
+    expect(() => given({ baseEnvironment: large })).toThrow(all);
+    expect(given({ baseEnvironment: most }).baseEnvironment).toEqual(most);
   });
 });
 
