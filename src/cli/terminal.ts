@@ -205,18 +205,16 @@ export class Terminal {
 /** The part, cut to `columns`. */
 export function cutParts(part: Part, columns: number): Part {
   let left = columns;
+  const fitting = (whole: string): string => {
+    const text = cutText(whole, left);
+    // A wide character may leave a column free before the `…`: nothing follows there.
+    left = text === whole ? left - textWidth(text) : 0;
+    return text;
+  };
   const cut = (inner: Part): Part => {
     if (left <= 0) return "";
-    if (typeof inner === "string") {
-      const text = cutText(safeText(inner), left);
-      left -= textWidth(text);
-      return text;
-    }
-    if (isSpan(inner)) {
-      const text = cutText(safeText(inner.text), left);
-      left -= textWidth(text);
-      return span(inner.style, text);
-    }
+    if (typeof inner === "string") return fitting(safeText(inner));
+    if (isSpan(inner)) return span(inner.style, fitting(safeText(inner.text)));
     return inner.map(cut);
   };
   return cut(part);
