@@ -51,16 +51,21 @@ it.each([
 });
 
 it.each([
-  ["(1", "a closing )"],
-  ["params.x ==", "a value"],
-  ["- 'x'", "a number after -"],
-  ["params.", "a name after the dot"],
-  ["params.1", "a name after the dot"],
-  ["params[true]", "a number or a text in quotes"],
-  ["params[1", "a closing ]"],
-  ["1 1", "the end"],
-])("in %j it expects %s", (text, what) => {
-  expect(sentence(text)).toContain(what);
+  ["(1", "ends where a closing ) was expected"],
+  ["(1 2", 'has "2" where a closing ) was expected'],
+  ["params.x ==", "ends where a value was expected"],
+  ["!", "ends where a value was expected"],
+  ["1 && && 2", 'has "&&" where a value was expected'],
+  ["- 'x'", `has "'x'" where a number after - was expected`],
+  ["-", "ends where a number after - was expected"],
+  ["params.", "ends where a name after the dot was expected"],
+  ["params.1", 'has "1" where a name after the dot was expected'],
+  ["params[true]", 'has "true" where a number or a text in quotes was expected'],
+  ["params[1", "ends where a closing ] was expected"],
+  ["1 1", 'has "1" where the end was expected'],
+  ["1 )", 'has ")" where the end was expected'],
+])("%j %s", (text, whole) => {
+  expect(sentence(text)).toBe(whole);
 });
 
 it.each([

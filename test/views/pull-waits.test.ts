@@ -59,6 +59,19 @@ describe("a step waits for its image", () => {
     expect(waitsBy([...lines, said("a", BEGINS)])).toEqual({ a: WAITS });
   });
 
+  it("each by its own image", () => {
+    const store = new RunStore(tempRoot().runs);
+    const other = { ...container, image: "tool:2" };
+    const steps = [stepSpec("a", { container }), stepSpec("b", { container: other })];
+    const run = new GivenRun(snapshotOf(steps)).happen({ type: "run.started", because: "due" });
+    const path = store.runLog(run.state.run);
+    mkdirSync(dirname(path), { recursive: true });
+    const lines = [said("b", pullBegins("podman", "tool:2")), said("a", BEGINS)];
+    writeFileSync(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    const waits = { a: WAITS, b: "it waits: podman pulls the image tool:2" };
+    expect(Object.fromEntries(pullWaits(store, run.state))).toEqual(waits);
+  });
+
   it("none does where no log is there, or the run has not begun", () => {
     const store = new RunStore(tempRoot().runs);
     const run = new GivenRun(snapshotOf([stepSpec("a", { container })]));
