@@ -14,7 +14,7 @@ import type { OutputLine, TaskResult } from "../core/task.ts";
 import type { DeathInfo, TaskHandlers } from "./place.ts";
 
 /** How long where a task begins may be unsaid, in milliseconds. */
-const LATE_MS = 5;
+const LATE_MS = 20;
 
 /** The tasks of a place of which it is not told yet where they begin. */
 export class LatePlacings {

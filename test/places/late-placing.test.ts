@@ -19,14 +19,14 @@ function placing(): { clock: VirtualClock; late: LatePlacing; heard: string[] } 
 }
 
 describe("where a task begins", () => {
-  it("is told after 5 ms, once", async () => {
+  it("is told after 20 ms, once", async () => {
     const { clock, late, heard } = placing();
     late.placed(AT);
-    await clock.advance(4);
+    await clock.advance(19);
     expect(heard).toEqual([]);
     await clock.advance(1);
     expect(heard).toEqual(["placed gpu1"]);
-    late.done({ ok: true, value: 1 }, 6, 0);
+    late.done({ ok: true, value: 1 }, 21, 0);
     expect(heard).toEqual(["placed gpu1", "done"]);
   });
 
@@ -53,7 +53,7 @@ describe("where a task begins", () => {
     expect(heard).toEqual(["died"]);
   });
 
-  it("is told by one timer for all tasks of a place, each 5 ms after it was said", async () => {
+  it("is told by one timer for all tasks of a place, each 20 ms after it was said", async () => {
     const clock = new VirtualClock();
     const placings = new LatePlacings(clock);
     const heard: string[] = [];
@@ -68,19 +68,19 @@ describe("where a task begins", () => {
       return late;
     };
     says("a");
-    await clock.advance(3);
+    await clock.advance(12);
     says("b").done({ ok: true, value: 1 }, 1, 0);
     says("c");
     expect(clock.timers).toBe(1);
-    await clock.advance(2);
+    await clock.advance(8);
     expect(heard).toEqual(["b placed", "b done", "a placed"]);
-    await clock.advance(2);
+    await clock.advance(8);
     expect(heard).toHaveLength(3);
-    await clock.advance(1);
+    await clock.advance(4);
     expect(heard.at(-1)).toBe("c placed");
     expect(clock.timers).toBe(0);
     says("d");
-    await clock.advance(5);
+    await clock.advance(20);
     expect(heard.at(-1)).toBe("d placed");
   });
 
