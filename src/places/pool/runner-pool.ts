@@ -30,6 +30,7 @@ import { FramedTask, type TaskFrame } from "../../core/task-frame.ts";
 import type { DeathInfo, Place, StartOptions, StepsAhead, TaskHandlers } from "../place.ts";
 import { Reservations } from "../reservations.ts";
 import { ClaimBook, type ClaimsFolder } from "./claims.ts";
+import { CountedRoom } from "./counted-room.ts";
 import { ForcedStop } from "./forced-stop.ts";
 import {
   dropResult,
@@ -105,6 +106,7 @@ export class RunnerPool implements Place, StepsAhead {
   #idle: RunnerProcess | undefined;
   #started = 0;
   readonly #room: ThreadRoom;
+  readonly #counted: CountedRoom;
   readonly #gate: StartGate;
   readonly #claims: ClaimsFolder | undefined;
   /** What the next shared runner of steps is told of those before it. */
@@ -118,21 +120,20 @@ export class RunnerPool implements Place, StepsAhead {
     this.#log = options.log;
     this.#claims = options.claims;
     this.#room = new ThreadRoom(options.settings.threads, CORES);
+    this.#counted = new CountedRoom(this.#room, () => this.#entries.values());
     this.#gate = new StartGate({ ...options, onOpen: () => this.#tellCapacity() });
   }
 
   /** How many more steps may start now, without the room that is promised. */
   capacity(): Room {
     if (this.#closed || !this.#gate.isOpen) return { module: 0, shell: 0 };
-    return this.#reservations.leave(
-      this.#room.left(this.#entries.values(), this.#clock.monotonic()),
-    );
+    return this.#reservations.leave(this.#counted.left(this.#clock.monotonic()));
   }
 
   /** What {@link capacity} says of one lane. */
   room(lane: "module" | "shell"): number {
     if (this.#closed || !this.#gate.isOpen) return 0;
-    const left = this.#room.left(this.#entries.values(), this.#clock.monotonic());
+    const left = this.#counted.left(this.#clock.monotonic());
     return left[lane] - this.#reservations.promised(lane);
   }
 
@@ -205,6 +206,7 @@ export class RunnerPool implements Place, StepsAhead {
       stray: 0,
     };
     this.#entries.set(id, entry);
+    this.#counted.began(entry);
     // A runner of its own has one task: a frame would not pay.
     if (task instanceof FramedTask && !child.alone) child.frames.start(id, task);
     else this.#give(entry, child);
@@ -282,6 +284,7 @@ export class RunnerPool implements Place, StepsAhead {
   #give(entry: Entry, child: RunnerProcess, isMoved?: boolean): void {
     const { id, task } = entry;
     entry.child = child;
+    if (entry.alone !== child.alone) this.#counted.changed();
     entry.alone = child.alone;
     for (const secret of task.secrets ?? []) child.secrets.add(secret);
     child.send({ type: "start", id, task, isMoved });
@@ -340,6 +343,7 @@ export class RunnerPool implements Place, StepsAhead {
         case "aside":
           ended = true;
           this.#entries.delete(entry.id);
+          this.#counted.changed();
           entry.forced?.cancel();
           entry.handlers.died({
             inFlight: [entry.id, ...message.beside],
@@ -376,6 +380,7 @@ export class RunnerPool implements Place, StepsAhead {
     this.#lastEnded.set(entry.child, { id: entry.id, at: now });
     this.#room.ended(entry, now);
     if (entry.task.kind === "module" && result.ok) this.#room.paced(entry.task.code, durationMs);
+    this.#counted.changed();
     this.#rest(entry.child);
     entry.handlers.done(taskResult(result), durationMs, startedAt);
   }
@@ -455,6 +460,7 @@ export class RunnerPool implements Place, StepsAhead {
       this.#entries.delete(entry.id);
       entry.forced?.cancel();
     }
+    this.#counted.changed();
     const blame = blameAmong(lost, CORES, inFlight);
     for (const entry of lost) this.#answerDeath(entry, child, exit, blame(entry));
     this.#tellCapacity();
@@ -485,6 +491,7 @@ export class RunnerPool implements Place, StepsAhead {
     } else if (!child.alone && mayRepeat(entry.task)) {
       entry.sentAt = this.#clock.monotonic();
       this.#entries.set(entry.id, entry);
+      this.#counted.changed();
       this.#give(entry, this.#childFor(useOf(entry.task), true));
     } else {
       handlers.died({ ...blame, ...deathOf(exit, entry.id), alone: child.alone });

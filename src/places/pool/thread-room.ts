@@ -35,6 +35,9 @@ export interface RoomTaken {
   readonly ahead?: number | undefined;
 }
 
+/** What is left, in steps. */
+export type RoomLeft = Room & Readonly<Record<"module" | "shell", number>>;
+
 /** Counts the room. */
 export class ThreadRoom {
   readonly #threads: number;
@@ -88,7 +91,7 @@ export class ThreadRoom {
   }
 
   /** What is left, in steps. */
-  left(taken: Iterable<RoomTaken>, now: number): Room & Record<"module" | "shell", number> {
+  left(taken: Iterable<RoomTaken>, now: number): RoomLeft {
     let [young, old, ahead, shells] = [0, 0, 0, 0];
     for (const task of taken) {
       if (task.kind === "shell") shells += 1;
@@ -100,6 +103,13 @@ export class ThreadRoom {
     }
     const modules = this.#each * (this.#threads - old) - young - ahead * this.#share;
     return { module: Math.max(0, modules), shell: Math.max(0, this.#threads - shells) };
+  }
+
+  /** What is left of this much once a task has begun. */
+  leftWith({ module, shell }: RoomLeft, { kind, alone, ahead }: RoomTaken): RoomLeft {
+    if (kind === "shell") return { module, shell: Math.max(0, shell - 1) };
+    if (kind !== "module" || alone) return { module, shell };
+    return { module: Math.max(0, module - (ahead === undefined ? 1 : this.#share)), shell };
   }
 
   /** How many steps one thread may have. */
