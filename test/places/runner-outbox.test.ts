@@ -1,6 +1,6 @@
 /** What a runner says while nobody takes it: printers wait, and all is said once somebody does. */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import type { FromRunner } from "../../src/places/pool/protocol.ts";
 import { RunnerOutbox } from "../../src/places/runner/runner-outbox.ts";
 
@@ -13,6 +13,7 @@ it("holds printers and shells back while the daemon takes no more, then lets the
   const outbox = new RunnerOutbox({
     send: (batch) => said.push(batch) > 0 && isTaken,
     firsts: () => [],
+    endsSoon: () => false,
     readShells: (isRead) => void read.push(isRead),
   });
   const print = async (): Promise<void> => {
@@ -37,11 +38,12 @@ it("holds printers and shells back while the daemon takes no more, then lets the
 });
 
 /** An outbox over a wire that takes all, and what it said, batch by batch. */
-function open(firsts: () => readonly string[] = () => []) {
+function open(firsts: () => readonly string[] = () => [], endsSoon = () => false) {
   const said: FromRunner[][] = [];
   const outbox = new RunnerOutbox({
     send: (batch) => void said.push(batch),
     firsts,
+    endsSoon,
     readShells: () => undefined,
   });
   return { outbox, said };
@@ -117,4 +119,66 @@ it("says which tasks have begun with the next batch, and not what was said last"
   expect(await say()).toEqual([]);
   // It is said again where none was meanwhile.
   expect(await say("b", "a")).toEqual([{ type: "begun", ids: ["b", "a"] }]);
+});
+
+const good = (id: string): FromRunner => ({
+  type: "done",
+  id,
+  result: { ok: true, json: "null" },
+  durationMs: 0.01,
+  startedAt: 0,
+});
+const idsOf = (batch: readonly FromRunner[]): unknown[] =>
+  batch.map((one) => ("id" in one ? one.id : one.type));
+
+/** An outbox of threads that are about to end more, and the milliseconds that pass by hand. */
+function openAmong(state: { more: boolean }) {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { outbox, said } = open(undefined, () => state.more);
+  const say = async (...messages: FromRunner[]): Promise<void> => {
+    for (const message of messages) outbox.say(message);
+    await nextTurn();
+  };
+  return { say, said: () => said.map(idsOf) };
+}
+
+it("has good ends wait for those that come soon, and says them together", async () => {
+  const state = { more: true };
+  const { say, said } = openAmong(state);
+  await say(good("a"));
+  await say(good("b"));
+  expect(said()).toEqual([]);
+  state.more = false;
+  await say(good("c"));
+  expect(said()).toEqual([["a", "b", "c"]]);
+  // Nothing is said by the millisecond that was waited for.
+  vi.advanceTimersByTime(5);
+  await say(good("d"));
+  expect(said()).toEqual([["a", "b", "c"], ["d"]]);
+});
+
+it("has them wait for a millisecond at most, and for 32 at most", async () => {
+  const { say, said } = openAmong({ more: true });
+  await say(good("a"));
+  vi.advanceTimersByTime(1);
+  expect(said()).toEqual([["a"]]);
+  await say(...Array.from({ length: 31 }, (_, n) => good(String(n))));
+  expect(said()).toHaveLength(1);
+  await say(good("last"));
+  expect(said()[1]).toHaveLength(32);
+});
+
+it.each<[string, FromRunner]>([
+  ["a bad end", { ...good("x"), result: { ok: false, error: { name: "", message: "" } } } as never],
+  ["a call", { type: "call", id: "x", call: 1, method: "m", argument: null }],
+  ["output", { type: "output", id: "x", at: "", stream: "stdout", lines: ["l"] }],
+])("has %s wait for nothing, nor the ends before it", async (_what, message) => {
+  const { say, said } = openAmong({ more: true });
+  await say(good("a"));
+  await say(message, good("b"));
+  expect(said()).toEqual([["a", "x", "b"]]);
+  // The next ends may wait again.
+  await say(good("c"));
+  expect(said()).toHaveLength(1);
 });

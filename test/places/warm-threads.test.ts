@@ -180,6 +180,22 @@ describe("threads that steps share", () => {
     expect(warm.firsts()).toEqual([one!.given[0]]);
   });
 
+  it("tell whether one of them is about to end a brief piece", () => {
+    brisk();
+    expect(warm.endsSoon).toBe(false);
+    const [long, brief] = [piece("l", { source: "l.ts" }), piece("b")];
+    place(long);
+    expect(warm.endsSoon).toBe(false);
+    place(brief);
+    expect(warm.endsSoon).toBe(true);
+    end(
+      threads.find(({ given }) => given[0] === "b")!,
+      [brief],
+      0.05,
+    );
+    expect(warm.endsSoon).toBe(false);
+  });
+
   it("get brief pieces ahead, on as many threads as there are cores", () => {
     brisk();
     const many = Array.from({ length: 68 }, (_, index) => piece(`s${index}`));

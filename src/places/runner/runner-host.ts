@@ -99,6 +99,10 @@ export class RunnerHost {
         this.#takeAllEnds();
         return this.#warm.firsts();
       },
+      endsSoon: () => {
+        this.#takeAllEnds();
+        return this.#warm.endsSoon;
+      },
       readShells: (isRead) => this.#readShells(isRead),
     });
     const claims = settings.wire?.claims;

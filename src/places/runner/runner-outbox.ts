@@ -1,6 +1,11 @@
 /**
  * What a runner says to the daemon, in batches: all of one turn of the event loop together.
  *
+ * A batch costs both sides as much as ten ends of brief steps. So while threads work on further
+ * brief steps, good ends wait for those, for a millisecond at most. All else is said at once, and
+ * what waits before it
+ * (docs/adr/0093-ends-wait-for-those-that-come-soon.md).
+ *
  * Where the daemon takes nothing for a while, what is said piles up, and most of it is output. Then
  * the brake is on: threads that print wait, and nothing is read of what shells print. So what piles
  * up stays small, however long the daemon is away.
@@ -13,12 +18,19 @@ const BATCH_LENGTH = 262_144;
 /** How many lines of output the daemon gets in one message: short lines may be very many. */
 const LINES_AT_ONCE = 2_000;
 
+/** How long ends wait at most for others, in milliseconds. */
+const WAIT_MS = 1;
+/** How many ends wait at most. */
+const MOST_WAITING = 32;
+
 /** What is needed of the runner. */
 export interface OutboxPorts {
   /** Sends a batch. @returns false: no more for now, until {@link RunnerOutbox.release} */
   send(batch: FromRunner[]): boolean | void;
   /** The ids of the tasks that the threads work on, where others wait behind them. */
   firsts(): readonly string[];
+  /** Takes the ends that are there. @returns whether a thread is about to end another step */
+  endsSoon(): boolean;
   /** What shells print is read, or not. */
   readShells(isRead: boolean): void;
 }
@@ -27,6 +39,12 @@ export interface OutboxPorts {
 export class RunnerOutbox {
   readonly #ports: OutboxPorts;
   #batch: FromRunner[] = [];
+  /** It holds nothing but good ends. */
+  #mayWait = true;
+  /** It is looked at as this turn ends. */
+  #isDue = false;
+  /** It waits for ends that come soon. */
+  #wait: NodeJS.Timeout | undefined;
   /** How long the calls in it are, in UTF-16 code units of JSON. */
   #callLength = 0;
   /** The ids that the daemon was told last, in a text. */
@@ -39,10 +57,13 @@ export class RunnerOutbox {
     this.#ports = ports;
   }
 
-  /** Says it in this turn. */
+  /** Says it in this turn, or a good end soon. */
   say(message: FromRunner): void {
-    if (this.#batch.push(message) > 1) return;
-    setImmediate(() => this.#flush());
+    this.#batch.push(message);
+    if (message.type !== "done" || !message.result.ok) this.#mayWait = false;
+    if (this.#isDue) return;
+    this.#isDue = true;
+    setImmediate(() => this.#endTurn());
   }
 
   /** Says a call. @param length of its argument's JSON */
@@ -75,11 +96,23 @@ export class RunnerOutbox {
     for (const thread of this.#printers.splice(0)) thread.heard();
   }
 
+  #endTurn(): void {
+    // What is taken now is in this batch too.
+    const isMore = this.#mayWait && this.#ports.endsSoon();
+    this.#isDue = false;
+    if (isMore && this.#mayWait && this.#batch.length < MOST_WAITING)
+      this.#wait ??= setTimeout(() => this.#flush(), WAIT_MS);
+    else this.#flush();
+  }
+
   #flush(): void {
     if (this.#batch.length === 0) return;
+    clearTimeout(this.#wait);
+    this.#wait = undefined;
     const ids = this.#ports.firsts();
     const batch = this.#batch;
     this.#batch = [];
+    this.#mayWait = true;
     this.#callLength = 0;
     if (ids.length > 0 && ids.join() !== this.#begun) batch.push({ type: "begun", ids });
     this.#begun = ids.join();

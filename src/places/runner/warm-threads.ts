@@ -103,6 +103,13 @@ export class WarmThreads<P extends Placed> {
     return ids;
   }
 
+  /** Whether a thread works on a brief piece: its end comes before long. */
+  get endsSoon(): boolean {
+    for (const [thread, held] of this.#held)
+      if (held.length > 0 && this.#isQuick(thread)) return true;
+    return false;
+  }
+
   /**
    * Takes out a piece that has not begun.
    *
