@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import type { RunHeader } from "../../src/core/event.ts";
+import type { PlaceReport } from "../../src/core/place-report.ts";
 import type { RequestInput } from "../../src/core/request.ts";
 import type { StopOrder } from "../../src/core/stop-order.ts";
 import { systemDisk } from "../../src/disk/disk.ts";
@@ -14,6 +15,7 @@ import { HeldRoot, type HeldRunOrder } from "../../src/engine/held-root.ts";
 import type { HeldRun } from "../../src/engine/held-run.ts";
 import { ask } from "../../src/ledger/ask.ts";
 import { readHolder } from "../../src/ledger/daemon-info.ts";
+import { placesPath, readPlaceLines } from "../../src/ledger/place-lines.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 
 import { pipelineOf } from "../support/engine-rig.ts";
@@ -26,6 +28,14 @@ let scripted: ScriptedRuns;
 let told: unknown[] = [];
 /** Graceful stops never end a run; what `drive` gives never takes a stop, where this is set. */
 let deaf = false;
+/** What the places say of themselves, and who is told when that changes. */
+let reports: PlaceReport[] = [];
+let reported: () => void = () => undefined;
+/** The states of the far place that are written so far. */
+const written = (store: RunStore): (string | undefined)[] =>
+  readPlaceLines(placesPath(store.orchdDir)).flatMap((line) =>
+    line.type === "place.changed" && line.place === "far" ? [line.because] : [],
+  );
 vi.mock("../../src/engine/workshop.ts", () => ({
   openWorkshop: ({ runs }: { runs: string }) => {
     const store = new RunStore(runs);
@@ -40,7 +50,7 @@ vi.mock("../../src/engine/workshop.ts", () => ({
     });
     return {
       store,
-      place: { reports: () => [], onReport: () => () => undefined },
+      place: { reports: () => reports, onReport: (listener: () => void) => (reported = listener) },
       async reserve(header: RunHeader) {
         const run = await scripted.create(header);
         return {
@@ -65,7 +75,7 @@ vi.mock("../../src/engine/workshop.ts", () => ({
       },
       flavor: (ref: unknown) => Promise.resolve({ ref }),
       close: (force: boolean) => {
-        told.push(["close", force]);
+        told.push(["close", force, ...written(store)]);
         return Promise.resolve();
       },
     };
@@ -75,6 +85,7 @@ vi.mock("../../src/engine/workshop.ts", () => ({
 beforeEach(() => {
   told = [];
   deaf = false;
+  reports = [];
 });
 
 const LOADED = pipelineOf("p", []);
@@ -103,6 +114,25 @@ const types = (made: TempRoot): string[] =>
   );
 
 describe("while it is open", () => {
+  it("what other places say is written, the last of it before the runners end", async () => {
+    const local = { place: "local", engine: "local", labels: [], hosts: [] };
+    const far = (because: string): PlaceReport => ({ ...local, place: "far", because });
+    const { made, held } = await open();
+    const store = new RunStore(made.runs);
+    // A place alone, which this machine is, has no such history.
+    reports = [local];
+    reported();
+    expect(written(store)).toEqual([]);
+    reports = [local, far("one")];
+    reported();
+    await vi.waitFor(() => expect(written(store)).toEqual(["one"]));
+    reports = [local, far("two")];
+    reported();
+    reports = [local, far("three")];
+    await held.close();
+    expect(told.at(-1)).toEqual(["close", false, "one", "three"]);
+  });
+
   it("the lock names the role, and a program's unfinished runs and no others", async () => {
     const { made, held } = await open();
     expect(holder(made)).toMatchObject({ role: "program", ready: false });
