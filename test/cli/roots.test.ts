@@ -78,6 +78,16 @@ it
   },
 );
 
+it.each([
+  ["schema", "pipeline"],
+  ["completion", "zsh"],
+])("orchd %s needs no root", async (...words) => {
+  const { root } = tempRoot();
+  const ended = await orchd(root, ...words, "--root", join(root, "nothing"));
+  expect([ended.status, ended.stderr]).toEqual([0, ""]);
+  expect(ended.stdout).not.toBe("");
+});
+
 it("init makes a root that is missing", async () => {
   const { root } = tempRoot();
   expect(

@@ -59,6 +59,7 @@ describe("the present position", () => {
     const store = world();
     expect(marksOf(presentPosition(store, { pipeline: "q" }))).toEqual({ q: 2, [OTHER]: 1 });
     expect(marksOf(presentPosition(store, { run: ENDED }))).toEqual({ [ENDED]: 2 });
+    expect(marksOf(presentPosition(store, { run: ENDED, pipeline: "p" }))).toEqual({ [ENDED]: 2 });
     expect(marksOf(presentPosition(store, { pipeline: "none" }))).toEqual({});
   });
 

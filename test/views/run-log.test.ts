@@ -76,6 +76,10 @@ describe("a run's log", () => {
     const { store } = storeWith(logOf(30));
     expect(await numbers(store, { step: "b", stream: "stderr" })).toEqual([15, 30]);
     expect(await numbers(store, { q: "LINE 7 " })).toEqual([7]);
+    const line = JSON.stringify({ at: AT, step: "a", line: "An ERROR" });
+    const { store: loud } = storeWith(`${line}\n`);
+    expect(await numbers(loud, { q: "an error" })).toEqual([1]);
+    expect(await numbers(loud, { q: "An Error" })).toEqual([1]);
   });
 
   it("passes over what is no line of a step, and counts it", async () => {
