@@ -266,6 +266,19 @@ describe.concurrent("a runner behind stdin and stdout", () => {
     expect(exit).toBeUndefined();
   });
 
+  it("is waited for once, however often it is heard", async () => {
+    const clock = new VirtualClock();
+    const up = join(tempRoot().root, "up");
+    const beat = say({ type: "beat", number: 1 });
+    far(
+      `read settings; ${GREETING}${beat.repeat(3)}read beat; read beat; : > ${up}; sleep 60`,
+      {},
+      clock,
+    );
+    await vi.waitUntil(() => existsSync(up), { timeout: 20_000 });
+    expect(clock.timers).toBe(1);
+  });
+
   it("gives a sign of life by a beat that it is asked for", async () => {
     const beat = say({ type: "beat", number: 1 });
     const asked = `until read line && [ "$line" = "[]" ]; do :; done; `;

@@ -59,6 +59,14 @@ describe("a seal", () => {
     );
   });
 
+  it("opens what over four thousand others seal, and the first of them again", () => {
+    const one = new Seal(secret);
+    const others = Array.from({ length: 4_100 }, () => new Seal(secret));
+    const opens = (other: Seal): boolean => one.open(other.seal(text, "x"), "x").equals(text);
+    expect(others.filter((other) => !opens(other))).toEqual([]);
+    expect(others.slice(0, 10).filter((other) => !opens(other))).toEqual([]);
+  });
+
   it("makes names that tell nothing, and differ by key and kind", () => {
     const one = new Seal(secret);
     expect(one.nameOf("object", "a")).toMatch(/^[0-9a-f]{32}$/);
