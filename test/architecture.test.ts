@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { build } from "esbuild";
 import { describe, expect, it } from "vitest";
 import { projectRoot } from "./support/temp-root.ts";
 
@@ -436,5 +437,43 @@ describe("the fast path of `orchd status`", () => {
     walk("src/ledger/ledger-reader.ts");
     expect(reached.size).toBeGreaterThan(1);
     expect(heavy).toEqual([]);
+  });
+});
+
+describe("the start of the page", () => {
+  it("makes no schema of files, requests, ledgers or answers", async () => {
+    const { metafile } = await build({
+      entryPoints: ["daemon/page-alone.ts"],
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      packages: "external",
+      splitting: true,
+      metafile: true,
+      write: false,
+      outdir: "out",
+      absWorkingDir: projectRoot,
+    });
+    const { inputs, outputs } = metafile;
+    const loaded = new Set<string>();
+    const load = (path: string): void => {
+      if (loaded.has(path)) return;
+      loaded.add(path);
+      for (const one of outputs[path]!.imports)
+        if (one.kind === "import-statement" && one.external !== true) load(one.path);
+    };
+    load("out/page-alone.js");
+    const files = [...loaded].flatMap((path) =>
+      Object.entries(outputs[path]!.inputs).flatMap(([file, { bytesInOutput }]) =>
+        bytesInOutput > 0 ? [file] : [],
+      ),
+    );
+    const checks = files.filter((file) => inputs[file]!.imports.some(({ path }) => path === "zod"));
+    // The params of routes are checked with zod, and are few.
+    expect(checks.sort()).toEqual([
+      "src/page/server/other-routes.ts",
+      "src/page/server/route.ts",
+      "src/page/server/routes.ts",
+    ]);
   });
 });

@@ -10,8 +10,7 @@
  *   `notify.failed`, and at last `notify.gave_up`. A crash between sends again, with the same key.
  */
 import * as z from "zod";
-import { ALERT_KINDS, type Alert, type FaultKind } from "./alert.ts";
-import { defined } from "./defined.ts";
+import { ALERT_KINDS } from "./alert.ts";
 import type { Json } from "./snapshot.ts";
 
 const time = z.string().meta({ description: "ISO 8601, UTC" });
@@ -112,22 +111,3 @@ export const notifyEventSchema = z.discriminatedUnion("type", [...events]);
 
 /** An event of notify.jsonl: {@link notifyEventSchema}. */
 export type NotifyEvent = z.infer<typeof notifyEventSchema>;
-
-/** The line that makes a message durable. `at` is the framing's: the alert's is `happened`. */
-export function dueEvent({ at, others, ...alert }: Alert): NotifyEvent {
-  return {
-    type: "notify.due",
-    ...alert,
-    happened: at,
-    ...(others === undefined ? {} : { others: others.map((one) => ({ ...one })) }),
-  };
-}
-
-/** The alert that a line made durable. */
-export function alertOf(due: Extract<NotifyEvent, { readonly type: "notify.due" }>): Alert {
-  const { key, kind, of, channel, pipeline, run, status, because, cause, count, telling } = due;
-  const at = due.happened;
-  const others = due.others as Alert["others"];
-  const given = { of: of as FaultKind | undefined, pipeline, run, status, cause, others };
-  return { key, kind, channel, because, at, count, telling, ...defined(given) };
-}

@@ -11,7 +11,8 @@
 import type { Alert } from "./alert.ts";
 import { defined } from "./defined.ts";
 import type { Framed } from "./event.ts";
-import { alertOf, dueEvent, type NotifyEvent } from "./notify-event.ts";
+import { alertOf, dueEvent } from "./due-alert.ts";
+import type { NotifyEvent } from "./notify-event.ts";
 import type { Json } from "./snapshot.ts";
 
 /** What became of a try. */

@@ -19,7 +19,8 @@ import { basename, dirname, join } from "node:path";
 import type { Alert } from "../core/alert.ts";
 import type { Framed } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
-import { dueEvent, type NotifyEvent } from "../core/notify-event.ts";
+import { dueEvent } from "../core/due-alert.ts";
+import type { NotifyEvent } from "../core/notify-event.ts";
 import {
   carriedOver,
   checkpointEvents,

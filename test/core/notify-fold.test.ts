@@ -2,7 +2,8 @@
 import { describe, expect, it } from "vitest";
 import type { Alert } from "../../src/core/alert.ts";
 import type { Framed } from "../../src/core/event.ts";
-import { dueEvent, type NotifyEvent } from "../../src/core/notify-event.ts";
+import { dueEvent } from "../../src/core/due-alert.ts";
+import type { NotifyEvent } from "../../src/core/notify-event.ts";
 import {
   carriedOver,
   emptyNotifyRecord,

@@ -7,7 +7,7 @@ import type * as nodeFs from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import type { Alert } from "../../src/core/alert.ts";
-import { dueEvent } from "../../src/core/notify-event.ts";
+import { dueEvent } from "../../src/core/due-alert.ts";
 import { NotifyReader, type NotifyReading } from "../../src/ledger/notify-reading.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { ledgerText, type HandEvent } from "../support/hand-ledger.ts";

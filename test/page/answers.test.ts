@@ -24,9 +24,8 @@ const detailOf = (act: () => unknown): string => {
 describe("params", () => {
   const shape = {
     path: "/pipelines/{pipeline}/runs",
-    id: "x",
+    id: "getRuns" as const,
     summary: "x",
-    answer: z.string(),
     params: z.strictObject({
       pipeline: text("which"),
       limit: count("how many", 50, 500),

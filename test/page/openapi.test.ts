@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { describe, expect, it } from "vitest";
 import type * as z from "zod";
+import { ANSWERS } from "../../src/page/server/answers.ts";
 import { API } from "../../src/page/server/api.ts";
 import { openApiDocument } from "../../src/page/server/openapi.ts";
 import { ROUTES } from "../../src/page/server/routes.ts";
@@ -85,7 +86,7 @@ describe("each answer of a root", () => {
     "/backfill/price": ["?pipeline=etl&from=2026-11-23T00:00Z&to=2026-11-23T05:00Z"],
   };
 
-  it.each(ROUTES.map((route) => [route.path, route.answer] as const))(
+  it.each(ROUTES.map((route) => [route.path, ANSWERS[route.id]] as const))(
     "to %s is as the document has it",
     async (path, answer) => {
       const root = madeUpRoot();

@@ -4,6 +4,7 @@
  */
 import * as z from "zod";
 import { VERSION } from "../../version.ts";
+import { ANSWERS } from "./answers.ts";
 import { API } from "./api.ts";
 import { EVENTS, HERE, POST_REQUESTS } from "./other-routes.ts";
 import { PROBLEM_TYPE } from "./problem.ts";
@@ -115,7 +116,7 @@ function operation(route: RouteShape, shapes: Shapes): Part {
     responses: {
       "200": {
         description: "the answer",
-        content: { "application/json": { schema: shapes.of(route.answer) } },
+        content: { "application/json": { schema: shapes.of(ANSWERS[route.id]) } },
       },
       ...problems(PROBLEMS, shapes),
     },
@@ -168,7 +169,7 @@ function requestOperation(shapes: Shapes): Part {
         headers: {
           Location: { description: "where its state is", schema: { type: "string" } },
         },
-        content: { "application/json": { schema: shapes.of(POST_REQUESTS.answer) } },
+        content: { "application/json": { schema: shapes.of(ANSWERS[POST_REQUESTS.id]) } },
       },
       ...problems(REFUSALS, shapes),
     },

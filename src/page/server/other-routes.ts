@@ -1,6 +1,5 @@
 /** The routes of the API that are no plain question of ledgers. */
 import * as z from "zod";
-import { hereShape, takenShape } from "./shapes.ts";
 import { text, type RouteShape } from "./route.ts";
 
 /** `GET /events`. */
@@ -31,7 +30,6 @@ export const EVENTS: RouteShape = {
           "an id, tells that the answer of /alerts has changed",
       }),
   }),
-  answer: z.string(),
 };
 
 /** `GET /here`. */
@@ -40,7 +38,6 @@ export const HERE: RouteShape = {
   id: "getHere",
   summary: "Which root this is, whether its daemon is up, and what this token may ask",
   params: z.strictObject({}),
-  answer: hereShape,
 };
 
 /** `POST /requests`. */
@@ -49,5 +46,4 @@ export const POST_REQUESTS: RouteShape = {
   id: "postRequest",
   summary: "Leave a request for the daemon: what a request file holds (docs/requests.md)",
   params: z.strictObject({}),
-  answer: takenShape,
 };

@@ -9,7 +9,6 @@ import { API, addRoutes, answerOf, makeApp, readParams } from "./api.ts";
 import type { EventStreams } from "./event-streams.ts";
 import { EVENTS, HERE, POST_REQUESTS } from "./other-routes.ts";
 import type { Gate } from "./gate.ts";
-import { openApiDocument } from "./openapi.ts";
 import { problem, shown } from "./problem.ts";
 import { RequestDesk } from "./request-desk.ts";
 import type { PageSource } from "./route.ts";
@@ -47,8 +46,12 @@ export function pageApp({ source, assets, base, streams, gate }: PageParts): App
   });
   addRequests(app, source, base);
   addEvents(app, source, streams);
+  // Loaded with the first question: it is of hundreds of shapes.
   for (const path of [`${API}/openapi.json`, "/openapi.json"])
-    app.get(path, () => plain(JSON.stringify(openApiDocument()), "application/json"));
+    app.get(path, async () => {
+      const { openApiDocument } = await import("./openapi.ts");
+      return plain(JSON.stringify(openApiDocument()), "application/json");
+    });
   // Loaded with the first scrape: prom-client and what it needs are two hundred files.
   let metrics: Promise<Metrics> | undefined;
   app.get("/metrics", async (c) => {

@@ -9,8 +9,14 @@ import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { canonicalJson } from "../../core/canonical-json.ts";
 import { readJson } from "../../core/exact-json.ts";
-import { parseRequest, type Request } from "../../core/request.ts";
-import { isRequestId, readReply, readRequest, writeRequest } from "../../ledger/requests.ts";
+import type { Request } from "../../core/request.ts";
+import {
+  isRequestId,
+  readReply,
+  readRequest,
+  writeRequest,
+  type CheckRequest,
+} from "../../ledger/requests.ts";
 import type { RunStore } from "../../ledger/run-store.ts";
 import { refusal } from "./problem.ts";
 
@@ -57,12 +63,15 @@ export class RequestDesk {
     const text = await bodyOf(incoming);
     const json = readJson(text);
     if (!json.ok) throw refusal(400, `the request ${json.message}; send one JSON object.`);
+    // Loaded with the first request: a page that only shows needs no schema of them.
+    const { parseRequest } = await import("../../core/request.ts");
     const checked = parseRequest(json.value);
     if (!checked.ok)
       throw refusal(422, `${checked.reason} (/api/v1/schema/request has the form).`, 2);
     const request: Request = { ...checked.request, by: checked.request.by ?? BY };
     const hash = hashOf(request);
-    const known = id === undefined ? undefined : (this.#known.get(id) ?? this.#waiting(id));
+    const waiting = (): string | undefined => this.#waiting(id!, parseRequest);
+    const known = id === undefined ? undefined : (this.#known.get(id) ?? waiting());
     if (known !== undefined && known !== hash)
       throw refusal(409, `the id "${id}" is another request's; take an id of its own.`);
     const reply = id === undefined ? null : readReply(this.#store.runsDir, id);
@@ -70,7 +79,7 @@ export class RequestDesk {
     if (reply !== null)
       return { id: id!, type: request.type, state: reply.accepted ? "accepted" : "refused" };
     const written =
-      known !== undefined && this.#waiting(id!) === hash ? id! : await this.#write(request, id);
+      known !== undefined && waiting() === hash ? id! : await this.#write(request, id);
     this.#remember(written, hash);
     return { id: written, type: request.type, state: "open" };
   }
@@ -91,8 +100,8 @@ export class RequestDesk {
   }
 
   /** The hash of a request that still waits; one that cannot be read is another one. */
-  #waiting(id: string): string | undefined {
-    const read = readRequest(this.#store.requests, id, parseRequest);
+  #waiting(id: string, parse: CheckRequest): string | undefined {
+    const read = readRequest(this.#store.requests, id, parse);
     if (read === undefined) return undefined;
     return read.ok ? hashOf(read.request) : "unreadable";
   }

@@ -11,6 +11,7 @@ import type { NotifySetup } from "../../views/alerts-reading.ts";
 import type { CacheSettings } from "../../views/cache-forecast.ts";
 import type { PipelineMemory } from "../../views/pipeline-memory.ts";
 import type { Roots } from "../../views/roots.ts";
+import type { Operation } from "./answers.ts";
 import { refusal } from "./problem.ts";
 
 /** What routes read from. */
@@ -33,14 +34,12 @@ export interface PageSource {
 export interface RouteShape<Params extends z.ZodObject = z.ZodObject> {
   /** Below `/api/v1`, as OpenAPI writes it: `/pipelines/{pipeline}`. */
   readonly path: string;
-  /** The operation's name in the document. */
-  readonly id: string;
+  /** The operation's name in the document, under which answers.ts has what it answers. */
+  readonly id: Operation;
   /** A sentence without its full stop. */
   readonly summary: string;
   /** What the path and the query hold, by name. */
   readonly params: Params;
-  /** What it answers. */
-  readonly answer: z.ZodType;
 }
 
 /** A GET route. */

@@ -2,7 +2,6 @@
 import * as z from "zod";
 import { defined } from "../../core/defined.ts";
 import { namesMinute } from "../../core/given-time.ts";
-import { SCHEMAS } from "../../core/json-schemas.ts";
 import { STATUSES } from "../../core/status.ts";
 import { readAlerts, readAlertsSummary } from "../../views/alerts-reading.ts";
 import { comingSlots } from "../../views/coming-slots.ts";
@@ -28,8 +27,6 @@ import { slotAnswers } from "../../views/slot-answer.ts";
 import { slotDecisions } from "../../views/slot-decisions.ts";
 import { readSlotGrid } from "../../views/slot-grid-reading.ts";
 import { readStatus } from "../../views/status-view.ts";
-import { alertsShape } from "./alert-shapes.ts";
-import { placesShape } from "./place-shapes.ts";
 import { refusal, shown } from "./problem.ts";
 import {
   count,
@@ -42,28 +39,6 @@ import {
   type PageSource,
   type Route,
 } from "./route.ts";
-import {
-  diffShape,
-  graphShape,
-  nextSlotsShape,
-  overviewShape,
-  pipelineFileShape,
-  pipelinePageShape,
-  priceShape,
-  requestShape,
-  requestsShape,
-  runLedgerShape,
-  runLogShape,
-  runPageShape,
-  runsShape,
-  searchShape,
-  schemaShape,
-  slotAnswersShape,
-  slotGridShape,
-  slotOutcomesShape,
-  statusShape,
-  stripsShape,
-} from "./shapes.ts";
 
 const pipeline = text("a pipeline's name");
 const run = text("a run's id");
@@ -76,7 +51,6 @@ const status = route({
   id: "getStatus",
   summary: "What is scheduled, running and failing: as `orchd status --json`",
   params: z.strictObject({}),
-  answer: statusShape,
   isShared: true,
   read({ roots, memory, now }) {
     const at = now();
@@ -93,7 +67,6 @@ const next = route({
     n: count("how many at most", 10, 1_000),
     from: moment("slots after this").optional(),
   }),
-  answer: nextSlotsShape,
   read({ roots, store, memory, now }, params) {
     const from = params.from === undefined ? now() : timeOf(params.from, "from", now());
     if (params.pipeline !== undefined) shown(knownPipeline(roots, params.pipeline));
@@ -111,7 +84,6 @@ const onePipeline = route({
   id: "getPipeline",
   summary: "One pipeline: how it stands, what it did, what comes",
   params: z.strictObject({ pipeline }),
-  answer: pipelinePageShape,
   read: ({ roots, memory, now }, params) =>
     shown(readPipelinePage(roots, params.pipeline, now(), memory)).page,
 });
@@ -121,7 +93,6 @@ const file = route({
   id: "getPipelineFile",
   summary: "A pipeline's file as it stands, with what is wrong at its lines",
   params: z.strictObject({ pipeline }),
-  answer: pipelineFileShape,
   read: ({ roots }, params) => shown(readPipelineFile(roots, params.pipeline)).page,
 });
 
@@ -135,7 +106,6 @@ const slots = route({
     to: moment("the last moment; default: now").optional(),
     decision: z.enum(["fired", "caught_up", "skipped", "missed", "backfilled"]).optional(),
   }),
-  answer: slotOutcomesShape,
   read({ roots, store, now }, params) {
     shown(knownPipeline(roots, params.pipeline));
     const { from, to } = stretchOf(params, now());
@@ -151,7 +121,6 @@ const why = route({
   id: "getWhy",
   summary: "Why a slot did or did not run; without a time, the newest one",
   params: z.strictObject({ pipeline, at: moment("the slot").optional() }),
-  answer: slotAnswersShape,
   read({ roots, store, now }, params) {
     const present = now();
     const whole = (time: number): number => Math.floor(time / SECOND_MS) * SECOND_MS;
@@ -175,7 +144,6 @@ const runs = route({
     cursor: z.string().max(500).optional().meta({ description: "where the page before ended" }),
     limit: count("how many at most", 50, 500),
   }),
-  answer: runsShape,
   read({ roots, store, now }, params) {
     const { pipeline: only, since, cursor, q } = params;
     const sinceMs = since === undefined ? Number.NEGATIVE_INFINITY : timeOf(since, "since", now());
@@ -200,7 +168,6 @@ const search = route({
     q: text("words, in any case; all of them have to be there"),
     limit: count("how many at most", 50, 500),
   }),
-  answer: searchShape,
   read: ({ store }, { q, limit }) => searchRuns(store, q, limit as number),
 });
 
@@ -209,7 +176,6 @@ const oneRun = route({
   id: "getRun",
   summary: "One run, with its attempts, values and cache: more than `orchd status RUN --json`",
   params: z.strictObject({ run }),
-  answer: runPageShape,
   read({ store }, params) {
     shown(findRunNear(store, params.run));
     return shown(readRunPage(store, params.run)).page;
@@ -225,7 +191,6 @@ const ledger = route({
     from: count("the number of the first line", 1, 1_000_000_000),
     limit: count("how many at most", 1_000, 10_000),
   }),
-  answer: runLedgerShape,
   read({ store }, params, accept) {
     const { path } = shown(findRunNear(store, params.run));
     const page = readLedgerLines(path, params.from as number, params.limit as number);
@@ -255,7 +220,6 @@ const log = route({
     q: text("only lines with this text, in any case").optional(),
     limit: count("how many at most", 500, 5_000),
   }),
-  answer: runLogShape,
   async read({ store }, params) {
     const { run: id, from, limit, step, stream, q } = params;
     shown(findRunNear(store, id));
@@ -274,7 +238,6 @@ const graph = route({
   id: "getRunGraph",
   summary: "A run's steps, and what each needs",
   params: z.strictObject({ run }),
-  answer: graphShape,
   read: ({ store }, params) => runGraph(shown(readRunNear(store, params.run)).state),
 });
 
@@ -283,7 +246,6 @@ const diff = route({
   id: "getDiff",
   summary: "Two runs compared: as `orchd diff --json`",
   params: z.strictObject({ a: run, b: run }),
-  answer: diffShape,
   read({ store }, { a, b }) {
     const before = shown(readRunNear(store, a)).state;
     return diffRuns(before, shown(readRunNear(store, b)).state);
@@ -295,8 +257,9 @@ const schema = route({
   id: "getSchema",
   summary: "A JSON Schema: as `orchd schema` prints it",
   params: z.strictObject({ what: text("pipeline, ledger, request or settings") }),
-  answer: schemaShape,
-  read(_source: PageSource, { what }) {
+  async read(_source: PageSource, { what }) {
+    // Loaded with the first question: the schemas of all files are more than the page itself.
+    const { SCHEMAS } = await import("../../core/json-schemas.ts");
     const made = Object.hasOwn(SCHEMAS, what) ? SCHEMAS[what] : undefined;
     if (made !== undefined) return made();
     const names = Object.keys(SCHEMAS).join(", ");
@@ -311,7 +274,6 @@ const overview = route({
   params: z.strictObject({
     strips: count("how many pipelines get their strip of last slots, from the first", 1e6, 1e6),
   }),
-  answer: overviewShape,
   isShared: true,
   read({ roots, memory, notifications, now }, { strips }) {
     const { pipelines, ...rest } = readOverview(roots, now(), memory, strips as number);
@@ -327,7 +289,6 @@ const strips = route({
   params: z.strictObject({
     pipelines: z.string().max(LONGEST_NAMES).meta({ description: "their names, by commas" }),
   }),
-  answer: stripsShape,
   read: ({ memory, now }, { pipelines }) => readStrips(pipelines.split(","), now(), memory),
 });
 
@@ -342,7 +303,6 @@ const grid = route({
     pipeline: pipeline.optional(),
     cells: count("how many cells the axis has", 240, 2_000),
   }),
-  answer: slotGridShape,
   isShared: true,
   read({ roots, memory, now }, params) {
     const present = now();
@@ -365,7 +325,6 @@ const price = route({
     which: z.enum(["missing", "failed", "all"]).default("missing"),
     maxActive: count("how many of its runs at once", 1, 1_000_000),
   }),
-  answer: priceShape,
   async read({ roots, store, now, cacheSettings }, params) {
     const present = now();
     const { from, to } = stretchOf(params, present);
@@ -386,7 +345,6 @@ const requests = route({
     cursor: text("where the page before ended").optional(),
     limit: count("how many at most", 50, 500),
   }),
-  answer: requestsShape,
   read: ({ store }, { cursor, limit }) => readRequests(store, { cursor, limit: limit as number }),
 });
 
@@ -395,7 +353,6 @@ const oneRequest = route({
   id: "getRequest",
   summary: "One request",
   params: z.strictObject({ id: text("the request's id") }),
-  answer: requestShape,
   read({ store }, { id }) {
     const row = readRequestRow(store, id);
     if (row !== undefined) return row;
@@ -411,7 +368,6 @@ const alerts = route({
   id: "getAlerts",
   summary: "What fires, what waits to be sent, what was sent and what was given up",
   params: z.strictObject({}),
-  answer: alertsShape,
   isShared: true,
   async read({ store, memory, notifications, notifySetup, now }) {
     const setup = await notifySetup();
@@ -426,7 +382,6 @@ const places = route({
   id: "getPlaces",
   summary: "Where steps run, why a place takes no work, and what waits: `orchd places --json`",
   params: z.strictObject({}),
-  answer: placesShape,
   isShared: true,
   read: ({ store, now }) => readPlacesView(store, now()),
 });
