@@ -244,8 +244,11 @@ export class WorkerThread {
 
   /** A piece is no longer its own. */
   answered(seq: number): void {
-    if (this.#given[0]?.seq === seq) this.#busySince = performance.now();
-    this.#given = this.#given.filter((given) => given.seq !== seq);
+    if (this.#given[0]?.seq !== seq) this.#given = this.#given.filter((one) => one.seq !== seq);
+    else {
+      this.#busySince = performance.now();
+      this.#given.shift();
+    }
   }
 
   /** Sends it a message. */
@@ -287,6 +290,15 @@ export class WorkerThread {
   }
 }
 
+/** The code that was asked for last: the pieces of a fan-out have one, and each asks four times. */
+let last: Pick<Code, "pipeline" | "source"> & { readonly key: string } = {
+  pipeline: "",
+  source: "",
+  key: "\n",
+};
+
 function keyOf({ pipeline, source }: Code): string {
-  return `${pipeline}\n${source}`;
+  if (pipeline !== last.pipeline || source !== last.source)
+    last = { pipeline, source, key: `${pipeline}\n${source}` };
+  return last.key;
 }
