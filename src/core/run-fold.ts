@@ -16,6 +16,7 @@ import {
   endedWell,
   stepHook,
   upstreamOf,
+  type AttemptState,
   type OwedHook,
   type RunState,
   type StepState,
@@ -196,7 +197,7 @@ function evolveStep(state: RunState, line: StepEvent): void {
       step.startedAt ??= at;
       // Even a delete of an absent member would make V8 keep the step as a dictionary.
       if (step.retryAt !== undefined) delete step.retryAt;
-      step.attempts.push({ attempt: line.attempt, status: "running", startedAt: at });
+      addAttempt(step, { attempt: line.attempt, status: "running", startedAt: at });
       state.running.add(line.step);
       break;
     case "step.placed": {
@@ -406,6 +407,12 @@ function end(state: RunState, step: StepState, status: Status, at: string): void
   step.phase = "ended";
   step.status = status;
   step.finishedAt = at;
+}
+
+/** To push onto an empty list has V8 make room for seventeen, and most steps have one attempt. */
+function addAttempt(step: StepState, attempt: AttemptState): void {
+  if (step.attempts.length === 0) step.attempts = [attempt];
+  else step.attempts.push(attempt);
 }
 
 function endAttempt(step: StepState, status: Status, at: string, error?: StepError): void {

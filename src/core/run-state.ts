@@ -49,7 +49,7 @@ export interface StepState {
   cacheKey?: string;
   source?: { readonly run: string; readonly step: string };
   /** All attempts, in order; the last one may still run. */
-  readonly attempts: AttemptState[];
+  attempts: AttemptState[];
   /**
    * What a dynamic pipeline's function called. A different call shows up when the function runs
    * again.

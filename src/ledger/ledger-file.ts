@@ -437,9 +437,9 @@ export class LedgerFile<E extends { readonly type: string }> {
   }
 
   #frame(groups: readonly Waiting<E>[]): Frame<E> {
-    return frame(this.#mark, groups, (more) => {
-      return bodiesOf(this.path, this.#options.complete?.(more) ?? []);
-    });
+    const { complete } = this.#options;
+    if (complete === undefined) return frame(this.#mark, groups);
+    return frame(this.#mark, groups, (lines) => bodiesOf(this.path, complete(lines)));
   }
 
   /**

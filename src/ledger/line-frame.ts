@@ -27,7 +27,9 @@ export function bodiesOf<E extends { readonly type: string }>(
   shorten?: (event: E) => E,
 ): { readonly events: readonly E[]; readonly bodies: string[] } {
   let events = given;
-  const bodies = given.map((event, index) => {
+  const bodies = given.map((one, index) => {
+    let event = one;
+    if (isFramed(event)) events = events.with(index, (event = unframed(event)));
     const body = bodyOf(event);
     if (tooLong(body) === undefined) return body;
     const short = shorten?.(event) ?? event;
@@ -49,11 +51,17 @@ function tooLong(body: string): number | undefined {
 }
 
 function bodyOf(event: { readonly type: string }): string {
-  const body = isFramed(event) ? "" : JSON.stringify(event);
+  const body = JSON.stringify(event);
   if (body.startsWith('{"type":')) return body;
-  // The members of a line have a fixed order, and the framing belongs to this file alone.
-  const { type, seq: _seq, b: _b, at: _at, crc: _crc, ...rest } = event as Record<string, unknown>;
+  // The members of a line have a fixed order.
+  const { type, ...rest } = event;
   return JSON.stringify({ type, ...rest });
+}
+
+/** The framing belongs to this file alone. */
+function unframed<E extends { readonly type: string }>(event: E): E {
+  const { seq: _seq, b: _b, at: _at, crc: _crc, ...rest } = event as Record<string, unknown>;
+  return rest as unknown as E;
 }
 
 /**
@@ -64,7 +72,7 @@ function isFramed(event: object): boolean {
   return "seq" in event || "b" in event || "at" in event || "crc" in event;
 }
 
-/** Events that were appended together. */
+/** Events that were appended together: what {@link bodiesOf} gave. */
 export interface Group<E> {
   readonly events: readonly E[];
   readonly bodies: readonly string[];
@@ -97,13 +105,15 @@ export function frame<E extends { readonly type: string }>(
   let text = "";
   const add = ({ events, bodies, at }: Group<E>): void => {
     counts.push(events.length);
-    events.forEach((event, index) => {
+    // V8 keeps each text that is added until all of them are one: so they are few.
+    const middle = `,"b":${b},"at":"${at}",`;
+    for (let index = 0; index < events.length; index += 1) {
       seq += 1;
-      text += `{"seq":${seq},"b":${b},"at":"${at}",${bodies[index]!.slice(1, -1)}${UNSUMMED}`;
+      text += `{"seq":${seq}${middle}${bodies[index]!.slice(1, -1)}${UNSUMMED}`;
       // The framing comes first: members that are added after a spread give each object a shape of
       // its own, which costs twenty times as much.
-      lines.push(isFramed(event) ? { ...event, seq, b, at } : { seq, b, at, ...event });
-    });
+      lines.push({ seq, b, at, ...events[index]! });
+    }
   };
   for (const group of groups) add(group);
   if (more !== undefined) add({ ...more(lines), at: groups.at(-1)!.at });

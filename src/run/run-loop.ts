@@ -19,6 +19,7 @@ import { couldStart, plan, type Action, type PlanFacts } from "../core/plan.ts";
 import { runResults } from "../core/run-results.ts";
 import type { RunState } from "../core/run-state.ts";
 import { allEnded } from "../core/run-status.ts";
+import type { SnapshotStep } from "../core/snapshot.ts";
 import { stopRefusal, type StopAnswer, type StopOrder } from "../core/stop-order.ts";
 import { iso } from "../core/time.ts";
 import { LedgerClosed, LedgerFailed } from "../ledger/ledger-error.ts";
@@ -69,6 +70,8 @@ export class RunLoop {
   readonly #lanes: LaneWaits;
   readonly #calls: DynamicCalls | undefined;
   readonly #delegation: Delegation | undefined;
+  /** How much room a step takes. */
+  readonly #share = (spec: SnapshotStep): number => this.#deps.place.ahead?.share(spec) ?? 1;
   #resolveFinished!: (info: FinishedRun) => void;
   /** What came since the last turn. */
   #arrived: (() => void)[] = [];
@@ -315,18 +318,18 @@ export class RunLoop {
   #facts(): PlanFacts {
     const delegated = this.#delegation?.facts;
     if (this.state.farLanes.size > 0) this.#lanes.want();
-    return {
+    const facts = {
       now: this.#deps.clock.now(),
       capacity: this.#deps.place.capacity(),
-      share: (spec) => this.#deps.place.ahead?.share(spec) ?? 1,
+      share: this.#share,
       draining: this.#draining,
       launching: this.#steps.launching,
       stopping: this.#steps.told,
       hooks: this.#hooks.running,
       functionRunning: this.#calls?.running ?? false,
-      ...(delegated === undefined ? {} : { delegated }),
       holdsInit: this.#delegation?.holdsInit ?? false,
     };
+    return delegated === undefined ? facts : { ...facts, delegated };
   }
 
   #act(action: Action): ActOutcome {

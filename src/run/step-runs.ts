@@ -350,10 +350,11 @@ export class StepRuns {
         : (at: PlacedAt): void => arrive(() => this.#placed(step, token, at));
     journal.afterwards(() => {
       place.redeem(lane, share);
-      runTask(place, { id: this.#taskId(token), task, alone, ahead, output, placed }, (end) => {
+      const id = this.#taskId(token);
+      runTask(place, { id, task, alone, ahead, output, placed }, (end) => {
         // The drain interrupts it: it starts again with the next daemon.
         if (end.kind === "unstarted" && draining()) return;
-        arrive(() => this.#ended(step, token, end));
+        arrive(() => this.#ended(step, token, end, id));
       });
     });
   }
@@ -398,14 +399,15 @@ export class StepRuns {
       );
   }
 
-  #ended(id: string, token: number, end: TaskEnd): void {
+  /** @param task its id: the place's own text of it, which is hashed already */
+  #ended(id: string, token: number, end: TaskEnd, task = this.#taskId(token)): void {
     this.#take(id, token, end);
-    if (!this.#settling.has(id)) this.#isOver(token);
+    if (!this.#settling.has(id)) this.#isOver(task);
   }
 
   /** The line that says how a task ended is written with this turn's lines. */
-  #isOver(token: number): void {
-    this.#over.push(this.#taskId(token));
+  #isOver(task: string): void {
+    this.#over.push(task);
     if (this.#over.length > 1) return;
     const over = this.#over;
     const { deps, journal } = this.#parts;
@@ -479,7 +481,7 @@ export class StepRuns {
     this.#settling.delete(id);
     if (this.#isCurrent(id, token)) act();
     else this.#refuse(id, token);
-    this.#isOver(token);
+    this.#isOver(this.#taskId(token));
   }
 
   #completed(id: string, event: RunEvent): void {

@@ -35,3 +35,14 @@ it("each line's checksum is over its own bytes and goes on from that of the line
     { numRuns: 60 },
   );
 });
+
+it("an event that was read from a ledger loses the framing that it had there", () => {
+  const fresh = { type: "told", text: "a" };
+  const read = { seq: 7, b: 7, at: "2020-01-01T00:00:00.000Z", ...fresh, crc: "00000000" };
+  const late = { text: "a", type: "told", at: "2020-01-01T00:00:00.000Z" };
+  const { events, bodies } = bodiesOf("p", [fresh, read, late]);
+  expect(events[0]).toBe(fresh);
+  expect(bodies).toEqual(Array.from({ length: 3 }, () => '{"type":"told","text":"a"}'));
+  const { lines } = frame(LEDGER_START, [{ events, bodies, at: AT }]);
+  expect(lines).toEqual([1, 2, 3].map((seq) => ({ seq, b: 1, at: AT, ...fresh })));
+});
