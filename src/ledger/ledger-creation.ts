@@ -121,7 +121,8 @@ interface Made {
 
 /**
  * One call waits for the one before it only where it has to: each goes to a thread and comes back.
- * So the folder is opened beside the writes, and the dot-name goes beside the folder's sync.
+ * So the folder is opened beside the file's sync, which takes longest, and the dot-name goes beside
+ * the folder's sync.
  */
 async function writeAside(
   disk: Disk,
@@ -131,13 +132,15 @@ async function writeAside(
   const directory = dirname(path);
   const aside = join(directory, `.${basename(path)}.${process.pid}-${(dotNames += 1)}`);
   const fd = await createFile(disk, aside, MODE);
-  const folder = openFolder(disk, directory);
+  let folder: OpenedFolder | undefined;
   // A dot-name that is left behind does no harm, and recovery removes it.
   const clear = (): Promise<void> => disk.unlink(aside).catch(() => undefined);
   try {
     if (locked) tryLock(fd);
     await writeAll(disk, fd, bytes, 0);
-    await disk.fdatasync(fd);
+    const synced = disk.fdatasync(fd);
+    folder = openFolder(disk, directory);
+    await synced;
     if (keepAs === undefined) {
       await disk.link(aside, path);
     } else {
@@ -146,7 +149,7 @@ async function writeAside(
     }
   } catch (error) {
     await disk.close(fd);
-    await closeFolder(disk, folder);
+    if (folder !== undefined) await closeFolder(disk, folder);
     await clear();
     throw errorCode(error) === "EEXIST" ? new LedgerExists(path) : error;
   }

@@ -219,9 +219,9 @@ describe("creating", () => {
     const own = order.slice(order.indexOf("open /p/2026-11/.aside"));
     expect(own).toEqual([
       "open /p/2026-11/.aside",
-      "open /p/2026-11",
       "write",
       "fdatasync",
+      "open /p/2026-11",
       "link /p/2026-11/.aside",
       "unlink /p/2026-11/.aside",
       "fsync",
