@@ -195,3 +195,45 @@ it("says nothing of many where others were due a moment ago, or it is too late",
     ["due 100", 7_000],
   ]);
 });
+
+/** A clock that sleeps up to `mostMs` at once; says what was told, slept and due. */
+function sleepingRig(mostMs = 3) {
+  const seen: (string | number)[] = [];
+  const clock = Object.assign(new VirtualClock({ start: START }), {
+    sleepUntil: (time: number): void => {
+      seen.push("sleep");
+      clock.step(Math.min(mostMs, time - clock.now()));
+    },
+  });
+  const scheduler = new Scheduler(clock, {
+    onDue: (keys, now) => void seen.push(keys.join(), now - START),
+    onStep: () => void seen.push("step"),
+    onAlmost: (keys) => void seen.push(`almost ${keys.length}`),
+  });
+  scheduler.start();
+  return { clock, scheduler, seen };
+}
+
+it("wakes a millisecond ahead, and sleeps away what is left until its time", async () => {
+  const { clock, scheduler, seen } = sleepingRig();
+  scheduler.set("a", START + 5_000);
+  scheduler.set("b", START + 5_000);
+  await clock.advance(4_998);
+  expect(seen).toEqual([]);
+  await clock.advance(1);
+  expect(seen).toEqual(["almost 2", "sleep", "a,b", 5_000]);
+  for (let nth = 0; nth < 64; nth += 1) scheduler.set(`k${nth}`, START + 10_000);
+  await clock.advance(10_000);
+  // Many are made ready before, and not in that moment.
+  expect(seen.filter((each) => each === "sleep")).toHaveLength(2);
+  expect(seen.filter((each) => String(each).startsWith("almost"))).toHaveLength(1);
+});
+
+it("does not tell what is not due after a sleep that was too short", async () => {
+  const { clock, scheduler, seen } = sleepingRig(0);
+  scheduler.set("a", START + 5_000);
+  await clock.advance(4_999);
+  expect(seen).toEqual(["almost 1", "sleep"]);
+  await clock.advance(1);
+  expect(seen.slice(2)).toEqual(["a", 5_000]);
+});
