@@ -6,8 +6,7 @@
  * One key is kept for each function. It is the newest: steps of one function often follow each
  * other. A run has its own, so nothing outlives the run's params.
  */
-import { cacheKey, type CacheKeyParts } from "../core/cache-key.ts";
-import { isSameJson } from "../core/canonical-json.ts";
+import { areSameParts, cacheKey, type CacheKeyParts } from "../core/cache-key.ts";
 
 interface Known {
   readonly parts: CacheKeyParts;
@@ -17,16 +16,24 @@ interface Known {
 /** Computes cache keys, and knows the newest of each function. */
 export class KnownKeys {
   readonly #newest = new Map<string, Known>();
+  /** The one that was asked for last. */
+  #last: Known | undefined;
 
   /** The key of these parts: `cacheKey`. */
   of(parts: CacheKeyParts): string {
+    if (this.#last !== undefined && areSameParts(this.#last.parts, parts)) return this.#last.key;
+    this.#last = this.#known(parts);
+    return this.#last.key;
+  }
+
+  #known(parts: CacheKeyParts): Known {
     const { code, export: pick } = parts;
     // A shell step's code is an object, and one without its code in the key has null: they share.
     const name = typeof code === "string" && typeof pick === "string" ? `${code} ${pick}` : "";
-    const known = this.#newest.get(name);
-    if (known !== undefined && isSameJson(known.parts, parts)) return known.key;
-    const key = cacheKey(parts);
-    this.#newest.set(name, { parts, key });
-    return key;
+    const before = this.#newest.get(name);
+    if (before !== undefined && areSameParts(before.parts, parts)) return before;
+    const known = { parts, key: cacheKey(parts) };
+    this.#newest.set(name, known);
+    return known;
   }
 }

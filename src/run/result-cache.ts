@@ -17,6 +17,7 @@
  */
 import { statSync } from "node:fs";
 import {
+  areSameParts,
   cacheKeyParts,
   changedPart,
   contentHash,
@@ -24,7 +25,6 @@ import {
   type CacheKeyParts,
 } from "../core/cache-key.ts";
 import { holdsArtifacts, isArtifactRef } from "../core/artifact-ref.ts";
-import { isSameJson } from "../core/canonical-json.ts";
 import type { RunLine } from "../core/event.ts";
 import { evolve } from "../core/run-fold.ts";
 import type { RunState, StepState } from "../core/run-state.ts";
@@ -303,7 +303,7 @@ export class ResultCache {
     parts: CacheKeyParts,
   ): Pick<EarlierStart, "parts" | "key"> | undefined {
     const last = this.#starts.get(`${pipeline}/${step}`);
-    return last !== undefined && isSameJson(last.parts, parts) ? last : undefined;
+    return last !== undefined && areSameParts(last.parts, parts) ? last : undefined;
   }
 
   /** Why a key differs from that of the step in a given run, as far as that run's ledger says. */

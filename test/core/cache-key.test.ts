@@ -1,6 +1,12 @@
 /** Which differences between two steps give two keys, and which do not. */
 import { describe, expect, it } from "vitest";
-import { cacheKey, cacheKeyParts, changedPart, imageIn } from "../../src/core/cache-key.ts";
+import {
+  areSameParts,
+  cacheKey,
+  cacheKeyParts,
+  changedPart,
+  imageIn,
+} from "../../src/core/cache-key.ts";
 import type { CacheKeyFacts, CacheKeyParts } from "../../src/core/cache-key.ts";
 import type { ImageContainer } from "../../src/core/container.ts";
 import type { CacheSettings, SnapshotStep } from "../../src/core/snapshot.ts";
@@ -134,5 +140,35 @@ describe("two keys are the same", () => {
     const cache = { ...CACHE, acrossSlots: true, ignoredInputs: ["x"] };
     const later = { scheduledFor: "2026-11-24T02:00:00.000Z", inputs: { x: "h9", y: "h2" } };
     expect(parts({ cache }, later)).toEqual(parts({ cache }));
+  });
+});
+
+describe("the parts of two keys are the same", () => {
+  const made = (): CacheKeyParts => parts({ params: { a: { b: [1] } } }, { inputs: { x: "h" } });
+  /** Another value of each member: a member that is new has to be named here too. */
+  const others = {
+    format: 0,
+    project: "other",
+    code: null,
+    export: "export:other",
+    params: { a: { b: [2] } },
+    inputs: { x: "i" },
+    outputs: ["o"],
+    env: { A: "other" },
+    files: [["/f", "h"]],
+    cacheFunction: "other",
+    scheduledFor: "2026-11-24T02:00:00.000Z",
+  } satisfies { readonly [name in keyof Required<CacheKeyParts>]: CacheKeyParts[name] };
+
+  it("where all of them are equal", () => {
+    expect(areSameParts(made(), made())).toBe(true);
+  });
+
+  it.each(Object.entries(others))("and not where %s differs", (name, value) => {
+    const other = { ...made(), [name]: value };
+    expect(Object.keys(made())).toContain(name);
+    expect(areSameParts(made(), other)).toBe(false);
+    expect(areSameParts(other, made())).toBe(false);
+    expect(Object.keys(others)).toEqual(Object.keys(made()));
   });
 });
