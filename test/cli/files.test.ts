@@ -59,6 +59,24 @@ describe("orchd validate", () => {
     expect(readdirSync(runs).filter((name) => name !== ".orchd")).toEqual([]);
   });
 
+  it("names good and bad files alike: from the working folder, or else whole", async () => {
+    const { root } = tempRoot({
+      "schedules/bad.yaml": "steps: 1\n",
+      "schedules/good.yaml": 'steps: { one: { run: "true" } }\n',
+      "other/README": "",
+    });
+    const firstWords = async (cwd: string): Promise<string[]> => {
+      const { stdout } = await orchd(root, "validate", "bad.yaml", "good.yaml", { cwd });
+      return stdout.split("\n").map((line) => line.split(/:\d|: /)[0]!);
+    };
+    expect(await firstWords(root)).toEqual(["✗ schedules/bad.yaml", "✓ schedules/good.yaml", ""]);
+    expect(await firstWords(join(root, "other"))).toEqual([
+      `✗ ${root}/schedules/bad.yaml`,
+      `✓ ${root}/schedules/good.yaml`,
+      "",
+    ]);
+  });
+
   it("checks the files that are named, here or in the drop folder", async () => {
     const { root } = tempRoot({
       "schedules/a.yaml": 'steps: { one: { run: "true" } }\n',

@@ -9,6 +9,7 @@ import { pipelineFiles } from "../../views/pipeline-file-list.ts";
 import { scheduleText } from "../../views/recorded-schedule.ts";
 import { zoneWarning } from "../../core/schedule/zone-name.ts";
 import type { CommandContext } from "../command.ts";
+import { formatProblem } from "../../schedules/problem.ts";
 import { EXIT, usageError, type ExitStatus } from "../exit.ts";
 import { loadPipelines, readSettings, type LoadedFile } from "../load-pipelines.ts";
 import { span, type Terminal } from "../terminal.ts";
@@ -44,7 +45,7 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const invalid = checks.filter(({ valid }) => !valid).length;
   if (args.flag("json")) terminal.json(checks);
   else {
-    for (const check of checks) printCheck(terminal, check);
+    for (const file of files) printCheck(terminal, file);
     if (checks.length === 0) terminal.note(`no pipeline file is in ${roots.schedules}.`);
   }
   if (invalid > 0)
@@ -55,17 +56,29 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   return invalid > 0 ? EXIT.usage : EXIT.done;
 }
 
-function printCheck(terminal: Terminal, check: FileCheck): void {
+function printCheck(terminal: Terminal, file: LoadedFile): void {
+  const check = checkOf(file);
   const steps = check.dynamic ? "dynamic" : countText(check.steps, "step");
-  if (check.valid)
+  if (file.ok)
     terminal.line(
       span("green", "✓ "),
-      relative(process.cwd(), check.file) || check.file,
+      shownPath(check.file),
       `: ${check.name}, ${steps}, ${check.schedule ?? "no schedule"}`,
     );
-  else for (const error of check.errors) terminal.line(span("red", "✗ "), error);
+  else
+    for (const problem of file.problems)
+      terminal.line(
+        span("red", "✗ "),
+        formatProblem({ ...problem, file: shownPath(problem.file) }),
+      );
   for (const warning of check.warnings)
     terminal.line(span("yellow", "! "), `${check.name}: ${warning}`);
+}
+
+/** A path as a person would type it here: from the working folder, where it is below that. */
+function shownPath(path: string): string {
+  const below = relative(process.cwd(), path);
+  return below === "" || below.startsWith("../") ? path : below;
 }
 
 /**
