@@ -15,7 +15,6 @@
  * a trouble a timer. Its slots are those of the version that was in force when it was accepted;
  * after a restart, those of the first version that is in force again.
  */
-import { statSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock, Timer } from "../clock.ts";
 import { MOST_BACKFILL_SLOTS, whyNoBackfill } from "../core/backfill-bounds.ts";
@@ -24,11 +23,12 @@ import { defined } from "../core/defined.ts";
 import type { PipelineEvent } from "../core/event.ts";
 import type { Backfill as Accepted } from "../core/pipeline-state.ts";
 import { refused, type Reply, type Request } from "../core/request.ts";
-import { parseRunId, rankInSlot, runIdForSlot } from "../core/run-id.ts";
+import { parseRunId, runIdForSlot } from "../core/run-id.ts";
 import { timetable, type DueSlot } from "../core/schedule/schedule.ts";
 import type { Json } from "../core/snapshot.ts";
 import { iso } from "../core/time.ts";
 import { LedgerClosed, LedgerExists } from "../ledger/ledger-error.ts";
+import { newestRun } from "../ledger/newest-run.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { readHeaderLine, readRunState } from "./adopted-run.ts";
 import type { ActiveRuns } from "./active-runs.ts";
@@ -272,10 +272,7 @@ export class Backfills {
     }
     if (which === "all") return true;
     if (which === "missing") return runs.length === 0;
-    const newest = runs.reduce<string | undefined>(
-      (best, run) => (best === undefined || isNewer(store, run, best) ? run : best),
-      undefined,
-    );
+    const newest = newestRun(store, runs);
     const status = newest === undefined ? undefined : readRunState(store, newest)?.finished?.status;
     return status === "failed" || status === "stopped";
   }
@@ -312,14 +309,4 @@ function slotsOf(
     .filter(({ name }) => schedule === undefined || name === schedule)
     .map((one) => ({ ...one, jitterSeconds: 0 }));
   return timetable(desk.name, schedules).dueSlots(from - 1, to, MOST_BACKFILL_SLOTS + 1);
-}
-
-/** Whether a run is newer. Where files were copied, many have one time: then the ids tell. */
-function isNewer(store: RunStore, run: string, other: string): boolean {
-  const apart = writtenAt(store, run) - writtenAt(store, other);
-  return apart === 0 ? rankInSlot(run) > rankInSlot(other) : apart > 0;
-}
-
-function writtenAt(store: RunStore, run: string): number {
-  return statSync(store.runLedger(run), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }

@@ -5,11 +5,12 @@
 import { MOST_BACKFILL_SLOTS } from "../core/backfill-bounds.ts";
 import { snapshotFor } from "../core/compile.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
-import { parseRunId, rankInSlot, runIdForSlot } from "../core/run-id.ts";
+import { parseRunId, runIdForSlot } from "../core/run-id.ts";
 import { runStatus } from "../core/run-status.ts";
 import { timetable, type DueSlot, type Schedule } from "../core/schedule/schedule.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import { iso } from "../core/time.ts";
+import { newestRun } from "../ledger/newest-run.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { CacheForecast, type CacheSettings } from "./cache-forecast.ts";
 import { runsBackwards } from "./run-history.ts";
@@ -132,29 +133,30 @@ function slotRun(pipeline: string, { slot, track }: DueSlot): string {
   return runIdForSlot(pipeline, slot, track);
 }
 
-/** The newest run of each slot that has any, by the id of the slot's scheduled run. */
+/** The runs of each slot that has any, by the id of the slot's scheduled run. */
 function runsOfSlots(
   store: RunStore,
   pipeline: string,
   from: number,
   to: number,
-): Map<string, string> {
-  const newest = new Map<string, string>();
+): Map<string, string[]> {
+  const found = new Map<string, string[]>();
   for (const run of store.list(pipeline)) {
     const id = parseRunId(run);
     if (id?.slot === undefined || id.stampMs < from || id.stampMs > to) continue;
     const slot = runIdForSlot(pipeline, id.stampMs, id.schedule);
-    const before = newest.get(slot);
-    if (before === undefined || rankInSlot(run) >= rankInSlot(before)) newest.set(slot, run);
+    const before = found.get(slot);
+    if (before === undefined) found.set(slot, [run]);
+    else before.push(run);
   }
-  return newest;
+  return found;
 }
 
-function isWanted(store: RunStore, which: BackfillChoice, run: string | undefined): boolean {
+function isWanted(store: RunStore, which: BackfillChoice, runs: readonly string[] = []): boolean {
   if (which === "all") return true;
-  if (run === undefined) return which === "missing";
-  if (which === "missing") return false;
-  const state = stateOfRun(store, run);
+  if (which === "missing") return runs.length === 0;
+  const newest = newestRun(store, runs);
+  const state = newest === undefined ? undefined : stateOfRun(store, newest);
   if (state === undefined) return false;
   const { status } = runStatus(state);
   return status === "failed" || status === "stopped";

@@ -1,8 +1,9 @@
 /** What a backfill would cost: which slots it has, and how long its runs would take. */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, utimesSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, it } from "vitest";
 import type { PipelineEvent } from "../../src/core/event.ts";
+import { runIdForSlot } from "../../src/core/run-id.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
@@ -10,6 +11,7 @@ import { priceBackfill, type BackfillPrice } from "../../src/views/backfill-pric
 import { calm } from "../ledger/sample-ledgers.ts";
 import { pipelineOf } from "../support/engine-rig.ts";
 import { scheduleOf } from "../support/given-schedule.ts";
+import { header, writeRun } from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const NOW = Date.UTC(2026, 10, 23, 12);
@@ -82,4 +84,27 @@ it("goes by the median of the runs that completed, if there is one", async () =>
   expect((await price(plan, [["failed", 7]])).estimatedMs).toBeNull();
   const took = [9_000, 20, 10, 30].map((ms) => ["completed", ms] as const);
   expect((await price(plan, [...took, ["failed", 1]])).estimatedMs).toBe(20);
+});
+
+it.each([
+  // A re-run of the first run, after a backfill: its id comes before the backfill's.
+  [["", "-b1", "-r1"], "failed", 1],
+  [["", "-b1", "-r1"], "completed", 0],
+  [["", "-r1", "-b1"], "failed", 1],
+])("of failed slots goes by the run that was written last, as the daemon: %j %s", async (...of) => {
+  const [ends, status, runs] = of;
+  const store = new RunStore(tempRoot().runs);
+  const slot = runIdForSlot("p", at(2));
+  for (const [nth, end] of ends.entries()) {
+    const isLast = nth === ends.length - 1;
+    const other = status === "failed" ? "completed" : "failed";
+    const path = writeRun(store.runsDir, slot + end, [
+      header(slot + end, { a: [] }),
+      { type: "run.finished", status: isLast ? status : other, because: "x", durationMs: 1 },
+    ] as never[]);
+    utimesSync(path, NOW / 1_000 + nth, NOW / 1_000 + nth);
+  }
+  const plan = { from: at(2), to: at(2), which: "failed", maxActive: 1 } as const;
+  const loaded = pipelineOf("p", [scheduleOf({ cron: "0 * * * *" })]);
+  expect(priceBackfill(store, loaded, DEFAULT_SETTINGS, plan, NOW).runs).toBe(runs);
 });
