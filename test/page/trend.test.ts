@@ -80,9 +80,15 @@ it("is a curve over seconds, whose scales have room", async () => {
   expect(y!.range({}, 0, 0)).toEqual([0, 0.001]);
   const [across, up] = options.axes as unknown as {
     incrs: number[];
+    space: (plot: unknown, axis: number, min: number, max: number) => number;
     values: (plot: unknown, at: number[]) => string[];
   }[];
   const over = (max: number): object => ({ scales: { x: { min: 0, max } } });
+  // `Wed 28 May` is 67.7 pixels wide, and `00:00:00` 49.4: whole ones at the end, none on another.
+  expect((options.padding as number[])[1]).toBeGreaterThanOrEqual(34);
+  expect([across!.space({}, 0, 0, 2 * 86_400), across!.space({}, 0, 0, 2 * 86_400 + 1)]).toEqual([
+    58, 76,
+  ]);
   const noon = Date.UTC(2026, 10, 28, 12) / 1_000;
   expect(across!.values(over(2 * 86_400), [noon])).toEqual(["12:00"]);
   expect(across!.values(over(2 * 86_400 + 1), [noon])).toEqual(["Sat 28 Nov"]);

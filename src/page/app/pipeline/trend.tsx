@@ -25,6 +25,8 @@ const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10
 );
 /** In seconds, as uPlot counts. */
 const DAY = 86_400;
+/** The widest labels (`Wed 28 May`, `00:00:00`) and what stands between two, in pixels. */
+const [DAY_WIDTH, CLOCK_WIDTH, GAP] = [68, 50, 8];
 
 export function Trend({ page: { trend, usualMs } }: { readonly page: PipelinePage }): JSX.Element {
   return (
@@ -98,8 +100,7 @@ function optionsFor(frame: HTMLElement, shown: { readonly current: Points }): uP
   return {
     width: Math.max(200, frame.clientWidth),
     height: HEIGHT,
-    // At the right, for half of a label.
-    padding: [8, 28, 0, 0],
+    padding: [8, Math.ceil(DAY_WIDTH / 2), 0, 0],
     legend: { show: false },
     scales: {
       // One run alone stands in the middle of two minutes.
@@ -109,6 +110,7 @@ function optionsFor(frame: HTMLElement, shown: { readonly current: Points }): uP
     axes: [
       {
         ...axis,
+        space: (_plot, _axis, min, max) => GAP + (isOfDays(max - min) ? DAY_WIDTH : CLOCK_WIDTH),
         values: (plot, at) =>
           timeLabels(at, (plot.scales["x"]?.max ?? 0) - (plot.scales["x"]?.min ?? 0)),
       },
@@ -142,8 +144,13 @@ function optionsFor(frame: HTMLElement, shown: { readonly current: Points }): uP
 /** Labels of times, each unlike its neighbour. @param at with `span` in seconds, as uPlot has it */
 export function timeLabels(at: readonly number[], span: number): string[] {
   const [first = 0, second = Infinity] = at;
-  const text = span > 2 * DAY ? dayText : second - first < MINUTE ? clockText : minuteText;
+  const text = isOfDays(span) ? dayText : second - first < MINUTE ? clockText : minuteText;
   return at.map((one) => text(one * 1_000));
+}
+
+/** Whether a stretch of so many seconds has days for labels, and not times of a day. */
+function isOfDays(span: number): boolean {
+  return span > 2 * DAY;
 }
 
 /** A dot for what completed, a cross for what failed, a square for what was stopped. */
