@@ -4,6 +4,7 @@
  * Code files are evaluated in a runner (engine/evaluator.ts), which is started only if there are
  * any.
  */
+import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { isSameFile, nameHolder, wasInForce, type NameClaim } from "../core/name-holder.ts";
@@ -53,14 +54,15 @@ export async function readSettings(roots: Roots): Promise<OrchdSettings> {
  *
  * @param options `asCompiled`: what the daemon compiled at its start counts where it still holds;
  *   default: every file is compiled
- * @throws CliError (exit 2) where orchd.yaml is invalid; (exit 1) where orchd's own folders cannot
- *   be written
+ * @throws CliError (exit 2) where orchd.yaml is invalid or the drop folder is not there; (exit 1)
+ *   where orchd's own folders cannot be written
  */
 export async function loadPipelines(
   roots: Roots,
   files?: readonly string[],
   { asCompiled = false }: { readonly asCompiled?: boolean } = {},
 ): Promise<LoadedFile[]> {
+  if (files === undefined) requireDropFolder(roots);
   const paths = files?.map((file) => resolve(file)) ?? droppedFiles(roots);
   const settings = await readSettings(roots);
   const { bundles, compiled: kept } = new RunStore(roots.runs);
@@ -103,6 +105,19 @@ export async function loadPipelines(
     await evaluator.close();
     await stopBundler();
   }
+}
+
+/**
+ * Without a drop folder nothing can be said of pipelines: most likely the daemon has another one.
+ *
+ * @throws CliError (exit 2) where it is not there
+ */
+export function requireDropFolder({ schedules }: Roots): void {
+  if (!existsSync(schedules))
+    throw usageError(
+      `the folder ${schedules} is not there; name it with --schedules or --root, ` +
+        "or make one with `orchd init`.",
+    );
 }
 
 function droppedFiles(roots: Roots): string[] {
@@ -190,6 +205,7 @@ function rootOf(roots: Roots, file: string): string {
  * the name as it runs.
  */
 export async function loadFilesAbout(roots: Roots, name: string): Promise<LoadedFile[]> {
+  requireDropFolder(roots);
   const inForce = inForceOf(new RunStore(roots.runs), name);
   const dropped = droppedFiles(roots);
   if (!dropped.some((path) => wasInForce(inForce, path))) return loadPipelines(roots);

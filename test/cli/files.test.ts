@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { readZoneName } from "../../src/core/schedule/zone-name.ts";
 import { ask } from "../support/asked-command.ts";
 import { orchd } from "../support/daemon.ts";
+import { at } from "../support/made-up-root.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { hasProgram } from "../support/figures.ts";
 import { completedRun, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
@@ -57,6 +58,22 @@ describe("orchd validate", () => {
       "orchd: 2 files of 3 are invalid; correct what is said above and validate again.\n",
     );
     expect(readdirSync(runs).filter((name) => name !== ".orchd")).toEqual([]);
+  });
+
+  it.each([
+    ["next"],
+    ["next", "p"],
+    ["prune"],
+    ["backfill", "p", "--from", "2d", "--to", "1d", "--dry-run"],
+  ])("a drop folder that is not there is named: %s %s %s", async (...words) => {
+    // What it says of pipelines, the retention of their runs too, is not known without it.
+    const { root, runs } = tempRoot();
+    writePipeline(runs, "p", [{ ...loaded("0 * * * *"), at: at(1) }]);
+    const { status, stdout, stderr } = await orchd(root, ...words, "--schedules", "/none/there");
+    expect([status, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(
+      /^orchd: the folder \/none\/there is not there; name it with --schedules /,
+    );
   });
 
   it("names good and bad files alike: from the working folder, or else whole", async () => {

@@ -20,7 +20,7 @@ import type { Arguments } from "../arguments.ts";
 import { askDaemon, refusal, report } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
-import { loadPipeline, readSettings } from "../load-pipelines.ts";
+import { loadPipeline, readSettings, requireDropFolder } from "../load-pipelines.ts";
 import { parseCount } from "../number-text.ts";
 import type { Terminal } from "../terminal.ts";
 import { parseTime } from "../time-text.ts";
@@ -93,6 +93,7 @@ async function dryRun(
   { from, to, which, maxActive = 1 }: AskedPlan,
   now: number,
 ): Promise<ExitStatus> {
+  requireDropFolder(roots);
   const file = await loadPipeline(roots, pipeline);
   if (file === undefined)
     throw usageError(`the file of "${pipeline}" is gone; a backfill needs it.`);

@@ -11,7 +11,12 @@ import { zoneWarning } from "../../core/schedule/zone-name.ts";
 import type { CommandContext } from "../command.ts";
 import { formatProblem } from "../../schedules/problem.ts";
 import { EXIT, usageError, type ExitStatus } from "../exit.ts";
-import { loadPipelines, readSettings, type LoadedFile } from "../load-pipelines.ts";
+import {
+  loadPipelines,
+  readSettings,
+  requireDropFolder,
+  type LoadedFile,
+} from "../load-pipelines.ts";
 import { span, type Terminal } from "../terminal.ts";
 
 /** One file of `orchd validate --json`. */
@@ -31,11 +36,7 @@ export interface FileCheck {
 export async function run({ args, roots, terminal }: CommandContext): Promise<ExitStatus> {
   const wanted = args.list("files");
   const paths = wanted.flatMap((file) => findFiles(file, roots.schedules));
-  if (wanted.length === 0 && !existsSync(roots.schedules))
-    throw usageError(
-      `the folder ${roots.schedules} is not there; name it with --schedules or --root, ` +
-        "or make one with `orchd init`.",
-    );
+  if (wanted.length === 0) requireDropFolder(roots);
   // orchd.yaml is checked first: every other file is read by it.
   const { timezone } = await readSettings(roots);
   const warning = zoneWarning(timezone, Date.now());
