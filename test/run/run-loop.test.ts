@@ -165,6 +165,22 @@ describe("a run", () => {
     expect(bench.pool.started[1]!.alone).toBe(true);
   });
 
+  it("retries a step by itself, says so, and says why it does so no more", async () => {
+    const bench = new RunBench({
+      functions: {
+        a: () => {
+          throw new Error("no");
+        },
+      },
+    });
+    const retry = { maxRetries: 1, delayMs: 0, backoff: 1, jitter: 0 };
+    const ended = await bench.run([moduleStep("a", { retry })]);
+    expect(ended.of("step.failed").map(({ because }) => because)).toEqual([
+      "retry 1 of 1 follows",
+      "2 attempts of 2 were made",
+    ]);
+  });
+
   it("fails a step that was alone in the runner that died, and starts it no more", async () => {
     const never = new Promise<void>(() => undefined);
     const a = held();

@@ -3,8 +3,8 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
-import { answerLine, mayBegin, takeHost } from "../../../src/places/ssh/far-side.ts";
+import { expect, it, vi } from "vitest";
+import { answerLine, mayBegin, runFarSide, takeHost } from "../../../src/places/ssh/far-side.ts";
 import { WIRE_PROTOCOL } from "../../../src/places/pool/wire.ts";
 import { placeToken } from "../../../src/places/ssh/place-token.ts";
 import { VERSION } from "../../../src/version.ts";
@@ -105,4 +105,45 @@ it("a root's token is made once, is another for each place, and for each root", 
   expect(placeToken(folder, "a")).not.toBe(first);
   mkdirSync(join(one, "far-id-is-a-folder/far-id"), { recursive: true });
   expect(() => placeToken(join(one, "far-id-is-a-folder"), "a")).toThrow(/EISDIR/);
+});
+
+it.each<[string, readonly string[], string, readonly unknown[]]>([
+  ["begins for the newest daemon", ["run", "FOLDER", "TOKEN", "2"], "", ["begins"]],
+  [
+    "begins not for an earlier one, and says so by its end",
+    ["run", "FOLDER", "TOKEN", "1"],
+    "a later daemon of the same root uses this machine\n",
+    [1],
+  ],
+  [
+    "is told what it is for where a person starts it",
+    ["help"],
+    "far-host.js is started by orchd: tidy, take or run\n",
+    [2],
+  ],
+])("a runner over there %s", async (_name, words, says, does) => {
+  const { token, of } = farRoot();
+  await takeHost(of(2), [], "0.1.0-a");
+  const { folder } = of(2);
+  const did: unknown[] = [];
+  let said = "";
+  const write = vi.spyOn(process.stderr, "write").mockImplementation(((
+    text: string,
+    written: () => void,
+  ) => {
+    said += text;
+    written();
+    return true;
+  }) as never);
+  const exit = vi.spyOn(process, "exit").mockImplementation(((status: number) => {
+    did.push(status);
+  }) as never);
+  onTestFinished(() => {
+    write.mockRestore();
+    exit.mockRestore();
+  });
+  const given = words.map((word) => ({ FOLDER: folder, TOKEN: token })[word] ?? word);
+  const begin = (): Promise<void> => Promise.resolve(void did.push("begins"));
+  await runFarSide(given, join(folder, "0.1.0-a", "far-host.js"), begin);
+  expect([said, did]).toEqual([says, does]);
 });

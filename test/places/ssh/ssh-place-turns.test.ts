@@ -39,6 +39,7 @@ const played = {
   stopped: [] as unknown[],
   closed: [] as unknown[],
   poolCapacity: (): void => undefined,
+  settings: {} as object,
 };
 
 vi.mock("../../../src/places/ssh/ssh-connection.ts", () => ({
@@ -86,8 +87,10 @@ vi.mock("../../../src/places/pool/stream-runner.ts", () => ({
 vi.mock("../../../src/places/pool/runner-pool.ts", () => ({
   RunnerPool: class {
     readonly launch: (...given: unknown[]) => unknown;
-    constructor({ launch }: { launch: (...given: unknown[]) => unknown }) {
+    constructor(options: { launch: (...given: unknown[]) => unknown; settings: object }) {
+      const { launch, settings } = options;
       this.launch = launch;
+      played.settings = settings;
       launch({}, 1, false, { exit: () => undefined });
     }
     onCapacity = (callback: () => void): void => void (played.poolCapacity = callback);
@@ -188,6 +191,17 @@ describe("a place over SSH takes steps", () => {
       "a place is ready for steps",
     ]);
     await place.close(false);
+  });
+
+  it("in runners that are known by its root and its daemon's epoch", async () => {
+    const place = opened();
+    played.hear({ kind: "up" });
+    await clock.settle();
+    const root = /orchd-[\w-]+/.exec(takes()[0]!)![0];
+    expect(played.settings).toMatchObject({ threads: 2, scratch: "", token: `${root}.7` });
+    expect(played.stream!.where).toBe("on gpu1");
+    expect(played.stream!.claims!(3)).toMatch(/\/7\.3$/);
+    await place.close(true);
   });
 
   it("not while something is missing there, and looks again, later each time", async () => {
