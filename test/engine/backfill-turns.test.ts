@@ -376,3 +376,13 @@ it("a schedule by its name alone has its slots, with its params below those give
   });
   expect(there.made[0]!.lines).toMatchObject([{ schedule: "hourly" }]);
 });
+
+it("a slot of a named schedule has the runs of that name, and no others", async () => {
+  const named = scheduleOf({ cron: "0 * * * *", name: "hourly", params: { a: 1 } });
+  const there = rig([named]);
+  for (const run of [`${slotOf(1)}.hourly`, slotOf(2), `${slotOf(3)}.other`])
+    writeRun(there.store.runsDir, run, [header(run, { a: [] })]);
+  await there.begin({ which: "missing", maxActive: 9 });
+  await there.clock.settle();
+  expect(there.runs()).toEqual([2, 3, 4].map((hour) => `${slotOf(hour)}.hourly-b1`));
+});
