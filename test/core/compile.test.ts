@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { canonicalHash, canonicalJson } from "../../src/core/canonical-json.ts";
 import { codeKey, codeUses } from "../../src/core/compile-step.ts";
-import { compile, snapshotFor, type CompileInput } from "../../src/core/compile.ts";
+import { compile, snapshotFor, withStackEnv, type CompileInput } from "../../src/core/compile.ts";
 import { formatPath } from "../../src/core/fault.ts";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import { orderSteps } from "../../src/core/order.ts";
@@ -459,4 +459,31 @@ describe("canonical JSON", () => {
     for (const value of [Number.NaN, Infinity, undefined, () => 1, 1n, [undefined], Symbol("x")])
       expect(() => canonicalJson(value)).toThrow(TypeError);
   });
+});
+
+it("tells of a schedule that will hardly ever fire, and of a group that is not there", () => {
+  const run = { steps: { a: { run: "true" } } };
+  const rare = loaded({ ...run, schedule: { cron: "0 0 29 2 *" } });
+  expect(rare.warnings).toEqual([expect.stringContaining("hardly ever fires")]);
+  expect(faults({ ...run, concurrency: "db" })[0]).toMatch(/^concurrency names group "db", /);
+  expect(faults({ ...run, concurrency: { group: "db" } })[0]).toMatch(
+    /^concurrency.group names group "db", /,
+  );
+});
+
+it("a stack's environment makes another version, with and without params of a run", () => {
+  for (const written of [
+    { steps: { a: { run: "true" } } },
+    { params: { day: 1 }, steps: { a: { uses: "./a.ts", params: { day: "${params.day}" } } } },
+  ]) {
+    const plain = loaded(written);
+    const result = withStackEnv(plain, { REGION: "eu" });
+    if (!result.ok) throw new Error(JSON.stringify(result.faults));
+    const { template, snapshot, digest } = result.loaded;
+    expect(template.digest).toBe(snapshot.digest);
+    expect(template.digest).not.toBe(plain.template.digest);
+    expect(digest).not.toBe(plain.digest);
+    expect([template.stackEnv, snapshot.stackEnv]).toEqual([{ REGION: "eu" }, { REGION: "eu" }]);
+    expect(withStackEnv(plain, {})).toEqual({ ok: true, loaded: plain });
+  }
 });
