@@ -1,5 +1,5 @@
 /** A bundle is remembered exactly as long as nothing that went into it can have changed. */
-import { chmodSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { chmodSync, readlinkSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, it, onTestFinished, vi } from "vitest";
 import { bundleModule, type Bundle } from "../../src/schedules/bundle.ts";
@@ -100,6 +100,16 @@ it("is made again when its file was damaged or removed", async () => {
   await bundle();
   await bundle();
   expect(builds.count).toBe(3);
+});
+
+it("finds orchd itself, also where its link was lost since", async () => {
+  const { root, bundle } = old();
+  await bundle();
+  const link = join(root.runs, ".orchd/node_modules/orchd");
+  const target = readlinkSync(link);
+  rmSync(link);
+  await bundle();
+  expect([readlinkSync(link), builds.count]).toEqual([target, 1]);
 });
 
 it("is not remembered if a module was just written", async () => {

@@ -13,8 +13,12 @@ afterAll(stopBundler);
 afterEach(() => void delete (globalThis as Record<symbol, unknown>)[RUNTIME]);
 
 /** The bundle of a module, as a thread imports it. */
-async function moduleOf(source: string, name = "a.ts") {
-  const root = tempRoot({ [`schedules/${name}`]: source, "schedules/b.cjs": "exports.n = 2;\n" });
+async function moduleOf(source: string, name = "a.ts", more: Record<string, string> = {}) {
+  const root = tempRoot({
+    [`schedules/${name}`]: source,
+    "schedules/b.cjs": "exports.n = 2;\n",
+    ...more,
+  });
   const folder = realpathSync(root.schedules);
   const bundle = await bundleModule(join(folder, name), {
     root: realpathSync(root.root),
@@ -30,6 +34,19 @@ async function moduleOf(source: string, name = "a.ts") {
   };
   return { folder, load };
 }
+
+it("a file that lies beside modules, and is none, says so where it is imported", async () => {
+  const { folder, load } = await moduleOf(
+    "export default (name: string) => import(`./parts/${name}`);\n",
+    "a.ts",
+    { "schedules/parts/b.ts": "export const n = 1;\n", "schedules/parts/notes.md": "# notes\n" },
+  );
+  const made = await load();
+  expect(await made("b.ts")).toMatchObject({ n: 1 });
+  await expect(made("notes.md")).rejects.toThrow(
+    new Error(`${join(folder, "parts/notes.md")} is no module: it cannot be imported`),
+  );
+});
 
 describe("a module that asks its require", () => {
   it("has the cache of what was loaded, and the path of what would be", async () => {
