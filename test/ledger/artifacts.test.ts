@@ -132,6 +132,8 @@ describe("an artifact", () => {
       { numRuns: 60 },
     );
     expect(() => store.get({ ...ref, bytes: ref.bytes + 1 })).toThrow("is damaged");
+    const gone = { $artifact: "0".repeat(64), bytes: 1 };
+    expect(() => store.get(gone)).toThrow(`${store.path(gone)} cannot be read`);
     expect(() => store.get({ $artifact: ref.$artifact.replace(/^./, "z"), bytes: 1 })).toThrow(
       RangeError,
     );

@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { PipelineEvent, RunEvent } from "../../src/core/event.ts";
@@ -152,10 +152,17 @@ describe("verifying a root", () => {
     await file.append([{ type: "run.started", because: "again" }]);
     await file.close();
     writeFileSync(join(store.runDir(RUN), "stray.jsonl"), "");
+    writeFileSync(join(store.runDir(RUN), "p@20260201T000000Z.jsonl"), "");
+    writeFileSync(join(store.runDir(RUN), "q@20260101T000000Z.jsonl"), "");
+    mkdirSync(store.runLedger("p@20260101T000300Z"));
     const { faults } = await verifyRoot(store.runsDir);
     expect(faults.map(({ line, fault }) => [line, fault])).toEqual([
       [4, "it stands after run.finished"],
       [1, expect.stringContaining("has format 9, and this orchd reads formats up to 1")],
+      [1, expect.stringMatching(/^it cannot be read: .*: it is a folder \(EISDIR\)\.$/)],
+      [0, "its name is no run's id"],
+      // Runs of another month and of another pipeline lie where no reader looks for them.
+      [0, "its name is no run's id"],
       [0, "its name is no run's id"],
     ]);
   });

@@ -114,3 +114,13 @@ it("is refused if others may write to it", async () => {
     expect.stringMatching(/^orchd\.yaml: may be written by everybody/),
   ]);
 });
+
+it("has the threads and the memory of runners, each by itself", async () => {
+  const runnerOf = async (text: string): Promise<unknown> => {
+    const { result } = await settings(`runner: ${text}\n`);
+    return result.ok ? result.settings.runner : result.errors;
+  };
+  expect(await runnerOf("{ threads: 3, memoryMb: 64 }")).toEqual({ threads: 3, memoryMb: 64 });
+  expect(await runnerOf("{ memoryMb: 64 }")).toEqual({ threads: 8, memoryMb: 64 });
+  expect(await runnerOf("{ threads: 3 }")).toEqual({ threads: 3 });
+});

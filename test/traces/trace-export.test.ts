@@ -223,6 +223,28 @@ describe("a collector that is away", () => {
     await over;
   });
 
+  it.each([
+    [undefined, 1],
+    [900, 1],
+    [1_001, 2],
+    [90_000, 90],
+  ])(
+    "that asks for %j ms is told with a wait of %i s, which is none too short",
+    async (afterMs, s) => {
+      const { clock, work, told, header, skipped, ends } = rig(() => ({ ...AWAY, afterMs }));
+      const over = work.run();
+      header();
+      skipped("a");
+      await clock.until(() => told.length > 0);
+      expect(told).toEqual([
+        `the collector does not take spans: away; the next try is in ${s} s, and ` +
+          "nothing is lost meanwhile",
+      ]);
+      ends.abort();
+      await over;
+    },
+  );
+
   it.each([1, 2, 3, 5])(
     "refuses one of %i spans: the others are sent, each once",
     async (count) => {

@@ -84,10 +84,13 @@ describe("what alerts say", () => {
       { ...idle, name: "idle", kind: "webhook" },
       { ...idle, name: "ops", kind: "mail", sent: 1, lastSentAt: at(9, 30) },
     ]);
-    expect(readAlertsSummary(new NotifyReader(storeOf(root)), Date.parse(at(9)))).toEqual({
-      gaveUp: 1,
-      broken: ["chat"],
-    });
+    const reader = new NotifyReader(storeOf(root));
+    expect(readAlertsSummary(reader, Date.parse(at(9)))).toEqual({ gaveUp: 1, broken: ["chat"] });
+    // What was given up at that very moment counts, and nothing before it.
+    const gaveUpAt = Date.parse(reader.read()!.gaveUp[0]!.ended!.at);
+    expect([0, 1].map((later) => readAlertsSummary(reader, gaveUpAt + later)?.gaveUp)).toEqual([
+      1, 0,
+    ]);
   });
 
   it("leaves out silences that are over, and recoveries that nobody was told of", async () => {

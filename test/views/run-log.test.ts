@@ -80,6 +80,16 @@ describe("a run's log", () => {
     const { store: loud } = storeWith(`${line}\n`);
     expect(await numbers(loud, { q: "an error" })).toEqual([1]);
     expect(await numbers(loud, { q: "An Error" })).toEqual([1]);
+    // An older release wrote neither the attempt nor the stream.
+    const [plain] = (await readRunLog(loud, RUN, ALL)).lines;
+    expect(plain).toEqual({
+      n: 1,
+      at: AT,
+      step: "a",
+      attempt: 1,
+      stream: "stdout",
+      line: "An ERROR",
+    });
   });
 
   it("passes over what is no line of a step, and counts it", async () => {
