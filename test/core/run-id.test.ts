@@ -146,6 +146,12 @@ describe("a run's id", () => {
     );
     expect(() => runIdForSlot("p", slot + 1)).toThrow("A slot is a whole second");
     expect(() => runIdForSlot("p", -1_000)).toThrow("outside the years");
+    const last = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+    expect([0, last].map((time) => manualRunId("p", time))).toEqual([
+      "p@19700101T000000.000Z-m",
+      "p@99991231T235959.999Z-m",
+    ]);
+    expect(() => manualRunId("p", last + 1)).toThrow("outside the years");
     expect(() => manualRunId("p", Number.NaN)).toThrow("outside the years");
     expect(() => rerunRunId("p", 1)).toThrow('"p" is no run\'s id.');
   });
