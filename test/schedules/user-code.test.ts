@@ -39,12 +39,12 @@ it("a file that lies beside modules, and is none, says so where it is imported",
   const { folder, load } = await moduleOf(
     "export default (name: string) => import(`./parts/${name}`);\n",
     "a.ts",
-    { "schedules/parts/b.ts": "export const n = 1;\n", "schedules/parts/notes.md": "# notes\n" },
+    { "schedules/parts/b.ts": "export const n = 1;\n", "schedules/parts/README.md": "# notes\n" },
   );
   const made = await load();
   expect(await made("b.ts")).toMatchObject({ n: 1 });
-  await expect(made("notes.md")).rejects.toThrow(
-    new Error(`${join(folder, "parts/notes.md")} is no module: it cannot be imported`),
+  await expect(made("README.md")).rejects.toThrow(
+    new Error(`${join(folder, "parts/README.md")} is no module: it cannot be imported`),
   );
 });
 
