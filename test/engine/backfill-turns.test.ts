@@ -377,6 +377,16 @@ it("a schedule by its name alone has its slots, with its params below those give
   expect(there.made[0]!.lines).toMatchObject([{ schedule: "hourly" }]);
 });
 
+it("a slot that got its run while missing ones are run is missing no more", async () => {
+  const there = rig();
+  await there.begin({ which: "missing" });
+  await there.clock.settle();
+  writeRun(there.store.runsDir, slotOf(2), [header(slotOf(2), { a: [] })]);
+  await there.end();
+  await there.end();
+  expect(there.runs()).toEqual([1, 3, 4].map((hour) => `${slotOf(hour)}-b1`));
+});
+
 it("a slot of a named schedule has the runs of that name, and no others", async () => {
   const named = scheduleOf({ cron: "0 * * * *", name: "hourly", params: { a: 1 } });
   const there = rig([named]);
