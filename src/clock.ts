@@ -23,18 +23,7 @@ export interface Clock {
   after(milliseconds: number, callback: () => void): Timer;
   /** A number in [0, 1). */
   random(): number;
-  /**
-   * Holds up this thread until wall time is `time`, which is a millisecond or two away: timers are
-   * not that exact. Not there: the clock cannot.
-   */
-  sleepUntil?(time: number): void;
 }
-
-/** How long a sleep is that nobody ends, in milliseconds. */
-const NAP_MS = 0.05;
-/** The longest that {@link Clock.sleepUntil} takes, in milliseconds: the clock may be set. */
-const LONGEST_SLEEP_MS = 3;
-const bed = new Int32Array(new SharedArrayBuffer(4));
 
 /** setTimeout fires at once past 2^31 ms, so a longer wait is made of waits of a day. */
 const STRIDE_MS = 86_400_000;
@@ -44,10 +33,6 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   random: () => Math.random(),
-  sleepUntil(time) {
-    const end = performance.now() + LONGEST_SLEEP_MS;
-    while (Date.now() < time && performance.now() < end) Atomics.wait(bed, 0, 0, NAP_MS);
-  },
   after(milliseconds, callback) {
     let handle: NodeJS.Timeout;
     const walk = (left: number): void => {

@@ -136,7 +136,6 @@ export class Engine {
     this.#scheduler = new Scheduler(clock, {
       onDue: (names) => this.#due.due(names),
       onEve: (names, due) => rehearsal.begin(names, due),
-      onAlmost: (names, due) => rehearsal.once(names, due),
       onStep: (step) => this.#wall.stepped(step),
       onWake: () => this.#lookForLate(),
     });

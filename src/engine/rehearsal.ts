@@ -52,26 +52,14 @@ export class Rehearsal {
     this.#goOn();
   }
 
-  /** These few are due in a moment: decides one of them for nothing, now. */
-  once(names: readonly string[], due: number): void {
-    this.#due = due;
-    this.#names = [];
-    if (names[0] !== undefined) this.#rehearse(names[0], this.#scratch());
-  }
-
-  /** What decisions are made with that nobody keeps. */
-  #scratch(): DeciderPorts {
-    const { clock, log } = this.#ports;
-    const limits = { groups: {} };
-    const handlers = { onStarted: () => undefined, onFinished: () => Promise.resolve() };
-    return { ...this.#ports, runs: new ActiveRuns({ clock, log, limits, handlers }) };
-  }
-
   #goOn(): void {
-    const { clock, onReady } = this.#ports;
+    const { clock, log, onReady } = this.#ports;
     const left = this.#due - SPARE_MS - clock.now();
     if (left <= 0 || this.#next >= this.#names.length) return onReady?.();
-    const ports = this.#scratch();
+    const limits = { groups: {} };
+    const handlers = { onStarted: () => undefined, onFinished: () => Promise.resolve() };
+    const runs = new ActiveRuns({ clock, log, limits, handlers });
+    const ports: DeciderPorts = { ...this.#ports, runs };
     const until = clock.monotonic() + Math.min(TURN_MS, left);
     while (this.#next < this.#names.length && clock.monotonic() < until) {
       this.#rehearse(this.#names[this.#next]!, ports);

@@ -6,8 +6,7 @@
  * sets it, NTP steps it, the machine sleeps) shows well within a minute, when the wall clock is
  * compared with monotonic time. The timer is not trusted: libuv may wake a millisecond early, and a
  * slot must never fire before its time. So each wake compares the wall clock with the heap, and
- * sleeps again where nothing is due. It may also wake a millisecond late. So it asks to be woken a
- * millisecond before its time, and sleeps away the rest in that turn, where the clock can do that.
+ * sleeps again where nothing is due.
  *
  * Where many keys may be due at once, it wakes shortly before as well, and says so: what is made
  * ready then is in nobody's way. It does not where many were due a moment ago.
@@ -29,8 +28,6 @@ const STEP_MS = 1_000;
 
 /** How long before many keys are due that is said, in milliseconds. */
 export const EVE_MS = 300;
-/** How long before a due time it wakes, in milliseconds, to sleep away what is left. */
-const AHEAD_MS = 1;
 /** So many keys are many. */
 const MANY = 64;
 /** If many were due this short a time ago, nothing is said, in milliseconds. */
@@ -51,8 +48,6 @@ export interface SchedulerHandlers {
   readonly onDue: (keys: readonly string[], now: number) => void;
   /** These keys, which are many, are due soon. Called once for a due time, if at all. */
   readonly onEve?: (keys: readonly string[], due: number) => void;
-  /** These keys, which are few, are due in a moment, which is slept away after this. */
-  readonly onAlmost?: (keys: readonly string[], due: number) => void;
   /** The wall clock jumped; called before `onDue`. */
   readonly onStep: (step: ClockStep) => void;
   /** Called at each wake, at least every {@link LONGEST_WAIT_MS}. */
@@ -105,11 +100,8 @@ export class Scheduler {
   #arm(): void {
     this.#timer?.cancel();
     const now = this.#clock.now();
-    const first = this.#heap.first() ?? Number.POSITIVE_INFINITY;
-    const at = this.#wakeFor(first, now);
-    const canSleep = this.#clock.sleepUntil !== undefined && at === first;
-    const ahead = canSleep && first - now > 2 * AHEAD_MS ? AHEAD_MS : 0;
-    const wait = Math.min(LONGEST_WAIT_MS, Math.max(0, Math.ceil(at - now) - ahead));
+    const at = this.#wakeFor(this.#heap.first() ?? Number.POSITIVE_INFINITY, now);
+    const wait = Math.min(LONGEST_WAIT_MS, Math.max(0, Math.ceil(at - now)));
     this.#wakeAt = now + wait;
     this.#timer = this.#clock.after(wait, () => this.#wake());
   }
@@ -137,20 +129,8 @@ export class Scheduler {
     if (keys.length >= MANY) this.#handlers.onEve!(keys, first);
   }
 
-  /** Sleeps away the moment that is left until the first key is due, if it is one. */
-  #sleep(): void {
-    const first = this.#heap.first();
-    if (first === undefined || this.#clock.sleepUntil === undefined) return;
-    const left = first - this.#clock.now();
-    if (left <= 0 || left > 2 * AHEAD_MS) return;
-    const { keys } = this.#heap.over(first);
-    if (keys.length < MANY) this.#handlers.onAlmost?.(keys, first);
-    this.#clock.sleepUntil(first);
-  }
-
   #wake(): void {
     if (!this.#running) return;
-    this.#sleep();
     // A due time that is set meanwhile needs no timer: the end of this wake sets one.
     this.#wakeAt = Number.NEGATIVE_INFINITY;
     const now = this.#clock.now();

@@ -81,11 +81,3 @@ it("is enough after some hundreds", async () => {
   expect(seen.decided.length).toBeGreaterThan(300);
   expect(seen.decided.length).toBeLessThan(1_000);
 });
-
-it("decides one of a few that are due in a moment, in that turn", () => {
-  const { rehearsal, seen } = rig();
-  rehearsal.once(["p7", "p8"], DUE);
-  expect(seen).toEqual({ decided: ["p7"], ready: 0 });
-  rehearsal.once([], DUE);
-  expect(seen.decided).toEqual(["p7"]);
-});
