@@ -52,6 +52,15 @@ it("stands as soon as it is drawn: what is typed next is typed at it", () => {
   expect(shown).toHaveBeenCalledTimes(1);
 });
 
+it("stays open where the browser tells late that the one before it was closed", async () => {
+  confirmFirst({ ...INTENT, title: "Pause etl" });
+  const body = await drawn(h(ConfirmDialog, {}));
+  const before = body.one("dialog");
+  await act(() => confirmFirst(INTENT));
+  await before.happens("close");
+  expect(body.one("h2").textContent).toBe("Run etl now");
+});
+
 it("tells an answer of a daemon that was busy for minutes", async () => {
   const body = await sent();
   await afterMs(60_000);

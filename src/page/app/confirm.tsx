@@ -59,7 +59,8 @@ export function ConfirmDialog() {
   return now === undefined ? null : <OpenDialog key={now.title} intent={now} />;
 }
 
-function OpenDialog({ intent: { title, what, button, command, request } }: { intent: Intent }) {
+function OpenDialog({ intent: mine }: { intent: Intent }) {
+  const { title, what, button, command, request } = mine;
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useRef(crypto.randomUUID());
   const [progress, setProgress] = useState<Progress>({ step: "ask" });
@@ -69,7 +70,8 @@ function OpenDialog({ intent: { title, what, button, command, request } }: { int
   }, []);
   const close = (): void => {
     dialog.current?.close();
-    intent.value = undefined;
+    // The browser tells of a close later: the next dialog may stand by then.
+    if (intent.value === mine) intent.value = undefined;
   };
   // A link in it leads to another page: the dialog does not stand before that.
   const { path } = address.value;
