@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { builtProgram } from "../../src/disk/built-program.ts";
-import { BEAT_MS } from "../../src/places/pool/wire.ts";
+import { BEAT_MS, WIRE_PROTOCOL } from "../../src/places/pool/wire.ts";
 
 const SHELLS = 8;
 /** Each prints 4 MB, which counts as 7.5 MiB: less than the limit of an attempt. */
@@ -24,7 +24,7 @@ it("is waited for by steps that print, in a few MiB", async () => {
   });
   onTestFinished(() => void front.kill("SIGKILL"));
   const say = (message: object): void => void front.stdin.write(`${JSON.stringify(message)}\n`);
-  say({ protocol: 1, threads: SHELLS, token: `slow-${process.pid}.1` });
+  say({ protocol: WIRE_PROTOCOL, threads: SHELLS, token: `slow-${process.pid}.1` });
   let text = "";
   front.stdout.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
   await vi.waitFor(() => expect(text).toContain('"ready"'), { timeout: 20_000 });
@@ -62,7 +62,10 @@ it("is waited for by steps that print, in a few MiB", async () => {
   const grown = Math.round((heldBytes(runner) - before) / MiB);
   front.stdout.resume();
   const count = (what: string): number => text.split(what).length - 1;
-  await vi.waitFor(() => expect(count('"type":"done"')).toBe(SHELLS), { timeout: 40_000 });
+  // Of each end: its id, its value, its duration, and when it started.
+  const end = /"a@1#\d+","(?:[^"\\]|\\.)*",[\d.]+,\d+/g;
+  const ends = (): number => [...text.matchAll(end)].length;
+  await vi.waitFor(() => expect(ends()).toBe(SHELLS), { timeout: 40_000 });
   expect(count("0".repeat(99))).toBe(SHELLS * LINES);
   expect(grown).toBeLessThan(ROOM_MIB);
 }, 90_000);

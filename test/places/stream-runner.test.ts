@@ -14,13 +14,13 @@ import type { FromRunner } from "../../src/places/pool/protocol.ts";
 import type { RunnerExit } from "../../src/places/pool/runner-process.ts";
 import type { StreamPlace } from "../../src/places/pool/stream-place.ts";
 import { StreamRunner } from "../../src/places/pool/stream-runner.ts";
-import { LONGEST_LINE, PATIENCE_MS } from "../../src/places/pool/wire.ts";
+import { LONGEST_LINE, PATIENCE_MS, WIRE_PROTOCOL } from "../../src/places/pool/wire.ts";
 import { expect, onTestFinished } from "../support/running-test.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
 const say = (value: object): string => `echo '${JSON.stringify(value)}'\n`;
-const hello = (protocol = 1): string =>
+const hello = (protocol = WIRE_PROTOCOL): string =>
   say({ type: "hello", protocol, version: "9.9.9", node: "20.1.0", platform: "linux/x64" });
 const GREETING = hello() + say({ type: "ready", folder: "/nowhere" });
 const TASK = {
@@ -98,8 +98,11 @@ describe.concurrent("a runner behind stdin and stdout ends a far side that", () 
     ],
     [
       "speaks another protocol",
-      `${hello(2)}sleep 30`,
-      /^on gpu1 speaks protocol 2 of orchd 9\.9\.9, and this daemon speaks 1: install the same/,
+      `${hello(WIRE_PROTOCOL + 1)}sleep 30`,
+      new RegExp(
+        `^on gpu1 speaks protocol ${WIRE_PROTOCOL + 1} of orchd 9\\.9\\.9, ` +
+          `and this daemon speaks ${WIRE_PROTOCOL}: install the same`,
+      ),
     ],
     [
       "says much before its hello",
@@ -305,7 +308,7 @@ describe.concurrent("a runner behind stdin and stdout", () => {
     const beats = (): number => lines.filter((line) => line.includes('"beat"')).length;
     const token = `signs-${process.pid}`;
     const folder = tempRoot().root;
-    const settings = { protocol: 1, threads: 1, token, folder };
+    const settings = { protocol: WIRE_PROTOCOL, threads: 1, token, folder };
     command.stdin.write(`${JSON.stringify(settings)}\n`);
     await expect.poll(beats, { timeout: 20_000 }).toBe(1);
     command.stdin.write("[]\n".repeat(20));

@@ -1,5 +1,6 @@
 /**
- * Batches as they cross the channel between a runner and the process that forked it.
+ * Batches as they cross the channel between a runner and the process that forked it, or the wire to
+ * one elsewhere (wire.ts).
  *
  * A busy batch is nearly all ends of brief steps one way, and steps of a frame the other way. As an
  * object for each, with the name of each member, V8 takes three times as long to write and to read
@@ -28,7 +29,7 @@ export type PackedToRunner =
     };
 
 /** How many values of a list belong to one end, or to one step. */
-const VALUES = 4;
+export const PACKED_VALUES = 4;
 
 /** For the runner. */
 export function packEnds(batch: readonly FromRunner[]): PackedFromRunner[] {
@@ -46,13 +47,14 @@ export function packEnds(batch: readonly FromRunner[]): PackedFromRunner[] {
   return packed;
 }
 
-/** For the process that forked it. */
+/** For the other side. */
 export function unpackEnds(packed: readonly PackedFromRunner[]): FromRunner[] {
   const batch: FromRunner[] = [];
   for (const message of packed)
     if (message.type !== "ends") batch.push(message);
     else
-      for (let at = 0; at < message.ends.length; at += VALUES) batch.push(endAt(message.ends, at));
+      for (let at = 0; at < message.ends.length; at += PACKED_VALUES)
+        batch.push(endAt(message.ends, at));
   return batch;
 }
 
@@ -66,7 +68,7 @@ function endAt(ends: readonly (string | number)[], at: number): Done {
   };
 }
 
-/** For the process that forked it. */
+/** For the other side. */
 export function packSteps(batch: readonly ToRunner[]): PackedToRunner[] {
   const packed: PackedToRunner[] = [];
   let last = 0;
@@ -91,7 +93,7 @@ export function unpackSteps(packed: readonly PackedToRunner[]): ToRunner[] {
   for (const message of packed)
     if (message.type !== "steps") batch.push(message);
     else
-      for (let at = 0; at < message.steps.length; at += VALUES)
+      for (let at = 0; at < message.steps.length; at += PACKED_VALUES)
         batch.push(stepAt(message.frame, message.steps, at));
   return batch;
 }

@@ -37,6 +37,7 @@ import { mayHaveBegun } from "./far-claims.ts";
 import { FarAnswers } from "./far-answers.ts";
 import { FarTasks } from "./far-tasks.ts";
 import { killQuietly } from "./kill-by-token.ts";
+import { packSteps, unpackEnds, type PackedToRunner } from "./packed-batch.ts";
 import type { FromRunner, PoolMessage, RunnerSettings, ToRunner } from "./protocol.ts";
 import type { LaunchRunner, RunnerExit, RunnerListener, RunnerProcess } from "./runner-process.ts";
 import { SentFiles } from "./sent-files.ts";
@@ -309,7 +310,7 @@ export class StreamRunner implements RunnerProcess {
       else this.#takeBanner(line);
       return;
     }
-    if (Array.isArray(value) && value.every(wire.isFromRunner)) this.#take(value as FromRunner[]);
+    if (Array.isArray(value) && value.every(wire.isFromRunner)) this.#take(unpackEnds(value));
     else if (value !== undefined && !Array.isArray(value) && wire.isFromFar(value))
       this.#control(value);
     // It may have died in the middle of a line, and then says so in the next.
@@ -414,10 +415,10 @@ export class StreamRunner implements RunnerProcess {
     if (this.#batch.length === 0) return;
     const batch = this.#batch;
     this.#batch = [];
-    this.#write(batch);
+    this.#write(packSteps(batch));
   }
 
-  #write(message: wire.ToFar | readonly ToRunner[]): void {
+  #write(message: wire.ToFar | readonly PackedToRunner[]): void {
     if (this.#state !== "ready" || this.#verdict !== undefined) return;
     this.#wire.write(JSON.stringify(message));
   }

@@ -5,7 +5,7 @@
  * - The daemon's first line is the {@link FarSettings}. The runner's first line is its {@link
  *   Hello}. Where their protocols differ, nothing more is said.
  * - `ready` says that the runner takes tasks. From then on an array is a batch of messages
- *   (protocol.ts), and an object is about the wire itself.
+ *   (protocol.ts), packed as on this machine (packed-batch.ts). An object is about the wire itself.
  * - **The lease.** Every {@link BEAT_MS} the runner asks with a number, and the daemon answers the
  *   number. An answer is a lease of {@link LEASE_MS}, which counts from when the runner *asked*: so
  *   a line that was long on its way prolongs nothing. Without a lease the runner ends itself and
@@ -20,10 +20,11 @@
  * Rejected: a lease that counts from when bytes arrive, since a link that was down delivers late
  * what was sent long before.
  */
+import { PACKED_VALUES, type PackedFromRunner } from "./packed-batch.ts";
 import { LIFELINE } from "./protocol.ts";
 
 /** A daemon and a runner of unequal protocols do not work together. */
-export const WIRE_PROTOCOL = 1;
+export const WIRE_PROTOCOL = 2;
 /** How often the runner asks for its lease, in milliseconds. */
 export const BEAT_MS = 2_000;
 /** How long a lease is, in milliseconds. */
@@ -164,11 +165,12 @@ export function isFromFar(value: unknown): value is FromFar {
   }
 }
 
-/** Whether a value has the shape of a `FromRunner`: the pool takes each as it is. */
-export function isFromRunner(value: unknown): boolean {
+/** Whether a value has the shape of a `PackedFromRunner`: the pool takes each as it is. */
+export function isFromRunner(value: unknown): value is PackedFromRunner {
   if (!isRecord(value)) return false;
   const { type, id } = value;
   if (type === "begun") return areTexts(value["ids"]);
+  if (type === "ends") return areEnds(value["ends"]);
   if (!isText(id)) return false;
   switch (type) {
     case "done":
@@ -189,6 +191,15 @@ export function isFromRunner(value: unknown): boolean {
 }
 
 const STREAMS: ReadonlySet<string> = new Set(["stdout", "stderr", "log", "orchd"]);
+
+/** Of each end: its id, its value as JSON, its duration, and when it started. */
+function areEnds(ends: unknown): boolean {
+  if (!Array.isArray(ends) || ends.length % PACKED_VALUES !== 0) return false;
+  for (let at = 0; at < ends.length; at += PACKED_VALUES)
+    if (!isText(ends[at]) || !isText(ends[at + 1])) return false;
+    else if (!isNumber(ends[at + 2]) || !isNumber(ends[at + 3])) return false;
+  return true;
+}
 
 function isResult(value: unknown): boolean {
   if (!isRecord(value)) return false;

@@ -10,6 +10,8 @@ import { open, rm } from "node:fs/promises";
 import { connect, Socket } from "node:net";
 import type { StagedFile } from "../../core/task.ts";
 import { FAILURE_CODES } from "../../core/failure.ts";
+import { packEnds, unpackSteps } from "../pool/packed-batch.ts";
+import type { PackedFromRunner, PackedToRunner } from "../pool/packed-batch.ts";
 import type { FromRunner, ToRunner } from "../pool/protocol.ts";
 import { BEAT_MS, LEASE_MS, LONGEST_LINE, PIECE_BYTES, parseLine } from "../pool/wire.ts";
 import type { FromFar, ToFar } from "../pool/wire.ts";
@@ -90,7 +92,7 @@ export class WireLink {
   /** Takes what the host says. @returns false: no more for now */
   send(batch: readonly FromRunner[]): boolean {
     const now = batch.filter((message) => !isStaged(message));
-    if (now.length > 0) this.#write(now);
+    if (now.length > 0) this.#write(packEnds(now));
     for (const message of batch)
       if (isStaged(message)) this.#uploads = this.#uploads.then(() => this.#upload(message));
     return this.#output.writableLength < MOST_WAITING;
@@ -103,12 +105,12 @@ export class WireLink {
   }
 
   #hear(line: string): void {
-    const value = parseLine(line) as ToFar | readonly ToRunner[] | undefined;
+    const value = parseLine(line) as ToFar | readonly PackedToRunner[] | undefined;
     if (value === undefined) return this.#ports.over();
     if (Array.isArray(value)) {
       // An empty batch asks for a sign of life.
       if (value.length === 0) return this.#ask();
-      return this.#ports.receive(value as readonly ToRunner[]);
+      return this.#ports.receive(unpackSteps(value as readonly PackedToRunner[]));
     }
     const message = value as ToFar;
     switch (message.type) {
@@ -177,7 +179,7 @@ export class WireLink {
     return new Promise((resolve) => void this.#output.once("drain", () => resolve()));
   }
 
-  #write(message: FromFar | readonly FromRunner[]): void {
+  #write(message: FromFar | readonly PackedFromRunner[]): void {
     this.#output.write(`${JSON.stringify(message)}\n`);
   }
 }

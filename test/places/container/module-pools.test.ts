@@ -12,7 +12,7 @@ import { silentLog } from "../../../src/log.ts";
 import { ContainersFolder } from "../../../src/places/container/container-files.ts";
 import type { ContainerState, Engine } from "../../../src/places/container/engine.ts";
 import { ModulePools, type ModulePool } from "../../../src/places/container/module-pools.ts";
-import { OVER_STATUS, PATIENCE_MS } from "../../../src/places/pool/wire.ts";
+import { OVER_STATUS, PATIENCE_MS, WIRE_PROTOCOL } from "../../../src/places/pool/wire.ts";
 import { tempRoot } from "../../support/temp-root.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
@@ -23,7 +23,7 @@ const IMAGE: ImageContainer = { image: "node:20", options: [], volumes: [] } as 
 
 const HELLO = {
   type: "hello",
-  protocol: 1,
+  protocol: WIRE_PROTOCOL,
   version: "9.9.9",
   node: "20.1.0",
   platform: "linux/x64",
