@@ -73,7 +73,15 @@ interface Judged {
 function judge(run: PlainRun, calls: ReadonlyMap<string, number>): Judged {
   const faults: string[] = [];
   let [wronged, again, alone] = [0, 0, 0];
-  if (outcomeOf(run) !== "completed") faults.push(`the run ended as ${outcomeOf(run)}`);
+  // A step that was at work at each kill has used all its attempts up.
+  const isSpent = run.lines.some(
+    (line) =>
+      line["type"] === "step.interrupted" &&
+      line["next"] === "fail" &&
+      line["attempt"] === MAX_ATTEMPTS,
+  );
+  const outcome = outcomeOf(run);
+  if (outcome !== (isSpent ? "failed" : "completed")) faults.push(`the run ended as ${outcome}`);
   for (let n = 0; n < STEPS; n += 1) {
     const lines = run.lines.filter((line) => line["step"] === `s${n}`);
     const starts = lines.filter(({ type }) => type === "step.started");
