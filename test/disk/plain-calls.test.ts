@@ -93,20 +93,21 @@ it("the machine's disk writes at a position, counts bytes, and gives Node's erro
   await systemDisk.unlink(join(root, "c"));
   expect(readdirSync(root).filter((name) => name.length === 1)).toEqual(["b", "d"]);
   expect(readFileSync(join(root, "b"), "latin1")).toBe("ab");
-  const bad: [string, Promise<unknown>][] = [
-    ["EEXIST", systemDisk.open(join(root, "b"), "wx+")],
-    ["EBADF", systemDisk.write(9_999, Buffer.from("x"), 0, 0)],
-    ["EBADF", systemDisk.fdatasync(9_999)],
-    ["EBADF", systemDisk.fsync(9_999)],
-    ["EBADF", systemDisk.fchmod(9_999, 0o600)],
-    ["EBADF", systemDisk.ftruncate(9_999, 0)],
-    ["EBADF", systemDisk.close(9_999)],
-    ["ENOENT", systemDisk.link(join(root, "x"), join(root, "y"))],
-    ["ENOENT", systemDisk.rename(join(root, "x"), join(root, "y"))],
-    ["ENOENT", systemDisk.unlink(join(root, "x"))],
-    ["EEXIST", systemDisk.mkdir(join(root, "d"))],
+  // Each is called when its turn comes: one that fails while another is waited for has no one yet.
+  const bad: [string, () => Promise<unknown>][] = [
+    ["EEXIST", () => systemDisk.open(join(root, "b"), "wx+")],
+    ["EBADF", () => systemDisk.write(9_999, Buffer.from("x"), 0, 0)],
+    ["EBADF", () => systemDisk.fdatasync(9_999)],
+    ["EBADF", () => systemDisk.fsync(9_999)],
+    ["EBADF", () => systemDisk.fchmod(9_999, 0o600)],
+    ["EBADF", () => systemDisk.ftruncate(9_999, 0)],
+    ["EBADF", () => systemDisk.close(9_999)],
+    ["ENOENT", () => systemDisk.link(join(root, "x"), join(root, "y"))],
+    ["ENOENT", () => systemDisk.rename(join(root, "x"), join(root, "y"))],
+    ["ENOENT", () => systemDisk.unlink(join(root, "x"))],
+    ["EEXIST", () => systemDisk.mkdir(join(root, "d"))],
   ];
-  for (const [code, call] of bad) await expect(call).rejects.toMatchObject({ code });
+  for (const [code, call] of bad) await expect(call()).rejects.toMatchObject({ code });
 });
 
 it("what is not there is removed, has no names, and cannot be synced", async () => {
