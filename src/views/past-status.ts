@@ -12,7 +12,7 @@ import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { timeText } from "./moment.ts";
 import { unknown, unlessDamaged, type NoView } from "./no-view.ts";
-import { viewPipeline, type PipelineView } from "./pipeline-view.ts";
+import { isHistory, viewPipeline, type PipelineView } from "./pipeline-view.ts";
 import { pipelineLedgersOldestFirst } from "./run-history.ts";
 
 /** `orchd status --at TIME --json`. */
@@ -27,7 +27,7 @@ export interface PastStatus {
 
 /**
  * All pipelines as they were at `at` (milliseconds since 1970), or one. Of all, those that were
- * removed by then are left out unless a run of theirs went on.
+ * removed by then are left out unless a run of theirs went on or waited.
  *
  * @throws a Node error where a ledger cannot be read
  */
@@ -43,9 +43,7 @@ export function readPastStatus(
     });
     if (target !== undefined && pipelines.length === 0)
       return unknown(`the pipeline "${target}" was not there yet at ${timeText(at)}.`);
-    const shown = pipelines.filter(
-      (view) => view.removed !== true || target !== undefined || view.active.length > 0,
-    );
+    const shown = pipelines.filter((view) => target !== undefined || !isHistory(view));
     const missing = shown.flatMap(runsOf).filter((run) => !store.exists(run));
     const view = { at: iso(at), daemon: null, pipelines: shown, missing: [...new Set(missing)] };
     return { ok: true as const, view };

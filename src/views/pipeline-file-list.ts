@@ -1,14 +1,14 @@
 /** The pipeline files in a folder. */
 import { readdirSync } from "node:fs";
 import { basename } from "node:path";
-import { isPipelineFileName, nameOfFile } from "../core/pipeline-file-name.ts";
+import { isPipelineFile, nameOfFile } from "../core/pipeline-file-name.ts";
 import type { PipelineView } from "./pipeline-view.ts";
 
 /** The names of the pipeline files at a folder's top level; none where it is missing. */
 export function pipelineFiles(folder: string): string[] {
   try {
     return readdirSync(folder, { withFileTypes: true })
-      .filter((entry) => !entry.isDirectory() && isPipelineFileName(entry.name))
+      .filter(isPipelineFile)
       .map((entry) => entry.name)
       .sort();
   } catch (error) {

@@ -99,6 +99,14 @@ export function viewPipeline(
   };
 }
 
+/**
+ * Whether a pipeline is history: its file was removed, and no run of it is left, not even one that
+ * waits.
+ */
+export function isHistory({ removed, active, queued }: PipelineView): boolean {
+  return removed === true && active.length + queued.length === 0;
+}
+
 /** Backfills as they are shown. */
 export function backfillsOf(all: Iterable<Backfill>): BackfillView[] {
   return Array.from(all, ({ requestId, from, to, which }) => ({ id: requestId, from, to, which }));

@@ -11,7 +11,7 @@ import { readSetAside, type SetAsideEntry } from "../ledger/set-aside-file.ts";
 import { unknown, type NoView } from "./no-view.ts";
 import { pipelineFiles, unreadFiles } from "./pipeline-file-list.ts";
 import { readPipeline } from "./pipeline-reading.ts";
-import { unreadText, viewPipeline, type PipelineView } from "./pipeline-view.ts";
+import { isHistory, unreadText, viewPipeline, type PipelineView } from "./pipeline-view.ts";
 import { PresentRuns } from "./present-runs.ts";
 import type { Roots } from "./roots.ts";
 
@@ -81,12 +81,8 @@ export function readStatus(
       ? view
       : { ...view, file: join(roots.schedules, file), errors: [unreadText(file, file)] };
   });
-  // A removed pipeline is history: it is shown while a run of it is left, or if it is asked for by
-  // name.
-  const shown = found.filter(
-    (view) =>
-      target !== undefined || view.removed !== true || view.active.length + view.queued.length > 0,
-  );
+  // History is shown if it is asked for by name.
+  const shown = found.filter((view) => target !== undefined || !isHistory(view));
   // A daemon that is up is about to read a file that no ledger speaks of.
   const unread =
     info === null

@@ -1,6 +1,8 @@
-/** Which pipelines `orchd status` lists: a removed one only while it has runs. */
+/** Which pipelines `orchd status` lists: a removed one only while it has runs, in the past too. */
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import { readPastStatus } from "../../src/views/past-status.ts";
 import { readStatus } from "../../src/views/status-view.ts";
 import { loaded, writePipeline, type HandEvent } from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -21,10 +23,17 @@ it.each<[string, HandEvent[], string[]]>([
   const roots = { schedules: join(root, "schedules"), runs };
   const removed = { type: "pipeline.removed", file: join(root, "schedules/p.yaml") };
   writePipeline(runs, "p", [loaded("0 2 * * *"), ...events, removed]);
-  const names = (target?: string): string[] => {
-    const read = readStatus(roots, target, Date.UTC(2026, 10, 23, 3));
-    return read.ok ? read.view.pipelines.map(({ name }) => name) : [];
-  };
-  expect(names()).toEqual(shown);
-  expect(names("p")).toEqual(["p"]);
+  const now = Date.UTC(2026, 10, 23, 3);
+  const reads = [
+    (target?: string) => readStatus(roots, target, now),
+    (target?: string) => readPastStatus(new RunStore(runs), target, now),
+  ];
+  for (const read of reads) {
+    const names = (target?: string): unknown => {
+      const answer = read(target);
+      return answer.ok ? answer.view.pipelines.map(({ name }) => name) : answer;
+    };
+    expect(names()).toEqual(shown);
+    expect(names("p")).toEqual(["p"]);
+  }
 });
