@@ -8,6 +8,14 @@ export function isPipelineFileName(name: string): boolean {
   return /\.(ya?ml|json|m?[jt]s)$/i.test(name);
 }
 
+/**
+ * Whether an entry of the drop folder is a pipeline file. A folder is the user's own, whatever its
+ * name.
+ */
+export function isPipelineFile(entry: { readonly name: string; isDirectory(): boolean }): boolean {
+  return isPipelineFileName(entry.name) && !entry.isDirectory();
+}
+
 /** The name of a pipeline whose file does not name it: the file's, without its ending. */
 export function nameOfFile(name: string): string {
   return name.replace(/\.[a-z]+$/, "");

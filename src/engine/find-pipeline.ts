@@ -4,7 +4,7 @@ import { basename, extname, join } from "node:path";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { nameHolder, wasInForce, type InForce, type NameClaim } from "../core/name-holder.ts";
-import { isPipelineFileName } from "../core/pipeline-file-name.ts";
+import { isPipelineFile } from "../core/pipeline-file-name.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
 import { formatProblem } from "../schedules/problem.ts";
 
@@ -29,8 +29,9 @@ export interface PipelineSearch {
 export async function findPipeline(name: string, search: PipelineSearch): Promise<FoundPipeline> {
   const { schedules, inForce } = search;
   const held = (file: string): boolean => wasInForce(inForce, file);
-  const files = readdirSync(schedules)
-    .filter(isPipelineFileName)
+  const files = readdirSync(schedules, { withFileTypes: true })
+    .filter(isPipelineFile)
+    .map((entry) => entry.name)
     .sort((a, b) => Number(held(b)) - Number(held(a)) || (a < b ? -1 : 1));
   // A file that says the same as the one that is gone takes its name over: all have to be read.
   const before = inForce?.removed === true ? undefined : inForce?.digest;

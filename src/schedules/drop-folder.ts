@@ -30,7 +30,7 @@ import { dirname, join, resolve } from "node:path";
 import { watch, type FSWatcher } from "chokidar";
 import type { Clock, Timer } from "../clock.ts";
 import { hashOf, lookAgain, sightOf, YOUNG_MS, type Sight } from "./file-sight.ts";
-import { isPipelineFileName } from "../core/pipeline-file-name.ts";
+import { isPipelineFile, isPipelineFileName } from "../core/pipeline-file-name.ts";
 
 /** What a rescan found: absolute paths, in the order of their names. */
 export interface DropFolderChanges {
@@ -271,15 +271,15 @@ export class DropFolder {
   /** The folder's pipeline files; undefined if nothing can be said about them. */
   #list(asked: boolean): string[] | undefined {
     try {
-      const names = readdirSync(this.#dir);
+      const entries = readdirSync(this.#dir, { withFileTypes: true });
       this.#troubles.delete(READING);
       this.#folderGoneSince = undefined;
       // Joined once, and not for each name: that takes microseconds.
       const before = join(this.#dir, "x").slice(0, -1);
-      return names
-        .filter(isPipelineFileName)
-        .sort(byText)
-        .map((name) => before + name);
+      return entries
+        .filter(isPipelineFile)
+        .map(({ name }) => before + name)
+        .sort(byText);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== "ENOENT" && code !== "ENOTDIR") {

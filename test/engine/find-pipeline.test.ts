@@ -32,6 +32,16 @@ async function found(
   return { file: result.ok ? basename(result.loaded.file) : undefined, read };
 }
 
+it("a run without a daemon reads no folder, whatever its name", async () => {
+  const { schedules } = tempRoot({ "schedules/x.yaml/steps.yaml": "" });
+  const result = await findPipeline("x", {
+    schedules,
+    inForce: undefined,
+    load: (path) => Promise.reject(new Error(`${path} was read`)),
+  });
+  expect(result).toMatchObject({ ok: false, reason: expect.stringContaining("no pipeline") });
+});
+
 describe("a run without a daemon takes", () => {
   const ledger = (file: string, digest: string, removed = false): InForce => ({
     file: `/elsewhere/${file}`,

@@ -123,6 +123,19 @@ describe("with the real watcher", () => {
     expect(at.folder.pipelineFiles.map((path) => basename(path))).toEqual(["a.yaml", "b.yaml"]);
   });
 
+  it("tells no folder, and a file that gave way to one as removed", async () => {
+    const at = await watched({ before: { "a.yaml": "1", "b.yaml": "1" } });
+    expect(at.log).toEqual(["+a.yaml", "+b.yaml"]);
+    mkdirSync(join(at.dir, "c.yaml"));
+    rmSync(join(at.dir, "b.yaml"));
+    mkdirSync(join(at.dir, "b.yaml"));
+    await at.seen("-b.yaml");
+    rmSync(join(at.dir, "b.yaml"), { recursive: true });
+    at.write("b.yaml", "1");
+    await at.seen("+b.yaml", 2);
+    expect(at.log).toEqual(["+a.yaml", "+b.yaml", "-b.yaml", "+b.yaml"]);
+  });
+
   it("tells what is made, changed and removed", async () => {
     const at = await watched();
     at.write("a.yaml", "1");
