@@ -3,6 +3,7 @@
  * `runner.js --stdio` is started on another machine, or in a container, and speaks to the daemon
  * over stdin and stdout.
  */
+import { closeInherited } from "../src/disk/inherited-descriptors.ts";
 import { ForkLease } from "../src/places/runner/fork-lease.ts";
 import { RunnerHost } from "../src/places/runner/runner-host.ts";
 import { LEASE_SIGNAL, type FromRunner, type RunnerSettings } from "../src/places/pool/protocol.ts";
@@ -13,6 +14,7 @@ if (process.argv[2] === "--stdio") await serveFar();
 else await serve(JSON.parse(process.argv[2] ?? "{}") as RunnerSettings);
 
 async function serve(settings: RunnerSettings): Promise<void> {
+  closeInherited(settings.inherited ?? []);
   const end = (signal: NodeJS.Signals = "SIGKILL"): void => {
     host.end();
     // Not process.exit, which waits for every thread: one in `execSync` or a long loop may never

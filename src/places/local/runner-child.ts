@@ -14,11 +14,12 @@
  * of a step inherited descriptor 1, or native code wrote to it. It is handed on, line by line, as
  * stray output.
  */
-import { fork, type ChildProcess } from "node:child_process";
+import { fork, type ChildProcess, type StdioOptions } from "node:child_process";
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { totalmem } from "node:os";
 import { builtProgram } from "../../disk/built-program.ts";
+import { inheritedDescriptors } from "../../disk/inherited-descriptors.ts";
 import { startsLater } from "../../disk/process-start.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
 import { endByToken, killByToken, killQuietly } from "../pool/kill-by-token.ts";
@@ -171,10 +172,12 @@ export class RunnerChild implements RunnerProcess {
   }
 
   #fork(program: string): ChildProcess {
-    return fork(program, [JSON.stringify(this.#settings)], {
+    const stdio = ["ignore", "pipe", "pipe", "ipc", "pipe", ...(this.#settings.wire ? WIRE : [])];
+    const settings = { ...this.#settings, inherited: inheritedDescriptors(stdio.length) };
+    return fork(program, [JSON.stringify(settings)], {
       detached: true,
       serialization: "json",
-      stdio: ["ignore", "pipe", "pipe", "ipc", "pipe", ...(this.#settings.wire ? WIRE : [])],
+      stdio: stdio as StdioOptions,
       execArgv: [],
       env: environmentFor(this.token, this.#settings.threads),
     });

@@ -211,6 +211,11 @@ export interface RunnerSettings {
    * Undefined: the runner ends when its channel closes, and so not where that process is frozen.
    */
   readonly leaseMs?: number | undefined;
+  /**
+   * Files of the process that started the runner, by number, that nobody meant to give to it
+   * (inherited-descriptors.ts). It closes them before it starts anything.
+   */
+  readonly inherited?: readonly number[] | undefined;
   /** It speaks to the daemon by two descriptors of the process that started it (wire.ts). */
   readonly wire?: WireSettings | undefined;
 }
