@@ -6,7 +6,7 @@
  * The rest is refused: the C library reads a name that it does not know as UTC, without a word.
  */
 import { readFileSync, readlinkSync } from "node:fs";
-import { readZoneName } from "../core/schedule/zone-name.ts";
+import { readZoneName, zoneOfAbbreviation } from "../core/schedule/zone-name.ts";
 
 /** A zone; or why there is none, as the rest of a sentence. */
 export type CrontabZone =
@@ -32,6 +32,8 @@ export function zoneOfVariable(text: string, system: string | undefined): Cronta
       ? { ok: false, message: `${text} names no zone, and the machine's cannot be told` }
       : { ok: true, zone: system };
   const name = nameInPath(path) ?? path.replace(/^posix\//, "");
+  const abbreviated = zoneOfAbbreviation(name);
+  if (abbreviated !== undefined) return { ok: true, zone: abbreviated };
   const read = readZoneName(name);
   if (read.ok && read.zone === name) return read;
   if (read.ok)
@@ -76,7 +78,8 @@ function systemZone(): string | undefined {
   ];
   for (const candidate of candidates) {
     try {
-      const read = readZoneName(candidate() ?? "");
+      const name = candidate() ?? "";
+      const read = readZoneName(zoneOfAbbreviation(name) ?? name);
       if (read.ok) return read.zone;
     } catch {
       // There is no such file; the next one may tell.

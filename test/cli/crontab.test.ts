@@ -307,6 +307,8 @@ describe("the zone of a crontab", () => {
     ["UTC", "UTC"],
     ["GMT0", "GMT0"],
     ["EST5", "Etc/GMT+5"],
+    ["EST", "Etc/GMT+5"],
+    ["/usr/share/zoneinfo/HST", "Etc/GMT+10"],
     ["EST5EDT", "EST5EDT"],
     ["JST-9", "Etc/GMT-9"],
     ["<+03>-3", "Etc/GMT-3"],

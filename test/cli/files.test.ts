@@ -132,16 +132,21 @@ describe("orchd validate", () => {
 
   it("says of orchd.yaml's zone what may surprise, and refuses an abbreviation there", async () => {
     const { root } = tempRoot({
-      "orchd.yaml": "timezone: est\n",
+      "orchd.yaml": "timezone: etc/gmt+5\n",
       "schedules/a.yaml": 'steps: { one: { run: "true" } }\n',
     });
     const { status, stderr } = await ask(root, "validate");
     expect(status).toBe(0);
-    expect(stderr).toMatch(/orchd\.yaml: the IANA time zone EST is UTC-05:00 all year/);
-    writeFileSync(join(root, "orchd.yaml"), "timezone: BST\n");
-    const bad = await ask(root, "validate");
-    expect(bad.status).toBe(2);
-    expect(bad.stderr).toMatch(/orchd\.yaml:1:11: timezone "BST" is an abbreviation.*London/);
+    expect(stderr).toMatch(/orchd\.yaml: the IANA time zone Etc\/GMT\+5 is UTC-05:00 all year/);
+    for (const [zone, meant] of [
+      ["BST", /orchd\.yaml:1:11: timezone "BST" is an abbreviation.*London/],
+      ["EST", /orchd\.yaml:1:11: timezone "EST" is an abbreviation.*New_York/],
+    ] as const) {
+      writeFileSync(join(root, "orchd.yaml"), `timezone: ${zone}\n`);
+      const bad = await ask(root, "validate");
+      expect(bad.status).toBe(2);
+      expect(bad.stderr).toMatch(meant);
+    }
   });
 });
 

@@ -38,11 +38,11 @@ it("are read again, put in force as a whole, or kept where the file is bad", asy
     expect.stringMatching(/orchd\.yaml:1:.*Nowhere.*; the settings that were in force stay$/),
   ]);
 
-  // A zone without summer time is probably not what was meant.
-  writeFileSync(file, "timezone: EST\n");
+  // The sign in such a name is reversed, which is probably not what was meant.
+  writeFileSync(file, "timezone: Etc/GMT+5\n");
   await live.reload(apply);
   expect(said.splice(0)).toEqual([
-    expect.stringMatching(/^orchd\.yaml: .*EST/),
+    expect.stringMatching(/^orchd\.yaml: .*Etc\/GMT\+5/),
     "orchd.yaml was read again",
   ]);
 

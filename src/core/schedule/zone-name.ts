@@ -11,11 +11,11 @@ import { didYouMean } from "../did-you-mean.ts";
 import { HOUR_MS, MINUTE_MS } from "../time.ts";
 import { formatterOf, offsetAt } from "./zone.ts";
 
-/** All names of the database that have no slash. Its newer names all have one. */
+/** The names of the database that have no slash. Its newer names all have one. */
 const SINGLE_NAMES = (
-  "CET CST6CDT Cuba EET EST EST5EDT Egypt Eire GB GB-Eire GMT GMT+0 GMT-0 GMT0 Greenwich HST " +
-  "Hongkong Iceland Iran Israel Jamaica Japan Kwajalein Libya MET MST MST7MDT NZ NZ-CHAT Navajo " +
-  "PRC PST8PDT Poland Portugal ROC ROK Singapore Turkey UCT UTC Universal W-SU WET Zulu"
+  "CET CST6CDT Cuba EET EST5EDT Egypt Eire GB GB-Eire GMT GMT+0 GMT-0 GMT0 Greenwich Hongkong " +
+  "Iceland Iran Israel Jamaica Japan Kwajalein Libya MET MST7MDT NZ NZ-CHAT Navajo PRC PST8PDT " +
+  "Poland Portugal ROC ROK Singapore Turkey UCT UTC Universal W-SU WET Zulu"
 ).split(" ");
 
 /** What an abbreviation probably means. Those that ICU knows are all here. */
@@ -83,12 +83,16 @@ const ABBREVIATIONS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Names of the database that look like an abbreviation of a zone with summer time, and have none.
+ * Names of the database that a person takes for the abbreviation of a zone with summer time. They
+ * have none, so they are refused as the other abbreviations are: with what was probably meant, and
+ * the name of the offset that they stand for.
  */
-const WITHOUT_SUMMER_TIME: Readonly<Record<string, string>> = {
-  EST: "America/New_York",
-  MST: "America/Denver",
-  HST: "America/Adak",
+const WITHOUT_SUMMER_TIME: Readonly<
+  Record<string, { readonly meant: string; readonly fixed: string }>
+> = {
+  EST: { meant: "America/New_York", fixed: "Etc/GMT+5" },
+  MST: { meant: "America/Denver", fixed: "Etc/GMT+7" },
+  HST: { meant: "Pacific/Honolulu", fixed: "Etc/GMT+10" },
 };
 
 /** A zone as the database spells it; or why the text names none, as the rest of a sentence. */
@@ -109,16 +113,17 @@ export function readZoneName(text: string): ZoneName {
  * @param now milliseconds since 1970: the zone's offset is that of this time
  */
 export function zoneWarning(zone: string, now: number): string | undefined {
+  if (!/^Etc\/GMT[+-][1-9]/.test(zone)) return undefined;
   const offset = offsetText(offsetAt(now, zone));
-  const other = WITHOUT_SUMMER_TIME[zone];
-  if (other !== undefined)
-    return (
-      `the IANA time zone ${zone} is ${offset} all year and has no summer time ` +
-      `(daylight saving); for clocks that have it write ${other}`
-    );
-  return /^Etc\/GMT[+-][1-9]/.test(zone)
-    ? `the IANA time zone ${zone} is ${offset} all year: the sign in these names is reversed`
-    : undefined;
+  return `the IANA time zone ${zone} is ${offset} all year: the sign in these names is reversed`;
+}
+
+/**
+ * The zone of an abbreviation that the database has, and that is refused in files: `EST` is five
+ * hours behind UTC all year to the C library. Undefined for any other name.
+ */
+export function zoneOfAbbreviation(name: string): string | undefined {
+  return WITHOUT_SUMMER_TIME[name]?.fixed;
 }
 
 /** The database's spelling of a name in any case. Undefined if this Node has no such zone. */
@@ -148,6 +153,12 @@ function zoneFault(text: string): string {
   const meant = ABBREVIATIONS[text.toUpperCase()];
   if (meant !== undefined)
     return `${shown} is an abbreviation, and no IANA time zone; write ${anyOf(meant)}`;
+  const fixed = WITHOUT_SUMMER_TIME[text.toUpperCase()];
+  if (fixed !== undefined)
+    return (
+      `${shown} is an abbreviation, and stands for one offset all year; write ` +
+      `"${fixed.meant}", or "${fixed.fixed}" where clocks are never set`
+    );
   const path = /^:?(?:.*\/zoneinfo\/)?(?:posix\/|right\/)?(.+)$/.exec(text)?.[1] ?? text;
   if (path !== text) {
     const zone = readZoneName(path);
