@@ -205,15 +205,15 @@ class StepPreparation {
     pending: readonly (readonly [string, string | Promise<string>])[],
   ): Promise<Preparation> {
     const { cache, container } = this.#spec;
-    if (container?.image !== undefined && this.#enabled())
-      this.#image = await imageOf(
-        container,
-        { step: this.#spec.id, attempt: this.#attempt },
-        this.#context,
-      );
-    const files = await Promise.all(
-      pending.map(async ([path, hash]) => [path, await hash] as const),
-    );
+    const known = Promise.all(pending.map(async ([path, hash]) => [path, await hash] as const));
+    const asker = { step: this.#spec.id, attempt: this.#attempt };
+    const image =
+      container?.image === undefined || !this.#enabled()
+        ? undefined
+        : imageOf(container, asker, this.#context);
+    // Together: a file that cannot be read, while the image is asked for, is a fault of this step.
+    const [files, found] = await Promise.all([known, image]);
+    this.#image = found;
     const code = cache?.cacheFunction;
     if (code === undefined) return this.#decide(files, undefined);
     const { env, secrets } = this.#environment();

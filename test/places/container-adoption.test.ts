@@ -8,7 +8,8 @@ import { beforeEach, expect, it, onTestFinished } from "vitest";
 import type { TaskResult } from "../../src/core/task.ts";
 import type { ContainerPlace } from "../../src/places/container/container-place.ts";
 import { ContainersFolder } from "../../src/places/container/container-files.ts";
-import { findEngine } from "../../src/places/container/engine.ts";
+import { lookEverywhere } from "../../src/places/container/earlier-engines.ts";
+import { findEngine, type Engine } from "../../src/places/container/engine.ts";
 import type { TaskHandlers } from "../../src/places/place.ts";
 import {
   begin,
@@ -126,6 +127,15 @@ it("a command that is killed as it starts a step leaves open whether that began"
     blameless: "lost",
     because: "podman run was ended from outside as the step began",
   });
+});
+
+it("an engine that fails at once, while others are looked for, is silent and no more", async () => {
+  leftFolder();
+  stored("one");
+  const containersOf = (): Promise<never> => Promise.reject(new Error("docker does not answer"));
+  const present = { name: "docker", containersOf } as unknown as Engine;
+  const look = await lookEverywhere(present, [join(root, "containers/a-left")], root);
+  expect(look).toEqual({ found: new Map(), silent: "docker does not answer" });
 });
 
 it("one that is gone does not keep those beside it from being removed", async () => {

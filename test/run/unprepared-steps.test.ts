@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { stepSpec } from "../support/given-run.ts";
 import { moduleStep, RunBench } from "../support/run-bench.ts";
 
 describe("a file dependency that cannot be read", () => {
@@ -26,6 +27,25 @@ describe("a file dependency that cannot be read", () => {
       name: "FileDependencyError",
       message: expect.stringMatching(message) as string,
     });
+  });
+
+  it("fails the step, and nothing else, while the container's image is asked for", async () => {
+    const bench = new RunBench();
+    let told!: (id: string) => void;
+    Object.assign(bench.pool, {
+      capacity: () => ({ module: 1, shell: 1, container: 1 }),
+      imageId: () => new Promise((resolve) => (told = resolve)),
+    });
+    const cache = { fileDependencies: ["gone.csv"], acrossSlots: false, includeStepCode: true };
+    const container = { image: "i:1", pull: "missing" };
+    const step = stepSpec("a", { enableCache: true, container, cache } as never);
+    const ended = await bench.run([step], {}, { file: join(bench.store.runsDir, "p.yaml") });
+    expect(ended.state.finished!.status).toBe("failed");
+    expect(ended.lines.find(({ type }) => type === "step.failed")!["error"]).toMatchObject({
+      name: "FileDependencyError",
+      message: expect.stringContaining("gone.csv is not there") as string,
+    });
+    told("1".repeat(64));
   });
 
   it("is no matter where nothing is cached", async () => {

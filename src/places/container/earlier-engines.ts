@@ -44,12 +44,14 @@ export async function lookEverywhere(
     for (const [token, state] of await engine.containersOf(root))
       found.set(token, { engine, state });
   };
+  // Found before the first is asked: an engine that fails at once is to be heard.
+  const hasUnnoted = folders.some((folder) => noteIn(folder) === undefined);
+  const more = hasUnnoted ? await unnoted(present) : [];
   const asked = [
-    ...(present === undefined ? [] : [ask(present)]),
+    ...(present === undefined ? [] : [present]).map(ask),
     ...othersOf(present, folders).map(async ([note, folder]) => ask(await engineOf(note, folder))),
+    ...more.map(ask),
   ];
-  if (folders.some((folder) => noteIn(folder) === undefined))
-    asked.push(...(await unnoted(present)).map(ask));
   for (const end of await Promise.allSettled(asked))
     if (end.status === "rejected") silent ??= (end.reason as Error).message;
   return { found, silent };
