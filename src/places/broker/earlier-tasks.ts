@@ -146,7 +146,11 @@ export class EarlierTasks {
       asked.unwanted = true;
       this.#begun.set(asked.id, false);
     }
-    if (answer.kind !== "taken" || worker.session !== session) return;
+    if (answer.kind !== "taken" || worker.session !== session) {
+      // Its worker may have gone meanwhile, and no other may ever beat.
+      if (this.#isOver) this.#over();
+      return;
+    }
     this.#asked.delete(asked.id);
     this.#ports.adopted(worker, answer.number, asked.id, attempt, asked.handlers());
     asked.answer(true);
