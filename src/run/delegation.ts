@@ -192,8 +192,7 @@ export class Delegation {
     this.#asksCache = true;
     prepass.run(() => {
       this.#asksCache = false;
-      const nothingLeft =
-        state.stop !== undefined || state.finished !== undefined || allEnded(state);
+      const nothingLeft = isHalted(state) || state.finished !== undefined || allEnded(state);
       if (nothingLeft) this.#ending.skip();
       else this.#submitOnceSetUp();
     });

@@ -27,6 +27,7 @@ const WAIT_FAILED: TaskResult = {
 const status = (of: object): TaskResult => ({ ok: true, value: of as Json });
 const SUBMIT = ["submit.started (handed to the orchestrator far)", "durable"];
 const STOP = { type: "run.stop_requested", because: "asked", by: "x" } as const;
+const TIMED_OUT = { type: "run.timed_out", because: "it took 1 h" } as never;
 
 interface Given {
   readonly capabilities?: Partial<Flavor["capabilities"]>;
@@ -175,6 +176,10 @@ describe("a run that begins", () => {
     const said = run.begin();
     expect(said).toEqual([SUBMIT[0], 'submit.failed "there is no secret key"']);
     expect(run.facts.open).toBe(false);
+    const own = new Driven({ callsInit: true, snapshot: { env: { KEY: { secret: "key" } } } });
+    own.begin();
+    // Nobody calls the init hook for it: the planner does.
+    expect(own.drives.holdsInit).toBe(false);
   });
 
   it("waits for the init hook, unless the class calls that itself", async () => {
@@ -191,6 +196,13 @@ describe("a run that begins", () => {
 
   it.each([
     ["was stopped", (run: Driven) => run.happen({ ...STOP, mode: "graceful" })],
+    [
+      "cannot go on",
+      (run: Driven) => {
+        const error = { name: "Error", message: "x" };
+        run.happen({ type: "hook.failed", hook: "init", error, durationMs: 1 } as never);
+      },
+    ],
     [
       "has no step left",
       (run: Driven) => {
@@ -224,6 +236,7 @@ describe("a run that begins", () => {
 
   it.each([
     ["a stop", (run: Driven) => run.happen({ ...STOP, mode: "force" })],
+    ["its time limit", (run: Driven) => run.happen(TIMED_OUT)],
     [
       "the cache's answers for all",
       (run: Driven) => {
@@ -301,6 +314,10 @@ describe("a run that an earlier daemon handed over", () => {
     const fresh = new Driven({ hasStopRun: true });
     fresh.happen({ ...STOP, mode: "graceful" });
     expect([fresh.resume(), fresh.facts.open]).toEqual([[], false]);
+    // A time limit is a stop.
+    const late = handedOver({ capabilities: { reportsStatus: true } }, "accepted");
+    late.happen(TIMED_OUT);
+    expect([late.resume(), late.facts.open]).toEqual([[], false]);
   });
 
   it("that had not been handed over is, and one whose steps have ended is not", () => {
@@ -324,11 +341,33 @@ describe("a run that an earlier daemon handed over", () => {
     const lost = handedOver(reports);
     lost.resume();
     expect(lost.ends("fetchStatus-1", status({}))[0]).toMatch(unknown);
-    // One that was known once is asked again.
-    const known = handedOver(reports);
+  });
+
+  it("and was known there once is asked again, whatever is said later", async () => {
+    const known = handedOver({ capabilities: { reportsStatus: true, resubmits: true } });
     known.resume();
     known.ends("fetchStatus-1", status({ status: "running" }));
     expect(known.state.submission).toBe("accepted");
+    await known.clock.advance(60_000);
+    expect(await known.later()).toEqual(["durable", "start r#fetchStatus-2"]);
+    expect(known.ends("fetchStatus-2", status({}))).toEqual([]);
+    expect(known.clock.timers).toBe(1);
+    known.turn(() => known.drives.end());
+    expect(known.clock.timers).toBe(0);
+  });
+
+  it("ends as it ended there", () => {
+    const ends = (of: object): string[] => {
+      const run = handedOver(reports, "accepted");
+      run.resume();
+      const said = run.ends("fetchStatus-1", status(of));
+      return [...said.map((text) => text.split(" ", 2).join(" ")), `open ${run.facts.open}`];
+    };
+    const all = ["step.started a", "step.completed a", "step.started b", "step.completed b"];
+    expect(ends({ status: "completed" })).toEqual([...all, "open false"]);
+    const failed = 'submit.failed "the';
+    expect(ends({ status: "failed" })).toEqual([failed, "open false"]);
+    expect(ends({ status: "stopped" })).toEqual(["step.stopped a", "step.stopped b", "open false"]);
   });
 });
 
@@ -341,6 +380,35 @@ describe("the end of a submission", () => {
     expect(run.facts.requested).toEqual(new Set(["a", "b"]));
     expect(run.ends("submitPipeline-1", WELL)).toEqual(["submit.accepted metadata={}"]);
     expect(run.facts.open).toBe(false);
+  });
+
+  it("stands for the init hook that the class did not call, and for the retries", () => {
+    const capabilities = { reportsStatus: true, handlesStepRetries: true };
+    const run = accepted({ capabilities, hooks: ["init"], callsInit: true }, true);
+    const failed = { type: "step.failed", attempt: 1, durationMs: 1, because: "x" };
+    for (const step of ["a", "b"]) {
+      run.happen({ type: "step.started", step, attempt: 1, because: "x" } as never);
+      const error = { name: "Error", message: step };
+      run.happen({ ...failed, step, error, retryAt: "2026-11-23T02:00:00.000Z" } as never);
+    }
+    run.asks("runStep", { step: "a" });
+    expect(run.ends("submitPipeline-1", WELL).map((text) => text.split(" ", 2).join(" "))).toEqual([
+      "step.failed b",
+      "durable",
+      "start r#fetchStatus-2",
+    ]);
+    expect(run.drives.holdsInit).toBe(false);
+    const silent = new Driven({ capabilities, hooks: ["init"], callsInit: true });
+    silent.begin();
+    silent.ends("submitPipeline-1", WELL);
+    expect([silent.drives.holdsInit, silent.facts.open]).toEqual([false, true]);
+  });
+
+  it("of which all steps have ended asks nobody any more", () => {
+    const run = accepted({ capabilities: { reportsStatus: true } });
+    run.stepEnds("a");
+    run.stepEnds("b");
+    expect([run.ends("submitPipeline-1", WELL), run.facts.open]).toEqual([[], false]);
   });
 
   it("names what it did not ask for", () => {
@@ -515,6 +583,66 @@ describe("a stop", () => {
     expect(kinds(other.ends("submitPipeline-1", WELL))).toContain("step.completed");
   });
 
+  it("that has lost who waits is as one without a wait", () => {
+    const run = stopped();
+    run.turn(() => run.drives.stopElsewhere("graceful"));
+    run.ends("stopRun-2", WELL);
+    const said = run.dies("submitPipeline-1", ["r#submitPipeline-1"]);
+    expect(said.map((text) => text.split(" ", 2).join(" "))).toEqual([
+      "step.stopped a",
+      "step.stopped b",
+    ]);
+  });
+
+  it("of a run that is not known there any more ends it, once it was told", () => {
+    const run = accepted({ hasStopRun: true, capabilities: { reportsStatus: true } }, false);
+    run.happen({ ...STOP, mode: "graceful" });
+    run.turn(() => run.drives.stopElsewhere("graceful"));
+    // Its answer is still to come: it is asked again meanwhile.
+    run.ends("submitPipeline-1", WELL);
+    run.ends("stopRun-2", WELL);
+    expect(run.ends("fetchStatus-3", status({}))).toEqual([
+      expect.stringMatching(/^step\.stopped a /),
+      expect.stringMatching(/^step\.stopped b /),
+    ]);
+    expect([run.facts.open, run.clock.timers]).toEqual([false, 0]);
+  });
+
+  it("is asked about again where the run is not known, and the stop not answered", () => {
+    const run = new Driven({ hasStopRun: true, capabilities: { reportsStatus: true } });
+    run.happen({ type: "submit.started", because: "x" });
+    run.resume();
+    run.happen({ ...STOP, mode: "graceful" });
+    run.turn(() => run.drives.stopElsewhere("graceful"));
+    expect([run.ends("fetchStatus-1", status({})), run.facts.open]).toEqual([[], true]);
+    expect(run.clock.timers).toBe(1);
+  });
+
+  it("says how the run stands there as the steps that were asked for do", () => {
+    const placed = (run: Driven): unknown => {
+      run.turn(() => run.drives.stopElsewhere("graceful"));
+      const task = run.tasks.get("r#stopRun-2") as unknown as { argument: { run: object } };
+      return (task.argument.run as { status: string }).status;
+    };
+    const asked = accepted({ hasStopRun: true });
+    asked.asks("runStep", { step: "a" });
+    expect([placed(accepted({ hasStopRun: true })), placed(asked)]).toEqual([
+      "initializing",
+      "running",
+    ]);
+  });
+
+  it("that failed leaves a run that ended well as it is, with the steps of orchd", () => {
+    const run = stopped();
+    run.asks("runStep", { step: "a" });
+    run.turn(() => run.drives.stopElsewhere("graceful"));
+    run.ends("stopRun-2", BADLY);
+    expect(run.ends("submitPipeline-1", WELL).map((text) => text.split(" ", 2).join(" "))).toEqual([
+      "step.started b",
+      "step.completed b",
+    ]);
+  });
+
   it("of steps that it asked for leaves them to the planner", () => {
     const run = stopped();
     run.asks("runStep", { step: "a" });
@@ -604,6 +732,20 @@ describe("a dynamic pipeline", () => {
     expect([run.drives.runsFunction, run.facts.open]).toEqual([true, true]);
     run.functionEnds();
     await run.later();
+    expect(run.facts.open).toBe(false);
+    const dropped = resumed();
+    dropped.ends("fetchStatus-1", status({ status: "running" }));
+    dropped.drives.end();
+    dropped.functionEnds();
+    await dropped.later();
+    expect(dropped.facts.open).toBe(true);
+  });
+
+  it("whose function had ended is over where it is known there", () => {
+    const run = resumed();
+    run.happen({ type: "run.function_ended" } as never);
+    expect(run.state.function).toBe("ended");
+    run.ends("fetchStatus-1", status({ status: "running" }));
     expect(run.facts.open).toBe(false);
   });
 
