@@ -360,7 +360,7 @@ it("asks for the run's id by who serves several runs, within its call alone", as
     instance: () => new type({}),
     identified: (ask: () => string) => `${ask()} under its run`,
   } as unknown as CalledFlavor;
-  await callFlavor(flavor, "submitPipeline", SENT as never, new Called().call);
+  await callFlavor(flavor, "submitPipeline", SENT, new Called().call);
   await new Called().run(type, "submitPipeline");
   said.push(host().identified(() => "outside"));
   expect(said).toEqual(["asked under its run", "asked", "outside"]);
@@ -383,7 +383,7 @@ describe("an export", () => {
       const none =
         "LoadError: ./mine.ts: the export is no orchestrator; write export default class " +
         "extends BaseOrchestrator, with getOrchestratorRunId and submitPipeline";
-      const others = [undefined, 7, {}, () => 1, class {}];
+      const others = [undefined, 7, {}, () => 1, class extends Map {}];
       expect(await Promise.all(others.map((other) => refusal(other, method)))).toEqual(
         others.map(() => none),
       );
