@@ -18,8 +18,8 @@ import type { BenchOptions, Row } from "./row.ts";
 
 const PIPELINES = 1_000;
 const LINES = 400;
-/** In this time every ledger had its first slow look. */
-const SETTLE_MS = 20_000;
+/** In this time every ledger had its first slow look, which comes within 30 s. */
+const SETTLE_MS = 32_000;
 const WATCH_MS = 60_000;
 const SHORT_WATCH_MS = 20_000;
 

@@ -59,6 +59,7 @@ import { narrowed } from "./narrowed-position.ts";
 import { parsePosition } from "./position-text.ts";
 import { presentPosition } from "./present-position.ts";
 import type { RunSource } from "./run-source.ts";
+import type { SeenFile } from "./seen-file.ts";
 
 /** Milliseconds from one slow look to the next. */
 const TURN_MS = 1_000;
@@ -184,11 +185,13 @@ export class FeedHub {
     if (this.#reader !== undefined) return this.#reader;
     // Watched first: what is written from now on is either in the position, or told.
     this.#list();
+    const seen = new Map<string, SeenFile>();
     const reader = new FeedReader(
       this.#store,
-      presentPosition(this.#store, this.#scope),
+      presentPosition(this.#store, this.#scope, (pipeline, file) => seen.set(pipeline, file)),
       this.#scope,
       (run) => this.#watchMonth(run),
+      seen,
     );
     this.#reader = reader;
     // What was listed before is read again: a pipeline may have come meanwhile.

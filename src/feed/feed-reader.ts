@@ -18,6 +18,7 @@ import { markCrc, type FeedPosition } from "./feed-position.ts";
 import { PipelineSource } from "./pipeline-source.ts";
 import { RunSource } from "./run-source.ts";
 import { SourceOrder, type Source } from "./source-order.ts";
+import { isTouched, type SeenFile } from "./seen-file.ts";
 import { runEndedBy, runsBegunBy } from "./told-runs.ts";
 import type { WholeLine } from "./whole-lines.ts";
 
@@ -30,6 +31,8 @@ export class FeedReader {
   readonly #scope: FeedScope;
   readonly #onRun: (run: RunSource) => void;
   readonly #pipelines = new Map<string, PipelineSource>();
+  /** What the ledgers of other pipelines looked like when the position was read from them. */
+  readonly #seen: Map<string, SeenFile>;
   /** The runs that go on. */
   readonly #runs = new Map<string, RunSource>();
   readonly #runsOf = new Map<string, Set<RunSource>>();
@@ -39,17 +42,23 @@ export class FeedReader {
   readonly #isOld: boolean;
   #position: FeedPosition;
 
-  /** @param onRun called with each run's ledger before it is read for the first time */
+  /**
+   * @param onRun called with each run's ledger before it is read for the first time
+   * @param seen what pipelines' ledgers looked like when the position was read from them: they are
+   *   read only once they changed. It is kept
+   */
   constructor(
     store: RunStore,
     position: FeedPosition,
     scope: FeedScope,
     onRun: (run: RunSource) => void = () => undefined,
+    seen: Map<string, SeenFile> = new Map(),
   ) {
     this.#store = store;
     this.#position = position;
     this.#scope = scope;
     this.#onRun = onRun;
+    this.#seen = seen;
     this.#isOld = [...position.marks()].some(({ crc }) => crc === undefined);
     if (scope.run !== undefined) this.#addRun(scope.run);
     else for (const { run } of position.marks()) if (run !== undefined) this.#addRun(run);
@@ -84,6 +93,7 @@ export class FeedReader {
     if (source === undefined) {
       source = new PipelineSource(this.#store, pipeline);
       this.#pipelines.set(pipeline, source);
+      this.#seen.delete(pipeline);
     }
     this.#stirred.add(source);
   }
@@ -101,9 +111,16 @@ export class FeedReader {
    */
   stirTouched(pipeline: string): boolean {
     const stirred = this.#stirred.size;
-    if (this.#pipelines.get(pipeline)?.isTouched() !== false) this.stirLedger(pipeline);
+    if (this.#isTouched(pipeline)) this.stirLedger(pipeline);
     for (const run of this.#runsOf.get(pipeline) ?? []) if (run.isTouched()) this.#stirred.add(run);
     return this.#stirred.size > stirred;
+  }
+
+  #isTouched(pipeline: string): boolean {
+    const source = this.#pipelines.get(pipeline);
+    if (source !== undefined) return source.isTouched();
+    const seen = this.#seen.get(pipeline);
+    return seen === undefined || isTouched(this.#store.pipelineLedger(pipeline), seen);
   }
 
   /** The next line; undefined if no ledger that was stirred has more. */

@@ -2,10 +2,11 @@
  * The lines of one file from a place on: a block of them is read ahead. The file is open only while
  * it is read: a feed has thousands of them.
  */
-import { fstatSync, statSync, type Stats } from "node:fs";
+import { fstatSync } from "node:fs";
 import { readBytes } from "../disk/read-bytes.ts";
 import { firstCrc, withLedger } from "./find-place.ts";
 import type { GivenCrcs } from "./given-crcs.ts";
+import { isTouched, type SeenFile } from "./seen-file.ts";
 import { readWholeLines, START, type Place, type WholeLine } from "./whole-lines.ts";
 
 /** Thousands of ledgers may have a block at the same time, when a reader was away. */
@@ -29,7 +30,7 @@ export class LedgerBuffer {
   #lines: WholeLine[] = [];
   #next = 0;
   #block = FIRST_BYTES;
-  #seen: Pick<Stats, "ino" | "size" | "mtimeMs"> | undefined;
+  #seen: SeenFile | undefined;
 
   constructor(path: string, crcs: GivenCrcs) {
     this.path = path;
@@ -81,15 +82,7 @@ export class LedgerBuffer {
 
   /** Whether the file is not as it was when it was read last. */
   isTouched(): boolean {
-    let stats: Stats | undefined;
-    try {
-      stats = statSync(this.path, { throwIfNoEntry: false });
-    } catch {
-      // A folder that may not be entered.
-    }
-    if (stats === undefined) return false;
-    const seen = this.#seen;
-    return seen?.ino !== stats.ino || seen.size !== stats.size || seen.mtimeMs !== stats.mtimeMs;
+    return isTouched(this.path, this.#seen);
   }
 
   #readFrom(fd: number, size: number): Found {

@@ -1,29 +1,47 @@
 /** The position after everything that stands in the ledgers now. */
+import { fstatSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { FeedScope } from "./feed-line.ts";
 import { BACK, beginningOf, fileKey, FeedPosition, markCrc, type Mark } from "./feed-position.ts";
 import { firstCrc, linesBackwards, withLedger } from "./find-place.ts";
+import type { SeenFile } from "./seen-file.ts";
 import { runEndedBy, runsBegunBy } from "./told-runs.ts";
 import type { WholeLine } from "./whole-lines.ts";
+
+/** Is told what a pipeline's ledger looked like before its end was read. */
+type OnLedger = (pipeline: string, seen: SeenFile) => void;
 
 /**
  * The position after the last whole line of each ledger: of pipelines, and of the runs that go on.
  *
  * @throws a Node error, where the folders cannot be listed
  */
-export function presentPosition(store: RunStore, scope: FeedScope): FeedPosition {
+export function presentPosition(
+  store: RunStore,
+  scope: FeedScope,
+  onLedger: OnLedger = () => undefined,
+): FeedPosition {
   if (scope.run !== undefined) return withRun(FeedPosition.start, store, scope.run);
   let position = FeedPosition.start;
   for (const pipeline of scope.pipeline === undefined ? store.pipelines() : [scope.pipeline])
-    position = withPipeline(position, store, pipeline);
+    position = withPipeline(position, store, pipeline, onLedger);
   return position;
 }
 
-function withPipeline(before: FeedPosition, store: RunStore, pipeline: string): FeedPosition {
+function withPipeline(
+  before: FeedPosition,
+  store: RunStore,
+  pipeline: string,
+  onLedger: OnLedger,
+): FeedPosition {
   const read = withLedger(store.pipelineLedger(pipeline), (fd) => {
+    const { ino, size, mtimeMs } = fstatSync(fd);
     const first = firstCrc(fd);
-    return first === undefined ? undefined : { first, ...tailOf(fd) };
+    if (first === undefined) return undefined;
+    const tail = tailOf(fd);
+    onLedger(pipeline, { ino, size, mtimeMs });
+    return { first, ...tail };
   });
   if (read === undefined) return before;
   const { first, last, active } = read;

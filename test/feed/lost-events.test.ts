@@ -8,12 +8,19 @@ import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { WrittenWorld } from "./written-world.ts";
 
+/** The files that were opened. */
+const opened = vi.hoisted((): string[] => []);
+
 /** Watches as the kernel gives them, of which no event comes. */
 vi.mock("node:fs", async (original) => {
   const fs = await original<typeof nodeFs>();
   const watch = ((path: string, options: object) =>
     fs.watch(path, options, () => undefined)) as typeof fs.watch;
-  return { ...fs, default: { ...fs, watch }, watch };
+  const openSync = ((...args: Parameters<typeof fs.openSync>) => {
+    opened.push(String(args[0]));
+    return fs.openSync(...args);
+  }) as typeof fs.openSync;
+  return { ...fs, default: { ...fs, watch, openSync }, watch, openSync };
 });
 
 /** Each pipeline has its look once in 30 s; a look is taken each second. */
@@ -68,4 +75,11 @@ it("a pipeline that is new", async () => {
   world.fire("new");
   await pass(LOOK_SECONDS + 1);
   expect(lines.some(({ pipeline }) => pipeline === "new")).toBe(true);
+});
+
+it("nothing, without opening the ledgers of pipelines that are as they were", async () => {
+  opened.length = 0;
+  await pass(2 * LOOK_SECONDS);
+  expect(opened.filter((path) => path.endsWith("pipeline.jsonl"))).toEqual([]);
+  expect(lines).toEqual([]);
 });
