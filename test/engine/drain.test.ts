@@ -7,7 +7,7 @@ import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
 /** A drain of 30 s with a grace period of 10 s, whose engine stops when the test says so. */
-async function drainUnderTest() {
+async function drainUnderTest(gracePeriodMs = 10_000) {
   const { root, runs } = tempRoot();
   const read = await loadSettings(root, runs);
   if (!read.ok) throw new Error("the defaults are bad");
@@ -21,7 +21,7 @@ async function drainUnderTest() {
     clock,
     log,
     held,
-    settings: () => ({ ...read.settings, drainPeriodMs: 30_000, gracePeriodMs: 10_000 }),
+    settings: () => ({ ...read.settings, drainPeriodMs: 30_000, gracePeriodMs }),
     onBegin: () => void happened.push("begins"),
     stop: (periodMs) => {
       happened.push(`stop ${periodMs}`);
@@ -67,6 +67,15 @@ describe("a drain", () => {
     const { clock, happened, signal } = await drainUnderTest();
     signal("SIGTERM");
     await clock.advance(41_999);
+    expect(happened).toHaveLength(3);
+    await clock.advance(1);
+    expect(happened.slice(3)).toEqual([OVER, "gives up"]);
+  });
+
+  it("leaves runners a second to end their processes, however short the grace period", async () => {
+    const { clock, happened, signal } = await drainUnderTest(0);
+    signal("SIGTERM");
+    await clock.advance(32_999);
     expect(happened).toHaveLength(3);
     await clock.advance(1);
     expect(happened.slice(3)).toEqual([OVER, "gives up"]);

@@ -13,6 +13,7 @@ function rig(tookMs: number) {
   let monotonic = 0;
   clock.monotonic = () => monotonic;
   const decided: string[] = [];
+  const begun: string[] = [];
   const bursts = new Set<unknown>();
   const decisions: DueDecisions = new DueDecisions({
     clock,
@@ -20,9 +21,10 @@ function rig(tookMs: number) {
       monotonic += tookMs;
       decided.push(pipeline);
       bursts.add(decisions.burst);
+      decisions.burst?.join(1, () => void begun.push(pipeline));
     },
   });
-  return { decisions, decided, bursts };
+  return { decisions, decided, begun, bursts };
 }
 
 it("decides quick ones in one turn, in one burst", () => {
@@ -51,6 +53,18 @@ it("lets others have a turn between slow ones, and takes up what comes meanwhile
   expect(bursts.size).toBe(1);
 });
 
+it("begins the runs of what was due once all of it is decided, in however many turns", async () => {
+  const { decisions, begun } = rig(5);
+  decisions.due(names(30));
+  expect(begun).toEqual([]);
+  await nextTurn();
+  expect(begun).toEqual(names(30).slice(0, begun.length));
+  expect(begun.length).toBeGreaterThan(0);
+  // A burst that is over holds up nothing that is due later.
+  decisions.due(["later"]);
+  expect(begun.at(-1)).toBe("later");
+});
+
 it("decides all that is left in this turn where it has to", async () => {
   const { decisions, decided } = rig(5);
   decisions.due(names(200));
@@ -75,4 +89,9 @@ it("what was due before is decided with turns between, as long as it is wanted",
   const quick = rig(0);
   await quick.decisions.decideAll(names(200), () => false);
   expect(quick.decided).toHaveLength(200);
+  // Each turn has its 40 ms, and not the first alone.
+  const steady = rig(1);
+  let given = 0;
+  await steady.decisions.decideAll(names(200), () => (given += 1) > 0);
+  expect(given).toBe(4);
 });

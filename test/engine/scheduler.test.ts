@@ -141,9 +141,22 @@ it("goes on after a handler that throws, and is silent once it is stopped", asyn
   expect(rig.told.map(([keys]) => keys)).toEqual([["a"], ["b"]]);
   rig.scheduler.set("c", START + 3_000);
   rig.scheduler.stop();
-  rig.scheduler.set("d", START + 3_000);
+  for (const due of [3_000, 2_001]) rig.scheduler.set("d", START + due);
+  expect(rig.clock.timers).toBe(0);
   await rig.clock.advance(60_000);
   expect([rig.told.length, rig.clock.timers]).toEqual([2, 0]);
+});
+
+it("one that is stopped while it tells sets no other timer", async () => {
+  const rig = new Rig();
+  rig.onDue = () => rig.scheduler.stop();
+  rig.scheduler.set("a", START + 1_000);
+  rig.scheduler.set("b", START + 2_000);
+  rig.scheduler.start();
+  await rig.clock.advance(1_000);
+  expect(rig.clock.timers).toBe(0);
+  await rig.clock.advance(60_000);
+  expect(rig.told.map(([keys]) => keys)).toEqual([["a"]]);
 });
 
 /** What is told of many keys, and when: `eve COUNT DUE` and `due COUNT`. */
