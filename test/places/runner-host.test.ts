@@ -333,6 +333,15 @@ describe("a time limit", () => {
     expect(await hears()).toEqual([done("b", { stopped: "enough" })]);
   });
 
+  it("may be longer than a timer of Node, and so may a grace period", async () => {
+    const month = 30 * 86_400_000;
+    const thread = runs("a", { timeoutMs: month, gracePeriodMs: month });
+    expect(await after(60_000)).toEqual([]);
+    stop("a", "force");
+    thread.tells({ type: "heard", seq: 1 });
+    expect(await after(60_000)).toEqual(["t1 gets abort stop"]);
+  });
+
   it("of a step that ended in time is over", async () => {
     runs("a", { timeoutMs: 5_000 }).tells(ended());
     expect(await after(60_000)).toEqual([]);

@@ -3,6 +3,7 @@
  * that does not end by itself: it was told to, it was ended for a fault of its own, or its thread
  * died.
  */
+import type { Timer } from "../../clock.ts";
 import { clipError, FAILURE_CODES, toStepError, type StepError } from "../../core/failure.ts";
 import { outOfMemory } from "../../steps/memory-watch.ts";
 import type { FromThread } from "../../steps/thread-protocol.ts";
@@ -16,7 +17,7 @@ export interface Piece extends Placed {
   shell?: ShellStep;
   /** It was told to end, and why. */
   ending?: { outcome: "stopped" | "timeout"; because: string; forced: boolean; heard: boolean };
-  readonly timers: NodeJS.Timeout[];
+  readonly timers: Timer[];
   killing?: boolean;
   /** Its own fault, for which it is ended. */
   fault?: StepError;

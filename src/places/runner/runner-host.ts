@@ -13,6 +13,7 @@
  */
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { systemClock } from "../../clock.ts";
 import { formatDuration } from "../../core/duration.ts";
 import { FAILURE_CODES } from "../../core/failure.ts";
 import type { FromThread } from "../../steps/thread-protocol.ts";
@@ -305,7 +306,8 @@ export class RunnerHost {
     if (timeoutMs === undefined || !this.#pieces.has(piece.id)) return;
     const limit = formatDuration(timeoutMs);
     const because = `${describeTask(piece.head)} was not done within its time limit of ${limit}`;
-    piece.timers.push(setTimeout(() => this.#end(piece, "timeout", because, true), timeoutMs));
+    const end = (): void => this.#end(piece, "timeout", because, true);
+    piece.timers.push(systemClock.after(timeoutMs, end));
   }
 
   #stop(id: string, mode: "graceful" | "force", because: string): void {
@@ -351,12 +353,13 @@ export class RunnerHost {
         });
     }
     if (!forced) return;
-    piece.timers.push(setTimeout(() => void this.#kill(piece), piece.head.gracePeriodMs));
+    const { gracePeriodMs } = piece.head;
+    piece.timers.push(systemClock.after(gracePeriodMs, () => void this.#kill(piece)));
     if (piece.thread !== undefined) {
       piece.timers.push(
-        setTimeout(() => {
+        systemClock.after(HEARING_MS, () => {
           if (piece.ending?.heard !== true) void this.#kill(piece);
-        }, HEARING_MS),
+        }),
       );
     }
   }
@@ -533,7 +536,7 @@ export class RunnerHost {
    */
   #setAside(piece: Piece, because: string, code: string, suspects: readonly string[]): void {
     this.#pieces.delete(piece.id);
-    for (const timer of piece.timers) clearTimeout(timer);
+    for (const timer of piece.timers) timer.cancel();
     const beside = suspects.filter((id) => id !== piece.id);
     this.#outbox.say({ type: "aside", id: piece.id, beside, because, code });
   }
@@ -545,7 +548,7 @@ export class RunnerHost {
 
   #finish(piece: Piece, result: RawResult, durationMs: number, startedAt: number): void {
     if (!this.#pieces.delete(piece.id)) return;
-    for (const timer of piece.timers) clearTimeout(timer);
+    for (const timer of piece.timers) timer.cancel();
     const asked = piece.ending;
     // A step that failed after it was told to end has done so. A step whose time was up was too
     // late, whatever it answers.
