@@ -4,7 +4,8 @@
  *
  * A request that was there when the daemon started may have been carried out by an earlier daemon.
  * It would have left a line or a header with its id. The handlers look for that first; where they
- * find it, they only answer again.
+ * find it, they only answer again. So they do where a request comes again under an id that this
+ * daemon has answered, or that the pipeline's state still knows, whatever became of the reply.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -27,6 +28,7 @@ import type { RunStore } from "../ledger/run-store.ts";
 import { readHeaderLine, readRunState } from "./adopted-run.ts";
 import type { ActiveRuns } from "./active-runs.ts";
 import type { Backfills } from "./backfills.ts";
+import { EarlierAnswers } from "./earlier-answers.ts";
 import { EarlierTraces } from "./earlier-traces.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 import type { Log } from "../log.ts";
@@ -64,6 +66,7 @@ type Of<T extends Request["type"]> = Extract<Request, { type: T }>;
 export class RequestHandlers {
   readonly #ports: HandlerPorts;
   readonly #traces: EarlierTraces;
+  readonly #answers = new EarlierAnswers();
 
   constructor(ports: HandlerPorts) {
     this.#ports = ports;
@@ -82,7 +85,11 @@ export class RequestHandlers {
    */
   async carryOut(taken: TakenRequest): Promise<Reply> {
     try {
-      return await this.#carryOut(taken);
+      const known = this.#answers.to(taken.id);
+      if (known !== undefined) return known;
+      const reply = await this.#carryOut(taken);
+      this.#answers.note(taken.id, taken.request, reply);
+      return reply;
     } catch (error) {
       if (error instanceof LedgerFailed || error instanceof LedgerClosed) throw error;
       this.#ports.log.error({ request: taken.id, err: error }, "a request failed");
@@ -92,7 +99,7 @@ export class RequestHandlers {
 
   async #carryOut(taken: TakenRequest): Promise<Reply> {
     const { request, late } = taken;
-    const before = taken.left ? await this.#doneBefore(taken) : undefined;
+    const before = await this.#doneBefore(taken);
     if (before !== undefined) return before;
     if (late !== undefined) return refused(late);
     const pipeline = "pipeline" in request ? request.pipeline : undefined;
@@ -122,18 +129,31 @@ export class RequestHandlers {
   }
 
   /**
-   * The reply to a request that an earlier daemon carried out and may not have answered; undefined
-   * where it left no trace.
+   * The reply to a request that was carried out before, by an earlier daemon as a rule; undefined
+   * where it left no trace. What comes while this daemon lives is looked for in memory first: a
+   * pipeline remembers the ids of its newest requests.
    */
   async #doneBefore(taken: TakenRequest): Promise<Reply | undefined> {
+    if (taken.left) return this.#tracesOf(taken, this.#traces);
+    const { id, request } = taken;
+    const pipeline = pipelineOf(request);
+    if (pipeline === undefined || this.#ports.find(pipeline)?.state.requests.has(id) !== true)
+      return undefined;
+    // The traces that were read for the requests that were left are older than this one's.
+    const traces = new EarlierTraces(this.#ports.store);
+    const because = `a request with the id ${id} was carried out before`;
+    return (await this.#tracesOf(taken, traces)) ?? { accepted: true, reason: because };
+  }
+
+  async #tracesOf(taken: TakenRequest, traces: EarlierTraces): Promise<Reply | undefined> {
     const { request } = taken;
     switch (request.type) {
       case "submit":
-        return made(await this.#traces.runBy(taken.id, request.pipeline));
+        return made(await traces.runBy(taken.id, request.pipeline));
       case "rerun":
-        return made(await this.#traces.rerunBy(taken.id, request.run));
+        return made(await traces.rerunBy(taken.id, request.run));
       case "stop":
-        return this.#traces.hasStop(taken.id, request.run)
+        return traces.hasStop(taken.id, request.run)
           ? { accepted: true, run: request.run }
           : undefined;
       case "pause":
@@ -366,6 +386,26 @@ export class RequestHandlers {
   #unknown(name: string): Reply {
     const known = this.#ports.names().filter((one) => this.#desk(one) !== undefined);
     return refused(`there is no pipeline ${JSON.stringify(name)}${didYouMean(name, known)}`);
+  }
+}
+
+/** The pipeline whose ledger would hold what a request causes; undefined: that is in none. */
+function pipelineOf(request: Request): string | undefined {
+  switch (request.type) {
+    case "submit":
+    case "pause":
+    case "resume":
+    case "silence":
+    case "backfill":
+      return request.pipeline;
+    case "stop":
+    case "rerun":
+      return parseRunId(request.run)?.pipeline;
+    case "cancel_backfill":
+    case "prune":
+    case "repair":
+    case "rebuild":
+      return undefined;
   }
 }
 
