@@ -25,6 +25,16 @@ export interface Clock {
   random(): number;
 }
 
+/**
+ * Milliseconds until the next look of those that look every `everyMs`: they look in the same
+ * moments, so that a process at rest wakes once for all of them. It is at least half of `everyMs`:
+ * a timer may fire a moment early.
+ */
+export function untilLook(clock: Clock, everyMs: number): number {
+  const left = everyMs - (clock.monotonic() % everyMs);
+  return left < everyMs / 2 ? left + everyMs : left;
+}
+
 /** setTimeout fires at once past 2^31 ms, so a longer wait is made of waits of a day. */
 const STRIDE_MS = 86_400_000;
 

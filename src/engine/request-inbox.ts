@@ -27,7 +27,7 @@
 import { watch, type FSWatcher } from "node:fs";
 import { errorCode } from "../disk/disk-error.ts";
 import { LedgerFailed } from "../ledger/ledger-error.ts";
-import type { Clock, Timer } from "../clock.ts";
+import { untilLook, type Clock, type Timer } from "../clock.ts";
 import { parseRequest, refused, type Reply, type Request } from "../core/request.ts";
 import { iso } from "../core/time.ts";
 import {
@@ -244,7 +244,8 @@ export class RequestInbox {
         this.#ports.log.warn({ err: error }, "old replies could not be removed"),
       );
     }
-    this.#timer = this.#ports.clock.after(this.#ports.rescanMs ?? RESCAN_MS, () => this.#look());
+    const { clock, rescanMs } = this.#ports;
+    this.#timer = clock.after(rescanMs ?? untilLook(clock, RESCAN_MS), () => this.#look());
   }
 
   #tellWork(): void {

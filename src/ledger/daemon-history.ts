@@ -7,7 +7,7 @@
  */
 import { appendFileSync, statSync, utimes, utimesSync } from "node:fs";
 import { join } from "node:path";
-import type { Clock, Timer } from "../clock.ts";
+import { untilLook, type Clock, type Timer } from "../clock.ts";
 import { iso } from "../core/time.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
 import { readableLines } from "./readable-lines.ts";
@@ -85,7 +85,7 @@ export class DaemonHistory {
   }
 
   #touch(): void {
-    this.#timer = this.#clock.after(TOUCH_MS, () => {
+    this.#timer = this.#clock.after(untilLook(this.#clock, TOUCH_MS), () => {
       this.#touch();
       if (this.#touching) return;
       this.#touching = true;

@@ -28,7 +28,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { tryLock, unlock } from "fs-native-extensions";
-import type { Clock, Timer } from "../clock.ts";
+import { untilLook, type Clock, type Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import { iso } from "../core/time.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
@@ -261,7 +261,12 @@ class HeldLock implements DaemonLock {
 
   stillHeld(): boolean {
     if (this.#fd === undefined || this.#lost) return false;
-    if (isFileAt(this.#fd, this.#path) && (this.#newestEpoch() ?? 0) <= this.epoch) return true;
+    return this.#isHeldAt(this.#fd, this.#newestEpoch());
+  }
+
+  /** @param newest the newest epoch; undefined: not known */
+  #isHeldAt(fd: number, newest: number | undefined): boolean {
+    if (isFileAt(fd, this.#path) && (newest ?? 0) <= this.epoch) return true;
     this.#lost = true;
     for (const callback of this.#callbacks) callback();
     return false;
@@ -303,11 +308,13 @@ class HeldLock implements DaemonLock {
   }
 
   #watch(): void {
-    this.#timer = this.#clock.after(CHECK_MS, () => {
-      if (!this.stillHeld()) return;
+    this.#timer = this.#clock.after(untilLook(this.#clock, CHECK_MS), () => {
+      if (this.#fd === undefined || this.#lost) return;
+      const newest = this.#newestEpoch();
+      if (!this.#isHeldAt(this.#fd, newest)) return;
       // Somebody removed the epoch file. `orchd status` would see no daemon, and if the lock file
       // goes too, a newcomer would see no holder.
-      if ((this.#newestEpoch() ?? this.epoch) < this.epoch) this.#record().catch(() => undefined);
+      if ((newest ?? this.epoch) < this.epoch) this.#record().catch(() => undefined);
       this.#watch();
     });
   }
