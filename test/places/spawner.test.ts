@@ -8,6 +8,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -137,6 +138,25 @@ describe("a spare of a spawner", () => {
     }
   });
 
+  it("lets go of what other shells print, so that a pipe which nobody reads breaks", async () => {
+    const rig = new PoolRig();
+    const spawner = await rig.spawner();
+    const shell = rig.startShell("echo $$; exec sleep 3600", { gracePeriodMs: 0 });
+    const pid = Number((await shell.firstLine).line);
+    const pipes = [1, 2].map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+    expect(pipes).toEqual([expect.stringMatching(/^pipe:/), expect.stringMatching(/^pipe:/)]);
+    const holders = (): number[] =>
+      childrenOf(spawner).filter((child) => pipes.some((pipe) => openOf(child).includes(pipe)));
+    const spare = (): number | undefined => childrenOf(spawner).find((child) => child !== pid);
+    await awaitSight(
+      "/proc",
+      () => (spare() !== undefined && holders().join() === String(pid)) || undefined,
+      () => `a spare without the pipes of ${pid}: ${holders().join()} hold them`,
+    );
+    rig.pool.stop(shell.id, "force", "enough");
+    await shell.ended;
+  });
+
   it("ends with the spawner, also where it was given a shell and has not begun", async () => {
     const rig = new PoolRig();
     const spawner = await rig.spawner();
@@ -164,6 +184,15 @@ const statusOf = (pid: number): string => {
     return readFileSync(`/proc/${pid}/status`, "latin1");
   } catch {
     return "State: Z";
+  }
+};
+
+/** What the descriptors of a process stand for. */
+const openOf = (pid: number): string[] => {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+  } catch {
+    return [];
   }
 };
 

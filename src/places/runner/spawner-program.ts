@@ -69,8 +69,8 @@ my $nothing = fileno $null;
 sub answer { $out .= pack "NaN/a*", @_ }
 sub leave { kill -9, $_->{pid} for values %shell; exit }
 sub watch { my ($number) = @_; vec($ready, $number, 1) = 1; $number }
-# A shell's stdout before its stderr.
-sub numbers { sort { $a <=> $b } keys %stream }
+# A shell's stdout before its stderr. As numbers: of a text a system call gets the address.
+sub numbers { sort { $a <=> $b } map { $_ + 0 } keys %stream }
 sub part { my ($id) = @_; delete $left{$id}, answer($id, "c", "") unless --$left{$id} }
 
 sub flush {
@@ -127,7 +127,7 @@ sub fork_spare {
   my ($o, $oo, $e, $ee, $s, $ss, $pid, $life);
   return unless pipe $o, $oo and pipe $e, $ee and socketpair $s, $ss, 1, 1, 0
     and defined($pid = fork);
-  become($ss, fileno $oo, fileno $ee, fileno $s, keys %stream) unless $pid;
+  become($ss, fileno $oo, fileno $ee, fileno $s, numbers()) unless $pid;
   close $_ for $oo, $ee, $ss;
   if (!open $life, "<&=", syscall 434, $pid + 0, 0) {
     my $error = $!;
