@@ -175,25 +175,36 @@ const APP = "src/page/app";
  */
 export async function bundlePage(folder) {
   const outdir = join(folder, "page/assets");
-  const { metafile } = await build({
+  const page = {
     bundle: true,
     platform: "browser",
     format: "esm",
     target: ["es2022", "chrome120", "firefox121", "safari17"],
-    jsx: "automatic",
-    jsxImportSource: "preact",
     minify: true,
     legalComments: "none",
     logLevel: "warning",
-    splitting: true,
     metafile: true,
     outdir,
+    entryNames: "[name]-[hash]",
+  };
+  const { metafile } = await build({
+    ...page,
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    splitting: true,
     loader: { ".svg": "copy" },
     entryPoints: [join(APP, "main.tsx"), join(APP, "style.css"), join(APP, "icon.svg")],
-    entryNames: "[name]-[hash]",
     chunkNames: "[name]-[hash]",
   });
-  const made = Object.entries(metafile.outputs).map(([path, output]) => ({
+  // Without a share in the others' chunks: it asks again for what a browser drops of them.
+  const start = await build({
+    ...page,
+    entryPoints: [join(APP, "start.ts")],
+    // The path of main.tsx, which index.html names.
+    logOverride: { "unsupported-dynamic-import": "silent" },
+  });
+  const outputs = { ...metafile.outputs, ...start.metafile.outputs };
+  const made = Object.entries(outputs).map(([path, output]) => ({
     path: `assets/${basename(path)}`,
     ...output,
   }));
@@ -209,6 +220,7 @@ export async function bundlePage(folder) {
   const html = (await readFile(join(APP, "index.html"), "utf8"))
     .replace("ICON", madeOf("icon.svg"))
     .replace("STYLE", madeOf("style.css"))
+    .replace("START", madeOf("start.ts"))
     .replace("MAIN", main.path)
     .replace("  </head>", [...preloads.map((link) => `    ${link}`), "  </head>"].join("\n"));
   await mkdir(outdir, { recursive: true });

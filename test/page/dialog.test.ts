@@ -84,3 +84,21 @@ it("asks no more once it is closed", async () => {
   await afterMs(60_000);
   expect(asked).toBeLessThanOrEqual(times + 1);
 });
+
+it("says what to do where nobody answers the request: it is not sent again by itself", async () => {
+  const sendings: (string | null)[] = [];
+  vi.stubGlobal("fetch", async (_url: string, { method, headers }: RequestInit) => {
+    if (method !== "POST") return Response.json({ state: "open" });
+    sendings.push(new Headers(headers).get("idempotency-key"));
+    if (sendings.length === 1) throw new TypeError("fetch failed");
+    return Response.json({ id: "r1" });
+  });
+  const body = await sent();
+  await afterMs(60_000);
+  expect(body.text).toContain("It may have the request");
+  expect(body.text).not.toContain("asked again");
+  await body.one("button.primary").happens("click");
+  await afterMs(10);
+  expect(body.one("p.outcome").textContent).toContain("waits for its answer");
+  expect(sendings).toEqual([sendings[0], sendings[0]]);
+});

@@ -105,7 +105,7 @@ describe.runIf(hasBrowser)("the frame", () => {
     await browser.route("**/api/v1/**", (route) => route.abort());
     await browser.reload();
     await browser.locator(".daemon.unknown").waitFor();
-    expect(await browser.locator(".notices").innerText()).toContain("Not live.");
+    await browser.locator(".notices").getByText("Not live.").waitFor();
     await browser.unroute("**/api/v1/**");
     await expect
       .poll(() => browser.locator(".foot").innerText(), { timeout: 40_000 })

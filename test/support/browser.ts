@@ -77,8 +77,11 @@ export function withBrowser(): Pages {
   };
 }
 
-/** Loads a page, and again where the network changed meanwhile: a browser drops its files then. */
-async function goTo(page: Page, url: string, tries = 3): Promise<void> {
+/**
+ * Loads a page, and again where the network changed meanwhile: a browser drops its files then. The
+ * page asks again for all of them but the first two.
+ */
+async function goTo(page: Page, url: string, tries = 10): Promise<void> {
   let isDisturbed = false;
   const failed = (request: Request): void => {
     isDisturbed ||= request.failure()?.errorText.includes(CHANGED) === true;

@@ -21,6 +21,7 @@ export const LONG: readonly string[] = [
   "page/run-page",
   "places/ssh/ssh-place",
   "page/five-questions",
+  "page/lost-answers",
   "faults/clock-step",
   "conformance/maximal",
   "conformance/place/docker",

@@ -67,11 +67,16 @@ export async function post(
   body: Readonly<Record<string, unknown>>,
   id: string,
 ): Promise<Answer<{ readonly id: string }>> {
-  return ask("requests", {
+  const detail =
+    "The page's server does not answer. It may have the request: press the button again. The " +
+    "request is made once.";
+  const answer = await ask<{ readonly id: string }>("requests", {
     method: "POST",
     headers: headers({ "Content-Type": "application/json", "Idempotency-Key": id }),
     body: JSON.stringify(body),
   });
+  if (answer.ok || answer.problem.status !== 0) return answer;
+  return { ok: false, problem: { ...answer.problem, detail } };
 }
 
 function given(signal: AbortSignal | undefined): RequestInit {

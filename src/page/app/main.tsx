@@ -1,4 +1,4 @@
-/** Starts the page in the browser. */
+/** Draws the page in the browser. */
 import { render } from "preact";
 import { Frame } from "./frame.tsx";
 

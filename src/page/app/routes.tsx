@@ -1,6 +1,7 @@
 /** Which page an address shows. Pages but Overview are loaded when they are first opened. */
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { loadLate } from "./late-code.ts";
 import { address } from "./location.ts";
 import type { PageProps } from "./page-props.ts";
 import { Overview } from "./pages/overview.tsx";
@@ -88,9 +89,6 @@ export function routeOf(path: string): Route | undefined {
 /** Pages that are loaded. Overview is with the first load. */
 const loaded = new Map<string, ComponentType<PageProps>>([["overview", Overview]]);
 
-/** When a page that could not be loaded is tried again, in milliseconds. */
-const AGAIN_MS = [500, 1_000, 2_000] as const;
-
 /** The page of the present address. */
 export function Page() {
   const route = routeOf(address.value.path);
@@ -99,22 +97,14 @@ export function Page() {
   const name = route?.name ?? "";
   useEffect(() => {
     if (route === undefined || loaded.has(name)) return;
-    let timer: number | undefined;
-    const load = (tries: number): void =>
-      void route.load().then(
-        (page) => {
-          loaded.set(name, page);
-          setLoads((loads) => loads + 1);
-        },
-        () => {
-          // Without an answer, as where the network changes, another moment may give it.
-          const wait = AGAIN_MS[tries];
-          if (wait === undefined) setFailed(name);
-          else timer = window.setTimeout(load, wait, tries + 1);
-        },
-      );
-    load(0);
-    return () => window.clearTimeout(timer);
+    return loadLate(
+      route.load,
+      (page) => {
+        loaded.set(name, page);
+        setLoads((loads) => loads + 1);
+      },
+      () => setFailed(name),
+    );
   }, [name]);
   if (route === undefined) return <NoPage />;
   const Shown = loaded.get(name);

@@ -7,6 +7,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type uPlot from "uplot";
 import type { PipelinePage } from "../../../views/pipeline-page.ts";
 import { Columns } from "../columns.tsx";
+import { loadLate } from "../late-code.ts";
 import { go, hrefOf } from "../location.ts";
 import { Status, toneOf } from "../marks.tsx";
 import { safeText } from "../safe-text.ts";
@@ -60,22 +61,24 @@ function Plot({ trend }: { readonly trend: Points }): JSX.Element {
   // The zone and the theme are drawn too.
   const look = `${zone.value.id} ${theme.value}`;
   useEffect(() => {
-    const own = { ended: false };
-    void import("uplot").then(({ default: Plotter }) => {
-      if (own.ended || frame.current === null) return;
-      plot.current = new Plotter(
-        optionsFor(frame.current, shown),
-        dataOf(shown.current),
-        frame.current,
-      );
-    });
+    const end = loadLate(
+      () => import("uplot"),
+      ({ default: Plotter }) => {
+        if (frame.current === null) return;
+        plot.current = new Plotter(
+          optionsFor(frame.current, shown),
+          dataOf(shown.current),
+          frame.current,
+        );
+      },
+    );
     const resized = new ResizeObserver(() => {
       const width = frame.current?.clientWidth ?? 0;
       if (width > 0) plot.current?.setSize({ width, height: HEIGHT });
     });
     if (frame.current !== null) resized.observe(frame.current);
     return () => {
-      own.ended = true;
+      end();
       resized.disconnect();
       plot.current?.destroy();
       plot.current = undefined;

@@ -1,6 +1,7 @@
 /** Where the steps of a graph stand, by dagre. It depends on names and needs, and on no status. */
 import type * as Dagre from "@dagrejs/dagre";
 import type { Graph } from "../../../views/graph.ts";
+import { loadLate } from "../late-code.ts";
 
 /** A step's box, in pixels. */
 export const BOX = { width: 160, height: 44 } as const;
@@ -58,7 +59,9 @@ let loading: Promise<typeof Dagre> | undefined;
 
 /** Has dagre loaded, where a graph is about to be drawn. */
 export function loadDagre(): Promise<typeof Dagre> {
-  return (loading ??= import("@dagrejs/dagre"));
+  return (loading ??= new Promise((resolve) => {
+    loadLate(() => import("@dagrejs/dagre"), resolve);
+  }));
 }
 
 /** Lays a graph out, from left to right. */

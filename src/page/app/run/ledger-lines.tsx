@@ -9,6 +9,7 @@ import { apiUrl, headers } from "../api.ts";
 import { Command } from "../command.tsx";
 import { listen } from "../live.ts";
 import { safeText } from "../safe-text.ts";
+import { untilAnswered } from "../until-answered.ts";
 import { countText } from "../words.ts";
 import { CopyButton } from "./copy-button.tsx";
 import { VirtualList } from "./virtual-list.tsx";
@@ -134,40 +135,48 @@ function useLines(
 ): { readonly lines: readonly Line[]; readonly problem: string | undefined } {
   const [lines, setLines] = useState<readonly Line[]>([]);
   const [problem, setProblem] = useState<string>();
-  const held = useRef<{ run: string; lines: readonly Line[]; busy: boolean }>({
-    run,
-    lines: [],
-    busy: false,
-  });
-  if (held.current.run !== run) held.current = { run, lines: [], busy: false };
+  const held = useRef<{ run: string; lines: readonly Line[] }>({ run, lines: [] });
+  if (held.current.run !== run) held.current = { run, lines: [] };
   const mine = held.current;
   useEffect(() => {
-    let current = true;
+    const own = new AbortController();
+    const doing = { busy: false, isWanted: false };
+    const take = (more: readonly string[]): void => {
+      if (more.length === 0) return;
+      mine.lines = [...mine.lines, ...more.map(readLine)];
+      setLines(mine.lines);
+    };
+    /** The next part of the ledger: the server gives a long one a part at a time. */
+    const part = async (): Promise<readonly string[] | undefined> => {
+      const read = await readFrom(run, (mine.lines.at(-1)?.seq ?? 0) + 1);
+      if (own.signal.aborted) return undefined;
+      setProblem("problem" in read ? read.problem : undefined);
+      return "lines" in read ? read.lines : undefined;
+    };
     const more = async (): Promise<void> => {
-      if (mine.busy) return;
-      mine.busy = true;
-      // The server gives a long ledger a part at a time.
-      for (let isMore = true; isMore && current;) {
-        const read = await readFrom(run, (mine.lines.at(-1)?.seq ?? 0) + 1);
-        isMore = "lines" in read && read.lines.length > 0;
-        if (!current) break;
-        setProblem("problem" in read ? read.problem : undefined);
-        if ("problem" in read || !isMore) break;
-        mine.lines = [...mine.lines, ...read.lines.map(readLine)];
-        setLines(mine.lines);
+      doing.isWanted = true;
+      if (doing.busy) return;
+      doing.busy = true;
+      // What comes while it reads may be missing in what it reads.
+      while (doing.isWanted && !own.signal.aborted) {
+        doing.isWanted = false;
+        const read = (await untilAnswered(part, own.signal)) ?? [];
+        doing.isWanted ||= read.length > 0;
+        take(read);
       }
-      mine.busy = false;
+      doing.busy = false;
     };
     void more();
     const stop = listen({ run }, (line) => {
+      // A stream that begins does not tell of the lines before it.
+      if (line === undefined) return void more();
+      if (!line.file.includes(`/${run}.`)) return;
       const place = mine.lines.at(-1)?.seq ?? 0;
-      if (line === undefined || !line.file.includes(`/${run}.`)) return;
-      if (line.seq !== place + 1 || mine.busy) return void more();
-      mine.lines = [...mine.lines, readLine(line.text)];
-      setLines(mine.lines);
+      if (line.seq !== place + 1 || doing.busy) return void more();
+      take([line.text]);
     });
     return () => {
-      current = false;
+      own.abort();
       stop();
     };
   }, [run, known === 0]);

@@ -14,6 +14,7 @@ import { Command } from "../command.tsx";
 import { address, setQuery, withQuery } from "../location.ts";
 import { safeText } from "../safe-text.ts";
 import { Segments } from "../segments.tsx";
+import { untilAnswered } from "../until-answered.ts";
 import { countText } from "../words.ts";
 import { clockText } from "../zone.ts";
 import { logPieces } from "./ansi.ts";
@@ -146,8 +147,8 @@ function Search({ q }: { readonly q: string }): JSX.Element {
 interface LogState {
   readonly held: LogLines | undefined;
   readonly problem: string | undefined;
-  readonly older: () => Promise<void>;
-  readonly newer: () => Promise<void>;
+  readonly older: () => Promise<unknown>;
+  readonly newer: () => Promise<unknown>;
   /** Whether the end is followed. */
   readonly follow: boolean;
   readonly setFollow: (follow: boolean) => void;
@@ -256,6 +257,15 @@ function marked(text: string, q: string): (string | JSX.Element)[] {
   return [...parts, text.slice(from)];
 }
 
+/** What has to be known at once, and not with the next drawing. */
+interface Now {
+  held: LogLines | undefined;
+  follow: boolean;
+  busy: boolean;
+  /** Whether the last question was not answered. */
+  lost: boolean;
+}
+
 function useLog(
   run: string,
   filter: LogFilter,
@@ -265,42 +275,47 @@ function useLog(
   const [held, setHeld] = useState<LogLines>();
   const [problem, setProblem] = useState<string>();
   const [follow, setFollow] = useState(line === undefined);
-  const now = useRef<{ held: LogLines | undefined; follow: boolean; busy: boolean }>({
-    held: undefined,
-    follow,
-    busy: false,
-  });
+  const now = useRef<Now>({ held: undefined, follow, busy: false, lost: false });
   now.current.follow = follow;
   const read = useCallback(
     async (query: Readonly<Record<string, string>>) => {
       const route = `runs/${encodeURIComponent(run)}/log?${new URLSearchParams(query).toString()}`;
       const answer = await get<RunLogPage>(route);
+      now.current.lost = !answer.ok;
       setProblem(answer.ok ? undefined : answer.problem.detail);
       return answer.ok ? answer.value : undefined;
     },
     [run],
   );
+  /** @returns whether the window has what it was to have; undefined: it is to be asked for again */
   const change = useCallback(async (next: (held: LogLines) => Promise<LogLines>) => {
     const before = now.current.held;
-    if (before === undefined || now.current.busy) return;
+    if (before === undefined || now.current.busy) return undefined;
     now.current.busy = true;
     const made = await next(before);
     now.current.busy = false;
-    // Another filter was chosen meanwhile, or nothing is new.
-    if (now.current.held !== before || made === before) return;
-    now.current.held = made;
-    setHeld(made);
+    // Another filter was chosen meanwhile.
+    if (now.current.held !== before) return undefined;
+    if (made !== before) {
+      now.current.held = made;
+      setHeld(made);
+    }
+    return now.current.lost ? undefined : true;
   }, []);
   useEffect(() => {
-    let current = true;
+    const own = new AbortController();
     setFollow(line === undefined);
-    void openLog(read, filter, line).then((opened) => {
-      if (!current || opened === undefined) return;
+    const open = async (): Promise<LogLines | undefined> => {
+      const opened = await openLog(read, filter, line);
+      return now.current.lost ? undefined : opened;
+    };
+    void untilAnswered(open, own.signal).then((opened) => {
+      if (opened === undefined) return;
       now.current.held = opened;
       setHeld(opened);
     });
     return () => {
-      current = false;
+      own.abort();
       now.current.held = undefined;
     };
   }, [read, filter, line]);
@@ -312,14 +327,25 @@ function useLog(
     () => change((known) => olderLines(read, filter, known)),
     [read, filter, change],
   );
+  useNewest(newer, inProgress);
+  return { held, problem, older, newer, follow, setFollow };
+}
+
+/** Looks for more lines as long as the run goes on, and once after its end: the last come then. */
+function useNewest(newer: () => Promise<true | undefined>, inProgress: boolean): void {
+  const wentOn = useRef(inProgress);
   useEffect(() => {
+    wentOn.current ||= inProgress;
+    if (!wentOn.current) return undefined;
+    const own = new AbortController();
     const look = (): void => {
       if (!document.hidden) void newer();
     };
-    // Once after the run's end too: the last lines come with it.
-    if (!inProgress) return look();
-    const timer = setInterval(look, LOOK_MS);
-    return () => clearInterval(timer);
+    const timer = inProgress ? setInterval(look, LOOK_MS) : undefined;
+    if (!inProgress) void untilAnswered(newer, own.signal);
+    return () => {
+      clearInterval(timer);
+      own.abort();
+    };
   }, [newer, inProgress]);
-  return { held, problem, older, newer, follow, setFollow };
 }

@@ -9,6 +9,7 @@ import { hrefOf, withQuery } from "../location.ts";
 import { Status } from "../marks.tsx";
 import { safeText } from "../safe-text.ts";
 import { sentence } from "../sentence.ts";
+import { untilAnswered } from "../until-answered.ts";
 import { countText, someText } from "../words.ts";
 import { logPieces } from "./ansi.ts";
 
@@ -99,10 +100,14 @@ function LastLines({
   useEffect(() => {
     const own = new AbortController();
     const query = new URLSearchParams({ step, stream: "stderr", from: "-2000", limit: "2000" });
-    get<RunLogPage>(`runs/${encodeURIComponent(run)}/log?${query.toString()}`, own.signal).then(
-      (answer) => answer.ok && setPage(answer.value),
-      () => {},
-    );
+    const route = `runs/${encodeURIComponent(run)}/log?${query.toString()}`;
+    const ask = async (): Promise<RunLogPage | undefined> => {
+      const answer = await get<RunLogPage>(route);
+      return answer.ok ? answer.value : undefined;
+    };
+    void untilAnswered(ask, own.signal).then((answer) => {
+      if (answer !== undefined) setPage(answer);
+    });
     return () => own.abort();
   }, [run, step, attempts]);
   const last = page?.lines.slice(-LAST_LINES) ?? [];
