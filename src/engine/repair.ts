@@ -5,7 +5,7 @@
  * line.
  */
 import { copyFileSync, existsSync, readdirSync, rmSync, truncateSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { countText } from "../core/counted.ts";
 import type { Clock } from "../clock.ts";
 import { defined } from "../core/defined.ts";
@@ -17,6 +17,7 @@ import { damagedName, freeDamagedName } from "../ledger/damaged-name.ts";
 import type { LedgerFailed } from "../ledger/ledger-error.ts";
 import { LedgerFile } from "../ledger/ledger-file.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
+import { rotatedLedgers } from "../ledger/rotated-ledgers.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { hasSlotLine } from "./adopted-run.ts";
 import type { Engine } from "./engine.ts";
@@ -99,11 +100,16 @@ export async function repairRun(run: string, engine: Engine, ports: RepairPorts)
   };
 }
 
-/** What the pipeline's ledger says of a run's end; undefined if it says nothing. */
+/** What the pipeline's ledger said last of a run's end; undefined if it says nothing. */
 function endOf(store: RunStore, pipeline: string, run: string): EndLine | undefined {
   let found: EndLine | undefined;
   const folder = store.pipelineDir(pipeline);
-  for (const name of readdirSync(folder).filter((one) => /^pipeline.*\.jsonl$/.test(one))) {
+  const current = store.pipelineLedger(pipeline);
+  const files = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile());
+  const names = files.map(({ name }) => name);
+  const oldestFirst = rotatedLedgers(names).toReversed();
+  if (names.includes(basename(current))) oldestFirst.push(basename(current));
+  for (const name of oldestFirst) {
     readLedger<PipelineLine>(join(folder, name), {
       each: (line) => {
         if (line.type === "run.finished" && line.run === run) found = line;
