@@ -12,8 +12,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Reply, RequestInput } from "../../src/core/request.ts";
+import { systemDisk } from "../../src/disk/disk.ts";
 import {
   RequestInbox,
   type InboxPorts,
@@ -310,6 +311,104 @@ describe("a flood of requests", () => {
     expect(said.filter((text) => text !== "request accepted")).toEqual([trouble, healed]);
     expect(tried).toBe(300);
   });
+});
+
+it("has a few under way at a time after long ones gave up their places and ended", async () => {
+  const { runs } = tempRoot();
+  const clock = new VirtualClock();
+  let end: (reply: Reply) => void = () => undefined;
+  const long = new Promise<Reply>((resolve) => (end = resolve));
+  let now = 0;
+  let most = 0;
+  const inbox = inboxAt(
+    runs,
+    async ({ id }) => {
+      if (id.startsWith("h")) return long;
+      most = Math.max(most, (now += 1));
+      await nextTurn();
+      now -= 1;
+      return { accepted: true };
+    },
+    { clock },
+  );
+  const [longOnes, quick] = [numbered("h", 20), numbered("q", 200)];
+  leave(runs, longOnes, { type: "submit", pipeline: "p" });
+  inbox.start();
+  await clock.advance(1_100);
+  end({ accepted: true });
+  await answered(runs, longOnes, clock);
+  leave(runs, quick, { type: "submit", pipeline: "q" });
+  await answered(runs, quick, clock);
+  expect(most).toBeLessThanOrEqual(32);
+  await inbox.close();
+});
+
+it("refuses a request that is late, unless an earlier daemon may have been in time", async () => {
+  const { runs } = tempRoot();
+  const clock = new VirtualClock();
+  const taken: [string, boolean, string | undefined][] = [];
+  const inbox = inboxAt(
+    runs,
+    ({ id, left, late }) => {
+      taken.push([id, left, late]);
+      return Promise.resolve({ accepted: true });
+    },
+    { clock },
+  );
+  const at = (ms: number): string => new Date(clock.now() + ms).toISOString();
+  const [past, present] = [at(-1), at(0)];
+  const submit = { type: "submit", pipeline: "p" } as const;
+  leave(runs, ["left"], { ...submit, notAfter: past });
+  await inbox.takeUpAll();
+  inbox.start();
+  await clock.settle();
+  leave(runs, ["late"], { ...submit, notAfter: past });
+  leave(runs, ["just"], { ...submit, notAfter: present });
+  await inbox.takeUpAll();
+  await inbox.close();
+  const late = `it was taken up after its notAfter, ${past}`;
+  expect(taken).toEqual([
+    ["left", true, late],
+    ["just", false, undefined],
+  ]);
+  expect(readReply(runs, "late")).toMatchObject({ accepted: false, reason: late });
+});
+
+it("says once that nothing is left, and not before all was found", async () => {
+  const { runs } = tempRoot();
+  const told: string[] = [];
+  const inbox = inboxAt(runs, () => Promise.resolve({ accepted: true }), {
+    onNothingLeft: () => told.push("nothing left"),
+  });
+  for (const id of ["a", "b"]) {
+    leave(runs, [id], { type: "submit", pipeline: "p" });
+    await inbox.takeUpAll();
+    expect(told).toEqual([]);
+  }
+  leave(runs, ["c"], { type: "submit", pipeline: "p" });
+  inbox.start();
+  await answered(runs, ["c"]);
+  await inbox.close();
+  expect(told).toEqual(["nothing left"]);
+});
+
+it.each<[string, number]>([
+  ["EIO", 1],
+  ["ENOSPC", 0],
+])("a disk that fails as a reply is written ends the process: %s", async (code, times) => {
+  const { runs } = tempRoot();
+  const fatal: string[] = [];
+  const failing = vi.spyOn(systemDisk, "rename").mockImplementation(() => {
+    return Promise.reject(Object.assign(new Error(code), { code, syscall: "rename" }));
+  });
+  onTestFinished(() => failing.mockRestore());
+  const inbox = inboxAt(runs, () => Promise.resolve({ accepted: true }), {
+    onFatal: ({ message }) => fatal.push(message),
+  });
+  leave(runs, ["a"], { type: "submit", pipeline: "p" });
+  await inbox.takeUpAll();
+  expect(fatal).toHaveLength(times);
+  for (const message of fatal) expect(message).toContain(new RunStore(runs).replies);
 });
 
 it("gives a sign while it is at work for long, and takes it back", async () => {

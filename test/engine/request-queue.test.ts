@@ -63,6 +63,17 @@ describe("the queue of requests", () => {
     expect(takeAll(queue).map(({ id }) => id)).toEqual(["f64"]);
   });
 
+  it("has no more of a subject under way, however often none of it waited meanwhile", () => {
+    const queue = new RequestQueue();
+    for (let n = 0; n < 64; n += 1) queue.add(waits(`f${n}`, "p"));
+    const [first, ...others] = takeAll(queue);
+    queue.done(first!);
+    for (let n = 0; n < 64; n += 1) queue.add(waits(`g${n}`, "p"));
+    expect(takeAll(queue).map(({ id }) => id)).toEqual(["g0"]);
+    for (const taken of others.slice(0, 2)) queue.done(taken);
+    expect(takeAll(queue).map(({ id }) => id)).toEqual(["g1", "g2"]);
+  });
+
   it("has one prune, repair or rebuild under way at a time", () => {
     const subject = subjectOf(readOf({ type: "prune" }), () => undefined);
     expect(subjectOf(readOf({ type: "rebuild" }), () => undefined)).toBe(subject);

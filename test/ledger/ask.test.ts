@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ask, daemonRuns } from "../../src/ledger/ask.ts";
+import { writeReply } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { giveWorkSign } from "../../src/ledger/work-sign.ts";
 import { fakeDaemon, holdEpoch, requestsIn } from "../support/fake-daemon.ts";
@@ -11,6 +12,13 @@ const RUN = "p@20261123T020000Z";
 const PAUSE = { type: "pause", pipeline: "p", by: "a test" } as const;
 
 describe("asking the daemon", () => {
+  it("that cannot be made into text was never asked: the caller's mistake is thrown", async () => {
+    const { runs } = tempRoot();
+    const wrong = { ...PAUSE, by: 1n } as unknown as typeof PAUSE;
+    await expect(ask(runs, wrong)).rejects.toThrow(TypeError);
+    expect(requestsIn(runs)).toEqual([]);
+  });
+
   it("is answered where a daemon runs", async () => {
     const { runs } = tempRoot();
     const daemon = fakeDaemon(runs, () => ({ accepted: false, reason: "it is paused already" }));
@@ -33,6 +41,28 @@ describe("asking the daemon", () => {
     await clock.until(() => answer !== undefined);
     expect(answer).toMatchObject({ kind: "kept" });
     expect(requestsIn(runs)).toEqual([PAUSE, PAUSE]);
+  });
+
+  it("is answered where the daemon answers and ends between two looks", async () => {
+    const { runs } = tempRoot();
+    holdEpoch(runs);
+    const clock = new VirtualClock();
+    let ended: Promise<void> | undefined;
+    // Asked once no reply was found: how long to wait for the next look.
+    const after = clock.after.bind(clock);
+    clock.after = (wait, act) =>
+      after(wait, () => {
+        ended ??= (async () => {
+          const [name] = readdirSync(new RunStore(runs).requests);
+          await writeReply(runs, name!.replace(/\.json$/, ""), { accepted: true });
+          holdEpoch(runs, { released: true });
+        })();
+        void ended.then(act);
+      });
+    let answer: unknown;
+    void ask(runs, PAUSE, clock).then((given) => (answer = given));
+    await clock.until(() => answer !== undefined);
+    expect(answer).toMatchObject({ kind: "answered", reply: { accepted: true } });
   });
 
   it("is met with silence for a minute, and the request stays", async () => {
