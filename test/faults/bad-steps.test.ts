@@ -45,6 +45,11 @@ await new Promise(() => {});`,
     says: /step "bad" ended its runner/,
     endsRunner: true,
   },
+  writer: {
+    code: '(await import("node:fs")).writeSync(3, "no message\\n"); await new Promise(() => {});',
+    says: /step "bad" ended its runner .*sent what is no message .*: no message/,
+    endsRunner: true,
+  },
   rejection: {
     code: 'void Promise.reject(new Error("nobody waits")); return 1;',
     says: /nobody waits .*not awaited/,

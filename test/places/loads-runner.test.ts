@@ -23,6 +23,11 @@ for (let fd = 3; fd < 64; fd += 1) try { fs.closeSync(fd); } catch {}
 await new Promise(() => {});`,
     says: /ended|lost its channel|did not answer/,
   },
+  channelWriter: {
+    code: `import fs from "node:fs"; fs.writeSync(3, "no message\\n");
+await new Promise(() => {});`,
+    says: /sent what is no message .* wrote to descriptor 3.*: no message/,
+  },
   buffers: {
     code: `const kept = []; for (;;) kept.push(Buffer.alloc(8e6, 1));`,
     says: /memory|MiB/,

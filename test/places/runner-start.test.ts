@@ -32,16 +32,16 @@ const seam = vi.hoisted(() => ({
 
 vi.mock("node:child_process", async (original) => {
   const real = await original<typeof childProcess>();
-  const fork = (...words: Parameters<typeof real.fork>): unknown => {
+  const fork = (...words: Parameters<typeof real.spawn>): unknown => {
     seam.forks += 1;
     const fault = seam.faults.shift();
-    if (fault === undefined) return real.fork(...words);
+    if (fault === undefined) return real.spawn(...words);
     if (fault === "SIGABRT") {
-      const child = real.fork(...words);
+      const child = real.spawn(...words);
       child.kill(fault);
       return child;
     }
-    const child = Object.assign(new EventEmitter(), { pid: undefined, connected: false });
+    const child = Object.assign(new EventEmitter(), { pid: undefined });
     const error = Object.assign(new Error(`spawn node ${fault}`), { code: fault });
     // Node throws what it does not expect.
     if (fault === "ENOMEM") throw error;
@@ -49,6 +49,8 @@ vi.mock("node:child_process", async (original) => {
     return child;
   };
   const spawn = (...words: Parameters<typeof real.spawn>): unknown => {
+    // A runner is Node, and no command of a test is.
+    if (words[0] === process.execPath) return fork(...words);
     if (seam.spawned === undefined) return real.spawn(...words);
     seam.spawns += 1;
     const fault = seam.faults.shift();
@@ -60,7 +62,7 @@ vi.mock("node:child_process", async (original) => {
     process.nextTick(() => child.emit("error", error));
     return child;
   };
-  return { ...real, fork, spawn, default: { ...real, fork, spawn } };
+  return { ...real, spawn, default: { ...real, spawn } };
 });
 
 beforeEach(() => {

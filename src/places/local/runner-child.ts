@@ -14,7 +14,7 @@
  * of a step inherited descriptor 1, or native code wrote to it. It is handed on, line by line, as
  * stray output.
  */
-import { fork, type ChildProcess, type StdioOptions } from "node:child_process";
+import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { totalmem } from "node:os";
@@ -33,7 +33,6 @@ import {
   type RunnerSettings,
   type ToRunner,
 } from "../pool/protocol.ts";
-import { packSteps, unpackEnds, type PackedFromRunner } from "../pool/packed-batch.ts";
 import { processStat } from "../pool/process-stat.ts";
 import { SentFrames } from "../pool/sent-frames.ts";
 import { ifStartable } from "../pool/startable.ts";
@@ -44,6 +43,7 @@ import type {
   LaunchRunner,
 } from "../pool/runner-process.ts";
 import { StrayLines } from "../pool/stray-lines.ts";
+import { CHANNEL, CHANNEL_VARIABLES, RunnerChannel } from "./runner-channel.ts";
 
 /** How long the last messages of a dead runner may take to be read, in milliseconds. */
 const LAST_WORDS_MS = 250;
@@ -59,11 +59,13 @@ const UNANSWERED = 6;
 const LEASE_ASKS = 4;
 /** How many processes are started for a runner, at most, until one says something. */
 const MOST_BEGINS = 30;
+/** How much of what is no message is told, in characters. */
+const TOLD_CHARACTERS = 200;
 /** The bytes of a page, as /proc counts. */
 const PAGE = 4096;
 /** This process's own stdin and stdout, which a runner on a wire speaks by. */
 const WIRE = [0, 1];
-/** Variables by which the service manager and Node speak to the daemon alone. */
+/** Variables by which the service manager speaks to the daemon alone. */
 const DAEMON_ONLY = [
   "NOTIFY_SOCKET",
   "WATCHDOG_USEC",
@@ -71,8 +73,6 @@ const DAEMON_ONLY = [
   "LISTEN_FDS",
   "LISTEN_PID",
   "LISTEN_FDNAMES",
-  "NODE_CHANNEL_FD",
-  "NODE_CHANNEL_SERIALIZATION_MODE",
 ];
 
 /** How a runner ended that did not hear this process for so long. No task is to blame. */
@@ -92,6 +92,8 @@ export class RunnerChild implements RunnerProcess {
   /** The values of the secrets that its tasks were given. */
   readonly secrets = new Set<string>();
   #process: ChildProcess | undefined;
+  /** Of the process. Undefined where there is none, or it was not started. */
+  #channel: RunnerChannel | undefined;
   readonly #settings: RunnerSettings;
   readonly #listener: RunnerListener;
   #outbox: ToRunner[] = [];
@@ -112,6 +114,8 @@ export class RunnerChild implements RunnerProcess {
   #isUp = false;
   /** How many processes were started for it. */
   #begins = 0;
+  /** Called when its channel closes. */
+  #whenClosed: (() => void) | undefined;
   /** Why it was ended from outside. */
   #verdict: RunnerExit | undefined;
 
@@ -172,13 +176,11 @@ export class RunnerChild implements RunnerProcess {
   }
 
   #fork(program: string): ChildProcess {
-    const stdio = ["ignore", "pipe", "pipe", "ipc", "pipe", ...(this.#settings.wire ? WIRE : [])];
+    const stdio = ["ignore", "pipe", "pipe", "pipe", "pipe", ...(this.#settings.wire ? WIRE : [])];
     const settings = { ...this.#settings, inherited: inheritedDescriptors(stdio.length) };
-    return fork(program, [JSON.stringify(settings)], {
+    return spawn(process.execPath, [program, JSON.stringify(settings)], {
       detached: true,
-      serialization: "json",
       stdio: stdio as StdioOptions,
-      execArgv: [],
       env: environmentFor(this.token, this.#settings.threads),
     });
   }
@@ -187,21 +189,26 @@ export class RunnerChild implements RunnerProcess {
     const output = this.#strayLines("stdout");
     child.stdout?.on("data", (chunk: Buffer) => output.add(chunk)).on("error", () => {});
     child.stderr?.on("data", (chunk: Buffer) => this.#lastErrors.add(chunk)).on("error", () => {});
-    child.on("message", (batch: PackedFromRunner[]) => {
-      this.#unanswered = 0;
-      this.#hasAnswered = true;
-      if (!this.#isUp) {
-        this.#isUp = true;
-        this.#flush();
-      }
-      if (batch.length > 0) this.#listener.messages(unpackEnds(batch));
-    });
-    child.on("disconnect", () => {
-      // A process that ends closes its channel too, and its exit says more.
-      setTimeout(() => {
+    this.#channel = new RunnerChannel(child.stdio[CHANNEL] as Socket, {
+      batch: (messages) => {
+        this.#unanswered = 0;
+        this.#hasAnswered = true;
+        if (!this.#isUp) {
+          this.#isUp = true;
+          this.#flush();
+        }
+        if (messages.length > 0) this.#listener.messages(messages);
+      },
+      garbled: (line) => this.#garbled(line),
+      closed: () => {
         if (this.#process !== child) return;
-        this.#condemn({ detail: "lost its channel to the daemon", outOfMemory: false });
-      }, LAST_WORDS_MS);
+        this.#whenClosed?.();
+        // A process that ends closes its channel too, and its exit says more.
+        setTimeout(() => {
+          if (this.#process !== child) return;
+          this.#condemn({ detail: "lost its channel to the daemon", outOfMemory: false });
+        }, LAST_WORDS_MS);
+      },
     });
     // Never read or written. When it closes, the runner's guard knows that the daemon is gone, even
     // if the runner hears nothing any more.
@@ -212,10 +219,21 @@ export class RunnerChild implements RunnerProcess {
     });
   }
 
+  /** A step wrote to the channel: nothing that comes by it now can be believed. */
+  #garbled(line: string): void {
+    const masker = new Masker([...this.secrets]);
+    const begin = line.slice(0, TOLD_CHARACTERS + masker.longest);
+    const shown = masker.text(begin).slice(0, TOLD_CHARACTERS);
+    const why = `a step wrote to descriptor ${CHANNEL}, which is orchd's`;
+    const detail = `sent what is no message (${why}): ${shown}`;
+    this.#condemn({ detail, outOfMemory: false });
+  }
+
   /** There is no process for it now. It is waited for as long as it is wanted. */
   #unstarted(child: ChildProcess): void {
     if (this.#process !== child) return;
     this.#process = undefined;
+    this.#channel = undefined;
     if (this.#closing) this.#afterExit(null, null);
     else this.#beginLater();
   }
@@ -230,6 +248,7 @@ export class RunnerChild implements RunnerProcess {
     const mayTry = !this.#isUp && !this.#closing && this.#mayBeginAgain;
     if (!mayTry || this.#lacksMemory()) return this.#afterExit(code, signal);
     this.#process = undefined;
+    this.#channel = undefined;
     this.#unanswered = 0;
     this.#beginLater();
   }
@@ -307,7 +326,7 @@ export class RunnerChild implements RunnerProcess {
   /** Asks for a sign of life. */
   ask(): void {
     this.#hasAnswered = false;
-    if (this.#process?.connected === true) this.#process.send([], () => {});
+    this.#channel?.send([]);
   }
 
   /** From now on it takes no new tasks. */
@@ -324,7 +343,7 @@ export class RunnerChild implements RunnerProcess {
       return this.#exited;
     }
     this.#flush();
-    if (this.#process.connected) this.#process.disconnect();
+    this.#channel?.end();
     const timer = setTimeout(() => this.kill(), CLOSE_MS);
     await this.#exited;
     clearTimeout(timer);
@@ -359,12 +378,12 @@ export class RunnerChild implements RunnerProcess {
   }
 
   #ask(): void {
-    if (this.#closing || this.#process?.connected !== true) return;
+    if (this.#closing || this.#channel?.isOpen !== true) return;
     const { everyMs } = this.#asks;
     // One that is not up yet has nothing to answer with.
     const most = this.#isUp ? this.#asks.most : (ASK_MS * UNANSWERED) / everyMs;
     if (this.#unanswered >= most) {
-      const { pid } = this.#process;
+      const pid = this.#process?.pid;
       // It ends, and is started again.
       if (!this.#isUp && pid !== undefined && this.#mayBeginAgain)
         return void killQuietly(pid, "SIGKILL");
@@ -379,7 +398,7 @@ export class RunnerChild implements RunnerProcess {
       return;
     }
     this.#unanswered += 1;
-    this.#process.send([], () => {});
+    this.#channel.send([]);
   }
 
   #condemn(verdict: RunnerExit): void {
@@ -399,7 +418,7 @@ export class RunnerChild implements RunnerProcess {
     this.#settled = [];
     this.#outbox = [];
     // If the channel breaks, the process ends: `exit` answers for all that is in flight.
-    if (this.#process.connected) this.#process.send(packSteps(batch), () => {});
+    this.#channel?.send(batch);
   }
 
   #afterExit(code: number | null, signal: NodeJS.Signals | null): void {
@@ -409,14 +428,15 @@ export class RunnerChild implements RunnerProcess {
     const noneLeft = endByToken(this.token);
     const read = (): void => {
       clearTimeout(timer);
-      this.#process?.off("disconnect", read);
+      this.#whenClosed = undefined;
       this.#lastErrors.end();
       this.#process?.stdout?.destroy();
       this.#process?.stderr?.destroy();
       void noneLeft.then(() => this.#tellExit(code, signal));
     };
-    const timer = setTimeout(read, this.#process?.connected === true ? LAST_WORDS_MS : 0);
-    if (this.#process?.connected === true) this.#process.once("disconnect", read);
+    const isOpen = this.#channel?.isOpen === true;
+    const timer = setTimeout(read, isOpen ? LAST_WORDS_MS : 0);
+    if (isOpen) this.#whenClosed = read;
   }
 
   /** Whether its last words say so. */
@@ -465,6 +485,7 @@ function describeExit(
 function environmentFor(token: string, threads: number): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env, [TOKEN_VARIABLE]: token };
   for (const name of DAEMON_ONLY) delete env[name];
+  Object.assign(env, CHANNEL_VARIABLES);
   // The threads share libuv's pool. With its default of four, eight steps that read would wait for
   // each other.
   env["UV_THREADPOOL_SIZE"] ??= String(Math.max(4, threads));
