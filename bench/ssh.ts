@@ -5,6 +5,7 @@
  *
  * Processor time is that of the daemon, its runners and clients, and of all on the other machine.
  */
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -134,7 +135,7 @@ class BareSsh {
 
   private constructor(connection: SshConnection) {
     this.#connection = connection;
-    this.#cat = connection.start("cat");
+    this.#cat = spawn("ssh", connection.words("cat"), { detached: true });
   }
 
   static async open(settings: SshPlaceSettings): Promise<BareSsh> {

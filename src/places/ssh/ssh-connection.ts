@@ -117,30 +117,23 @@ export class SshConnection {
   }
 
   /**
-   * Starts a command there. It has a process group here: a signal to the daemon's does not reach
-   * it.
-   *
-   * @throws a Node error if no process can be started
-   */
-  start(command: string): FarProcess {
-    const child = spawn("ssh", this.#words("session", command), { detached: true });
-    child.stdin.on("error", () => undefined);
-    return child;
-  }
-
-  /**
-   * Runs a command there to its end. Never rejects.
+   * Runs a command there to its end. It has a process group here: a signal to the daemon's does not
+   * reach it. Never rejects.
    *
    * @param input for its stdin
    */
   ask(command: string, input: string | Buffer = "", patienceMs = 60_000): Promise<FarAnswer> {
     return new Promise((resolve) => {
+      const unstarted = (error: Error): void =>
+        resolve({ status: null, stdout: "", stderr: startFault(error) });
       let child: FarProcess;
       try {
-        child = this.start(command);
+        child = spawn("ssh", this.words(command), { detached: true });
       } catch (error) {
-        return resolve({ status: null, stdout: "", stderr: startFault(error as Error) });
+        return unstarted(error as Error);
       }
+      // One that was not started may have no pipes.
+      if (child.pid === undefined) return void child.on("error", unstarted);
       const said = { stdout: "", stderr: "" };
       for (const stream of ["stdout", "stderr"] as const)
         child[stream].setEncoding("utf8").on("data", (text: string) => {
@@ -150,14 +143,12 @@ export class SshConnection {
         said.stderr += `\nit did not answer within ${patienceMs / 1_000} s`;
         child.kill("SIGKILL");
       });
-      child.on("error", (error) => {
-        timer.cancel();
-        resolve({ status: null, stdout: "", stderr: startFault(error) });
-      });
+      child.on("error", () => undefined);
       child.on("close", (status) => {
         timer.cancel();
         resolve({ status, ...said });
       });
+      child.stdin.on("error", () => undefined);
       child.stdin.end(input);
     });
   }
