@@ -77,10 +77,14 @@ export function noteIn(folder: string): EngineNote | undefined {
 
 /**
  * Removes the note of an attempt whose container has ended and stays: nothing can run there, so its
- * engine may go.
+ * engine may go. Never throws: where it stays, that engine is asked once more for nothing.
  */
 export function removeNote(folder: string): void {
-  rmSync(join(folder, NOTE), { force: true });
+  try {
+    rmSync(join(folder, NOTE), { force: true });
+  } catch {
+    // The disk is read-only, or it fails.
+  }
 }
 
 /** Whether this is the engine of a note. */

@@ -60,6 +60,8 @@ export class ExecAttempt {
   #files: ContainerFiles | undefined;
   #client: EngineTalk | undefined;
   #mark: ExecMark;
+  /** Why it could not be noted that it begins. */
+  #unnoted: EngineError | undefined;
   #lastError = "";
   #begin: number;
   #startedAt: number;
@@ -157,7 +159,7 @@ export class ExecAttempt {
       else if (stream === "stderr") refusal = (refusal + chunk.toString()).slice(-4_096);
     });
     capture.end();
-    if (!this.#hasBegun) throw await this.#refusal(engine, refusal, status);
+    if (!this.#hasBegun) throw this.#unnoted ?? (await this.#refusal(engine, refusal, status));
     if (this.#ending !== undefined && status !== 0) return endedResult(this.#ending);
     if (status === 0) return { ok: true, value: null };
     return this.#failed(await this.#errorOf(engine, status));
@@ -171,12 +173,20 @@ export class ExecAttempt {
   #ready(line: string, client: EngineTalk): void {
     const boot = readyIn(line);
     if (boot === undefined || this.#isOver || this.#ending !== undefined) return this.#drop();
-    this.#mark = { ...this.#mark, boot };
-    noteMark(this.#files!, this.#mark);
     const { clock } = this.#host;
+    const { exec } = this.#container;
+    const mark = { ...this.#mark, boot };
+    try {
+      noteMark(this.#files!, mark);
+    } catch (error) {
+      // The next daemon would not know of it, so it does not begin.
+      const why = (error as Error).message;
+      this.#unnoted = new EngineError(`that it begins in "${exec}" cannot be noted: ${why}`);
+      return this.#drop();
+    }
+    this.#mark = mark;
     this.#begin = clock.monotonic();
     this.#startedAt = clock.now();
-    const { exec } = this.#container;
     this.#handlers.placed?.({ place: this.#engine!.name, host: hostname(), ref: exec });
     this.#limit();
     client.stdin.end(GO);

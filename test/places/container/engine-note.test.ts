@@ -53,6 +53,13 @@ it("stands beside an attempt's files, for its user alone, until it is removed", 
   }
 });
 
+it("that cannot be removed stays, and nothing is thrown", () => {
+  const folder = tempRoot().root;
+  mkdirSync(join(folder, "engine.json"));
+  removeNote(folder);
+  expect(statSync(join(folder, "engine.json")).isDirectory()).toBe(true);
+});
+
 it("an engine is that of a note by its name and its id", () => {
   const note: EngineNote = { engine: "docker", id: "i1", env: {} };
   expect(isOf(engine("docker", "i1"), note)).toBe(true);

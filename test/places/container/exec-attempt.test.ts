@@ -3,7 +3,7 @@
  * what is sent to it, what is looked for at its end, and each sentence of a failure.
  */
 import { EventEmitter } from "node:events";
-import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { describe, expect, it } from "vitest";
@@ -135,6 +135,18 @@ function played(more: Partial<ShellTask> = {}, left = "rest:") {
 }
 
 describe("an attempt in a container that runs already", () => {
+  it("does not begin where that cannot be noted", async () => {
+    const one = played();
+    await one.clock.settle();
+    rmSync(one.files.folder, { recursive: true });
+    await one.begins();
+    await one.exits(null);
+    await one.over;
+    expect(one.error()).toMatch(/^that it begins in "web" cannot be noted: ENOENT/);
+    expect([one.sent(), one.client.kills]).toEqual(["", ["SIGKILL"]]);
+    expect(one.said().at(-1)).toBe("ended with files: gone");
+  });
+
   it("begins once its note is written, and its time counts from then", async () => {
     const one = played();
     await one.clock.advance(5_000);
