@@ -9,7 +9,8 @@ import { startPage } from "../src/page/server/page-server.ts";
 import { PAGE_TOKEN_VARIABLE } from "../src/supervise/page-program.ts";
 import { onParentGone } from "../src/supervise/parent-gone.ts";
 
-const BASE = /^(?:\/[A-Za-z0-9._~-]+)+$/;
+/** No part of it is `.` or `..`: a browser takes those out of an address. */
+const BASE = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)+$/;
 
 /**
  * Runs the page until it is told to end. @returns the exit status: 0 after that, 1 where it could

@@ -55,7 +55,7 @@ const pageSchema = z
     base: z
       .string()
       .regex(
-        /^(\/[A-Za-z0-9._~-]+)+$/,
+        /^(\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)+$/,
         "must be a path such as /orchd: a / before each part, letters, digits and . _ ~ -",
       )
       .optional()

@@ -22,7 +22,7 @@ import {
 } from "./backfill-price.ts";
 import type { CacheSettings } from "./cache-forecast.ts";
 import { countText } from "../core/counted.ts";
-import { unknown, unlessDamaged, type NoView } from "./no-view.ts";
+import { unlessDamaged, type NoView } from "./no-view.ts";
 import { readPipeline } from "./pipeline-reading.ts";
 import { wholeSchedule } from "./recorded-schedule.ts";
 import { runsBackwards } from "./run-history.ts";
@@ -45,6 +45,14 @@ export interface LedgerPrice extends BackfillPrice {
   } | null;
 }
 
+/** There is no price, and why. */
+export interface NoPrice {
+  readonly ok: false;
+  /** `unfit`: its file is no use for a backfill. `refused`: it is more than may be asked. */
+  readonly kind: "unfit" | "refused";
+  readonly sentence: string;
+}
+
 /**
  * The price of a backfill. `to` is at most `now` (milliseconds since 1970).
  *
@@ -56,17 +64,22 @@ export function priceByLedgers(
   settings: CacheSettings,
   plan: BackfillPlan,
   now: number,
-): { readonly ok: true; readonly price: LedgerPrice } | NoView {
-  return unlessDamaged(() => {
+): { readonly ok: true; readonly price: LedgerPrice } | NoView | NoPrice {
+  return unlessDamaged<{ readonly ok: true; readonly price: LedgerPrice } | NoPrice>(() => {
     const state = readPipeline(store, pipeline)?.state;
     if (state?.digest === undefined)
-      return unknown(`no version of "${pipeline}" has been in force yet: there is no slot to run.`);
-    if (state.removed) return unknown(`the file of "${pipeline}" is gone; a backfill needs it.`);
+      return none(
+        "unfit",
+        `no version of "${pipeline}" has been in force yet: there is no slot to run.`,
+      );
+    if (state.removed)
+      return none("unfit", `the file of "${pipeline}" is gone; a backfill needs it.`);
     const schedules = (state.schedules as unknown as readonly Schedule[]).map(wholeSchedule);
     const clipped = { ...plan, to: Math.min(plan.to, now) };
     const slots = slotsBetween({ name: pipeline, schedules }, clipped, MOST_SLOTS + 1);
     if (slots.length > MOST_SLOTS)
-      return unknown(
+      return none(
+        "refused",
         `there are more than ${countText(MOST_SLOTS, "slot")} between the two; choose a ` +
           "shorter time, or ask `orchd backfill --dry-run`.",
       );
@@ -83,6 +96,10 @@ export function priceByLedgers(
       known.close();
     }
   });
+}
+
+function none(kind: NoPrice["kind"], sentence: string): NoPrice {
+  return { ok: false, kind, sentence };
 }
 
 /** The snapshots of the newest runs, by the params that they had. */

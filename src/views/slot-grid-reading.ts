@@ -166,6 +166,25 @@ function severity(mark: StripMark): number {
   return status === "running" || status === "initializing" ? 6 : 7;
 }
 
+/** What `decision` takes, by commas. */
+export const WANTED = [
+  "fired",
+  "caught_up",
+  "skipped",
+  "missed",
+  "backfilled",
+  "by_hand",
+  "late",
+  "not_run",
+  "all",
+] as const;
+
+/** The first word of `decision` that is no decision; undefined: there is none. */
+export function strangeDecision(decision = ""): string | undefined {
+  const known: ReadonlySet<string> = new Set(["", ...WANTED]);
+  return decision.split(",").find((word) => !known.has(word));
+}
+
 function wantedBy(decision: string | undefined): (mark: StripMark) => boolean {
   if (decision === undefined || decision === "" || decision === "all") return () => true;
   const wanted = new Set(decision.split(","));

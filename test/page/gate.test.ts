@@ -178,6 +178,17 @@ describe("a request", () => {
     expect(requestsOf(rig)).toEqual([]);
   });
 
+  it("goes to its own address alone, and what is only read says so", async () => {
+    const rig = await pageRig({ allowRequests: true });
+    for (const path of [STATUS, "/api/v1/runs/a@b/log", "/api/v1/here", "/api/v1/events"]) {
+      const got = await rig.ask(path, PAUSE);
+      expect([path, got.status, got.headers["allow"]]).toEqual([path, 405, "GET, HEAD"]);
+      expect(got.text).toContain(`${path} takes GET; requests go to /api/v1/requests.`);
+    }
+    expect((await rig.ask("/api/v1/runs/a/b/c", PAUSE)).status).toBe(404);
+    expect(requestsOf(rig)).toEqual([]);
+  });
+
   it("of another origin's page is refused, whatever it carries", async () => {
     const rig = await pageRig({ allowRequests: true });
     const from = (headers: Record<string, string>): Promise<number> =>

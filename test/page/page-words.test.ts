@@ -52,17 +52,20 @@ it.each([
   expect(await refused({ listen })).toEqual([2, sentence]);
 });
 
-it.each(["orchd", "/a/", "/a//b", "//", "/a b", "/ü", ""])("below %j it exits 2", async (base) => {
-  expect(await refused({ base, tokenFile: NONE })).toEqual([
-    2,
-    base === ""
-      ? expect.stringContaining(NONE)
-      : `--base: ${JSON.stringify(base)} is no path; write it like /orchd.`,
-  ]);
-});
+it.each(["orchd", "/a/", "/a//b", "/a/../b", "/.", "/a/..", "//", "/a b", "/ü", ""])(
+  "below %j it exits 2",
+  async (base) => {
+    expect(await refused({ base, tokenFile: NONE })).toEqual([
+      2,
+      base === ""
+        ? expect.stringContaining(NONE)
+        : `--base: ${JSON.stringify(base)} is no path; write it like /orchd.`,
+    ]);
+  },
+);
 
 // With a path that can be, the next fault is told.
-it.each([undefined, "/", "/orchd", "/a/b.c"])("below %j it may serve", async (base) => {
+it.each([undefined, "/", "/orchd", "/a/b.c", "/..a/.b"])("below %j it may serve", async (base) => {
   const [status, sentence] = await refused({ base, tokenFile: NONE });
   expect([status, sentence.includes(NONE)]).toEqual([2, true]);
 });

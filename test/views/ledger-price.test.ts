@@ -4,7 +4,7 @@
 import { describe, expect, test } from "vitest";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
-import { priceByLedgers, type LedgerPrice } from "../../src/views/ledger-price.ts";
+import { priceByLedgers, type LedgerPrice, type NoPrice } from "../../src/views/ledger-price.ts";
 import type { NoView } from "../../src/views/no-view.ts";
 import { header, loaded, writePipeline, writeRun, type HandEvent } from "../support/hand-ledger.ts";
 import { at, idOf, NOW } from "../support/made-up-root.ts";
@@ -13,7 +13,7 @@ import { tempRoot } from "../support/temp-root.ts";
 const steps = (count: number): Record<string, readonly string[]> =>
   Object.fromEntries(Array.from({ length: count }, (_, index) => [`s${index}`, []]));
 
-function price(runs: string, from = Date.parse(at(1)), to = NOW): LedgerPrice | NoView {
+function price(runs: string, from = Date.parse(at(1)), to = NOW): LedgerPrice | NoPrice | NoView {
   const plan = { from, to, which: "missing" as const, maxActive: 1 };
   const answer = priceByLedgers(new RunStore(runs), "p", DEFAULT_SETTINGS, plan, NOW);
   return answer.ok ? answer.price : answer;
@@ -64,12 +64,13 @@ describe("the price of a backfill by ledgers", () => {
 
   test("is refused where there is nothing to run, and where there is too much", () => {
     const { runs } = tempRoot();
-    expect(price(runs)).toMatchObject({ ok: false, kind: "unknown" });
+    expect(price(runs)).toMatchObject({ ok: false, kind: "unfit" });
     writePipeline(runs, "p", [{ ...loaded("* * * * * *"), at: at(0) }]);
     const answer = price(runs, Date.parse(at(1)));
-    expect(answer).toMatchObject({ ok: false });
-    expect((answer as NoView).sentence).toContain("more than 20,000 slots");
+    expect(answer).toMatchObject({ ok: false, kind: "refused" });
+    expect((answer as NoPrice).sentence).toContain("more than 20,000 slots");
     writePipeline(runs, "p", [loaded("0 * * * *"), { type: "pipeline.removed" }]);
-    expect((price(runs) as NoView).sentence).toContain("a backfill needs it");
+    expect(price(runs)).toMatchObject({ ok: false, kind: "unfit" });
+    expect((price(runs) as NoPrice).sentence).toContain("a backfill needs it");
   });
 });

@@ -121,7 +121,7 @@ export class EventStreams {
       if (!(error instanceof TypeError)) throw error;
       throw refusal(
         400,
-        `the stream cannot go on there: ${error.message}; leave the position out.`,
+        `the stream cannot go on there: ${error.message.replace(/\.$/, "")}; or leave it out.`,
       );
     }
   }

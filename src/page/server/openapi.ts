@@ -21,6 +21,7 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   "401": "no token, or a wrong one",
   "404": "there is no such pipeline, run or request",
   "421": "the host's name is not the page's",
+  "422": "the pipeline's file is no use for it, or it is too much",
   "500": "a ledger is damaged, or cannot be read",
 };
 /** Problems of a request. */

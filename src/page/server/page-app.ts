@@ -105,14 +105,22 @@ interface EventsQuery {
   readonly ids?: "short" | "full";
 }
 
+/** The API's paths that are only read. */
+const READ_ONLY: readonly RegExp[] = [...ROUTES, HERE, EVENTS]
+  .map(({ path }) => path)
+  .filter((path) => path !== POST_REQUESTS.path)
+  .map((path) => new RegExp(`^${API}${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`));
+
 function addFiles(app: App, files: StaticFiles): void {
   app.notFound((c: Asked) => {
-    const { path } = c.req;
+    const { path, method } = c.req;
+    if (method === "POST" && READ_ONLY.some((one) => one.test(path)))
+      return answerOf(problem(405, `${path} takes GET; requests go to ${API}/requests.`));
     if (path === "/api" || path.startsWith("/api/"))
       return answerOf(
         problem(404, `there is no ${path}; ${API}/openapi.json lists what there is.`),
       );
-    if (c.req.method !== "GET" && c.req.method !== "HEAD")
+    if (method !== "GET" && method !== "HEAD")
       return answerOf(problem(405, `${path} takes GET; requests go to ${API}/requests.`));
     const accepts = (c.req.header("accept-encoding") ?? "").includes("gzip");
     const { bytes, headers } = files.find(path, accepts);

@@ -3,6 +3,7 @@
  * that a script which knows the one knows the other.
  */
 import { STATUS_CODES } from "node:http";
+import type { NoPrice } from "../../views/ledger-price.ts";
 import type { NoView } from "../../views/no-view.ts";
 
 /** The type of the document. */
@@ -63,9 +64,23 @@ export function refusal(status: number, sentence: string, exitCode?: number): Re
 }
 
 /** The view that was asked for. @throws Refusal where it cannot be given */
-export function shown<T extends { readonly ok: true }>(view: T | NoView): T {
+export function shown<T extends { readonly ok: true }>(view: T | NoView | NoPrice): T {
   if (view.ok) return view;
-  throw view.kind === "unknown" ? refusal(404, view.sentence) : refusal(500, view.sentence);
+  throw new Refusal(problemOfView(view));
+}
+
+function problemOfView({ kind, sentence }: NoView | NoPrice): Problem {
+  switch (kind) {
+    case "unknown":
+      return problem(404, sentence);
+    case "damaged":
+      return problem(500, sentence);
+    case "unfit":
+      // As bad usage: the command line says it of a file.
+      return problem(422, sentence, 2);
+    case "refused":
+      return problem(422, sentence);
+  }
 }
 
 /** The problem of whatever was thrown: never a stack. */

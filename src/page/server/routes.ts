@@ -25,7 +25,7 @@ import { noSuchStep } from "../../views/run-reading.ts";
 import { searchRuns } from "../../views/run-search.ts";
 import { slotAnswers } from "../../views/slot-answer.ts";
 import { slotDecisions } from "../../views/slot-decisions.ts";
-import { readSlotGrid } from "../../views/slot-grid-reading.ts";
+import { readSlotGrid, strangeDecision, WANTED } from "../../views/slot-grid-reading.ts";
 import { readStatus } from "../../views/status-view.ts";
 import { refusal, shown } from "./problem.ts";
 import {
@@ -309,6 +309,12 @@ const grid = route({
     if (params.pipeline !== undefined) shown(knownPipeline(roots, params.pipeline));
     const { from, to } = stretchOf(params, present);
     const { decision, cells } = params;
+    const strange = strangeDecision(decision);
+    if (strange !== undefined)
+      throw refusal(
+        400,
+        `decision: ${JSON.stringify(strange.slice(0, 60))} is none of ${WANTED.join(", ")}.`,
+      );
     const query = { from, to, decision, pipeline: params.pipeline, cells: cells as number };
     return readSlotGrid(roots, query, present, memory);
   },
