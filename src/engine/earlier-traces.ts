@@ -7,9 +7,9 @@
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { RunLine } from "../core/event.ts";
+import { readHeaderLine } from "../ledger/header-line.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { readHeaderLine } from "./adopted-run.ts";
 
 /** The most runs of a pipeline whose headers are read to find the run that a request made. */
 const RUNS_SEARCHED = 2_000;

@@ -10,12 +10,12 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import {
   adoptRun,
   hasSlotLine,
-  readHeaderLine,
   reopen,
   takeOver,
   type AdoptPorts,
 } from "../../src/engine/adopted-run.ts";
 import type { QueueTerms, RunTicket } from "../../src/engine/active-runs.ts";
+import { readHeaderLine } from "../../src/ledger/header-line.ts";
 import { LedgerBlocked, LedgerDamaged, LedgerFormatError } from "../../src/ledger/ledger-error.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { silentLog } from "../../src/log.ts";

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { readHeaderLine } from "../../src/engine/adopted-run.ts";
+import { readHeaderLine } from "../../src/ledger/header-line.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 it.each([10, 65_000, 65_536, 200_000])("is read with a text of %i characters", (length) => {
