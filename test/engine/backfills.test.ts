@@ -434,24 +434,30 @@ it("a backfill of failed slots goes by the newest run of each", async () => {
   await rig.clock.advance(10_000);
   const runs = rig.lines("p").flatMap(({ type, run }) => (type === "slot.backfilled" ? [run] : []));
   // The first run of 01:00 failed and its re-run did not; that of 02:00 is the other way round.
-  const end = (run: string, status: string, writtenAt: number): void => {
+  const end = (run: string, status: string, madeAt: string): void => {
     const path = rig.store.runLedger(run);
     const text = readFileSync(rig.store.runLedger(String(runs[0])), "utf8");
     if (!existsSync(path)) writeFileSync(path, "");
     const events = linesOf(rig.store.runLedger(String(runs[0]))).map(
       ({ seq: _s, b: _b, crc: _c, ...event }) =>
-        event["type"] === "run.finished" ? { ...event, status } : event,
+        event["type"] === "run.finished"
+          ? { ...event, status }
+          : event["type"] === "run.submitted"
+            ? { ...event, at: madeAt }
+            : event,
     );
     expect(text).not.toBe("");
     writeFileSync(path, ledgerText(events));
+    // Its file was written as long before: an old run may end last, and a copy has another time.
+    const writtenAt = 2_000_000_000 - Date.parse(madeAt) / 1_000;
     utimesSync(path, writtenAt, writtenAt);
   };
   const [one, two] = [String(runs[0]), String(runs[1])];
   const [oneAgain, twoAgain] = [one, two].map((run) => run.replace(/-b1$/, "-b2"));
-  end(oneAgain!, "completed", 2_000_000_000);
-  end(twoAgain!, "failed", 2_000_000_000);
-  end(two, "completed", 1_000_000_000);
-  end(one, "failed", 1_000_000_000);
+  end(oneAgain!, "completed", "2026-11-23T05:00:00.000Z");
+  end(twoAgain!, "failed", "2026-11-23T05:00:00.000Z");
+  end(two, "completed", "2026-11-23T04:00:00.000Z");
+  end(one, "failed", "2026-11-23T04:00:00.000Z");
   await ask(rig, "b1", { ...FOUR, which: "failed" });
   await rig.clock.advance(10_000);
   const own = rig.lines("p").filter(({ requestId }) => requestId === "b1");

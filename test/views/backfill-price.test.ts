@@ -91,18 +91,20 @@ it.each([
   [["", "-b1", "-r1"], "failed", 1],
   [["", "-b1", "-r1"], "completed", 0],
   [["", "-r1", "-b1"], "failed", 1],
-])("of failed slots goes by the run that was written last, as the daemon: %j %s", async (...of) => {
+])("of failed slots goes by the run that was made last, as the daemon: %j %s", async (...of) => {
   const [ends, status, runs] = of;
   const store = new RunStore(tempRoot().runs);
   const slot = runIdForSlot("p", at(2));
   for (const [nth, end] of ends.entries()) {
     const isLast = nth === ends.length - 1;
     const other = status === "failed" ? "completed" : "failed";
-    const path = writeRun(store.runsDir, slot + end, [
+    const events = [
       header(slot + end, { a: [] }),
       { type: "run.finished", status: isLast ? status : other, because: "x", durationMs: 1 },
-    ] as never[]);
-    utimesSync(path, NOW / 1_000 + nth, NOW / 1_000 + nth);
+    ] as never[];
+    const path = writeRun(store.runsDir, slot + end, events, new Date(NOW + nth).toISOString());
+    // The file's time says nothing: this is what a copy may have.
+    utimesSync(path, NOW / 1_000 - nth, NOW / 1_000 - nth);
   }
   const plan = { from: at(2), to: at(2), which: "failed", maxActive: 1 } as const;
   const loaded = pipelineOf("p", [scheduleOf({ cron: "0 * * * *" })]);
