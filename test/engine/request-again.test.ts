@@ -2,22 +2,25 @@
  * A request that comes again under its id is answered again, and nothing is done twice: whatever
  * became of its reply, and whichever daemon had carried it out (semantics.md 23).
  */
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import type { RequestInput } from "../../src/core/request.ts";
 import { readReply, writeRequest } from "../../src/ledger/requests.ts";
 import { EngineRig, pipelineOf } from "../support/engine-rig.ts";
 import { scheduleOf } from "../support/given-schedule.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
+/** Real time: the folder's watcher is real. */
+vi.setConfig({ testTimeout: 120_000 });
+
 const MINUTE_MS = 60_000;
 const P = pipelineOf("p", [scheduleOf({ cron: "0 * * * *", catchUp: "none" })]);
 const SUBMIT = { type: "submit", pipeline: "p" } as const;
 const SLOTS = { from: "2026-11-22T01:00:00Z", to: "2026-11-22T02:00:00Z" } as const;
 
-async function rigWith(): Promise<EngineRig> {
-  const script = { durationOf: () => 45_000, stopMs: 3_000 };
+async function rigWith(durationMs = 5_000): Promise<EngineRig> {
+  const script = { durationOf: () => durationMs, stopMs: 3_000 };
   const rig = new EngineRig({ runs: tempRoot().runs, script });
   await rig.up();
   await rig.drop(P);
@@ -30,8 +33,13 @@ async function ask(rig: EngineRig, id: string, asked: RequestInput) {
   // The request goes after its reply has come.
   const request = join(rig.store.requests, `${id}.json`);
   const isOver = () => readReply(rig.store.runsDir, id) !== null && !existsSync(request);
-  const until = performance.now() + 10_000;
-  while (!isOver() && performance.now() < until) await rig.clock.advance(100);
+  const until = performance.now() + 30_000;
+  while (!isOver() && performance.now() < until) {
+    await rig.clock.advance(100);
+    // A file that comes while the one before it is let go of is found at the next look. The daemon
+    // looks each second, and this rig where its watcher says so.
+    writeFileSync(join(rig.store.requests, ".look"), "");
+  }
   return readReply(rig.store.runsDir, id)!;
 }
 
@@ -103,7 +111,7 @@ it.each(["lives on", "was killed"])(
 );
 
 it("says the same of a stop whose run has ended since", async () => {
-  const rig = await rigWith();
+  const rig = await rigWith(24 * 3_600_000);
   const { run } = await ask(rig, "s1", SUBMIT);
   const stop = { type: "stop", run: run!, mode: "graceful" } as const;
   const first = await ask(rig, "t1", stop);
