@@ -256,3 +256,24 @@ it("one thing is done at a time, and after one that failed the next is done", as
   await second;
   expect(order).toEqual(["rebuild", "pruned"]);
 });
+
+it.each<[string, Parameters<Upkeep["carryOut"]>[0]]>([
+  ["a prune", { type: "prune" }],
+  ["a repair", { type: "repair", run: runIdForSlot("p", NOW) }],
+  ["a rebuild", { type: "rebuild" }],
+])("%s waits for the sweep that is under way", async (_, request) => {
+  const rig = new Rig();
+  await rig.pipeline("p", [30, 1]);
+  rig.cacheIndex.rebuild = () => Promise.resolve(0);
+  let release: (() => void) | undefined;
+  const order: string[] = [];
+  rig.cacheIndex.compact = () => new Promise<void>((resolve) => (release = resolve)) as never;
+  const swept = rig.upkeep.retain(rig.engine).then(() => void order.push("swept"));
+  await rig.clock.until(() => release !== undefined);
+  const asked = rig.upkeep.carryOut(request, rig.engine).then(() => void order.push("asked"));
+  await rig.clock.settle();
+  expect(order).toEqual([]);
+  release!();
+  await Promise.all([swept, asked]);
+  expect(order).toEqual(["swept", "asked"]);
+});

@@ -1,5 +1,13 @@
 /** What pruning tells first, removes then, and in which order; and all files of one folder. */
-import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { PipelineEvent } from "../../src/core/event.ts";
@@ -209,6 +217,50 @@ describe("pruning", () => {
     ]);
     expect(await prune(store.runsDir, options)).toEqual(dry);
     expect(store.list("p").toSorted()).toEqual([45, 44, 1].map((ago) => at("p", ago)));
+  });
+
+  it("keeps a run that a re-run goes by, and counts only the bytes that go", async () => {
+    // The only run of `r` is too old as well, and stays because it is the newest.
+    const store = await rootOf({ p: [45, 44, 1], q: [0], r: [40] });
+    const at = (name: string, ago: number): string => runIdForSlot(name, NOW - ago * DAY);
+    const rerun = at("q", 0);
+    rmSync(store.runLedger(rerun));
+    await write(store.runLedger(rerun), [header(rerun, { reuse: { a: at("p", 44) } })], NOW);
+    const size = [store.runLedger(at("p", 45)), store.runLog(at("p", 45))]
+      .map((path) => statSync(path).size)
+      .reduce((sum, one) => sum + one);
+    const done = await prune(store.runsDir, options);
+    expect(done.runs.map(({ run }) => run)).toEqual([at("p", 45)]);
+    expect(done.kept).toEqual([
+      { run: at("r", 40), because: "it is the newest" },
+      { run: at("p", 44), because: `${rerun} took a result from it` },
+    ]);
+    expect(done.bytes).toBe(size);
+  });
+
+  it("removes a month that evidence leaves", async () => {
+    const store = await rootOf({ p: [1] });
+    const month = join(store.pipelineDir("p"), "2026-04");
+    mkdirSync(month);
+    writeFileSync(join(month, "p@20260401T000000Z.jsonl.damaged-1"), "evidence");
+    // It is as old as its last change, and nobody can set that.
+    await prune(store.runsDir, { ...options, nowMs: Date.now() + 30 * DAY });
+    expect(existsSync(month)).toBe(false);
+  });
+
+  it("removes a dot-name that is older than an hour", async () => {
+    const store = await rootOf({ p: [1] });
+    const young = join(store.pipelineDir("p"), ".pipeline.jsonl.1-1");
+    const old = join(store.pipelineDir("p"), ".pipeline.jsonl.1-2");
+    for (const [path, age] of [
+      [young, 3_600_000],
+      [old, 3_601_000],
+    ] as const) {
+      writeFileSync(path, "x");
+      utimesSync(path, (NOW - age) / 1_000, (NOW - age) / 1_000);
+    }
+    await prune(store.runsDir, options);
+    expect([young, old].map((path) => existsSync(path))).toEqual([true, false]);
   });
 
   it("removes only months that are over, and leaves what is no run", async () => {

@@ -13,6 +13,7 @@ import {
   DEFAULT_RETENTION,
   decideRetention,
   KEEP_ALL,
+  type FileFacts,
   type PipelineFacts,
   type RunFacts,
   type RunFactsByIndex,
@@ -25,6 +26,7 @@ import { calm, header } from "./sample-ledgers.ts";
 
 const DAY = 86_400_000;
 const NOW = Date.UTC(2026, 5, 1);
+const AGO = NOW - 40 * DAY;
 const none = (): string[] => [];
 
 /** A run that ended this many days ago. */
@@ -196,6 +198,31 @@ describe("deciding what is removed", () => {
       none,
     );
     expect([...few.files.keys()]).toEqual(["f3.5"]);
+  });
+
+  it.each<[string, Partial<RunFacts>, Partial<PipelineFacts>, boolean]>([
+    ["is as old as the limit", { finishedAt: NOW - 30 * DAY }, {}, false],
+    ["is older by a millisecond", { finishedAt: NOW - 30 * DAY - 1 }, {}, true],
+    ["began before the limit, and ended after it", { finishedAt: NOW - 29 * DAY }, {}, false],
+    ["is the last slot that is decided", {}, { through: NOW - 40 * DAY }, true],
+    ["is the first that is not", {}, { through: NOW - 40 * DAY - 1 }, false],
+    ["by hand ended as the ledger says last", { scheduled: false }, { recordedUntil: AGO }, true],
+    ["by hand ended after that", { scheduled: false }, { recordedUntil: AGO - 1 }, false],
+  ])("a run that %s", (_, one, facts, goes) => {
+    const runs = [run(0), run(40, one)];
+    expect(decideRetention([pipeline(runs, facts)], NOW, none).prune.has("r40")).toBe(goes);
+  });
+
+  it.each<[string, Partial<FileFacts>, boolean]>([
+    ["evidence of seven days", { evidence: true, stampMs: NOW - 7 * DAY }, false],
+    ["evidence that is older", { evidence: true, stampMs: NOW - 7 * DAY - 1 }, true],
+    ["an old ledger, while a run goes on", {}, true],
+  ])("%s: %j goes: %s", (_, more, goes) => {
+    const file = { path: "f", stampMs: NOW - 60 * DAY, bytes: 1, evidence: false, ...more };
+    const runs = [run(0), run(1, { finishedAt: undefined })];
+    const policy = { keepDays: 1, keepRuns: 100 };
+    const facts = pipeline(runs, { policy, files: [file], active: new Set(["r1"]) });
+    expect(decideRetention([facts], NOW, none).files.has("f")).toBe(goes);
   });
 
   it("keeps a pipeline's old ledgers while a run does not tell its end, with the reason", () => {
