@@ -187,4 +187,32 @@ describe("time", () => {
     run.now += 1;
     expect(short(run.plan(), from)).toEqual(["launch a 2"]);
   });
+
+  it("a retry waits for room from its moment on, and no longer than it may", () => {
+    const run = started(stepSpec("a", { retry, startWithinMs: MINUTE }));
+    const error = { name: "Error", message: "no" };
+    const from = run.now;
+    const retryAt = new Date(from + 2 * MINUTE).toISOString();
+    run.start("a");
+    run.happen({ type: "step.failed", step: "a", attempt: 1, error, because: "r", retryAt });
+    run.now += 2 * MINUTE;
+    expect(short(run.plan({ capacity: {} }), from)).toEqual(["wake 180000"]);
+    run.now += MINUTE;
+    expect(short(run.plan({ capacity: {} }), from)).toEqual(["expire a"]);
+  });
+});
+
+it("a step that two failures keep from starting names the first", () => {
+  const run = started(stepSpec("a"), stepSpec("b"), stepSpec("c", { needs: ["a", "b"] }));
+  run.start("a").start("b").fail("b").fail("a");
+  expect(run.plan()).toEqual([{ kind: "skip", step: "c", because: 'upstream step "b" failed' }]);
+});
+
+it("a step that was alone once is not alone for ever", () => {
+  const run = started(stepSpec("a")).start("a");
+  const died = { type: "step.interrupted", step: "a", attempt: 1, next: "rerun" } as const;
+  run.happen({ ...died, because: "it died", alone: true });
+  expect(run.plan()).toMatchObject([{ kind: "launch", step: "a", alone: true }]);
+  run.start("a").happen({ ...died, because: "it waited behind another" });
+  expect(run.plan()).toMatchObject([{ kind: "launch", step: "a", alone: false }]);
 });
