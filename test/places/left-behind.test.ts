@@ -110,14 +110,32 @@ describe("what a step leaves", { timeout: 120_000 }, () => {
 describe("looking for what was left", () => {
   const TOKEN = `left-${process.pid}/x`;
 
-  /** A process that carries the token; undefined once it has ended. */
-  function carrier(): { readonly pid: number; readonly isThere: () => true | undefined } {
+  /** A process that carries the token. */
+  interface Carrier {
+    readonly pid: number;
+    /** Undefined once it has ended. */
+    readonly isThere: () => true | undefined;
+    /** The signal that ended it. */
+    readonly ended: Promise<NodeJS.Signals | null>;
+    /** Tells it to end. */
+    readonly end: () => void;
+  }
+
+  function carrier(): Carrier {
     const child = spawn("sleep", ["3600"], {
       env: { ...process.env, ORCHD_RUNNER_TOKEN: TOKEN },
       stdio: "ignore",
     });
     onTestFinished(() => void child.kill("SIGKILL"));
-    return { pid: child.pid!, isThere: () => (child.signalCode === null ? true : undefined) };
+    const ended = new Promise<NodeJS.Signals | null>((resolve) =>
+      child.on("exit", (_, signal) => resolve(signal)),
+    );
+    return {
+      pid: child.pid!,
+      isThere: () => (child.signalCode === null ? true : undefined),
+      ended,
+      end: () => void child.kill("SIGTERM"),
+    };
   }
 
   it("finds what came after the shell by the order of pids", async () => {
@@ -126,6 +144,29 @@ describe("looking for what was left", () => {
     const one = carrier();
     left.end(mark, TOKEN);
     await awaitSight("/proc", () => (one.isThere() ? undefined : true), "its end");
+  });
+
+  it("passes over the shells of other steps that began since", async () => {
+    const left = new LeftBehind();
+    const mark = left.began(spawn("true").pid!);
+    const other = carrier();
+    left.began(other.pid);
+    left.end(mark, TOKEN);
+    // Had it been ended, that would have come first.
+    other.end();
+    expect(await other.ended).toBe("SIGTERM");
+    const one = carrier();
+    left.end(mark, TOKEN);
+    expect(await one.ended).toBe("SIGKILL");
+  });
+
+  it("looks at a pid again that was a shell's before this one", async () => {
+    const left = new LeftBehind();
+    const one = carrier();
+    left.began(one.pid);
+    const mark = left.began(spawn("true").pid!, one.pid - 1);
+    left.end(mark, TOKEN);
+    expect(await one.ended).toBe("SIGKILL");
   });
 
   it("looks at all processes where the pids may have gone round", async () => {

@@ -69,8 +69,9 @@ describe("what a step left behind", () => {
     const over = once(child, "exit");
     await new Promise((resolve) => child.once("spawn", resolve));
     const left = new LeftBehind();
-    left.began(spawn("true").pid!);
-    const mark = { after: pidOf(child.pid!), at: performance.now() - ageMs, forks: undefined };
+    const { begun } = left.began(spawn("true").pid!);
+    const at = performance.now() - ageMs;
+    const mark = { after: pidOf(child.pid!), at, forks: undefined, begun };
     left.end(mark, token, othersOf(child.pid!));
     const later = new Promise((resolve) => setTimeout(resolve, 300, "later"));
     return (await Promise.race([over, later])) !== "later";

@@ -6,7 +6,9 @@
  * environment of every process costs more than a brief step, tens of milliseconds on a full
  * machine. But the kernel gives pids in order, and `/proc/loadavg` says which it gave last. So what
  * a step left has a pid between the last one before it and the last one now. These are few, and
- * often none.
+ * often none. Most of them are shells of other steps: what began as one carries that step's token,
+ * and is not looked at. Looks at one that is just becoming its shell, and ends soon, would end in a
+ * look at every process.
  *
  * The order tells nothing once the pids have gone round. That takes more forks in a second than a
  * machine can do; for a longer step the kernel's count of forks says it. Where it may have been so,
@@ -26,6 +28,8 @@ const FEW = 64;
 const RESERVED = 300;
 /** How old the count of forks may be when a step starts, in milliseconds. */
 const COUNT_AGE_MS = 1_000;
+/** How many shells that began last are known. */
+const KNOWN = 64;
 /** The most looks: a process may fork while it is looked for. */
 const LOOKS = 5;
 /** The kernel's loads, and the pid in it. */
@@ -41,6 +45,8 @@ export interface ShellMark {
   readonly at: number;
   /** How many forks the kernel had done then, or a little before. Undefined where it tells none. */
   readonly forks: number | undefined;
+  /** How many shells had begun then, itself included. */
+  readonly begun: number;
 }
 
 /** Looks for what the shell steps of one runner leave. */
@@ -49,6 +55,9 @@ export class LeftBehind {
   #isOrdered: boolean | undefined;
   /** The kernel's loads, opened. */
   #loads: number | undefined;
+  /** How many shells have begun, and the pids of the last of them, the newest last. */
+  #begun = 0;
+  readonly #newest: number[] = [];
   #counted = { at: Number.NEGATIVE_INFINITY, forks: undefined as number | undefined };
 
   /** The pid that the kernel gave last. Undefined where it does not say so. */
@@ -79,7 +88,10 @@ export class LeftBehind {
     const at = performance.now();
     if (at - this.#counted.at > COUNT_AGE_MS) this.#counted = { at, forks: forkCount() };
     this.#isOrdered ??= this.#isSoonAfter(this.lastPid(), pid);
-    return { after, at, forks: this.#counted.forks };
+    this.#begun += 1;
+    this.#newest.push(pid);
+    if (this.#newest.length > KNOWN) this.#newest.shift();
+    return { after, at, forks: this.#counted.forks, begun: this.#begun };
   }
 
   /**
@@ -93,13 +105,16 @@ export class LeftBehind {
       return;
     }
     const wanted = `\0${TOKEN_VARIABLE}=${token}\0`;
+    // Not those before it: since then their pids may have gone round.
+    const since = Math.min(this.#begun - mark.begun, this.#newest.length);
+    const shells = new Set(this.#newest.slice(this.#newest.length - since));
     const becoming: number[] = [];
     let from = mark.after;
     for (let look = 0; look < LOOKS; look += 1) {
       const last = this.lastPid();
       if (last === undefined || last === from) break;
       for (const pid of this.#between(from, last)) {
-        if (others.includes(pid)) continue;
+        if (others.includes(pid) || shells.has(pid)) continue;
         const environment = environmentOf(pid);
         if (environment === BECOMING) becoming.push(pid);
         if (typeof environment !== "string" || !environment.includes(wanted)) continue;
