@@ -16,6 +16,7 @@ import { isUnmapped, stepParts, type Unmapped } from "./authoring.ts";
 import type { Jsonified, RequiredKeys } from "./checked-steps.ts";
 import type { Step } from "./step-entry.ts";
 import type { Loose, StepContext, StepLog } from "./context.ts";
+import { checkCall, checkInvocationId, checkManyCalls } from "./checked-call.ts";
 import { locateStep } from "./load-definition.ts";
 import { LoadError, type LoadedModule } from "./resolve-code.ts";
 import { cartesian, mappedInput, zip, type Combine, type MappedInput } from "./mapped-inputs.ts";
@@ -182,7 +183,22 @@ export class DynamicCaller {
 
   #invoke(step: unknown, options: CallOptions): Invocation {
     const { pick, name, made } = locateStep(this.#host.module, this.#host.code, step);
+    checkCall(options, name);
     const { name: _name, ...settings } = stepParts(step)?.options ?? {};
+    const asJson = {
+      options: describeOptions(settings, name, made),
+      params: jsonOf(options.params ?? {}, name) as DynamicCall["params"],
+    };
+    const names = Object.keys(options.inputs ?? {});
+    const sources = Object.values(options.inputs ?? {}) as unknown[];
+    const after = options.after ?? [];
+    // Sent at once if nothing has to be waited for, so that calls leave in the order in which they
+    // were made.
+    const waits = [...sources, ...after].some(
+      (source) => isThenable(source) || unsent(source) !== undefined,
+    );
+    const ready = waits ? undefined : sources.map((source) => inputOf(source, name));
+    // Once there is a handle nothing throws: the end waits for every handle that there is.
     const id = this.#idFor(name, options.id);
     const handle = new Invocation(
       id,
@@ -190,30 +206,16 @@ export class DynamicCaller {
       (method, argument) => this.#host.call(method, argument),
     );
     this.#handles.push(handle);
-    const base = {
-      id,
-      name,
-      pick,
-      options: describeOptions(settings, name, made),
-      params: jsonOf(options.params ?? {}, name) as DynamicCall["params"],
-    };
-    const names = Object.keys(options.inputs ?? {});
-    const sources = Object.values(options.inputs ?? {}) as unknown[];
-    const after = options.after ?? [];
-    const send = (inputs: readonly DynamicInput[]): void => {
-      const call: DynamicCall = {
-        ...base,
+    const send = (inputs: readonly DynamicInput[]): void =>
+      handle.send({
+        id,
+        name,
+        pick,
+        ...asJson,
         inputs: Object.fromEntries(names.map((input, index) => [input, inputs[index]!])),
         after: after.map((before) => (typeof before === "string" ? before : before.id)),
-      };
-      handle.send(call);
-    };
-    // Sent at once if nothing has to be waited for, so that calls leave in the order in which they
-    // were made.
-    const waits = [...sources, ...after].some(
-      (source) => isThenable(source) || unsent(source) !== undefined,
-    );
-    if (!waits) send(sources.map((source) => inputOf(source, name)));
+      });
+    if (ready !== undefined) send(ready);
     else {
       handle.sendLater(
         Promise.all([
@@ -227,6 +229,7 @@ export class DynamicCaller {
 
   #many(step: unknown, inputs: Loose, options: MapOptions, combine: Combine): Mapped {
     const { name } = locateStep(this.#host.module, this.#host.code, step);
+    checkManyCalls(inputs, options, name);
     const invoke = (lists: readonly MappedInput[]): readonly Invocation[] =>
       combine(lists, name).map((values, index) => {
         const id =
@@ -255,6 +258,7 @@ export class DynamicCaller {
   }
 
   #idFor(name: string, wanted: string | undefined): string {
+    checkInvocationId(wanted === undefined ? name : wanted);
     if (wanted !== undefined) {
       if (this.#used.has(wanted))
         throw new Error(

@@ -100,6 +100,73 @@ describe("a call", () => {
     expect(() => run.submit(read, { id: "own" })).toThrow(/"own" already/);
   });
 
+  it.each<[string, unknown, string]>([
+    ["a number as its id", { id: 5 }, "has no control characters, not 5"],
+    ["an empty id", { id: "" }, 'text that is not empty and has no control characters, not ""'],
+    ["no id but null", { id: null }, "not null"],
+    ["an object as its id", { id: {} }, "not an object"],
+    ["a terminal's words in its id", { id: "a\u001b[31m" }, 'not "a\\\\x1b[31m"'],
+    ["half a character in its id", { id: "\ud800" }, "not"],
+    [
+      "a key that is nearly one",
+      { inptus: {} },
+      'inptus is not known in a call; did you mean "inputs"?',
+    ],
+    ["a key that is none", { retry: {} }, "a call's keys are inputs, params, id, after"],
+    ["no object", 5, '"read": what a call is given must be an object such as { inputs, params'],
+    ["null", null, "not null"],
+    [
+      "a list of inputs",
+      { inputs: [1] },
+      '"read": inputs must be an object such as { NAME: value }',
+    ],
+    [
+      "params of text",
+      { params: "day" },
+      'params must be an object such as { NAME: value }, not "day"',
+    ],
+    ["text as after", { after: "a" }, 'after must be a list of ids and handles, not "a"'],
+    ["a number in after", { after: [5] }, "after must be a list of ids and handles, not with 5"],
+    ["a hole in after", { after: [undefined] }, "not with undefined"],
+  ])("with %s is refused before it is sent", (_what, options, said) => {
+    const { run, calls } = new FakeDaemon();
+    for (const call of [run.step, run.submit])
+      expect(() => call(read, options as never)).toThrow(said);
+    expect(calls).toEqual([]);
+  });
+
+  it.each<[string, object]>([
+    ["a param", { id: "own", params: { n: 10n } }],
+    ["an input", { id: "own", inputs: { n: 10n } }],
+    ["a param of one made by its name", { params: { n: 10n } }],
+  ])(
+    "with a value that is no JSON as %s takes no id, and the end does not wait for it",
+    async (_what, options) => {
+      const daemon = new FakeDaemon();
+      const { run, caller } = daemon;
+      expect(() => run.submit(read, options as never)).toThrow(/BigInt/);
+      void run.submit(read, "id" in options ? { id: "own" } : {});
+      daemon.end("id" in options ? "own" : "read", { result: 1 });
+      expect(await caller.end()).toEqual({ unawaited: [] });
+      expect(daemon.ids).toEqual(["id" in options ? "own" : "read"]);
+    },
+  );
+
+  it("over lists is refused where the lists or what follows them are no such thing", () => {
+    const { run, calls } = new FakeDaemon();
+    const refused: readonly [unknown, unknown, string][] = [
+      [null, {}, "the lists to map over must be an object such as { NAME: [item, …] }, not null"],
+      [[1, 2], {}, "not a list"],
+      [{ a: [1] }, { inputs: {} }, "the lists are the second argument"],
+      [{ a: [1] }, { id: 5 }, "not 5"],
+      [{ a: [1] }, null, "what a call is given must be an object such as { params, id, after }"],
+    ];
+    for (const [inputs, options, said] of refused)
+      for (const call of [run.map, run.product])
+        expect(() => call(read, inputs as never, options as never)).toThrow(said);
+    expect(calls).toEqual([]);
+  });
+
   it("names earlier ones as inputs and in after, whole or by an output", () => {
     const daemon = new FakeDaemon();
     const { run } = daemon;
