@@ -195,7 +195,14 @@ const runEvents = [
         "when the reason changes.",
     }),
   z
-    .looseObject({ type: z.literal("run.function_ended"), error: error.optional() })
+    .looseObject({
+      type: z.literal("run.function_ended"),
+      error: error.optional(),
+      unawaited: z
+        .array(z.string())
+        .optional()
+        .meta({ description: "steps that failed and that nothing awaited, at most 16" }),
+    })
     .meta({ description: "A dynamic pipeline's function returned or threw." }),
   z
     .looseObject({

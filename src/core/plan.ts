@@ -433,13 +433,14 @@ function outcomeOf(
     return { status: "failed", because: halt?.because ?? "the run failed" };
   }
   if (state.stoppedSteps > 0) return { status: "stopped", because: "a step was stopped" };
-  if (state.failed > 0)
-    return {
-      status: "completed",
-      because:
-        "the function returned; " +
-        `warning: step "${state.firstFailure ?? ""}" failed and nothing awaited it`,
-    };
+  if (state.failed > 0) {
+    const [unawaited] = state.unawaited ?? [];
+    const said =
+      unawaited === undefined
+        ? `it handled the failure of step "${state.firstFailure ?? ""}"`
+        : `warning: step "${unawaited}" failed and nothing awaited it`;
+    return { status: "completed", because: `the function returned; ${said}` };
+  }
   return {
     status: "completed",
     because: state.steps.size === 0 ? "there was nothing to run" : "all steps ended well",

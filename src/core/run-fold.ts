@@ -117,6 +117,7 @@ export function evolveEvent(state: RunState, line: RunEvent, seq: number, at: st
     case "run.function_ended":
       state.function = "ended";
       if (line.error !== undefined) state.functionError = line.error;
+      if (line.unawaited !== undefined) state.unawaited = line.unawaited;
       break;
     case "run.finished":
       state.phase = "finished";

@@ -163,6 +163,8 @@ export interface RunState {
   /** A dynamic pipeline's function. */
   function: "none" | "owed" | "ended";
   functionError?: StepError;
+  /** Steps that failed and that the function did not await. Absent: there are none. */
+  unawaited?: readonly string[];
   /**
    * How long the run had been worked on when it was last taken over, in milliseconds. A time limit
    * counts this.

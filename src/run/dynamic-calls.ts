@@ -45,6 +45,8 @@ const CALLS_AT_ONCE = 40;
 const CHARACTERS_AT_ONCE = 262_144;
 /** The longest id of an invocation, in UTF-16 code units: many lines hold it. */
 const ID_CHARACTERS = 1_000;
+/** How many steps that failed and that nothing awaited are named in the ledger. */
+const UNAWAITED_NAMED = 16;
 
 /** A call that came, and is not taken in yet. */
 interface Incoming {
@@ -382,7 +384,11 @@ export class DynamicCalls {
           { run: state.run, step },
           `step ${step} failed and nothing awaited it: ${message}`,
         );
-      emit({ type: "run.function_ended" });
+      const named = unawaited.slice(0, UNAWAITED_NAMED).map(({ id: step }) => step);
+      emit({
+        type: "run.function_ended",
+        ...(named.length === 0 ? {} : { unawaited: named }),
+      });
       return this.#finish(undefined);
     }
     if (result.outcome === "stopped" && this.#told) {

@@ -196,6 +196,7 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
       });
       expect(caught).toMatchObject({ message: "boom", code: "EBOOM" });
       expect(handled.status).toBe("completed");
+      expect(handled.because).toBe('the function returned; it handled the failure of step "boom"');
       const thrown = await run(flavor, { boom }, async (run, { boom }) => {
         await run.step(boom);
       });

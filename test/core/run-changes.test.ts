@@ -121,6 +121,10 @@ it.each<[object, object]>([
   ],
   [{ type: "run.function_ended" }, { function: "ended" }],
   [
+    { type: "run.function_ended", unawaited: ["a"] },
+    { function: "ended", unawaited: ["a"] },
+  ],
+  [
     { type: "run.function_ended", error: ERROR },
     { function: "ended", "functionError.name": "Error", "functionError.message": "no" },
   ],

@@ -406,4 +406,5 @@ it("failures that nobody awaited are told in the log, each with its step", async
     "step a failed and nothing awaited it: no a",
     "step b failed and nothing awaited it: no b",
   ]);
+  expect(rig.events).toEqual([{ type: "run.function_ended", unawaited: ["a", "b"] }]);
 });
