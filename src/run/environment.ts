@@ -171,7 +171,8 @@ export class RunEnvironment {
       ORCHD_RUN_ID: run,
       ORCHD_ORCHESTRATOR_RUN_ID: orchestratorRunId,
       ORCHD_PIPELINE: pipeline,
-      ...(trigger.scheduledFor === undefined ? {} : { ORCHD_SCHEDULED_FOR: trigger.scheduledFor }),
+      // There without a slot, too: a shell under -u takes an absent variable for a mistake.
+      ORCHD_SCHEDULED_FOR: trigger.scheduledFor ?? "",
     };
   }
 }

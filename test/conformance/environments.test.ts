@@ -77,6 +77,7 @@ describe("stepEnvironments", () => {
       ORCHD_RUN_ID: ended.run,
       ORCHD_ORCHESTRATOR_RUN_ID: "job-1",
       ORCHD_PIPELINE: "p",
+      ORCHD_SCHEDULED_FOR: "",
     };
     expect(given!.baseEnvironment).toEqual(base);
     const a = { ...base, C: "step", R: ended.run, ORCHD_STEP: "a", ORCHD_ATTEMPT: "1" };
@@ -175,6 +176,7 @@ describe("ORCHD_ORCHESTRATOR_RUN_ID of the environments", () => {
       ORCHD_RUN_ID: ended.run,
       ORCHD_ORCHESTRATOR_RUN_ID: "job-9",
       ORCHD_PIPELINE: "p",
+      ORCHD_SCHEDULED_FOR: "",
     });
     const task = world.pool.started.find(({ task: { kind } }) => kind === "dynamic")!.task;
     expect(task.env).toEqual(givenDynamic!.environment);

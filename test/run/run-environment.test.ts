@@ -30,6 +30,7 @@ const IDS = {
   ORCHD_RUN_ID: "p@20261123T020000Z",
   ORCHD_ORCHESTRATOR_RUN_ID: "o",
   ORCHD_PIPELINE: "p",
+  ORCHD_SCHEDULED_FOR: "",
 };
 const OWN = { ...IDS, ORCHD_STEP: "s", ORCHD_ATTEMPT: "2" };
 
@@ -77,11 +78,11 @@ describe("the environment of a run", () => {
     expect(environment.above("s", names).env).toEqual({ ORCHD_STEP: "s", ORCHD_ATTEMPT: "1" });
   });
 
-  it("names the slot where there is one", () => {
+  it("names the slot, and is empty where there is none", () => {
     const at = "2026-11-23T02:00:00.000Z";
     const { environment } = environmentOf({ pipeline: { DAY: "${run.scheduledFor}" } }, at);
     expect(environment.shared().env).toMatchObject({ DAY: at, ORCHD_SCHEDULED_FOR: at });
-    expect(environmentOf().environment.shared().env).not.toHaveProperty("ORCHD_SCHEDULED_FOR");
+    expect(environmentOf().environment.shared().env).toMatchObject({ ORCHD_SCHEDULED_FOR: "" });
   });
 
   it("has each secret's value, and tells it for masking, of each layer", () => {
