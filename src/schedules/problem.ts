@@ -5,8 +5,10 @@
 import { defined } from "../core/defined.ts";
 import { formatPath, type Fault } from "../core/fault.ts";
 
-/** A quoted text that is longer than a sentence bears, and how it begins. */
-const LONG_TEXT = /"((?:[^"\\]|\\.){100})(?:[^"\\]|\\.)+"/g;
+/** A quoted text. All are matched: what stands between two of them is no quoted text. */
+const QUOTED = /"(?:[^"\\]|\\.)*"/gu;
+/** The beginning of a quoted text that is longer than a sentence bears. */
+const LONG_TEXT = /^("(?:[^"\\]|\\.){100})(?:[^"\\]|\\.)+"$/u;
 
 /** A problem with a file. */
 export interface Problem {
@@ -42,7 +44,7 @@ export function formatProblem(problem: Problem): string {
     problem.line === undefined
       ? problem.file
       : `${problem.file}:${problem.line}:${problem.column ?? 1}`;
-  const message = problem.message.replace(LONG_TEXT, '"$1…"');
+  const message = problem.message.replace(QUOTED, (text) => text.replace(LONG_TEXT, '$1…"'));
   return printable(`${place}: ${problem.field === undefined ? "" : `${problem.field} `}${message}`);
 }
 

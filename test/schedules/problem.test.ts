@@ -13,6 +13,17 @@ it.each([
   expect(formatProblem({ file: "a.yaml", message: "is wrong", ...more })).toBe(sentence);
 });
 
+it.each([
+  [`names "a", ${"which is long ".repeat(9)}; did you mean "b"?`],
+  [`"a" and "${"x".repeat(100)}"`],
+  ['an odd " mark'],
+  [`"${"x".repeat(101)}" and "b"`, `"${"x".repeat(100)}…" and "b"`],
+  [`"${'\\"'.repeat(101)}"`, `"${'\\"'.repeat(100)}…"`],
+  [`"${"\u{1f600}".repeat(101)}"`, `"${"\u{1f600}".repeat(100)}…"`],
+])("shortens what is quoted, and nothing else: %s", (message, expected = message) => {
+  expect(formatProblem({ file: "a", message })).toBe(`a: ${expected}`);
+});
+
 it("counts lines and columns from 1", () => {
   const text = "ab\ncd\n";
   expect([0, 1, 2, 3, 5, 6].map((offset) => Object.values(positionIn(text, offset)))).toEqual([
