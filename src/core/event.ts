@@ -501,7 +501,7 @@ const pipelineEvents = [
         "remembered, packed as in a checkpoint.",
     }),
   z
-    .looseObject({ type: z.literal("run.queued"), run: z.string(), because })
+    .looseObject({ type: z.literal("run.queued"), run: z.string(), because, requestId })
     .meta({ description: "A run waits for its turn." }),
   z
     .looseObject({
