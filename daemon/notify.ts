@@ -292,7 +292,11 @@ function keepLedger(
     log.fatal({}, "the lock of orchd notify was removed: it ends, and is to be started again");
     process.exit(1);
   }, LOOK_MS);
-  const prune = setInterval(() => ledger.prune(), PRUNE_MS);
+  const prune = setInterval(() => {
+    const left = ledger.prune();
+    if (left === undefined) return;
+    log.warn({ err: left }, "old files of the ledger cannot be removed: it is tried again");
+  }, PRUNE_MS);
   return {
     close() {
       clearInterval(look);

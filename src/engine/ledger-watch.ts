@@ -30,6 +30,8 @@ import type { SetAside } from "./set-aside.ts";
 const LOOK_MS = 2_400;
 /** Pipelines that are watched (rest-watch.ts) are looked at in two turns of so many. */
 const SLOW_TURNS = 24;
+/** What the log says where a look itself fails. */
+const BLIND = "ledgers could not be looked at";
 /** Looks before other work gets its turn. */
 const LOOKS_A_TURN = 128;
 const USABLE = constants.R_OK | constants.W_OK;
@@ -73,9 +75,7 @@ export class LedgerWatch {
   start(): void {
     this.#timer = this.#ports.clock.after(this.#ports.lookMs ?? LOOK_MS, () => {
       this.#look()
-        .catch((error: unknown) =>
-          this.#ports.log.error({ err: error }, "ledgers could not be looked at"),
-        )
+        .catch((error: unknown) => this.#ports.log.error({ err: error }, BLIND))
         .finally(() => {
           if (!this.#closed) this.start();
         });
@@ -148,7 +148,14 @@ export class LedgerWatch {
     const { name } = desk;
     if (this.#rest.has(name) && this.#turn % SLOW_TURNS > 1) return;
     desk.look();
-    this.#rest.seen(name, desk.lastSeq, this.#ports.store.pipelineDir(name), () => desk.look());
+    const folder = this.#ports.store.pipelineDir(name);
+    this.#rest.seen(name, desk.lastSeq, folder, () => {
+      try {
+        desk.look();
+      } catch (error) {
+        this.#ports.log.error({ pipeline: name, err: error }, BLIND);
+      }
+    });
   }
 
   /** Each second one in turn: what has an odd place at one look, and an even one at the next. */

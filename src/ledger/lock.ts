@@ -16,16 +16,7 @@
  * takeover gave one lock to two holders, and a clock 11 s ahead stole a live one); the epoch alone
  * (a dead holder is found only by looking).
  */
-import {
-  closeSync,
-  fstatSync,
-  linkSync,
-  openSync,
-  readdirSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, linkSync, openSync, readdirSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tryLock, unlock } from "fs-native-extensions";
 import { untilLook, type Clock, type Timer } from "../clock.ts";
@@ -47,6 +38,7 @@ import {
   type Holder,
   type HolderRole,
 } from "./daemon-info.ts";
+import { isFileAt } from "./lock-file.ts";
 import { removeStaleFolderLock } from "./stale-folder-lock.ts";
 
 const CHECK_MS = 1_000;
@@ -175,18 +167,12 @@ function lockFile(orchdDir: string, path: string): number {
       closeSync(fd);
       throw new DaemonLockHeld(orchdDir, readHolder(orchdDir));
     }
-    if (isFileAt(fd, path)) return fd;
+    if (isFileAt(fd, path) !== false) return fd;
     closeSync(fd);
   }
   throw new Error(
     `${path} is replaced again and again while orchd tries to lock it; find out what replaces it.`,
   );
-}
-
-function isFileAt(fd: number, path: string): boolean {
-  const there = statSync(path, { throwIfNoEntry: false });
-  const own = fstatSync(fd);
-  return there !== undefined && there.ino === own.ino && there.dev === own.dev;
 }
 
 /**
@@ -266,7 +252,8 @@ class HeldLock implements DaemonLock {
 
   /** @param newest the newest epoch; undefined: not known */
   #isHeldAt(fd: number, newest: number | undefined): boolean {
-    if (isFileAt(fd, this.#path) && (newest ?? 0) <= this.epoch) return true;
+    const isOwn = isFileAt(fd, this.#path) !== false;
+    if (isOwn && (newest ?? 0) <= this.epoch) return true;
     this.#lost = true;
     for (const callback of this.#callbacks) callback();
     return false;

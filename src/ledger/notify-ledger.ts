@@ -147,8 +147,21 @@ export class NotifyLedger {
     if (this.#change.underWay === undefined) this.#file?.look()?.catch(() => undefined);
   }
 
-  /** Removes rotated files, and evidence of damage, that are too many or too old. */
-  prune(): void {
+  /**
+   * Removes rotated files, and evidence of damage, that are too many or too old.
+   *
+   * @returns why some are left; undefined: none is
+   */
+  prune(): Error | undefined {
+    try {
+      this.#removeOld();
+      return undefined;
+    } catch (error) {
+      return error as Error;
+    }
+  }
+
+  #removeOld(): void {
     const folder = dirname(this.path);
     const names = namesIn(folder);
     const now = this.#options.clock.now();

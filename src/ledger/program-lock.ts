@@ -7,11 +7,12 @@
  * somebody removes the file, a second process gets the lock of the new one: a holder looks at
  * `stillHeld` before it writes.
  */
-import { closeSync, fstatSync, ftruncateSync, openSync, statSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { tryLock, unlock } from "fs-native-extensions";
 import type { Clock } from "../clock.ts";
 import { iso } from "../core/time.ts";
 import { bootId, startTimeOf } from "./daemon-info.ts";
+import { isFileAt } from "./lock-file.ts";
 import { readProgramHolder, type ProgramHolder } from "./program-holder.ts";
 
 const MODE = 0o640;
@@ -41,7 +42,7 @@ export function takeProgramLock(
       closeSync(fd);
       return { ok: false, holder: holderText(path) };
     }
-    if (isFileAt(fd, path)) {
+    if (isFileAt(fd, path) !== false) {
       const { pid } = process;
       const holder: ProgramHolder = {
         pid,
@@ -61,7 +62,7 @@ export function takeProgramLock(
 
 function heldLock(fd: number, path: string): ProgramLock {
   return {
-    stillHeld: () => isFileAt(fd, path),
+    stillHeld: () => isFileAt(fd, path) !== false,
     release() {
       // Before the kernel lock is freed: a reader must not take the next holder for this one.
       ftruncateSync(fd);
@@ -74,10 +75,4 @@ function heldLock(fd: number, path: string): ProgramLock {
 function holderText(path: string): string {
   const holder = readProgramHolder(path);
   return holder === null ? "another process" : `process ${holder.pid}, since ${holder.since}`;
-}
-
-function isFileAt(fd: number, path: string): boolean {
-  const there = statSync(path, { throwIfNoEntry: false });
-  const own = fstatSync(fd);
-  return there !== undefined && there.ino === own.ino && there.dev === own.dev;
 }

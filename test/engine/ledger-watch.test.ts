@@ -18,6 +18,8 @@ class Rig {
   readonly store = new RunStore(tempRoot().runs);
   /** What was done, in order. */
   readonly done: string[] = [];
+  /** What the log says of faults. */
+  readonly told: string[] = [];
   readonly failing = new Map<string, Error>();
   readonly seqs = new Map<string, number>();
   readonly desks: PipelineDesk[];
@@ -41,7 +43,7 @@ class Rig {
     const entries = runs.map((run) => ({ handle: { look: () => void done.push(run) } }));
     this.watch = new LedgerWatch({
       clock: this.clock,
-      log: silentLog,
+      log: { ...silentLog, error: (_, sentence) => void this.told.push(sentence) },
       store: this.store,
       runs: { all: () => entries } as unknown as ActiveRuns,
       setAside: this.aside,
@@ -52,6 +54,12 @@ class Rig {
     });
     onTestFinished(() => this.watch.close());
     this.watch.start();
+  }
+
+  /** A look that fails, as on a disk that cannot be read. */
+  fail(): never {
+    this.done.length = 0;
+    throw new Error("EIO");
   }
 
   async #act(what: string): Promise<void> {
@@ -98,6 +106,19 @@ it("a pipeline at rest is looked at each 24th time, and when its folder is touch
   rig.done.length = 0;
   writeFileSync(join(rig.store.pipelineDir("a"), "touched"), "");
   await rig.clock.until(() => rig.done.length > 0);
+  expect(rig.done).toEqual(["a"]);
+});
+
+it("a look that fails as a folder is touched is told, and the next one comes", async () => {
+  const rig = new Rig(["a"]);
+  for (let turn = 1; turn <= 3; turn += 1) await rig.look();
+  const [desk] = rig.desks;
+  Object.assign(desk!, { look: () => rig.fail() });
+  writeFileSync(join(rig.store.pipelineDir("a"), "touched"), "");
+  await rig.clock.until(() => rig.told.length > 0);
+  expect(rig.told).toEqual(["ledgers could not be looked at"]);
+  Object.assign(desk!, { look: () => void rig.done.push("a") });
+  for (let turn = 1; turn <= 48 && rig.done.length === 0; turn += 1) await rig.clock.advance(LOOK);
   expect(rig.done).toEqual(["a"]);
 });
 

@@ -1,12 +1,14 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import {
+  chmodSync,
   closeSync,
   existsSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   unlinkSync,
@@ -192,6 +194,30 @@ describe("the lock", () => {
     expect(lock.stillHeld()).toBe(true);
     rmSync(join(orchdDir, "daemon.lock"));
     expect(lock.stillHeld()).toBe(false);
+  });
+
+  it("is held while its folder may not be entered, and not where that is no folder", async () => {
+    const orchdDir = folder();
+    const clock = new VirtualClock();
+    const lock = await acquire(orchdDir, clock);
+    let told = 0;
+    lock.onLost(() => (told += 1));
+    chmodSync(orchdDir, 0);
+    // Root enters each folder.
+    if (process.getuid!() === 0) process.seteuid!(65534);
+    try {
+      await clock.advance(5_000);
+      expect([lock.stillHeld(), told]).toEqual([true, 0]);
+    } finally {
+      if (process.getuid!() === 0) process.seteuid!(0);
+      chmodSync(orchdDir, 0o750);
+    }
+    renameSync(orchdDir, `${orchdDir}.moved`);
+    writeFileSync(orchdDir, "");
+    await clock.advance(5_000);
+    expect([lock.stillHeld(), told]).toEqual([false, 1]);
+    rmSync(orchdDir);
+    renameSync(`${orchdDir}.moved`, orchdDir);
   });
 
   it("writes its epoch file again if somebody removed it", async () => {

@@ -3,6 +3,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   truncateSync,
   unlinkSync,
@@ -249,7 +250,15 @@ it.each([
     writeFileSync(path, "x");
     const at = (clock.now() - days * 86_400_000) / 1_000;
     utimesSync(path, at, at);
-    ledger.prune();
+    expect(ledger.prune()).toBeUndefined();
     expect(readdirSync(runs.orchdDir).includes("notify.jsonl.damaged-1")).toBe(stays);
   },
 );
+
+it("says why old files are left, and throws nothing", async () => {
+  const runs = store();
+  const ledger = await open(runs, { clock: new VirtualClock({ start: AT }) });
+  rmSync(runs.orchdDir, { recursive: true });
+  writeFileSync(runs.orchdDir, "");
+  expect(ledger.prune()).toMatchObject({ code: "ENOTDIR" });
+});
