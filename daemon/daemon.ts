@@ -36,6 +36,7 @@ import { LoopWatch } from "../src/observe/loop-watch.ts";
 import { ServiceManager } from "../src/observe/service-manager.ts";
 import { tooFewDescriptors } from "../src/observe/descriptor-limit.ts";
 import { checkTimeZoneData } from "../src/observe/time-zone-data.ts";
+import { endAtUnforeseen, tellLost } from "../src/observe/unforeseen.ts";
 import { killByToken } from "../src/places/pool/kill-by-token.ts";
 import { stopBundler } from "../src/schedules/bundler.ts";
 import { DropFolder } from "../src/schedules/drop-folder.ts";
@@ -118,6 +119,7 @@ export async function runDaemon(options: StartOptions): Promise<number> {
   ignoreUserSignals((signal) =>
     log.info({ signal }, `${signal} means nothing to orchd: its log is not opened anew`),
   );
+  endAtUnforeseen(log);
   const { root } = options;
   const { problems } = read;
   const settings = new LiveSettings(read.settings, {
@@ -213,10 +215,10 @@ function serviceManager(log: pino.Logger): ServiceManager {
   });
 }
 
-async function beginHistory({ store, lock }: Ground, at: number): Promise<DaemonHistory> {
+async function beginHistory({ log, store, lock }: Ground, at: number): Promise<DaemonHistory> {
   const own = { pid: process.pid, epoch: lock.epoch, version: VERSION };
   const history = new DaemonHistory(store.orchdDir, clock, own);
-  await history.began(at);
+  tellLost(log, await history.began(at));
   return history;
 }
 

@@ -13,6 +13,8 @@ import { writeFileAtomically } from "../disk/atomic-file.ts";
 import { readableLines } from "./readable-lines.ts";
 
 const TOUCH_MS = 5_000;
+/** Ends that are longer ago are not counted together, in milliseconds. */
+const TOGETHER_MS = 600_000;
 /** A longer file is cut to its newest lines when a daemon begins. */
 const MOST_LINES = 2_000;
 
@@ -40,14 +42,21 @@ export class DaemonHistory {
     this.#own = own;
   }
 
-  /** Writes that this daemon began. @param at milliseconds since 1970 */
-  async began(at: number): Promise<void> {
+  /**
+   * Writes that this daemon began.
+   *
+   * @param at milliseconds since 1970
+   * @returns how many daemons in a row ended without a word within the last ten minutes
+   */
+  async began(at: number): Promise<number> {
     try {
-      await this.#closeLast();
+      const lost = await this.#closeLast(at - TOGETHER_MS);
       this.#append("daemon.began", at);
       this.#touch();
+      return lost;
     } catch {
       // A disk without room: the next daemon writes its own lines.
+      return 0;
     }
   }
 
@@ -61,7 +70,7 @@ export class DaemonHistory {
     }
   }
 
-  async #closeLast(): Promise<void> {
+  async #closeLast(since: number): Promise<number> {
     const lines = readDaemonLines(this.#path);
     const last = lines.at(-1);
     if (lines.length > MOST_LINES) {
@@ -70,10 +79,12 @@ export class DaemonHistory {
       await writeFileAtomically(this.#path, newest.join(""), { mode: 0o640 });
       utimesSync(this.#path, seen, seen);
     }
-    if (last?.type !== "daemon.began") return;
+    const before = lostSince(lines, since);
+    if (last?.type !== "daemon.began") return before;
     const { type: _began, at: _at, ...of } = last;
     const seen = Math.max(Date.parse(last.at), statSync(this.#path).mtimeMs);
     this.#write({ at: iso(Math.floor(seen)), type: "daemon.lost", ...of });
+    return seen < since ? 0 : before + 1;
   }
 
   #append(type: DaemonLine["type"], at: number): void {
@@ -94,6 +105,16 @@ export class DaemonHistory {
       utimes(this.#path, now, now, () => (this.#touching = false));
     });
   }
+}
+
+/** How many of the last ends, from a moment on, came without a word. */
+function lostSince(lines: readonly DaemonLine[], since: number): number {
+  let count = 0;
+  for (const { type, at } of lines.toReversed()) {
+    if (type === "daemon.ended" || Date.parse(at) < since) return count;
+    if (type === "daemon.lost") count += 1;
+  }
+  return count;
 }
 
 /** The end of the daemon before the one that began at a moment; undefined where it is not known. */

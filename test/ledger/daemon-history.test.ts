@@ -58,6 +58,27 @@ it.each([3, 2_000, 2_001, 5_001])(
   },
 );
 
+it("counts the daemons in a row that ended without a word, within ten minutes", async () => {
+  const { dir } = killed(4, T0 - 20_000);
+  const clock = new VirtualClock({ start: T0 });
+  const begin = (at: number): Promise<number> => new DaemonHistory(dir, clock, own).began(at);
+  const path = join(dir, "daemon.jsonl");
+  const seen = (at: number): void => utimesSync(path, at / 1_000, at / 1_000);
+  const counts: number[] = [await begin(T0)];
+  for (const at of [T0 + 10_000, T0 + 20_000]) {
+    seen(at - 5_000);
+    counts.push(await begin(at));
+  }
+  expect(counts).toEqual([1, 2, 3]);
+  const last = new DaemonHistory(dir, clock, own);
+  seen(T0 + 25_000);
+  expect(await last.began(T0 + 30_000)).toBe(4);
+  last.ended();
+  expect(await begin(T0 + 40_000)).toBe(0);
+  seen(T0 + 50_000);
+  expect(await begin(T0 + 3_600_000)).toBe(0);
+});
+
 it("touches the file every five seconds, until it ends", async () => {
   const { dir, path } = killed(1, T0 - 20_000);
   const clock = new VirtualClock({ start: T0 });
