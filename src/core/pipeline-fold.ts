@@ -16,7 +16,8 @@ import { tallyRun, tallySlot } from "./tally.ts";
 
 /** How much of the reason of a run's end is remembered, in characters. */
 const REASON_CHARACTERS = 300;
-const ENDED_KEPT = 512;
+/** How many of the runs that ended last are known. */
+export const ENDED_KEPT = 512;
 const DURATIONS_KEPT = 100;
 
 /**

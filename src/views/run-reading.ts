@@ -1,5 +1,5 @@
 /** A run's ledger, read and folded. */
-import { statSync } from "node:fs";
+import { statSync, type Stats } from "node:fs";
 import type { RunEvent, RunLine } from "../core/event.ts";
 import { parseRunId } from "../core/run-id.ts";
 import { evolve } from "../core/run-fold.ts";
@@ -9,6 +9,7 @@ import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { restoreEvent } from "../ledger/spill-event.ts";
 import { listText } from "../core/counted.ts";
+import { isCalledFinished } from "./called-finished.ts";
 import { damaged, unknown, unlessDamaged, type NoView } from "./no-view.ts";
 
 /** A run as its ledger has it. */
@@ -65,6 +66,7 @@ function foldRun(
   each?: (line: RunLine) => void,
 ): RunReading | NoView {
   let state: RunState | undefined;
+  const before = statSync(path);
   const reading = readLedger<RunEvent>(path, {
     each(line: RunLine) {
       if (Date.parse(line.at) > until) return false;
@@ -80,8 +82,29 @@ function foldRun(
             "`orchd verify` says what is wrong with it.",
         )
       : unknown(`the run "${run}" cannot be shown: it had not been submitted by then.`);
-  if (reading.end !== "damaged" || reading.fault === undefined) return { ok: true, state };
-  return { ok: true, state, fault: `line ${reading.fault.line}: ${reading.fault.fault}` };
+  const isPast = until !== Number.POSITIVE_INFINITY;
+  const isWhole = isPast || state.finished !== undefined || !isCutOff(store, run, before);
+  if (reading.end !== "damaged" && isWhole) return { ok: true, state };
+  const { line, fault } = reading.fault ?? { line: reading.mark.seq + 1, fault: "it is missing" };
+  return { ok: true, state, fault: `line ${line}: ${fault}` };
+}
+
+/**
+ * Whether a ledger that lacks the run's end has lost it: what looks like a write that was cut off
+ * is damage where the pipeline's ledger calls the run finished (semantics.md 28). A ledger that was
+ * written meanwhile has not.
+ *
+ * @param before what its file looked like before it was read
+ */
+function isCutOff(store: RunStore, run: string, before: Stats): boolean {
+  try {
+    if (!isCalledFinished(store, run)) return false;
+    const now = statSync(store.runLedger(run));
+    return now.size === before.size && now.mtimeMs === before.mtimeMs;
+  } catch {
+    // The pipeline's ledger cannot be read. The run's own can.
+    return false;
+  }
 }
 
 /**

@@ -72,9 +72,10 @@ function rig(
     setAside: () => undefined,
     ...ports,
   } as unknown as HandlerPorts);
+  let asks = 0;
   const ask = (request: object, late?: string, left = false): Promise<Reply> =>
     handlers.carryOut({
-      id: "q1",
+      id: `q${(asks += 1)}`,
       by: "cli:ann",
       writtenAt: 0,
       left,

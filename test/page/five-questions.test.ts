@@ -167,8 +167,13 @@ describe.runIf(hasBrowser)("the page's story", () => {
   it("leads from Overview to a run and back with the keys alone", async () => {
     const page = await overview();
     await page.locator('[data-name="orders-etl"]').waitFor();
+    // The focus follows a key with the next drawing: a key that comes before passes over a row.
     const focused = (): Promise<string> =>
-      page.evaluate(() => {
+      page.evaluate(async () => {
+        const drawn = (): Promise<number> => new Promise(requestAnimationFrame);
+        await drawn();
+        await drawn();
+        await new Promise((resolve) => setTimeout(resolve));
         const at = document.activeElement;
         return at?.getAttribute("aria-label") ?? at?.textContent ?? "";
       });

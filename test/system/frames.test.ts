@@ -37,7 +37,7 @@ export default dynamicPipeline(
   },
   async ({ submit, params }: any) => {
     const all = [0, 1, 2, 3, 4, 5].map((n) =>
-      submit(tell, { id: "s" + n, params: { n: n + " of " + params.who }, isolated: n === 5 }),
+      submit(tell, { id: "s" + n, params: { n: n + " of " + params.who } }),
     );
     for (const one of all) await one.result();
   },
