@@ -134,6 +134,10 @@ it("a signal reaches all of an attempt, and of no other", async () => {
   const [own, other] = ["-c", "-d"].map((name) =>
     here(execWords(PLAIN, token + name, script, NONE)),
   );
+  // The one that no signal reached goes on, whatever becomes of the process that began it.
+  onTestFinished(async () => {
+    await here(endWords({ container: "box", token: `${token}-d` }, "KILL", false)).end;
+  });
   for (const step of [own!, other!]) {
     await step.line();
     step.child.stdin.write(GO);
