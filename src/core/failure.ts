@@ -1,4 +1,5 @@
 import { defined } from "./defined.ts";
+import { beginning } from "./whole-characters.ts";
 
 /**
  * What a ledger keeps of an error: enough to read it, to match a retry policy, and to see whose
@@ -136,8 +137,8 @@ export function withoutControls(text: string): string {
  */
 export function clipError(error: StepError): StepError {
   return mapTexts(error, (text, part, depth) =>
-    withoutControls(text).slice(
-      0,
+    beginning(
+      withoutControls(text),
       part === "name" || part === "code"
         ? NAME_CHARACTERS
         : depth === 0

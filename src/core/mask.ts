@@ -9,6 +9,7 @@
 import { mapTexts, withoutControls, type StepError } from "./failure.ts";
 import type { Json } from "./snapshot.ts";
 import { formsOf } from "./secret-forms.ts";
+import { wholeAt } from "./whole-characters.ts";
 
 /** What takes the place of a secret. */
 export const MASK = "***";
@@ -77,8 +78,8 @@ export class Masker {
   }
 
   /**
-   * Where to cut a text, at `limit` or before, so that no secret is cut in two. The text must have
-   * at least {@link longest} more characters after `limit`.
+   * Where to cut a text, at `limit` or before, so that neither a secret nor a character is cut in
+   * two. The text must have at least {@link longest} more characters after `limit`.
    */
   cut(text: string, limit: number): number {
     let at = limit;
@@ -86,7 +87,7 @@ export class Masker {
       const found = text.indexOf(form, Math.max(0, at - form.length + 1));
       if (found !== -1 && found < at) at = found;
     }
-    return at === 0 ? limit : at;
+    return wholeAt(text, at === 0 ? limit : at);
   }
 
   /** An error without secrets. */

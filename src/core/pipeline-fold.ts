@@ -13,6 +13,7 @@ import {
 } from "./pipeline-state.ts";
 import { slotOfKey, unpackSlots } from "./schedule/slot-list.ts";
 import { tallyRun, tallySlot } from "./tally.ts";
+import { beginning } from "./whole-characters.ts";
 
 /** How much of the reason of a run's end is remembered, in characters. */
 const REASON_CHARACTERS = 300;
@@ -275,7 +276,7 @@ function finishRun(
   state.last =
     line.status === "completed" || line.because === undefined
       ? ended
-      : { ...ended, because: line.because.slice(0, REASON_CHARACTERS) };
+      : { ...ended, because: beginning(line.because, REASON_CHARACTERS) };
 }
 
 function keepEnded(state: PipelineState, run: string): void {

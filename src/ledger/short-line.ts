@@ -6,6 +6,7 @@
  * was cut: the run could record nothing more, and would neither end nor stop.
  */
 import { MAX_LINE_BYTES } from "./line-limit.ts";
+import { beginning } from "../core/whole-characters.ts";
 
 /** How many characters of a text and members of a list are kept: the first that is enough. */
 const CUTS: readonly (readonly [characters: number, members: number])[] = [
@@ -30,9 +31,9 @@ export function shortened<E extends { readonly type: string }>(event: E): E {
 
 /** @param text may be of any length */
 export function trim(text: string, characters: number): string {
-  return text.length <= characters
-    ? text
-    : `${text.slice(0, characters)}… (${text.length - characters} characters more)`;
+  if (text.length <= characters) return text;
+  const kept = beginning(text, characters);
+  return `${kept}… (${text.length - kept.length} characters more)`;
 }
 
 function cut(value: unknown, characters: number, members: number, depth: number): unknown {

@@ -42,6 +42,7 @@ import type {
 import { DAY_MS } from "../core/time.ts";
 import { quietUntil } from "./quiet-hours.ts";
 import type { BookRule, Recipient, RuleBook } from "./rule-book.ts";
+import { beginning } from "../core/whole-characters.ts";
 
 /** A message says so much of a reason, in characters. */
 const MOST_REASON = 2_000;
@@ -156,7 +157,7 @@ export class AlertTurn {
     // It ended before, while nobody was to be told. That is told if somebody is now.
     if (firing.over !== undefined) return this.tell(name, variant);
     if (Object.keys(firing.told).length > 0 && this.#muted(name, firing.kind) !== undefined) {
-      firing.over = { ...recovery, because: recovery.because.slice(0, KEPT_REASON) };
+      firing.over = { ...recovery, because: beginning(recovery.because, KEPT_REASON) };
       this.tell(name, variant);
       return;
     }
@@ -278,7 +279,7 @@ export class AlertTurn {
         pipeline: name,
         run: recovery.run,
         status: recovery.status,
-        because: recovery.because.slice(0, MOST_REASON),
+        because: beginning(recovery.because, MOST_REASON),
         at: recovery.at,
         count: 1,
         variant,
@@ -381,7 +382,7 @@ function seen({
   run,
   status,
 }: Cause): Pick<Firing, "at" | "because" | "cause" | "run" | "status"> {
-  return defined({ at, because: because.slice(0, KEPT_REASON), cause, run, status });
+  return defined({ at, because: beginning(because, KEPT_REASON), cause, run, status });
 }
 
 function itemOf(

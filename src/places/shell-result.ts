@@ -9,6 +9,7 @@ import { MASKED_RESULT, type Masker } from "../core/mask.ts";
 import type { ShellTask, StagedValue } from "../core/task.ts";
 import { stageResult } from "../steps/staged-result.ts";
 import { resultJson, writtenResult } from "../steps/step-result.ts";
+import { beginning } from "../core/whole-characters.ts";
 
 /** How much is quoted of a result that is not JSON, and how much of it is masked before. */
 const QUOTED = 60;
@@ -57,7 +58,7 @@ export function writtenOutput(
       bytes === undefined
         ? null
         : writtenResult(bytes, name, (text) =>
-            masker.text(text.slice(0, QUOTED_AHEAD)).slice(0, QUOTED),
+            beginning(masker.text(text.slice(0, QUOTED_AHEAD)), QUOTED),
           );
     return { ok: true, json: resultJson(value, step, outputs) };
   } catch (error) {
@@ -90,5 +91,5 @@ export function recordedOutput(
 }
 
 function quoted(said: string): string {
-  return said === "" ? "" : `: ${said.slice(0, 500)}`;
+  return said === "" ? "" : `: ${beginning(said, 500)}`;
 }

@@ -5,6 +5,7 @@
 import { FAILURE_CODES } from "../core/failure.ts";
 import type { FinalRunStatus } from "../core/status.ts";
 import type { Attributes } from "./span.ts";
+import { beginning } from "../core/whole-characters.ts";
 
 /** The names of attributes and events. */
 export const NAMES = {
@@ -87,5 +88,5 @@ export function resultAttributes(
 
 /** `error.type`: the code, or the error's name. */
 export function errorType({ code, name }: RecordedError): string {
-  return (code ?? name ?? "_OTHER").slice(0, 256);
+  return beginning(code ?? name ?? "_OTHER", 256);
 }

@@ -7,6 +7,7 @@ import { gzipSync } from "node:zlib";
 import type { OtlpEncoder } from "./otlp-encoding.ts";
 import type { OtlpTarget } from "./otlp-target.ts";
 import type { Span } from "./span.ts";
+import { beginning } from "../core/whole-characters.ts";
 
 /** The most that is read of an answer, in bytes. */
 const LONGEST_ANSWER = 65_536;
@@ -123,7 +124,7 @@ function quoted(answer: Buffer): string {
     .toString("utf8")
     .replaceAll(/[^\x20-\x7e]+/g, " ")
     .trim();
-  return text === "" ? "" : `: ${text.slice(0, QUOTED)}`;
+  return text === "" ? "" : `: ${beginning(text, QUOTED)}`;
 }
 
 function reasonOf({ name, code, message }: NodeJS.ErrnoException): string {

@@ -1,4 +1,5 @@
 /** A span that has ended, as ledgers tell it. Plain data: it can be sent, or written down. */
+import { beginning } from "../core/whole-characters.ts";
 
 /** What an attribute may be. Never a value of a param, an input or an output. */
 export type AttributeValue = string | number | boolean | readonly string[];
@@ -57,5 +58,5 @@ export class SpanEvents {
 
 /** A text as an attribute has it. */
 export function shortText(text: string): string {
-  return text.length <= LONGEST_TEXT ? text : `${text.slice(0, LONGEST_TEXT - 1)}…`;
+  return text.length <= LONGEST_TEXT ? text : `${beginning(text, LONGEST_TEXT - 1)}…`;
 }

@@ -4,6 +4,7 @@ import { iso } from "../core/time.ts";
 import { readDaemonPast } from "../ledger/daemon-history.ts";
 import type { Change } from "./overview.ts";
 import type { PlainLine } from "./plain-line.ts";
+import { beginning } from "../core/whole-characters.ts";
 
 /** How much of a file's fault is shown, in characters. */
 const FAULT_CHARACTERS = 300;
@@ -39,7 +40,7 @@ function changeOf(
         : { kind: "valid", sentence: `${file} is in force.` };
     case "pipeline.invalid": {
       const [first = "no reason was recorded"] = (line["errors"] ?? []) as readonly string[];
-      const fault = first.slice(0, FAULT_CHARACTERS);
+      const fault = beginning(first, FAULT_CHARACTERS);
       return { kind: "invalid", sentence: `${file} is not valid: ${fault}` };
     }
     case "pipeline.removed":

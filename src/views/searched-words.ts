@@ -1,6 +1,7 @@
 /** Whether a run is about some words: its id, its tags, its steps, and every reason of it. */
 import { runStatus } from "../core/run-status.ts";
 import type { RunState } from "../core/run-state.ts";
+import { beginning } from "../core/whole-characters.ts";
 
 /** How much of a text that matched is shown, in characters. */
 const SHOWN_CHARACTERS = 300;
@@ -56,7 +57,7 @@ export class SearchedWords {
       if (left.size === 0 && best.count === this.#words.length) break;
     }
     if (best === undefined || left.size > 0) return undefined;
-    return { ...best.match, text: best.match.text.slice(0, SHOWN_CHARACTERS) };
+    return { ...best.match, text: beginning(best.match.text, SHOWN_CHARACTERS) };
   }
 }
 

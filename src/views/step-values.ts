@@ -2,6 +2,7 @@
 import { isArtifactRef } from "../core/artifact-ref.ts";
 import type { RunState, StepState } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
+import { beginning } from "../core/whole-characters.ts";
 
 /** A value with more characters than this as JSON is cut. */
 const MOST_CHARACTERS = 4_096;
@@ -49,6 +50,6 @@ export class StepValues {
     const text = JSON.stringify(value);
     const most = Math.min(MOST_CHARACTERS, this.#left);
     this.#left -= Math.min(text.length, most);
-    return text.length <= most ? value : { $cut: text.slice(0, most), characters: text.length };
+    return text.length <= most ? value : { $cut: beginning(text, most), characters: text.length };
   }
 }

@@ -5,6 +5,7 @@
 import { STATUS_CODES } from "node:http";
 import type { NoPrice } from "../../views/ledger-price.ts";
 import type { NoView } from "../../views/no-view.ts";
+import { beginning } from "../../core/whole-characters.ts";
 
 /** The type of the document. */
 export const PROBLEM_TYPE = "application/problem+json";
@@ -97,6 +98,6 @@ export function problemOf(error: unknown): Problem {
     return problem(503, "the page may open no further file; raise its limit (LimitNOFILE=).");
   return problem(
     500,
-    `${said.slice(0, 500)}; \`orchd verify\` says whether the ledgers are whole.`,
+    `${beginning(said, 500)}; \`orchd verify\` says whether the ledgers are whole.`,
   );
 }

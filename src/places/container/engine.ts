@@ -17,6 +17,7 @@ import {
   whatLacks,
   type StartWaiter,
 } from "../../disk/process-start.ts";
+import { beginning } from "../../core/whole-characters.ts";
 
 /** The engines, in the order in which they are asked. */
 export const ENGINES = ["podman", "docker"] as const;
@@ -256,11 +257,11 @@ export function sentenceOf({ stderr, stdout, status }: Answer): string {
   // Docker ends with a hint about its help.
   const last = lines.findLast((line) => !/^((See|Run) '.+--help'|Usage: )/.test(line));
   if (last === undefined) return status === null ? "it did not answer" : `status ${status}`;
-  return last
+  const said = last
     .trim()
     .replace(/^(Error|docker|Error response from daemon): */, "")
-    .replace(/\.$/, "")
-    .slice(0, 500);
+    .replace(/\.$/, "");
+  return beginning(said, 500);
 }
 
 /** Whether an engine says that there is no such container. */

@@ -18,6 +18,7 @@ import { pullWords } from "./container-command.ts";
 import type { ContainerFiles } from "./container-files.ts";
 import { EngineError, sentenceOf, type Engine, type EngineProcess } from "./engine.ts";
 import { HUB, pullHint, registryOf } from "./pull-fault.ts";
+import { beginning } from "../../core/whole-characters.ts";
 
 /** How long a registry may take until the first layer is copied, in milliseconds. */
 export const SILENT_MS = 60_000;
@@ -103,7 +104,7 @@ async function ended(
         const news = lines.filter(isProgress);
         if (news.some(hasBegun)) patience.cancel();
         if (news.length > 0)
-          tell(news.map((line) => pullSays(engine.name, line.trim().slice(0, LINE_CHARACTERS))));
+          tell(news.map((line) => pullSays(engine.name, beginning(line.trim(), LINE_CHARACTERS))));
       });
     }
     child.on("error", reject);

@@ -48,6 +48,7 @@ import { StartGate } from "./start-gate.ts";
 import { strayOutput } from "./stray-output.ts";
 import { blameAmong } from "./suspects.ts";
 import { ThreadRoom, type RoomTaken } from "./thread-room.ts";
+import { beginning } from "../../core/whole-characters.ts";
 
 /** How long the runner for loads waits for the next load before it ends, in milliseconds. */
 const LOADS_IDLE_MS = 30_000;
@@ -511,7 +512,7 @@ export class RunnerPool implements Place, StepsAhead {
     const masker = new Masker([...child.secrets]);
     if (suspects.length !== 1 || only === undefined) {
       this.#log?.warn(
-        { stream, line: masker.text(lines[0] ?? "").slice(0, 500), lines: lines.length },
+        { stream, line: beginning(masker.text(lines[0] ?? ""), 500), lines: lines.length },
         "a runner printed what belongs to no step",
       );
       return;

@@ -48,6 +48,7 @@ import { StrayLines } from "./stray-lines.ts";
 import { readWithRests, RunnerWire } from "./runner-wire.ts";
 import type { EndedRunner, StreamPlace, WireSocket } from "./stream-place.ts";
 import * as wire from "./wire.ts";
+import { beginning } from "../../core/whole-characters.ts";
 
 /** How long a runner may take to end when it is told to, in milliseconds. */
 const CLOSE_MS = 2_000;
@@ -363,7 +364,7 @@ export class StreamRunner implements RunnerProcess {
         return;
       }
       case "over": {
-        const said = withoutControls(message.detail).slice(0, SAID_CHARACTERS);
+        const said = beginning(withoutControls(message.detail), SAID_CHARACTERS);
         // That nothing is left of it, the process in front says.
         if (message.isLost === true) this.#lost = said;
         else this.#over = { detail: said, outOfMemory: message.outOfMemory };
@@ -468,11 +469,10 @@ export class StreamRunner implements RunnerProcess {
   }
 
   #exitOf(status: number | null, signal: NodeJS.Signals | null): RunnerExit {
-    const said = this.#said.recent.trim().split("\n").at(-1) ?? "";
+    const said = beginning(this.#said.recent.trim().split("\n").at(-1) ?? "", SAID_CHARACTERS);
     const how = signal === null ? `ended with status ${status}` : `was ended by ${signal}`;
     const told = this.#place.explain?.({ status, signal, said: this.#said.recent });
-    const detail =
-      told ?? (this.#isGreeted || said === "" ? how : `${how}: ${said.slice(0, SAID_CHARACTERS)}`);
+    const detail = told ?? (this.#isGreeted || said === "" ? how : `${how}: ${said}`);
     const blameless = status === wire.OVER_STATUS ? undefined : this.#silentEnd();
     return { detail: `${this.#place.where} ${detail}`, outOfMemory: false, blameless };
   }
