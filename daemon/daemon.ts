@@ -147,7 +147,7 @@ async function serve(ground: Ground): Promise<void> {
   if (left > 0)
     log.warn({ processes: left }, `${left} processes that an earlier daemon left were ended`);
   const held = new HeldWrites(log);
-  const parts = wire(ground, { upSince, tzdata, held, lost: lost.signal });
+  const parts = wiredOrEnded(log, () => wire(ground, { upSince, tzdata, held, lost: lost.signal }));
   const { workshop, engine, drops, turns, page, telemetry, notify } = parts;
   const manager = serviceManager(log);
   const onHangup = (): void => {
@@ -443,10 +443,23 @@ async function comeUp(
     keepCompiled(compiled, log);
     return recovered;
   } catch (error) {
-    log.fatal(
-      { err: error },
-      "the daemon could not start, and ends at once: put right what the error says, then start it",
-    );
-    process.exit(1);
+    return endUnstarted(log, error);
   }
+}
+
+/** Parts that stand already have timers, which would keep the process and its lock. */
+function wiredOrEnded(log: pino.Logger, wired: () => Parts): Parts {
+  try {
+    return wired();
+  } catch (error) {
+    return endUnstarted(log, error);
+  }
+}
+
+function endUnstarted(log: pino.Logger, error: unknown): never {
+  log.fatal(
+    { err: error },
+    "the daemon could not start, and ends at once: put right what the error says, then start it",
+  );
+  return process.exit(1);
 }

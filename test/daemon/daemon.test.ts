@@ -25,6 +25,8 @@ const made = vi.hoisted(() => ({
   left: 0,
   engine: undefined as unknown,
   ports: {} as Record<string, unknown>,
+  /** What a part throws as it is made. */
+  fails: undefined as Error | undefined,
 }));
 
 vi.mock("../../src/observe/daemon-log.ts", async (original) => {
@@ -80,6 +82,7 @@ vi.mock("../../src/engine/workshop.ts", async (original) => {
     ...real,
     openWorkshop: (options: WorkshopOptions) => {
       made.ports["Workshop"] = options;
+      if (made.fails !== undefined) throw made.fails;
       return real.openWorkshop(options);
     },
   };
@@ -331,6 +334,19 @@ describe("a daemon that cannot start", () => {
     expect(await runDaemon(terminal)).toBe(status);
     expect(made.told.join()).toMatch(sentence);
     expect(made.log).toEqual([]);
+  });
+
+  it("ends, whatever of it stands already, where a part cannot be made", async () => {
+    made.fails = new Error("the folder scratch cannot be made");
+    const exit = vi.spyOn(process, "exit").mockImplementation((status) => {
+      throw new Error(`ended ${status}`);
+    });
+    onTestFinished(() => {
+      made.fails = undefined;
+      exit.mockRestore();
+    });
+    await expect(runDaemon(optionsOf(tempRoot(PIPELINE)))).rejects.toThrow("ended 1");
+    expect(made.log.at(-1)).toEqual(["fatal", { err: made.fails }, expect.any(String)]);
   });
 
   it("says that another one is up", async () => {
