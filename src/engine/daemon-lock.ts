@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { DaemonLockHeld, waitForDaemonLock, type DaemonLock } from "../ledger/lock.ts";
+import { OwnNameTaken } from "../ledger/own-names.ts";
 import type { Log } from "../log.ts";
 import { VERSION } from "../version.ts";
 
@@ -20,6 +21,7 @@ export async function takeDaemonLock(
       clock,
       role: "daemon",
       version: VERSION,
+      onMoved: (sentence) => log.warn({}, sentence),
       onWaiting: (holder) => {
         const whom =
           holder?.role === "foreground"
@@ -32,7 +34,7 @@ export async function takeDaemonLock(
     });
     return { ok: true, lock };
   } catch (error) {
-    if (!(error instanceof DaemonLockHeld)) throw error;
+    if (!(error instanceof DaemonLockHeld || error instanceof OwnNameTaken)) throw error;
     return { ok: false, reason: error.message };
   }
 }

@@ -21,6 +21,7 @@ import type { StopOrder } from "../core/stop-order.ts";
 import type { HolderRole } from "../ledger/daemon-info.ts";
 import { LedgerExists } from "../ledger/ledger-error.ts";
 import { acquireDaemonLock, DaemonLockHeld, type DaemonLock } from "../ledger/lock.ts";
+import { OwnNameTaken } from "../ledger/own-names.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import { PlaceHistory } from "../ledger/place-history.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
@@ -339,7 +340,8 @@ async function takeLock(
     );
     return { ok: true, lock };
   } catch (error) {
-    if (error instanceof DaemonLockHeld) return { ok: false, reason: error.message };
+    if (error instanceof DaemonLockHeld || error instanceof OwnNameTaken)
+      return { ok: false, reason: error.message };
     throw error;
   }
 }

@@ -8,18 +8,11 @@
  * A version of thousands of steps is megabytes of text. It is written a piece in each turn of the
  * event loop, and read beside it.
  */
-import {
-  closeSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { join } from "node:path";
 import { makeFolder } from "../disk/make-folder.ts";
+import { readOwnText, renameOwnFile } from "../disk/own-file.ts";
 import { jsonPieces, PIECE_LENGTH } from "../core/json-pieces.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { Log } from "../log.ts";
@@ -89,7 +82,7 @@ export class KeptVersions {
   async #read(path: string): Promise<LoadedPipeline> {
     if (this.#readLarge !== undefined && statSync(path).size > PIECE_LENGTH)
       return this.#readLarge(path);
-    return JSON.parse(readFileSync(path, "utf8")) as LoadedPipeline;
+    return JSON.parse(readOwnText(path)) as LoadedPipeline;
   }
 
   #path(name: string): string {
@@ -120,7 +113,7 @@ async function keep(path: string, loaded: LoadedPipeline): Promise<void> {
   } finally {
     closeSync(fd);
   }
-  renameSync(`${path}.new`, path);
+  renameOwnFile(`${path}.new`, path);
 }
 
 /** The text of a version. One of few steps is one piece: to make pieces takes ten times as long. */
@@ -131,7 +124,7 @@ function piecesOf(loaded: LoadedPipeline): Iterable<string> {
 /** What a file holds; undefined where it cannot be read. */
 function textOf(path: string): string | undefined {
   try {
-    return readFileSync(path, "utf8");
+    return readOwnText(path);
   } catch {
     return undefined;
   }

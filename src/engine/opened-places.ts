@@ -13,12 +13,13 @@
  *   before the leases are over. Where no place was ever opened, there is nothing to say.
  * - A file that cannot be written is removed, which says nothing too.
  */
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { canonicalJson } from "../core/canonical-json.ts";
 import { machinesOf, type PlaceSettings } from "../core/place-settings.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { makeFolder } from "../disk/make-folder.ts";
+import { readOwnText } from "../disk/own-file.ts";
 import { syncPath } from "../disk/sync-path.ts";
 import type { Log } from "../log.ts";
 
@@ -108,7 +109,7 @@ export class OpenedPlaces {
 
   #read(): readonly OpenedPlace[] | undefined {
     try {
-      const text = readFileSync(join(this.#folder, FILE), "utf8");
+      const text = readOwnText(join(this.#folder, FILE));
       const { format, places } = JSON.parse(text) as {
         readonly format?: unknown;
         readonly places?: readonly { readonly place: string }[];

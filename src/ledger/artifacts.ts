@@ -7,7 +7,7 @@
  * checks length and hash, since a cache hit is only as good as its outputs. If the disk is full, a
  * value waits for room, as a line does: the step that made the value has done its work.
  */
-import { readFileSync, statSync, utimesSync } from "node:fs";
+import { statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import {
   artifactValue,
@@ -22,6 +22,7 @@ import { writeFileAtomically } from "../disk/atomic-file.ts";
 import { syncDirectory } from "../disk/directories.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { systemDisk, type Disk } from "../disk/disk.ts";
+import { isFolderThere, moveOutOfTheWay, readOwnFile } from "../disk/own-file.ts";
 import { untilRoom } from "../disk/until-room.ts";
 import { LedgerFailed } from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
@@ -68,7 +69,8 @@ export class Artifacts {
   }
 
   #write(path: string, bytes: Uint8Array): Promise<void> {
-    return this.#whenRoom(path, () => writeFileAtomically(path, bytes, { disk: this.#disk }));
+    const write = (): Promise<void> => writeFileAtomically(path, bytes, { disk: this.#disk });
+    return this.#whenRoom(path, () => named(path, write));
   }
 
   async #whenRoom(path: string, write: () => Promise<void>): Promise<void> {
@@ -129,7 +131,7 @@ export class Artifacts {
       } finally {
         await disk.close(fd);
       }
-      await disk.rename(file, this.path(ref));
+      await named(this.path(ref), () => disk.rename(file, this.path(ref)));
       await syncDirectory(disk, this.directory);
     });
   }
@@ -159,7 +161,7 @@ export class Artifacts {
     const path = this.path(ref);
     let bytes: Buffer;
     try {
-      bytes = readFileSync(path);
+      bytes = readOwnFile(path);
     } catch (error) {
       throw new ArtifactUnusable(path, "cannot be read", error);
     }
@@ -176,7 +178,7 @@ export class Artifacts {
     // Most often the file is missing, or was cut short: then nothing needs to be read.
     if (statSync(this.path(ref), { throwIfNoEntry: false })?.size !== ref.bytes) return false;
     try {
-      return sha256(readFileSync(this.path(ref))) === ref.$artifact;
+      return sha256(readOwnFile(this.path(ref))) === ref.$artifact;
     } catch {
       return false;
     }
@@ -203,5 +205,16 @@ export class Artifacts {
         "A reference to an artifact holds 64 hex digits and a length, and nothing else.",
       );
     return join(this.directory, ref.$artifact);
+  }
+}
+
+/** Gives a file its name. A folder that has it is moved out of the way: no artifact is one. */
+async function named(path: string, give: () => Promise<void>): Promise<void> {
+  try {
+    await give();
+  } catch (error) {
+    if (!isFolderThere(error)) throw error;
+    moveOutOfTheWay(path);
+    await give();
   }
 }

@@ -9,6 +9,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorCode } from "../disk/disk-error.ts";
+import { readOwnText } from "../disk/own-file.ts";
 
 /**
  * What holds the lock: a daemon, one run in the foreground, a program that opened the root, or a
@@ -83,9 +84,7 @@ export function epochDir(orchdDir: string): string {
 /** What an epoch file says, or null if it is gone or unusable. */
 export function readEpoch(orchdDir: string, epoch: number): Holder | null {
   try {
-    const value = JSON.parse(
-      readFileSync(join(epochDir(orchdDir), String(epoch)), "utf8"),
-    ) as Holder;
+    const value = JSON.parse(readOwnText(join(epochDir(orchdDir), String(epoch)))) as Holder;
     return Number.isInteger(value.pid) ? { ...value, epoch } : null;
   } catch {
     return null;

@@ -23,12 +23,13 @@
  * checkpoint at the end of each ledger (a write and a sync of each at every end, and half the work
  * of a start stays).
  */
-import { readFileSync, statSync, type Stats } from "node:fs";
+import { statSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import type { PipelineEvent } from "../core/event.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
+import { readOwnText } from "../disk/own-file.ts";
 import { VERSION } from "../version.ts";
 import type { LedgerMark } from "./ledger-reader.ts";
 
@@ -124,7 +125,7 @@ export class LeftLedgers {
     let text: string;
     try {
       if (statSync(this.#path).size > 2 * MOST_FILE) return lines;
-      text = readFileSync(this.#path, "utf8");
+      text = readOwnText(this.#path);
     } catch {
       // There is none, or this user may not read it.
       return lines;

@@ -39,6 +39,7 @@ import {
   type HolderRole,
 } from "./daemon-info.ts";
 import { isFileAt } from "./lock-file.ts";
+import { checkOwnNames, clearOwnNames } from "./own-names.ts";
 import { removeStaleFolderLock } from "./stale-folder-lock.ts";
 
 const CHECK_MS = 1_000;
@@ -84,6 +85,8 @@ export interface LockOptions {
   readonly tz?: string;
   /** The run of a foreground holder. */
   readonly run?: string;
+  /** Told of each thing that had a name of orchd's own and was moved out of the way: a sentence. */
+  readonly onMoved?: (sentence: string) => void;
 }
 
 /** The lock while it is held. */
@@ -110,18 +113,21 @@ export interface DaemonLock {
 /**
  * Takes the lock.
  *
- * @throws DaemonLockHeld if a living process has it; a Node error if the folder cannot be written
+ * @throws DaemonLockHeld if a living process has it; OwnNameTaken if another thing has a name that
+ *   is orchd's; a Node error if the folder cannot be written
  */
 export async function acquireDaemonLock(
   orchdDir: string,
   options: LockOptions,
 ): Promise<DaemonLock> {
+  checkOwnNames(orchdDir);
   await ensureDirectory(systemDisk, epochDir(orchdDir));
   const path = join(orchdDir, "daemon.lock");
   const fd = lockFile(orchdDir, path);
   try {
     const holder = await claimEpoch(orchdDir, options);
     removeStaleFolderLock(orchdDir);
+    for (const sentence of clearOwnNames(orchdDir)) options.onMoved?.(sentence);
     return new HeldLock(orchdDir, path, fd, holder, options.clock);
   } catch (error) {
     closeSync(fd);

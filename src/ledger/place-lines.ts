@@ -1,7 +1,7 @@
 /** Lines of `runs/.orchd/places.jsonl`, as a reader finds them: place-history.ts writes them. */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { PlaceReport } from "../core/place-report.ts";
+import { readOwnText } from "../disk/own-file.ts";
 import { readableLines } from "./readable-lines.ts";
 
 /** A place as the daemon of this epoch knew it. */
@@ -42,7 +42,7 @@ export function newestOfPlaces(lines: readonly PlaceLine[]): Map<string, PlaceLi
 /** Whether a file ends in a line's end, or is empty, or is not there. */
 export function endsWhole(path: string): boolean {
   try {
-    const text = readFileSync(path, "utf8");
+    const text = readOwnText(path);
     return text === "" || text.endsWith("\n");
   } catch {
     return true;

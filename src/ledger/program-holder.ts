@@ -1,5 +1,5 @@
 /** Who holds the lock of a program (program-lock.ts), for readers: they load nothing that locks. */
-import { readFileSync } from "node:fs";
+import { readOwnText } from "../disk/own-file.ts";
 import { isAlive } from "./daemon-info.ts";
 
 /** The process that holds a lock. */
@@ -16,7 +16,7 @@ export interface ProgramHolder {
 /** The process that holds the lock of a file; null where none does. Takes no lock. */
 export function readProgramHolder(path: string): ProgramHolder | null {
   try {
-    const holder = JSON.parse(readFileSync(path, "utf8")) as ProgramHolder;
+    const holder = JSON.parse(readOwnText(path)) as ProgramHolder;
     return Number.isInteger(holder.pid) && isAlive(holder) ? holder : null;
   } catch {
     return null;

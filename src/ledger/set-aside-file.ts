@@ -3,8 +3,9 @@
  * cannot say so in their ledgers, so `orchd status` reads it here. It is derived: the daemon writes
  * it whenever something changes, and it means nothing while no daemon is up.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readOwnText } from "../disk/own-file.ts";
 
 /** A pipeline that is set aside. */
 export interface SetAsideEntry {
@@ -17,7 +18,7 @@ export interface SetAsideEntry {
 /** What is set aside, by pipeline; nothing where the file cannot be read. */
 export function readSetAside(orchdDir: string): ReadonlyMap<string, SetAsideEntry> {
   try {
-    const read = JSON.parse(readFileSync(pathIn(orchdDir), "utf8")) as object;
+    const read = JSON.parse(readOwnText(pathIn(orchdDir))) as object;
     return new Map(Object.entries(read) as [string, SetAsideEntry][]);
   } catch {
     return new Map();

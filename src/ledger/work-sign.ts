@@ -3,9 +3,10 @@
  * waits for an answer goes on waiting while the sign is fresh. It is derived, and nothing is lost
  * with it.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { iso } from "../core/time.ts";
+import { readOwnText } from "../disk/own-file.ts";
 
 /** What the daemon is at work on. */
 export interface WorkSign {
@@ -38,7 +39,7 @@ export function removeWorkSign(orchdDir: string): void {
 export function readWorkSign(orchdDir: string, nowMs: number): WorkSign | undefined {
   let sign: Partial<WorkSign>;
   try {
-    sign = JSON.parse(readFileSync(pathOf(orchdDir), "utf8")) as Partial<WorkSign>;
+    sign = JSON.parse(readOwnText(pathOf(orchdDir))) as Partial<WorkSign>;
   } catch {
     return undefined;
   }

@@ -3,19 +3,10 @@
  * written once and never changes: a run that is active keeps its code.
  */
 import { randomBytes } from "node:crypto";
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, existsSync, fsyncSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
 import { errorCode } from "../disk/disk-error.ts";
+import { readOwnFile, renameOwnFile } from "../disk/own-file.ts";
 import { syncPath } from "../disk/sync-path.ts";
 import { giveToOwner, makeOwnersFolder } from "../disk/give-to-owner.ts";
 import { sha256 } from "../core/sha256.ts";
@@ -37,7 +28,7 @@ function mapPath(folder: string, sha: string): string {
 /** Whether a bundle is there and undamaged. */
 export function isStored(folder: string, sha: string): boolean {
   try {
-    return sha256(readFileSync(bundlePath(folder, sha))) === sha;
+    return sha256(readOwnFile(bundlePath(folder, sha))) === sha;
   } catch {
     return false;
   }
@@ -82,7 +73,7 @@ function writeAside(folder: string, path: string, content: Buffer, sync: boolean
   } finally {
     closeSync(descriptor);
   }
-  renameSync(aside, path);
+  renameOwnFile(aside, path);
 }
 
 /** Whether the file is there and whole. One that this user may not read counts as missing. */
@@ -91,7 +82,7 @@ function holds(path: string, content: Buffer): boolean {
     return (
       existsSync(path) &&
       statSync(path).size === content.length &&
-      readFileSync(path).equals(content)
+      readOwnFile(path).equals(content)
     );
   } catch (error) {
     if (errorCode(error) !== "EACCES" && errorCode(error) !== "ENOENT") throw error;

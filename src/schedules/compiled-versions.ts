@@ -23,11 +23,12 @@
  * versions in force (engine/kept-versions.ts), which are found by the pipeline's name: a file has
  * to be compiled before its name is known.
  */
-import { closeSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
+import { closeSync, openSync, renameSync, statSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { crc32 } from "node:zlib";
+import { readOwnFile } from "../disk/own-file.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { Snapshot } from "../core/snapshot.ts";
@@ -156,7 +157,7 @@ export class CompiledVersions {
     let bytes: Buffer;
     try {
       if (statSync(this.#path).size > MOST_FILE) return;
-      bytes = readFileSync(this.#path);
+      bytes = readOwnFile(this.#path);
     } catch {
       // There is none yet, or this user may not read it.
       return;

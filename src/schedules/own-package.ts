@@ -3,6 +3,7 @@ import { existsSync, readFileSync, readlinkSync, symlinkSync, unlinkSync } from 
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { makeOwnersFolder } from "../disk/give-to-owner.ts";
+import { moveOutOfTheWay } from "../disk/own-file.ts";
 
 let root: string | undefined;
 
@@ -34,7 +35,10 @@ export function linkOwnPackage(bundlesDir: string): void {
     if (readlinkSync(link) === target) return;
     unlinkSync(link);
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== "ENOENT") throw thrown;
+    const { code } = thrown as NodeJS.ErrnoException;
+    // It is no link.
+    if (code === "EINVAL") moveOutOfTheWay(link);
+    else if (code !== "ENOENT") throw thrown;
   }
   makeOwnersFolder(dirname(link));
   try {

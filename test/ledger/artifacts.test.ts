@@ -1,6 +1,8 @@
 import {
+  mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   statSync,
   truncateSync,
   utimesSync,
@@ -30,6 +32,20 @@ function artifacts(): { readonly store: Artifacts; readonly folder: string } {
 }
 
 describe("an artifact", () => {
+  it("gets its name where a folder has it, the daemon's value and the runner's file", async () => {
+    const { store, folder } = artifacts();
+    const ref = await store.put(long(100));
+    const staged = join(folder, ".staged-1");
+    for (const put of [() => store.put(long(100)), () => store.adopt({ ref, file: staged })]) {
+      renameSync(store.path(ref), staged);
+      mkdirSync(join(store.path(ref), "kept"), { recursive: true });
+      expect(store.verify(ref)).toBe(false);
+      await put();
+      expect(store.get(ref)).toBe(long(100));
+    }
+    expect(readdirSync(`${store.path(ref)}.in-the-way-2`)).toEqual(["kept"]);
+  });
+
   it("is a file named by the hash of its content, and reads back as the value", async () => {
     const { store, folder } = artifacts();
     const value = { text: "ü", list: [1, null, { __proto__: null, a: true }] } as Json;

@@ -1,6 +1,7 @@
 /** A bundle is durable before anything names it: a run that has started needs it after a crash. */
 import type * as Fs from "node:fs";
 import { beforeEach, expect, it, vi } from "vitest";
+import { sha256 } from "../../src/core/sha256.ts";
 import { bundlePath, isStored, storeBundle } from "../../src/schedules/bundle-store.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -51,5 +52,14 @@ it("is written again if a power cut left it empty", async () => {
   truncateSync(bundlePath(folder, sha));
   expect(isStored(folder, sha)).toBe(false);
   expect(storeBundle(folder, "export default 2;\n")).toBe(sha);
+  expect(isStored(folder, sha)).toBe(true);
+});
+
+it("gets its name where a folder has it", async () => {
+  const folder = `${tempRoot().runs}/.orchd/bundles`;
+  const text = "export default 3;\n";
+  const { mkdirSync } = await import("node:fs");
+  mkdirSync(bundlePath(folder, sha256(text)), { recursive: true });
+  const sha = storeBundle(folder, text);
   expect(isStored(folder, sha)).toBe(true);
 });
