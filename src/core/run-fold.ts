@@ -54,6 +54,8 @@ export function evolveEvent(state: RunState, line: RunEvent, seq: number, at: st
   if (state.finished !== undefined) return;
   const from = state.lastAt;
   state.lastAt = at;
+  // Most lines are of steps.
+  if (isOfStep(line)) return evolveStep(state, line);
   switch (line.type) {
     case "run.submitted":
       break;
@@ -134,20 +136,10 @@ export function evolveEvent(state: RunState, line: RunEvent, seq: number, at: st
     case "run.waits":
       state.waits.set(line.on.join("+"), line.because);
       break;
-    case "step.added":
-      if (!state.steps.has(line.step)) {
-        const step = addStep(state, line.spec);
-        if (line.call !== undefined) step.call = line.call;
-        if (line.values !== undefined) step.values = line.values;
-        settle(state, line.spec.id);
-      }
-      break;
     case "hook.completed":
     case "hook.failed":
       hookEnded(state, line);
       break;
-    default:
-      evolveStep(state, line);
   }
 }
 
@@ -178,10 +170,17 @@ function workedFrom(state: RunState): string {
 
 type StepEvent = Extract<RunEvent, { type: `step.${string}` }>;
 
+function isOfStep(line: RunEvent): line is StepEvent {
+  return line.type.startsWith("step.");
+}
+
 // oxlint-disable-next-line max-lines-per-function -- the fold: a case an event of a step
 function evolveStep(state: RunState, line: StepEvent): void {
   const step = state.steps.get(line.step);
-  if (step === undefined) return;
+  if (step === undefined) {
+    if (line.type === "step.added") stepAdded(state, line);
+    return;
+  }
   const { lastAt: at } = state;
   switch (line.type) {
     case "step.started":
@@ -262,6 +261,13 @@ function evolveStep(state: RunState, line: StepEvent): void {
     case "step.result_refused":
       break;
   }
+}
+
+function stepAdded(state: RunState, line: Extract<StepEvent, { type: "step.added" }>): void {
+  const step = addStep(state, line.spec);
+  if (line.call !== undefined) step.call = line.call;
+  if (line.values !== undefined) step.values = line.values;
+  settle(state, line.spec.id);
 }
 
 /** Which hooks a run owes that its pipeline has, or that its orchestrator's class overrides. */
@@ -360,7 +366,7 @@ function settle(state: RunState, id: string): void {
   state.ready.add(id);
   const lane = laneOf(step.spec);
   state.readyIn[lane] = (state.readyIn[lane] ?? 0) + 1;
-  waitFrom(state, step, Date.parse(state.lastAt));
+  if (step.spec.startWithinMs !== undefined) waitFrom(state, step, Date.parse(state.lastAt));
 }
 
 /** A step waits for room from a moment on, if it does so for a while only. */
@@ -395,10 +401,10 @@ function doom(state: RunState, id: string, because: string): void {
 
 function leave(state: RunState, step: StepState): void {
   const { id } = step.spec;
-  if (state.ready.delete(id)) state.readyIn[laneOf(step.spec)]! -= 1;
-  state.running.delete(id);
-  state.delayed.delete(id);
-  state.doomed.delete(id);
+  if (step.phase === "running") state.running.delete(id);
+  else if (step.phase === "delayed") state.delayed.delete(id);
+  else if (step.phase === "ready" && state.ready.delete(id)) state.readyIn[laneOf(step.spec)]! -= 1;
+  if (state.doomed.size > 0) state.doomed.delete(id);
   if (state.startLimits.size > 0) state.startLimits.delete(id);
 }
 

@@ -184,9 +184,13 @@ export interface RunState {
   lastAt: string;
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
 /** The steps that must end well before this one starts, each once. */
-export function upstreamOf(spec: SnapshotStep): Set<string> {
-  return new Set([...Object.values(spec.inputs).map((input) => input.step), ...spec.after]);
+export function upstreamOf(spec: SnapshotStep): ReadonlySet<string> {
+  const inputs = Object.values(spec.inputs);
+  if (inputs.length === 0 && spec.after.length === 0) return NONE;
+  return new Set([...inputs.map((input) => input.step), ...spec.after]);
 }
 
 /** Whether the steps after this one may build on it. */
