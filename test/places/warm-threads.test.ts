@@ -49,12 +49,15 @@ class PlayedThread {
 let threads: PlayedThread[];
 /** The machine starts no thread now. */
 let isStarved: boolean;
+/** What is found as quick ends are taken. */
+let takeEnds: () => void;
 let warm: WarmThreads<Placed>;
 
 beforeEach(() => {
   vi.useFakeTimers();
   threads = [];
   isStarved = false;
+  takeEnds = () => undefined;
   warm = new WarmThreads<Placed>({
     cores: CORES,
     threads: MOST,
@@ -69,7 +72,7 @@ beforeEach(() => {
       (thread as unknown as PlayedThread).ended = true;
     },
     given: () => undefined,
-    takeEnds: () => undefined,
+    takeEnds: () => takeEnds(),
   });
   return () => void vi.useRealTimers();
 });
@@ -393,5 +396,176 @@ describe("threads that steps share", () => {
     vi.advanceTimersByTime(9);
     expect(threads.filter(({ ended }) => ended)).toHaveLength(1);
     expect(threads.at(-1)!.given).toEqual(["other"]);
+  });
+
+  it.each([
+    [2, 3],
+    [3, 2],
+  ])("that ended %d pieces in a moment, two of them, are then %d", (ends, then) => {
+    const many = Array.from({ length: 12 }, (_, index) => piece(`s${index}`));
+    place(...many);
+    vi.advanceTimersByTime(3);
+    warm.pump();
+    // What ends now counts from here on.
+    vi.advanceTimersByTime(1);
+    for (let turn = 0; turn < ends; turn += 1) {
+      end(threads[0]!, many, 1);
+      warm.pump();
+    }
+    vi.advanceTimersByTime(2);
+    expect(threads).toHaveLength(then);
+  });
+
+  it("that import nothing more are not of those that change hands", () => {
+    place(...Array.from({ length: 4 }, (_, index) => piece(`s${index}`)));
+    vi.advanceTimersByTime(3);
+    expect(threads).toHaveLength(2);
+    threads[1]!.isFull = true;
+    vi.advanceTimersByTime(30);
+    expect(threads.map(({ reused }) => reused)).toEqual([true, true, true, false]);
+  });
+
+  it("are no more than there are cores for brief pieces, though more are idle", () => {
+    const first = ["x", "y", "z"].map((id) => piece(id));
+    place(...first);
+    vi.advanceTimersByTime(30);
+    for (const thread of threads) end(thread, first, 0.05);
+    const many = Array.from({ length: 6 }, (_, index) => piece(`s${index}`));
+    place(...many);
+    // An idle one that knows the code is taken first, whichever it is.
+    expect(threads.map(({ given }) => given)).toEqual([["s0", "s2", "s4"], ["s1", "s3", "s5"], []]);
+  });
+
+  it("take the ends that were not looked at before they call one late", () => {
+    brisk();
+    const many = Array.from({ length: 6 }, (_, index) => piece(`s${index}`));
+    place(...many);
+    threads[0]!.busyMs = 5;
+    takeEnds = () => {
+      end(threads[0]!, many, 0.05);
+      threads[0]!.busyMs = 0;
+    };
+    vi.advanceTimersByTime(3);
+    expect(threads.map(({ given }) => given)).toEqual([
+      ["s2", "s4"],
+      ["s1", "s3", "s5"],
+    ]);
+  });
+
+  it("put what is taken back before what waited, in its order", () => {
+    brisk();
+    const many = Array.from({ length: 67 }, (_, index) => piece(`s${index}`));
+    place(...many);
+    expect(warm.waiting.map(({ id }) => id)).toEqual(["s64", "s65", "s66"]);
+    warm.leave(threads[0] as unknown as WorkerThread);
+    const odd = Array.from({ length: 31 }, (_, index) => `s${2 * index + 2}`);
+    expect(warm.waiting.map(({ id }) => id)).toEqual([...odd, "s64", "s65", "s66"]);
+  });
+
+  it.each([
+    [99, 2],
+    [100, 1],
+  ])("that import new code for %d ms keep %d pieces", (busyMs, kept) => {
+    brisk();
+    const fresh = ["f1", "f2"].map((id) => piece(id, { source: "c.ts" }));
+    for (const thread of threads) thread.isOpen = true;
+    // It was brief elsewhere.
+    warm.ended(threads[0] as unknown as WorkerThread, fresh[0]!, 0.05);
+    warm.leave(threads[1] as unknown as WorkerThread);
+    place(...fresh);
+    expect(threads[0]!.given).toEqual(["f1", "f2"]);
+    threads[0]!.busyMs = busyMs;
+    vi.advanceTimersByTime(3);
+    expect(threads[0]!.given).toHaveLength(kept);
+    end(threads[0]!, fresh, 0.05);
+    // Now it has the code.
+    warm.pump();
+    const next = ["g1", "g2"].map((id) => piece(id, { source: "c.ts" }));
+    place(...next);
+    threads[0]!.busyMs = 3;
+    const had = threads[0]!.given.length;
+    vi.advanceTimersByTime(3);
+    expect(threads[0]!.given.length).toBeLessThan(had);
+  });
+
+  it("that know the code come before those that are as idle", () => {
+    brisk();
+    const [one, two] = threads as [PlayedThread, PlayedThread];
+    for (const thread of [one, two]) thread.isOpen = true;
+    [one.source, one.pipeline, two.pipeline] = ["z.ts", "p", "q"];
+    place(piece("a"));
+    expect([one.given, two.given]).toEqual([[], ["a"]]);
+  });
+
+  it("get no brief piece ahead whose bundle they do not have", () => {
+    brisk();
+    for (const thread of threads) thread.isOpen = true;
+    const other = piece("o", { source: "c.ts", bundle: "c" });
+    warm.ended(threads[0] as unknown as WorkerThread, other, 0.05);
+    place(piece("a"), piece("b"), other);
+    expect(threads.map(({ given }) => given)).toEqual([["a"], ["b"]]);
+    expect(warm.waiting).toEqual([other]);
+  });
+
+  it("become more for changed code, however many pieces of its file end", () => {
+    brisk();
+    const many = Array.from({ length: 12 }, (_, index) => piece(`s${index}`));
+    const changed = piece("changed", { bundle: "new" });
+    place(...many, changed);
+    for (let ends = 0; ends < 4; ends += 1) end(threads[0]!, many, 0.05);
+    vi.advanceTimersByTime(3);
+    expect(threads).toHaveLength(CORES + 1);
+    warm.pump();
+    expect(threads[CORES]!.given).toEqual(["changed"]);
+  });
+
+  it("make room only where they have started", () => {
+    const first = Array.from({ length: MOST }, (_, index) => piece(`s${index}`));
+    place(...first);
+    vi.advanceTimersByTime(60);
+    for (const thread of threads.slice(0, 2)) end(thread, first, 100);
+    threads[0]!.ready = false;
+    place(piece("other", { source: "other.ts" }));
+    vi.advanceTimersByTime(3);
+    expect(threads.map(({ ended }) => ended)).toEqual([false, true, false, false, false]);
+  });
+
+  it("have nothing of a piece that was withdrawn", () => {
+    brisk();
+    const many = ["a", "b", "c"].map((id) => piece(id));
+    place(...many);
+    expect(warm.firsts()).toEqual(["a"]);
+    expect(warm.withdraw(many[2]!)).toBe(true);
+    expect([warm.firsts(), warm.withdraw(many[2]!)]).toEqual([[], false]);
+  });
+
+  it("give up all that they have not begun, and are given none of it again", () => {
+    brisk();
+    place(...Array.from({ length: 67 }, (_, index) => piece(`s${index}`)));
+    const all = warm.withdrawAll();
+    expect(all.map(({ id }) => id).toSorted()).toEqual(
+      Array.from({ length: 65 }, (_, index) => `s${index + 2}`).toSorted(),
+    );
+    expect(warm.waiting).toEqual([]);
+    warm.pump();
+    vi.advanceTimersByTime(60);
+    expect(threads.map(({ given }) => given)).toEqual([["s0"], ["s1"]]);
+  });
+
+  it("are ended with the piece that is to be ended, where that is still the one", () => {
+    brisk();
+    const many = Array.from({ length: 6 }, (_, index) => piece(`s${index}`));
+    place(...many);
+    const [one, two] = threads as [PlayedThread, PlayedThread];
+    const isolated = (thread: PlayedThread, of: Placed): boolean =>
+      warm.isolate(thread as unknown as WorkerThread, of);
+    expect([isolated(one, many[0]!), one.given]).toEqual([true, ["s0"]]);
+    expect(warm.waiting.map(({ id }) => id)).toEqual(["s2", "s4"]);
+    // It has begun the next one meanwhile.
+    two.begun.add("s3");
+    expect([isolated(two, many[1]!), two.given]).toEqual([false, ["s1", "s3"]]);
+    warm.leave(one as unknown as WorkerThread);
+    warm.leave(two as unknown as WorkerThread);
+    expect([isolated(one, many[0]!), warm.endsSoon]).toEqual([true, false]);
   });
 });
