@@ -80,7 +80,7 @@ export function readRequestRow(store: RunStore, id: string): RequestRow | undefi
   const reply = replyRow(store, id);
   if (reply === undefined && open !== undefined) return open;
   const needle = Buffer.from(`"requestId":"${id}"`);
-  for (const pipeline of reply?.pipeline === null ? [] : namesOf(store, reply?.pipeline))
+  for (const pipeline of namesOf(store, reply))
     for (const line of linesBackwards(store, pipeline, () => needle)) {
       const row = line["requestId"] === id ? traceOf(pipeline, line) : undefined;
       if (row !== undefined) return reply === undefined ? row : merged(reply, row);
@@ -88,8 +88,11 @@ export function readRequestRow(store: RunStore, id: string): RequestRow | undefi
   return reply;
 }
 
-function namesOf(store: RunStore, pipeline: string | undefined): readonly string[] {
-  return pipeline === undefined ? store.pipelines() : [pipeline];
+/** The pipelines whose ledgers may tell of a request. */
+function namesOf(store: RunStore, reply: RequestRow | undefined): readonly string[] {
+  const pipeline = reply?.pipeline ?? null;
+  if (pipeline !== null) return [pipeline];
+  return reply?.state === "refused" ? [] : store.pipelines();
 }
 
 /** What a reply does not tell, a ledger's line may. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { writeReply, writeRequest } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
-import { readRequests } from "../../src/views/request-list.ts";
+import { readRequestRow, readRequests } from "../../src/views/request-list.ts";
 import { loaded, writePipeline } from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -89,4 +89,75 @@ it("each request is told with what its file, its answer and the ledger say of it
     no: { state: "refused", pipeline: "p", by: "cli:ann", at, reason: "it has ended" },
   });
   expect(requests).toHaveLength(5);
+});
+
+it("one request is told by what is left of it: a file, then its answer, then a ledger", async () => {
+  const { runs } = tempRoot();
+  const store = new RunStore(runs);
+  const at = "2026-11-28T01:00:00.000Z";
+  const slot = "2026-11-28T01:00:00.000Z";
+  const run = "p@20261128T010000Z-b1";
+  expect(readRequestRow(store, "r1")).toBeUndefined();
+  expect(readRequestRow(store, "../p/pipeline")).toBeUndefined();
+  await writeRequest(runs, { type: "pause", pipeline: "p", by: "cli:ann" } as never, { id: "r1" });
+  expect(readRequestRow(store, "r1")).toMatchObject({
+    state: "open",
+    type: "pause",
+    by: "cli:ann",
+  });
+  writePipeline(runs, "o", [loaded("0 * * * *")]);
+  const paused = { type: "pipeline.paused", at, by: "cli:bob", because: "upkeep" };
+  writePipeline(runs, "p", [
+    loaded("0 * * * *"),
+    { type: "slot.backfilled", at, slot, run, backfill: "b1", requestId: "b1" },
+    { ...paused, requestId: "r11", by: "cli:cid" },
+    { ...paused, requestId: "r1" },
+    { type: "slot.skipped", at, slot, because: '"requestId":"r1"', through: slot },
+  ]);
+  // The answer came, and the file is about to go.
+  await writeReply(runs, "r1", { accepted: true, at });
+  const told = { id: "r1", type: "pause", pipeline: "p", run: null, by: "cli:bob", at };
+  expect(readRequestRow(store, "r1")).toEqual({ ...told, state: "accepted", reason: "upkeep" });
+  expect(readRequestRow(store, "b1")).toMatchObject({ type: "backfill", run: null, by: null });
+  expect(readRequestRow(store, "r2")).toBeUndefined();
+  // The reply names a pipeline: no other one is asked.
+  await writeReply(runs, "r3", { accepted: true, run: "o@20261128T010000Z", at });
+  writePipeline(runs, "q", [loaded("0 * * * *"), { ...paused, requestId: "r3", by: "x" }]);
+  expect(readRequestRow(store, "r3")).toMatchObject({ pipeline: "o", type: null, by: null });
+});
+
+it("what a run by hand, a re-run and a resume are called, and requests of one moment", () => {
+  const { runs } = tempRoot();
+  const at = "2026-11-28T01:00:00.000Z";
+  const made = (trigger: string, id: string) => ({
+    type: "run.triggered",
+    at,
+    trigger,
+    run: `p@20261128T010000Z-${id}`,
+    by: "",
+    requestId: id,
+  });
+  writePipeline(runs, "p", [
+    loaded("0 * * * *"),
+    made("manual", "a"),
+    made("rerun", "b"),
+    made("event", "c"),
+    { type: "pipeline.resumed", at, requestId: "d" },
+    { type: "pipeline.silenced", at, until: at, requestId: "e" },
+    { type: "pipeline.paused", at, requestId: 7 },
+  ]);
+  const store = new RunStore(runs);
+  const { requests } = readRequests(store, { limit: 10 });
+  expect(requests.map(({ id, type, run, by }) => [id, type, run, by])).toEqual([
+    ["e", "silence", null, null],
+    ["d", "resume", null, null],
+    ["c", null, "p@20261128T010000Z-c", null],
+    ["b", "rerun", "p@20261128T010000Z-b", null],
+    ["a", "submit", "p@20261128T010000Z-a", null],
+  ]);
+  const page = readRequests(store, { limit: 3 });
+  expect(page.cursor).toBe(`${at} c`);
+  const rest = readRequests(store, { limit: 3, cursor: page.cursor! });
+  expect([rest.requests.map(({ id }) => id), rest.cursor]).toEqual([["b", "a"], null]);
+  expect(readRequests(store, { limit: 3, cursor: at }).requests).toEqual([]);
 });
