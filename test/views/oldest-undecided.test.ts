@@ -1,5 +1,7 @@
 /** The slot that has been due the longest without a decision. */
-import { expect, it } from "vitest";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { OldestUndecided } from "../../src/views/oldest-undecided.ts";
 import { loaded, writePipeline, type HandEvent } from "../support/hand-ledger.ts";
@@ -42,5 +44,79 @@ it("is none that fired before the clock was set back", async () => {
   expect(await oldest(day(23, 3), ...back)).toEqual({
     pipeline: "p",
     due: Date.parse(day(23)),
+  });
+});
+
+describe("over all pipelines", () => {
+  const hourly: HandEvent = { ...loaded("0 * * * *"), at: day(20, 1) };
+  const skipped = (date: number, hour: number): HandEvent => ({
+    type: "slot.skipped",
+    at: day(date, hour),
+    slot: day(date, hour),
+    because: "x",
+    through: day(date, hour),
+  });
+  const at = (date: number, hour: number, more = 0): number => Date.parse(day(date, hour)) + more;
+
+  it("is the one that was due first, whichever ledger is read first", async () => {
+    for (const [p, q] of [
+      ["p", "q"],
+      ["q", "p"],
+    ] as const) {
+      const { runs } = tempRoot();
+      writePipeline(runs, p, [LOADED, fired(21)]);
+      writePipeline(runs, q, [hourly, skipped(22, 0)]);
+      const look = new OldestUndecided(new RunStore(runs));
+      expect(await look.at(at(22, 3))).toEqual({ pipeline: q, due: at(22, 1) });
+      writePipeline(runs, q, [hourly, skipped(22, 2)]);
+      expect(await look.at(at(22, 3))).toEqual({ pipeline: p, due: at(22, 2) });
+      // One that is gone is no longer late.
+      rmSync(join(runs, p), { recursive: true });
+      expect(await look.at(at(22, 3))).toEqual({ pipeline: q, due: at(22, 3) });
+    }
+  });
+
+  it.each<[string, readonly HandEvent[] | string]>([
+    ["was removed", [LOADED, { type: "pipeline.removed", at: day(21) }]],
+    ["was never loaded", [{ type: "pipeline.invalid", errors: ["no"] }]],
+    ["has no schedule", [{ ...LOADED, schedules: [] }]],
+    ["has ended", [{ ...loaded("0 2 * * *", { endTime: day(20, 3) }), at: day(20, 2) }]],
+    ["cannot be read", "no ledger\n"],
+  ])("is none of one that %s", async (_, events) => {
+    const { runs } = tempRoot();
+    writePipeline(runs, "p", typeof events === "string" ? [LOADED] : events);
+    const store = new RunStore(runs);
+    if (typeof events === "string") writeFileSync(store.pipelineLedger("p"), events.repeat(9));
+    writePipeline(runs, "q", [LOADED, fired(22)]);
+    const look = new OldestUndecided(store);
+    expect(await look.at(at(24, 0))).toEqual({ pipeline: "q", due: at(23, 2) });
+  });
+
+  it("reads a ledger that grew once its next slot is due, or after ten minutes", async () => {
+    const { runs } = tempRoot();
+    const store = new RunStore(runs);
+    writePipeline(runs, "p", [LOADED, fired(21)]);
+    const look = new OldestUndecided(store);
+    const now = at(21, 12);
+    expect(await look.at(now)).toBeUndefined();
+    // By another schedule it is late already; nobody need know that at once.
+    writePipeline(runs, "p", [LOADED, fired(21), { ...hourly, at: day(21, 3) }]);
+    expect(await look.at(now + 599_999)).toBeUndefined();
+    expect(await look.at(now + 600_000)).toEqual({ pipeline: "p", due: at(21, 3) });
+    // What is late is looked at each time.
+    writePipeline(runs, "p", [LOADED, fired(21), { ...hourly, at: day(21, 3) }, skipped(21, 11)]);
+    expect(await look.at(now + 600_001)).toEqual({ pipeline: "p", due: at(21, 12) });
+    writePipeline(runs, "p", [LOADED, fired(21), { ...hourly, at: day(21, 3) }, skipped(21, 12)]);
+    expect(await look.at(now + 600_002)).toBeUndefined();
+    expect(await look.at(at(21, 13))).toEqual({ pipeline: "p", due: at(21, 13) });
+  });
+
+  it("is found among more pipelines than are looked at in one turn", async () => {
+    const { runs } = tempRoot();
+    for (let nth = 0; nth < 45; nth += 1)
+      writePipeline(runs, `p${nth}`, [LOADED, fired(nth === 41 ? 20 : 21)]);
+    const look = new OldestUndecided(new RunStore(runs));
+    const first = { pipeline: "p41", due: at(21, 2) };
+    expect([await look.at(at(21, 2)), await look.at(at(22, 3))]).toEqual([first, first]);
   });
 });

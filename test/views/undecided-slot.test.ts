@@ -1,12 +1,22 @@
 /** What is said of a time that no line of a ledger decides: every reason, and both of its sides. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { readPastStatus } from "../../src/views/past-status.ts";
 import { slotAnswers } from "../../src/views/slot-answer.ts";
 import { readStatus } from "../../src/views/status-view.ts";
 import { undecidedSlot } from "../../src/views/undecided-slot.ts";
-import { header, loaded, writePipeline, writeRun, type HandEvent } from "../support/hand-ledger.ts";
-import { tempRoot } from "../support/temp-root.ts";
+import {
+  completedRun,
+  header,
+  loaded,
+  writePipeline,
+  writeRun,
+  type HandEvent,
+} from "../support/hand-ledger.ts";
+import { holdEpoch } from "../support/fake-daemon.ts";
+import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 const day = (date: number, hour = 0, minute = 0): string =>
   new Date(Date.UTC(2026, 10, date, hour, minute)).toISOString();
@@ -165,6 +175,115 @@ it("each answer is a sentence of its own, with what was decided and when", () =>
   expect(told(day(19, 2))).toEqual([
     `no slot of p at ${day(19, 2)} was due: ${COUNTS}; the one after is ${day(20, 2)}.`,
   ]);
+});
+
+/** The sentences about the slot of the 21st, which these lines decide. */
+function sentences(made: TempRoot, events: readonly HandEvent[], now = day(22, 12)): string[] {
+  writePipeline(made.runs, "p", [daily(), ...events]);
+  const at = Date.parse(day(21, 2));
+  const answer = slotAnswers(new RunStore(made.runs), "p", at, at, Date.parse(now));
+  return answer.ok ? answer.answers.map(({ sentence }) => sentence) : [];
+}
+
+describe("the sentence of a slot", () => {
+  const RUN = "p@20261121T020000Z";
+  const WHAT = `the slot ${day(21, 2)} of p`;
+  const slot = { at: day(21, 2), slot: day(21, 2), through: day(21, 2) };
+
+  it.each<[HandEvent, string]>([
+    [
+      { type: "slot.fired", ...slot, run: RUN, because: "it is due" },
+      `${WHAT} fired at ${day(21, 2)}: it is due and made the run ${RUN}`,
+    ],
+    [
+      { type: "slot.skipped", ...slot, because: "one goes on" },
+      `${WHAT} was skipped: one goes on.`,
+    ],
+    [
+      { type: "slot.skipped", ...slot, schedule: "hot", because: "x" },
+      `${WHAT} (schedule hot) was skipped: x.`,
+    ],
+    [
+      { type: "slot.missed", ...slot, until: day(21, 2), count: 1, because: "the window is over" },
+      `${WHAT} was missed: the window is over.`,
+    ],
+    // A clock that was set back decides a slot before its time.
+    [
+      { type: "slot.caught_up", ...slot, at: day(21, 1), run: RUN, because: "x" },
+      `${WHAT} ran late, at ${day(21, 1)} (0s after it): x; its run is ${RUN}`,
+    ],
+  ])("%j", (event, sentence) => {
+    expect(sentences(tempRoot(), [event])[0]).toContain(sentence);
+  });
+
+  it("that is due says whether a daemon is there to decide it", () => {
+    const made = tempRoot();
+    const due = `${WHAT} is due and not decided yet:`;
+    expect(sentences(made, [])).toEqual([
+      `${due} no daemon runs; it is decided once \`orchd start\` runs.`,
+    ]);
+    holdEpoch(made.runs);
+    expect(sentences(made, [])).toEqual([`${due} the daemon is about to.`]);
+    holdEpoch(made.runs, { role: "run" });
+    expect(sentences(made, [])[0]).toContain("no daemon runs");
+  });
+
+  it("that no daemon was up for says since when, and how the one before ended", () => {
+    const made = tempRoot();
+    const because = `no daemon was up until ${day(21, 5)}`;
+    const missed = { type: "slot.missed", ...slot, until: day(21, 2), count: 1, because };
+    const plain = `${WHAT} was missed: ${because}`;
+    expect(sentences(made, [missed])).toEqual([`${plain}.`]);
+    const ends = (...lines: (readonly [string, string])[]): void => {
+      const text = lines.map(([type, at]) => `${JSON.stringify({ type, at, pid: 1, epoch: 1 })}\n`);
+      mkdirSync(join(made.runs, ".orchd"), { recursive: true });
+      writeFileSync(join(made.runs, ".orchd/daemon.jsonl"), text.join(""));
+    };
+    ends(["daemon.ended", day(21, 1)], ["daemon.began", day(21, 5)], ["daemon.ended", day(21, 6)]);
+    expect(sentences(made, [missed])).toEqual([
+      `${plain} (the one before ended at ${day(21, 1)}).`,
+    ]);
+    ends(["daemon.lost", day(21, 1)], ["daemon.began", day(21, 5)]);
+    expect(sentences(made, [missed])).toEqual([
+      `${plain} (the one before was last seen at ${day(21, 1)}, and ended without a word).`,
+    ]);
+    ends(["daemon.ended", day(21, 6)]);
+    expect(sentences(made, [missed])).toEqual([`${plain}.`]);
+  });
+
+  it("names what its run waits for: the first step, and how many more", () => {
+    const made = tempRoot();
+    const fired = { type: "slot.fired", ...slot, run: RUN, because: "it is due" };
+    const begun = [fired, { type: "run.started", run: RUN }];
+    const waiting = (steps: readonly string[], ...more: HandEvent[]): string => {
+      const head = header(RUN, Object.fromEntries(steps.map((id) => [id, []])));
+      const snapshot = head["snapshot"] as { steps: { id: string }[] };
+      const wanting = snapshot.steps.map((step) => ({ ...step, on: ["gpu"] }));
+      writeRun(made.runs, RUN, [
+        { ...head, snapshot: { ...snapshot, steps: wanting } },
+        { type: "run.started", because: "the slot is due" },
+        ...more,
+      ]);
+      return sentences(made, begun)[0]!;
+    };
+    const no = `its step a has not begun: it waits: `;
+    const going = { type: "step.started", step: "a", attempt: 1, because: "x" };
+    expect(waiting(["a"], going)).toMatch(/, which is running\.$/);
+    expect(waiting(["a"])).toContain(`which is running; ${no}`);
+    expect(waiting(["a"])).not.toContain("more)");
+    expect(waiting(["a", "b", "c"])).toMatch(/ \(and 2 more\)\.$/);
+    const stop = { type: "run.stop_requested", mode: "graceful", because: "x", by: "cli:x" };
+    expect(waiting(["a"], stop)).not.toContain("has not begun");
+  });
+
+  it("whose run has ended says how", () => {
+    const made = tempRoot();
+    const fired = { type: "slot.fired", ...slot, run: RUN, because: "it is due" };
+    writeRun(made.runs, RUN, completedRun(RUN));
+    expect(sentences(made, [fired])).toEqual([
+      `${WHAT} fired at ${day(21, 2)}: it is due and made the run ${RUN}, which is completed.`,
+    ]);
+  });
 });
 
 describe("the past", () => {
