@@ -7,7 +7,7 @@ import { run as runGraph } from "../../src/cli/commands/graph.ts";
 import { run as runImport } from "../../src/cli/commands/import.ts";
 import { run as runNext } from "../../src/cli/commands/next.ts";
 import { run as runValidate } from "../../src/cli/commands/validate.ts";
-import { loaded, writePipeline, type HandEvent } from "../support/hand-ledger.ts";
+import { header, loaded, writePipeline, writeRun, type HandEvent } from "../support/hand-ledger.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 import { command } from "../support/told-terminal.ts";
 
@@ -204,5 +204,71 @@ describe("orchd next", () => {
     const { notes } = (await command(runNext, made)).terminal;
     expect(notes).toHaveLength(1);
     expect(notes[0]).not.toContain("its last good version counts");
+  });
+});
+
+describe("orchd graph PIPELINE", () => {
+  const made = (files: Record<string, string>, ...runs: HandEvent[][]): TempRoot => {
+    const root = tempRoot(files);
+    const ids = runs.map(([head]) => String(head!["run"]));
+    writePipeline(root.runs, "p", [
+      { ...loaded("0 * * * *"), file: join(root.schedules, "p.yaml") },
+      ...ids.flatMap((run) => [
+        { type: "slot.fired", slot: "2026-11-23T02:00:00.000Z", run },
+        { type: "run.started", run },
+      ]),
+    ]);
+    for (const [nth, events] of runs.entries())
+      if (events.length > 1) writeRun(root.runs, ids[nth]!, events);
+    return root;
+  };
+  const run = (nth: number, steps: Record<string, readonly string[]>): HandEvent[] => {
+    const id = `p@2026112${nth}T020000Z`;
+    return [header(id, steps), { type: "run.started", because: "x" }];
+  };
+  const drawn = async (root: TempRoot) => {
+    const { status, sentence, terminal } = await command(runGraph, root, { target: "p" });
+    return { status, sentence, lines: terminal.lines, notes: terminal.notes };
+  };
+
+  it("draws its file, whatever its runs had", async () => {
+    const text = "steps: { a: { run: 'true' }, b: { run: 'true', after: [a] } }\n";
+    const root = made({ "schedules/p.yaml": text }, run(1, { old: [] }));
+    expect(await drawn(root)).toEqual({
+      status: 0,
+      sentence: undefined,
+      lines: ["p", "  ○ a", "    ○ b  ← after a"],
+      notes: [],
+    });
+  });
+
+  it.each([
+    ["is gone", {}],
+    ["is invalid", { "schedules/p.yaml": "steps: 7\n" }],
+  ])(
+    "draws the newest run whose ledger is there, and says so, where the file %s",
+    async (how, it) => {
+      // The ledger of the newest is not there.
+      const root = made(
+        it,
+        run(1, { old: [] }),
+        run(2, { a: [], b: ["a"] }),
+        run(3, {}).slice(0, 1),
+      );
+      expect(await drawn(root)).toEqual({
+        status: 0,
+        sentence: undefined,
+        lines: ["p", "  ○ a", "    ○ b  ← after a"],
+        notes: [`the file of p ${how}: this is what its run p@20261122T020000Z had.`],
+      });
+    },
+  );
+
+  it("says that there is nothing to draw where its file is gone and it never ran", async () => {
+    expect(await drawn(made({}))).toMatchObject({
+      status: 2,
+      sentence: "the file of p is gone, and it has no run to draw.",
+      lines: [],
+    });
   });
 });

@@ -8,15 +8,18 @@ import { CliError } from "../../src/cli/exit.ts";
 import { parseProgram } from "../../src/cli/program.ts";
 import type { Reply } from "../../src/core/request.ts";
 import type { Answer } from "../../src/ledger/ask.ts";
+import { header, loaded, writePipeline, writeRun, type HandEvent } from "../support/hand-ledger.ts";
 import { at, idOf, madeUpRoot } from "../support/made-up-root.ts";
 import type { TempRoot } from "../support/temp-root.ts";
 import { ToldTerminal } from "../support/told-terminal.ts";
 
 let answer: Answer;
 let requests: Record<string, unknown>[] = [];
+let onAsked: () => void;
 vi.mock("../../src/ledger/ask.ts", () => ({
   ask: (_runs: string, request: Record<string, unknown>): Promise<Answer> => {
     requests.push(request);
+    onAsked();
     return Promise.resolve(answer);
   },
   daemonRuns: () => true,
@@ -35,6 +38,7 @@ let shared: TempRoot;
 beforeAll(() => void (shared = madeUpRoot()));
 beforeEach(() => {
   requests = [];
+  onAsked = () => undefined;
   answer = accepted();
 });
 
@@ -134,6 +138,16 @@ describe.each<[string, string[], string[]]>([
   ["pause etl", ["> etl is paused"], ["> etl is paused (by the way)"]],
   ["resume etl", ["> etl goes on"], ["> etl goes on (by the way)"]],
   [`repair ${RUN}`, [`> ${RUN} is repaired`], [`> ${RUN} is repaired: by the way`]],
+  [
+    "silence etl --until 2099-01-02T03:04Z",
+    ["> nobody is told of etl until 2099-01-02 03:04:00Z; its schedule goes on"],
+    ["> nobody is told of etl until 2099-01-02 03:04:00Z; its schedule goes on"],
+  ],
+  [
+    "silence etl --end",
+    ["> people are told of etl again"],
+    ["> people are told of etl again (by the way)"],
+  ],
   ["run etl", ["> etl@1"], ["> etl@1", "note by the way"]],
   [`rerun ${RUN}`, ["> etl@1"], ["> etl@1", "note by the way"]],
   [`stop ${GOES_ON}`, [`> ${GOES_ON} is stopping`], [`> ${GOES_ON} is stopping`]],
@@ -225,6 +239,79 @@ describe("orchd prune", () => {
     expect(await told("prune")).toEqual([5, "! refused: no."]);
     answer = KEPT;
     expect(await told("prune")).toEqual([0, KEEPS]);
+  });
+});
+
+describe("orchd stop of a run that an orchestrator runs", () => {
+  const begun = [header(idOf("far", 1), { a: [] }), { type: "run.started", because: "x" }];
+  /** What is said where the run's ledger got these lines after the request. */
+  const stopped = async (words: string, ...after: HandEvent[]): Promise<[number, ...string[]]> => {
+    const made = madeUpRoot();
+    const run = idOf("far", 1);
+    writePipeline(made.runs, "far", [
+      loaded("0 * * * *"),
+      { type: "slot.fired", slot: at(1), run },
+      { type: "run.started", run },
+    ]);
+    writeRun(made.runs, run, begun);
+    // The daemon writes as it is asked.
+    onAsked = () => void writeRun(made.runs, run, [...begun, ...after]);
+    return told(words, made);
+  };
+  const asked = (mode: string, more: object = {}): HandEvent => ({
+    type: "run.stop_requested",
+    mode,
+    because: "x",
+    by: "cli:x",
+    ...more,
+  });
+  const far = { asksOrchestrator: true };
+  const failed = { type: "stop.failed", mode: "graceful", because: "no pod answers" };
+
+  it("fails where that could not stop it, and says how to ask once more", async () => {
+    const run = idOf("far", 1);
+    const done = `> ${run} is stopping`;
+    const until = "until its orchestrator says that it has ended";
+    const goesOn = `! no pod answers; ${run} is stopping ${until}`;
+    expect(await stopped("stop far", asked("graceful", far), failed)).toEqual([
+      1,
+      done,
+      `${goesOn}: \`orchd stop --force ${run}\` asks it once more.`,
+    ]);
+    const forced = { ...failed, mode: "force" };
+    expect(await stopped("stop far --force", asked("force", far), forced)).toEqual([
+      1,
+      `${done}, by force`,
+      `${goesOn}.`,
+    ]);
+  });
+
+  it.each<[string, HandEvent[]]>([
+    ["it could", [asked("graceful", far), { ...failed, type: "stop.accepted" }]],
+    ["it has ended", [asked("graceful", far), { type: "run.finished", status: "stopped" }]],
+    ["it is not asked", [asked("graceful"), failed]],
+    ["nothing is written yet", []],
+  ])("is done where %s", async (_, lines) => {
+    expect(await stopped("stop far", ...lines)).toEqual([0, `> ${idOf("far", 1)} is stopping`]);
+  });
+
+  it("names the runs that a pipeline's name leaves open", async () => {
+    const made = madeUpRoot();
+    const ids = [1, 2].map((nth) => idOf("two", nth));
+    const events = (type: string): HandEvent[] => [
+      loaded("0 * * * *"),
+      ...ids.flatMap((run, nth) => [
+        { type: "slot.fired", slot: at(nth), run },
+        { type, run, because: "x" },
+      ]),
+    ];
+    for (const run of ids) writeRun(made.runs, run, [header(run, { a: [] })]);
+    const name = `name one of them: ${ids.join(" and ")}.`;
+    writePipeline(made.runs, "two", events("run.started"));
+    expect(await told("stop two", made)).toEqual([2, `! 2 runs of "two" are active; ${name}`]);
+    writePipeline(made.runs, "two", events("run.queued"));
+    expect(await told("stop two", made)).toEqual([2, `! 2 runs of "two" are queued; ${name}`]);
+    expect(requests).toEqual([]);
   });
 });
 
