@@ -1,5 +1,5 @@
 /** Requests page by page: each once, the newest first, and no page that is empty. */
-import { readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { writeReply, writeRequest } from "../../src/ledger/requests.ts";
@@ -91,7 +91,7 @@ it("each request is told with what its file, its answer and the ledger say of it
   expect(requests).toHaveLength(5);
 });
 
-it("one request is told by what is left of it: a file, then its answer, then a ledger", async () => {
+it("one request is told by what is left of it: a file, an answer, a line", async () => {
   const { runs } = tempRoot();
   const store = new RunStore(runs);
   const at = "2026-11-28T01:00:00.000Z";
@@ -115,9 +115,21 @@ it("one request is told by what is left of it: a file, then its answer, then a l
     { type: "slot.skipped", at, slot, because: '"requestId":"r1"', through: slot },
   ]);
   // The answer came, and the file is about to go.
-  await writeReply(runs, "r1", { accepted: true, at });
+  const answered = "2026-11-28T01:00:09.000Z";
+  await writeReply(runs, "r1", { accepted: true, at: answered });
   const told = { id: "r1", type: "pause", pipeline: "p", run: null, by: "cli:bob", at };
-  expect(readRequestRow(store, "r1")).toEqual({ ...told, state: "accepted", reason: "upkeep" });
+  expect(readRequestRow(store, "r1")).toEqual({
+    ...told,
+    at: answered,
+    state: "accepted",
+    reason: "upkeep",
+  });
+  writeFileSync(join(store.orchdDir, "x.json"), "{}");
+  expect(readRequestRow(store, "../x")).toBeUndefined();
+  // Of a refusal no ledger tells: a line with its id is another's.
+  await writeReply(runs, "b1", { accepted: false, at });
+  expect(readRequestRow(store, "b1")).toMatchObject({ state: "refused", type: null });
+  rmSync(join(store.replies, "b1.json"));
   expect(readRequestRow(store, "b1")).toMatchObject({ type: "backfill", run: null, by: null });
   expect(readRequestRow(store, "r2")).toBeUndefined();
   // The reply names a pipeline: no other one is asked.
