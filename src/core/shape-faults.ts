@@ -3,8 +3,9 @@
  * field, what it must be, what was probably meant.
  */
 import * as z from "zod";
-import { didYouMean } from "./did-you-mean.ts";
+import { didYouMean, nearest } from "./did-you-mean.ts";
 import type { FieldPath, Fault } from "./fault.ts";
+import { isObject } from "./json-object.ts";
 
 /** Words from other schedulers, and the key that means the same here. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
@@ -39,20 +40,26 @@ export function checkShape<T extends z.ZodType>(
   | { readonly ok: false; readonly faults: readonly Fault[] } {
   const parsed = schema.safeParse(value);
   if (parsed.success) return { ok: true, value: parsed.data };
-  return {
-    ok: false,
-    faults: firstOfEach(parsed.error.issues.flatMap((issue) => faultsOf(issue, [], schema, value))),
-  };
+  const faults = parsed.error.issues.flatMap((issue) => faultsOf(issue, [], schema, value));
+  return { ok: false, faults: withoutConsequences(firstOfEach(faults)) };
 }
 
 type Issue = z.core.$ZodIssue;
+
+/** A fault, and what it has to do with others. */
+interface ShapeFault extends Fault {
+  /** There is no value: its key may be there under another name. */
+  readonly isMissing?: boolean;
+  /** Where the key is that this one is probably meant for. */
+  readonly meant?: FieldPath;
+}
 
 /**
  * The first fault of each field: a list where a text has to be is not too short besides. Keys that
  * are not known are fields of their own.
  */
-function firstOfEach(faults: readonly Fault[]): Fault[] {
-  const fields = new Map<string, Fault>();
+function firstOfEach(faults: readonly ShapeFault[]): ShapeFault[] {
+  const fields = new Map<string, ShapeFault>();
   for (const fault of faults) {
     const field = JSON.stringify(fault.path);
     if (!fields.has(field)) fields.set(field, fault);
@@ -60,23 +67,33 @@ function firstOfEach(faults: readonly Fault[]): Fault[] {
   return [...fields.values()];
 }
 
-function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknown): Fault[] {
+/**
+ * Faults without those that another one leads to. A required key that is misspelt is missing as
+ * well: the mistake is told once, where it was made.
+ */
+function withoutConsequences(faults: readonly ShapeFault[]): Fault[] {
+  const meant = new Set(faults.map((fault) => JSON.stringify(fault.meant)));
+  return faults
+    .filter(({ path, isMissing }) => isMissing !== true || !meant.has(JSON.stringify(path)))
+    .map(({ isMissing: _missing, meant: _meant, ...fault }) => fault);
+}
+
+function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknown): ShapeFault[] {
   const path: FieldPath = [
     ...base,
     ...issue.path.map((part) => (typeof part === "number" ? part : String(part))),
   ];
   const value = valueAt(root, path);
+  const missing = value === undefined ? { isMissing: true } : {};
   switch (issue.code) {
     case "unrecognized_keys":
-      return issue.keys.map((key) => ({
-        path: [...path, key],
-        atKey: true,
-        message: unknownKey(key, path, schema, value),
-      }));
-    case "invalid_type":
-      return [{ path, message: typeFault(issue.expected, value) + keysHint(schema, path, value) }];
+      return issue.keys.map((key) => unknownKey(key, path, schema, value));
+    case "invalid_type": {
+      const message = typeFault(expected(issue.expected), issue.expected, value);
+      return [{ path, message: message + keysHint(schema, path, value), ...missing }];
+    }
     case "invalid_value":
-      return [{ path, message: choiceFault(issue.values.map(String), value) }];
+      return [{ path, message: choiceFault(issue.values.map(String), value), ...missing }];
     case "too_small":
       return [{ path, message: sizeFault(issue, "Too small", `at least ${issue.minimum}`, value) }];
     case "too_big":
@@ -126,11 +143,11 @@ function unionFaults(
   schema: z.ZodType,
   root: unknown,
   value: unknown,
-): Fault[] {
+): ShapeFault[] {
   // Blocks that a member tells apart, and it is none of them.
   const { options } = issue as { readonly options?: readonly unknown[] };
   if (options !== undefined && issue.errors.length === 0)
-    return [{ path, message: choiceFault(options.map(String), value) }];
+    return [misspelt(path, root) ?? { path, message: choiceFault(options.map(String), value) }];
   const branches = issue.errors.filter((issues) => issues.length > 0);
   const fitting = branches.filter(
     (issues) => !issues.some((one) => one.code === "invalid_type" && one.path.length === 0),
@@ -145,8 +162,19 @@ function unionFaults(
   const list = [...new Set(kinds)];
   const last = list.pop();
   const wanted = list.length === 0 ? last : `${list.join(", ")} or ${last}`;
-  const hint = keysHint(schema, path, value);
-  return [{ path, message: `must be ${wanted}, not ${kindOf(value)}${hint}` }];
+  const message = typeFault(`${wanted}`, "union", value) + keysHint(schema, path, value);
+  return [{ path, message, ...(value === undefined ? { isMissing: true } : {}) }];
+}
+
+/** The key that stands where a missing one has to be, and is probably meant for it. */
+function misspelt(path: FieldPath, root: unknown): ShapeFault | undefined {
+  const parent = valueAt(root, path.slice(0, -1));
+  const name = path.at(-1);
+  if (!isObject(parent) || typeof name !== "string" || Object.hasOwn(parent, name))
+    return undefined;
+  const key = Object.keys(parent).find((one) => nearest(one, [name]) !== undefined);
+  if (key === undefined) return undefined;
+  return { path: [...path.slice(0, -1), key], ...unknownAs(name) };
 }
 
 function choiceFault(values: readonly string[], value: unknown): string {
@@ -158,21 +186,32 @@ function choiceFault(values: readonly string[], value: unknown): string {
   );
 }
 
-function unknownKey(key: string, path: FieldPath, schema: z.ZodType, parent: unknown): string {
+function unknownKey(key: string, path: FieldPath, schema: z.ZodType, parent: unknown): ShapeFault {
+  const at = [...path, key];
   const known = keysAt(schema, path, parent).filter(
     (one) => parent === null || typeof parent !== "object" || !Object.hasOwn(parent, one),
   );
-  const near = didYouMean(key, known);
-  if (near !== "") return `is not known here${near}`;
+  const near = nearest(key, known);
+  if (near !== undefined) return { path: at, meant: [...path, near], ...unknownAs(near) };
   const elsewhere = key.toLowerCase();
-  const meant = Object.hasOwn(ELSEWHERE, elsewhere) ? ELSEWHERE[elsewhere] : undefined;
-  if (meant !== undefined && known.includes(meant))
-    return `is not known here; did you mean ${JSON.stringify(meant)}?`;
+  const word = Object.hasOwn(ELSEWHERE, elsewhere) ? ELSEWHERE[elsewhere] : undefined;
+  if (word !== undefined && known.includes(word))
+    return { path: at, meant: [...path, word], ...unknownAs(word) };
   const home = homeOf(key, schema);
-  if (home !== undefined) return `is not known here; it belongs under ${home}`;
-  return known.length === 0
-    ? "is not known here"
-    : `is not known here; known are ${known.join(", ")}`;
+  const hint =
+    home !== undefined
+      ? `; it belongs under ${home}`
+      : known.length === 0
+        ? ""
+        : `; known are ${known.join(", ")}`;
+  return { path: at, atKey: true, message: `is not known here${hint}` };
+}
+
+function unknownAs(meant: string): Omit<ShapeFault, "path"> {
+  return {
+    atKey: true,
+    message: `is not known here; did you mean ${JSON.stringify(meant)}?`,
+  };
 }
 
 /** The end of a sentence on one value where a map belongs: what the map may have. */
@@ -275,10 +314,10 @@ function expected(type: string): string {
   }
 }
 
-function typeFault(type: string, value: unknown): string {
-  if (value === undefined) return `is missing; it must be ${expected(type)}`;
-  if (value === null) return `is empty; it must be ${expected(type)}`;
-  return `must be ${expected(type)}, not ${kindOf(value)}${quoteHint(type, value)}`;
+function typeFault(wanted: string, type: string, value: unknown): string {
+  if (value === undefined) return `is missing; it must be ${wanted}`;
+  if (value === null) return `is empty; it must be ${wanted}`;
+  return `must be ${wanted}, not ${kindOf(value)}${quoteHint(type, value)}`;
 }
 
 function kindOf(value: unknown): string {

@@ -151,7 +151,7 @@ describe("a wrong value", () => {
     [{ tags: "x".repeat(100) }, /tags must be a list, not "x{64}…"$/],
     [{ steps: { a: { run: "x", shell: [] } } }, /steps\.a\.shell must not be empty$/],
     [{ concurrency: { priority: 1 } }, /concurrency\.group is missing; it must be text$/],
-    [{ env: { A: null } }, /env\.A must be text, a number, true or false or a map/],
+    [{ env: { A: null } }, /env\.A is empty; it must be text, a number, true or false or a map/],
     [{ env: { "A-B": "x" } }, /env\.A-B is a name that must be an environment variable's name/],
     [{ env: { A: { secret: "../etc/passwd" } } }, /env\.A\.secret must be the name of a secret/],
     // Who writes the secret itself there is not told it again: the sentence goes into a ledger.

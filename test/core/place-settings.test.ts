@@ -63,7 +63,7 @@ describe("places of orchd.yaml", () => {
     [{ a: { engine: "ssh", host: "h", labels: ["a b"] } }, /labels\[0\] must be a label/],
     [{ a: { engine: "ssh", host: "h", labels: ["local"] } }, /is the label of this machine/],
     [{ a: { engine: "ssh", host: "h", url: "x" } }, /^places\.a\.url is not known here/],
-    [{ a: { engine: "nats", ...KEY } }, /^places\.a\.url must be text or a list, not empty/],
+    [{ a: { engine: "nats", ...KEY } }, /^places\.a\.url is missing; it must be text or a list/],
     [{ a: { engine: "nats", url: "nats://h:1" } }, /^places\.a\.key is missing/],
     [{ a: { engine: "nats", url: "http://h", ...KEY } }, /must be nats:\/\/HOST:PORT or tls:/],
     [{ a: { engine: "nats", url: "h:4222", ...KEY } }, /must be nats:\/\/HOST:PORT or tls:/],
