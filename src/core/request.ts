@@ -7,8 +7,10 @@
  */
 import * as z from "zod";
 import { didYouMean } from "./did-you-mean.ts";
+import { formatPath, type Fault } from "./fault.ts";
 import { isObject } from "./json-object.ts";
 import { SCHEDULE_NAME, parseRunId, PIPELINE_NAME } from "./run-id.ts";
+import { checkShape, kindOf } from "./shape-faults.ts";
 import type { Json } from "./snapshot.ts";
 
 /**
@@ -19,13 +21,18 @@ export const REQUEST_ID = /^(?!\.)[A-Za-z0-9._-]{1,64}$/;
 
 const pipeline = z
   .string()
-  .regex(PIPELINE_NAME, "is no name of a pipeline")
+  .regex(PIPELINE_NAME, "must be a pipeline's name")
   .meta({ description: "a pipeline's name" });
 const run = z
   .string()
-  .refine((id) => parseRunId(id) !== undefined, "is no run's id")
+  .refine((id) => parseRunId(id) !== undefined, "must be a run's id")
   .meta({ description: "a run's id" });
-const time = z.iso.datetime({ offset: true }).meta({ description: "ISO 8601" });
+const time = z.iso
+  .datetime({
+    offset: true,
+    error: "must be a time with its zone, such as 2026-11-23T02:00:00Z",
+  })
+  .meta({ description: "ISO 8601" });
 const params = z.record(
   z.string(),
   z.custom<Json>((value) => value !== undefined),
@@ -101,7 +108,7 @@ export const requestSchema = z.discriminatedUnion("type", [
       from: time,
       to: time,
       which: z.enum(["missing", "failed", "all"]).default("missing"),
-      schedule: z.string().regex(SCHEDULE_NAME).optional(),
+      schedule: z.string().regex(SCHEDULE_NAME, "must be a schedule's name").optional(),
       params: params.optional(),
       maxActive: z.int().min(1).optional(),
       ...common,
@@ -110,7 +117,7 @@ export const requestSchema = z.discriminatedUnion("type", [
   z
     .strictObject({
       type: z.literal("cancel_backfill"),
-      id: z.string().regex(REQUEST_ID),
+      id: z.string().regex(REQUEST_ID, "must be a request's id"),
       ...common,
     })
     .meta({ description: "End a backfill; runs that have begun go on." }),
@@ -166,34 +173,40 @@ export function parseRequest(
 ):
   | { readonly ok: true; readonly request: Request }
   | { readonly ok: false; readonly reason: string } {
-  const result = requestSchema.safeParse(value);
-  if (result.success) return { ok: true, request: result.data };
-  return { ok: false, reason: reasonOf(value, result.error.issues).slice(0, 500) };
+  const meant = isObject(value)
+    ? requestSchema.options.find(({ shape }) => shape.type.value === value["type"])
+    : undefined;
+  if (meant === undefined) return { ok: false, reason: noRequest(value).slice(0, 500) };
+  const checked = checkShape(meant, value);
+  if (checked.ok) return { ok: true, request: checked.value };
+  const type = meant.shape.type.value;
+  return { ok: false, reason: reasonOf(type, checked.faults, Object.keys(meant.shape)) };
 }
 
 const TYPES = requestSchema.options.map(({ shape }) => shape.type.value);
+const EXAMPLE = json({ type: "pause", pipeline: "etl" });
 
-function reasonOf(value: unknown, issues: readonly z.core.$ZodIssue[]): string {
-  const { type } = (isObject(value) ? value : {}) as { readonly type?: unknown };
-  const { shape } = requestSchema.options.find((one) => one.shape.type.value === type) ?? {};
-  if (isObject(value) && shape === undefined) {
-    const near = typeof type === "string" ? didYouMean(type, TYPES) : "";
-    const which = type === undefined ? "the request has no type" : `there is no type ${json(type)}`;
-    return `${which}${near === "" ? ";" : near} a request is one of ${TYPES.join(", ")}`;
+/** Why a value is a request of no type. */
+function noRequest(value: unknown): string {
+  if (!isObject(value)) {
+    const given = value === null ? "null" : kindOf(value);
+    return `the request must be a JSON object such as ${EXAMPLE}, not ${given}`;
   }
-  // A key that is misspelt is missing as well: the mistake is told, and not what it leads to.
-  const unknown = issues.find((issue) => issue.code === "unrecognized_keys");
-  if (unknown !== undefined && shape !== undefined) {
-    const [key = ""] = unknown.keys;
-    const known = Object.keys(shape);
-    const near = unknown.path.length === 0 ? didYouMean(key, known) : "";
-    const fields = near === "" ? `; it has ${known.join(", ")}` : near;
-    return `a ${String(type)} request has no field ${json(key)}${fields}`;
-  }
-  const issue = issues[0]!;
-  const where =
-    issue.path.length === 0 ? "the request" : `the request's field ${issue.path.join(".")}`;
-  return `${where}: ${issue.message}`;
+  const { type } = value;
+  const near = typeof type === "string" ? didYouMean(type, TYPES) : "";
+  const which = type === undefined ? "the request has no type" : `there is no type ${json(type)}`;
+  return `${which}${near === "" ? ";" : near} a request is one of ${TYPES.join(", ")}`;
+}
+
+function reasonOf(type: string, faults: readonly Fault[], fields: readonly string[]): string {
+  const unknown = faults.find(({ path, atKey }) => atKey === true && path.length === 1);
+  const { path, message } = unknown ?? faults[0]!;
+  if (unknown === undefined)
+    return `the request's field ${formatPath(path)} ${message}`.slice(0, 500);
+  const key = String(path[0]);
+  const near = didYouMean(key, fields);
+  const hint = near === "" ? `; it has ${fields.join(", ")}` : near;
+  return `a ${type} request has no field ${json(key)}${hint}`.slice(0, 500);
 }
 
 function json(value: unknown): string {

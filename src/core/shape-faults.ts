@@ -320,7 +320,8 @@ function typeFault(wanted: string, type: string, value: unknown): string {
   return `must be ${wanted}, not ${kindOf(value)}${quoteHint(type, value)}`;
 }
 
-function kindOf(value: unknown): string {
+/** What a value is, as a sentence on a wrong one names it: `a list`, `"x"`. */
+export function kindOf(value: unknown): string {
   if (value === null || value === undefined) return "empty";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a map";

@@ -122,12 +122,12 @@ describe("a file that is no request", () => {
     bad(
       "a pipeline that leaves its folder",
       (path) => writeFileSync(path, '{"type":"pause","pipeline":"../etc"}'),
-      /field pipeline: is no name of a pipeline/,
+      /field pipeline must be a pipeline's name/,
     ),
     bad(
       "a run's id that is none",
       (path) => writeFileSync(path, '{"type":"stop","run":"p@../..","mode":"force"}'),
-      /field run: is no run's id/,
+      /field run must be a run's id/,
     ),
     bad("half a file", (path) => writeFileSync(path, '{"type":"submit",'), /^it is not JSON$/),
     bad("an empty file", (path) => writeFileSync(path, ""), /^it is not JSON$/),
@@ -154,7 +154,11 @@ describe("a file that is no request", () => {
     bad("a folder", (path) => mkdirSync(path), /^it is no regular file$/),
     bad("a pipe", (path) => void execFileSync("mkfifo", [path]), /^it is no regular file$/),
     bad("a link", (path) => symlinkSync("/etc/passwd", path), /^it cannot be read \(ELOOP\)$/),
-    bad("null", (path) => writeFileSync(path, "null"), /^the request: /),
+    bad(
+      "null",
+      (path) => writeFileSync(path, "null"),
+      /^the request must be a JSON object such as .*, not null$/,
+    ),
   ])("%s is refused with its reason", (_, make, reason) => {
     const { requests } = folders();
     mkdirSync(requests, { recursive: true });
