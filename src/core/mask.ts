@@ -9,7 +9,7 @@
 import { mapTexts, withoutControls, type StepError } from "./failure.ts";
 import type { Json } from "./snapshot.ts";
 import { formsOf } from "./secret-forms.ts";
-import { wholeAt } from "./whole-characters.ts";
+import { beginning, wholeAt } from "./whole-characters.ts";
 
 /** What takes the place of a secret. */
 export const MASK = "***";
@@ -75,6 +75,14 @@ export class Masker {
     if (this.longest > 0 && (masked.includes("not valid JSON") || masked.includes("ected token ")))
       masked = masked.replaceAll(QUOTED_BY_PARSER, NOT_JSON);
     return masked;
+  }
+
+  /**
+   * The beginning of a text without secrets. It is masked before it is cut: no beginning of a
+   * secret is left at its end.
+   */
+  beginning(text: string, most: number): string {
+    return beginning(this.text(text.slice(0, most + this.longest)), most);
   }
 
   /**

@@ -429,6 +429,15 @@ describe("a far side that breaks a rule", () => {
     );
   });
 
+  it("is quoted without secrets, also where the quotation would cut one in two", async () => {
+    const far = await new Far().greets();
+    far.runner.secrets.add("hunter2-and-more");
+    await far.says(`${"x".repeat(190)}hunter2-and-more`);
+    await far.later(LAST_WORDS_MS);
+    await far.ends(OVER_STATUS);
+    expect((await far.heard()).join()).toContain(`no message: ${"x".repeat(190)}***`);
+  });
+
   it("is heard no more, and gets nothing: no task, and no lease", async () => {
     const young = new Far();
     await young.heard();

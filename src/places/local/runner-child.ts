@@ -221,9 +221,7 @@ export class RunnerChild implements RunnerProcess {
 
   /** A step wrote to the channel: nothing that comes by it now can be believed. */
   #garbled(line: string): void {
-    const masker = new Masker([...this.secrets]);
-    const begin = line.slice(0, TOLD_CHARACTERS + masker.longest);
-    const shown = masker.text(begin).slice(0, TOLD_CHARACTERS);
+    const shown = new Masker([...this.secrets]).beginning(line, TOLD_CHARACTERS);
     const why = `a step wrote to descriptor ${CHANNEL}, which is orchd's`;
     const detail = `sent what is no message (${why}): ${shown}`;
     this.#condemn({ detail, outOfMemory: false });

@@ -325,7 +325,7 @@ export class StreamRunner implements RunnerProcess {
   }
 
   #garbled(line: string): void {
-    const shown = new Masker([...this.secrets]).text(line.slice(0, 200));
+    const shown = new Masker([...this.secrets]).beginning(line, 200);
     setTimeout(() => {
       if (this.#over === undefined) this.#condemn(`sent what is no message: ${shown}`);
     }, LAST_WORDS_MS);
