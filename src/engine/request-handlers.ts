@@ -36,6 +36,7 @@ import type { Log } from "../log.ts";
 import type { UpkeepRequest } from "./ports.ts";
 import { movedSnapshot } from "./moved-root.ts";
 import type { TakenRequest } from "./request-inbox.ts";
+import { pipelineOf } from "./request-queue.ts";
 import { frozenHeader, runHeader } from "./run-header.ts";
 
 /** The version that a pipeline's file defines now, or why there is none. */
@@ -387,26 +388,6 @@ export class RequestHandlers {
   #unknown(name: string): Reply {
     const known = this.#ports.names().filter((one) => this.#desk(one) !== undefined);
     return refused(`there is no pipeline ${JSON.stringify(name)}${didYouMean(name, known)}`);
-  }
-}
-
-/** The pipeline whose ledger would hold what a request causes; undefined: that is in none. */
-function pipelineOf(request: Request): string | undefined {
-  switch (request.type) {
-    case "submit":
-    case "pause":
-    case "resume":
-    case "silence":
-    case "backfill":
-      return request.pipeline;
-    case "stop":
-    case "rerun":
-      return parseRunId(request.run)?.pipeline;
-    case "cancel_backfill":
-    case "prune":
-    case "repair":
-    case "rebuild":
-      return undefined;
   }
 }
 

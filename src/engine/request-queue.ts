@@ -9,6 +9,7 @@
  * Rejected: one order by time for all. A person's `orchd run` then waits behind each of 30,000
  * requests that a script left before it.
  */
+import type { Request } from "../core/request.ts";
 import { parseRunId } from "../core/run-id.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
 
@@ -49,6 +50,13 @@ export interface WaitingRequest {
 export function subjectOf(read: ReadRequest, known: (id: string) => string | undefined): string {
   if (!read.ok) return OTHERS;
   const { request } = read;
+  // Not before the backfill that it cancels.
+  if (request.type === "cancel_backfill") return known(request.id) ?? OTHERS;
+  return pipelineOf(request) ?? UPKEEP;
+}
+
+/** The pipeline whose ledger would hold what a request causes; undefined: that is in none. */
+export function pipelineOf(request: Request): string | undefined {
   switch (request.type) {
     case "submit":
     case "pause":
@@ -60,12 +68,10 @@ export function subjectOf(read: ReadRequest, known: (id: string) => string | und
     case "rerun":
       return parseRunId(request.run)!.pipeline;
     case "cancel_backfill":
-      // Not before the backfill that it cancels.
-      return known(request.id) ?? OTHERS;
     case "prune":
     case "repair":
     case "rebuild":
-      return UPKEEP;
+      return undefined;
   }
 }
 
