@@ -16,7 +16,7 @@ export const EXIT = {
   failed: 1,
   /** Bad usage, or an invalid file. */
   usage: 2,
-  /** No such run or pipeline. */
+  /** No such run, pipeline, place or channel. */
   unknown: 3,
   /** A daemon is needed and none runs. */
   noDaemon: 4,
@@ -43,7 +43,12 @@ export function usageError(sentence: string): CliError {
   return new CliError(EXIT.usage, sentence);
 }
 
-/** An error for a run or pipeline that does not exist. */
+/** An error for a pipeline whose file is invalid. @param errors what is wrong with it */
+export function invalidFile(pipeline: string, errors: readonly string[]): CliError {
+  return usageError(`correct the file of ${pipeline} first: ${errors.join("; ")}`);
+}
+
+/** An error for a run, pipeline, place or channel that does not exist. */
 export function unknownError(sentence: string): CliError {
   return new CliError(EXIT.unknown, sentence);
 }

@@ -194,7 +194,7 @@ describe("orchd next", () => {
     const graph = await command(runGraph, made, { target: "new" });
     expect([graph.status, graph.sentence]).toEqual([
       2,
-      expect.stringMatching(/new\.yaml:1:.*, not 7; correct the file first\.$/),
+      expect.stringMatching(/^correct the file of new first: .*new\.yaml:1:.*, not 7$/),
     ]);
   });
 

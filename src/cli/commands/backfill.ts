@@ -19,7 +19,7 @@ import { timeText } from "../../views/moment.ts";
 import type { Arguments } from "../arguments.ts";
 import { askDaemon, refusal, report } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
-import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
+import { EXIT, invalidFile, seen, usageError, type ExitStatus } from "../exit.ts";
 import { loadPipeline, readSettings, requireDropFolder } from "../load-pipelines.ts";
 import { parseCount } from "../number-text.ts";
 import type { Terminal } from "../terminal.ts";
@@ -97,7 +97,7 @@ async function dryRun(
   const file = await loadPipeline(roots, pipeline);
   if (file === undefined)
     throw usageError(`the file of "${pipeline}" is gone; a backfill needs it.`);
-  if (!file.ok) throw usageError(`${file.errors.join("; ")}; correct the file first.`);
+  if (!file.ok) throw invalidFile(pipeline, file.errors);
   const plan = { from, to: Math.min(to, now), which, maxActive };
   const settings = await readSettings(roots);
   const price = priceBackfill(new RunStore(roots.runs), file.loaded, settings, plan, now);

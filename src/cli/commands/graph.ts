@@ -7,7 +7,7 @@ import { runsBackwards } from "../../views/run-history.ts";
 import { readRunNear } from "../../views/near-run.ts";
 import { looksLikeRun } from "../../views/run-reading.ts";
 import type { CommandContext } from "../command.ts";
-import { CliError, EXIT, seen, type ExitStatus } from "../exit.ts";
+import { EXIT, invalidFile, seen, usageError, type ExitStatus } from "../exit.ts";
 import { dot, mermaid } from "../graph-text.ts";
 import { loadPipeline } from "../load-pipelines.ts";
 import { statusMark, statusSpan } from "../render.ts";
@@ -54,12 +54,8 @@ async function graphOf(context: CommandContext, pipeline: string): Promise<Graph
     context.terminal.note(`the file of ${pipeline} ${why}: this is what its run ${run} had.`);
     return pipelineGraph(pipeline, snapshot);
   }
-  throw new CliError(
-    EXIT.usage,
-    loaded === undefined
-      ? `the file of ${pipeline} is gone, and it has no run to draw.`
-      : `${loaded.errors.join("; ")}; correct the file first.`,
-  );
+  if (loaded !== undefined) throw invalidFile(pipeline, loaded.errors);
+  throw usageError(`the file of ${pipeline} is gone, and it has no run to draw.`);
 }
 
 function printGraph(terminal: Terminal, graph: Graph): void {
