@@ -2,7 +2,7 @@
 import type { NotifyOptions, TriedMessage } from "../src/cli/command.ts";
 import { systemClock } from "../src/clock.ts";
 import type { Alert } from "../src/core/alert.ts";
-import { didYouMean } from "../src/core/did-you-mean.ts";
+import { hasNone } from "../src/core/did-you-mean.ts";
 import { parseRunId } from "../src/core/run-id.ts";
 import type { NotifySettings } from "../src/core/notify-settings.ts";
 import type { EnvValue } from "../src/core/snapshot.ts";
@@ -33,15 +33,12 @@ export interface Trial extends NotifyInForce {
   readonly make: (channel: string) => TimedChannel;
 }
 
-/** Sends a message over a channel. @returns 0: it was taken; 1: it was not; 2: no such channel */
+/** Sends a message over a channel. @returns 0: it was taken; 1: it was not; 3: no such channel */
 export async function tryChannel(name: string, trial: Trial): Promise<number> {
   const names = Object.keys(trial.notify.channels);
   if (!names.includes(name)) {
-    const known = names.length === 0 ? "it has none" : `it has ${names.join(", ")}`;
-    trial.options.tell(
-      `orchd.yaml has no channel ${JSON.stringify(name)}${didYouMean(name, names)}: ${known}.`,
-    );
-    return 2;
+    trial.options.tell(hasNone("orchd.yaml", "channel", name, names));
+    return 3;
   }
   const tried = await send(testAlert(name, clock.now()), trial, true);
   return finish([tried], trial);

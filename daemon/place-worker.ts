@@ -17,6 +17,7 @@ import type { BrokerPlaceSettings } from "../src/core/place-settings.ts";
 import type { OrchdSettings } from "../src/core/settings.ts";
 import { whyOtherRelease } from "../src/disk/built-program.ts";
 import { makeFolder } from "../src/disk/make-folder.ts";
+import { hasNone } from "../src/core/did-you-mean.ts";
 import { removeTrees } from "../src/disk/remove-tree.ts";
 import { SecretFiles } from "../src/disk/secret-files.ts";
 import { endProcess } from "../src/engine/end-process.ts";
@@ -242,12 +243,8 @@ async function placeOf({
   const { settings } = read;
   const place = Object.hasOwn(settings.places, name) ? settings.places[name] : undefined;
   if (place === undefined) {
-    const names = Object.keys(settings.places);
-    const has = names.length === 0 ? "it names no place" : `it names ${names.join(", ")}`;
-    throw new CannotStart(
-      `${join(root, "orchd.yaml")} has no place ${name} under places: ${has}.`,
-      2,
-    );
+    const sentence = hasNone(join(root, "orchd.yaml"), "place", name, Object.keys(settings.places));
+    throw new CannotStart(sentence, 3);
   }
   if (place.engine === "ssh")
     throw new CannotStart(

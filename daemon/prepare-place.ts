@@ -1,7 +1,7 @@
 /** Wires `orchd place prepare`: settings, a connection, and what it is for. It holds no logic. */
 import { systemClock } from "../src/clock.ts";
 import type { PrepareOptions } from "../src/cli/command.ts";
-import { didYouMean } from "../src/core/did-you-mean.ts";
+import { hasNone } from "../src/core/did-you-mean.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
 import { WIRE_PROTOCOL } from "../src/places/pool/wire.ts";
 import { prepareOnce } from "../src/places/ssh/prepare.ts";
@@ -23,9 +23,7 @@ export async function preparePlace(options: PrepareOptions): Promise<number> {
   const { places } = read.settings;
   const settings = Object.hasOwn(places, place) ? places[place] : undefined;
   if (settings === undefined) {
-    const names = Object.keys(places);
-    const known = names.length === 0 ? "it has none" : `it has ${names.join(", ")}`;
-    tell(`orchd.yaml has no place ${JSON.stringify(place)}${didYouMean(place, names)}: ${known}.`);
+    tell(hasNone("orchd.yaml", "place", place, Object.keys(places)));
     return 3;
   }
   if (settings.engine !== "ssh") {

@@ -34,6 +34,22 @@ export function didYouMean(word: string, known: Iterable<string>): string {
   return near === undefined ? "" : `; did you mean ${JSON.stringify(near)}?`;
 }
 
+/**
+ * The sentence that a file has nothing of this name: what was probably meant, or else what it has.
+ *
+ * @param what `place`, `channel`
+ */
+export function hasNone(
+  file: string,
+  what: string,
+  name: string,
+  known: readonly string[],
+): string {
+  const has = known.length === 0 ? "none" : known.join(", ");
+  const rest = didYouMean(name, known) || `: it has ${has}.`;
+  return `${file} has no ${what} ${JSON.stringify(name)}${rest}`;
+}
+
 /** How many insertions, deletions, replacements and swaps of neighbours turn `a` into `b`. */
 export function editDistance(a: string, b: string): number {
   let before: number[] = [];

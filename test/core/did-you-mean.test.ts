@@ -1,0 +1,11 @@
+/** What is said of a name that a file does not have. */
+import { expect, it } from "vitest";
+import { hasNone } from "../../src/core/did-you-mean.ts";
+
+it.each([
+  ["fram", ["farm", "gpu1"], 'orchd.yaml has no place "fram"; did you mean "farm"?'],
+  ["cluster", ["farm", "gpu1"], 'orchd.yaml has no place "cluster": it has farm, gpu1.'],
+  ["farm", [], 'orchd.yaml has no place "farm": it has none.'],
+])("of %s among %j", (name, known, told) => {
+  expect(hasNone("orchd.yaml", "place", name, known)).toBe(told);
+});
