@@ -136,9 +136,11 @@ export class PlaceByLane implements Place {
   }
 
   capacity(): Room {
-    const room: { [lane: Lane]: number } = this.#local.capacity();
+    const { module = 0, shell = 0 } = this.#local.capacity();
     const { isOpen } = this.#local;
-    room[CONTAINER] = isOpen ? this.#containers.room : 0;
+    const contained = isOpen ? this.#containers.room : 0;
+    // A new object: adding a member to what the pool has copied costs V8 thirty times as much.
+    const room: { [lane: Lane]: number } = { module, shell, [CONTAINER]: contained };
     for (const { lane, kind, labels } of this.#wanted.values())
       room[lane] = isOpen ? this.#roomFor(kind, labels) : 0;
     return room;
