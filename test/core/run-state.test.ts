@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { RunEvent } from "../../src/core/event.ts";
 import { runStatus } from "../../src/core/run-status.ts";
@@ -227,4 +228,46 @@ describe("evolve", () => {
     expect(run.state.owedHooks.size).toBe(0);
     expect(run.settle().state.finished?.status).toBe("completed");
   });
+});
+
+/** Any line of a step, also one that no run has at that point: it may be of another version. */
+const stepLines = fc
+  .tuple(fc.constantFrom("a", "b", "c", "d"), fc.integer({ min: 1, max: 3 }), fc.nat(8))
+  .map(([step, attempt, kind]): RunEvent => {
+    const of = { step, attempt };
+    const error = { name: "Error", message: "no" };
+    const retryAt = "2026-11-23T03:00:00Z";
+    const because = "it does";
+    const lines: RunEvent[] = [
+      { type: "step.started", ...of, because },
+      { type: "step.completed", ...of, outputs: {}, durationMs: 1 },
+      { type: "step.failed", ...of, error },
+      { type: "step.failed", ...of, error, retryAt },
+      { type: "step.interrupted", ...of, because, next: "rerun" },
+      { type: "step.interrupted", ...of, because, next: "retry", retryAt },
+      { type: "step.interrupted", ...of, because, next: "fail" },
+      { type: "step.stopped", ...of, because },
+      { type: "step.skipped", step, because },
+    ];
+    return lines[kind]!;
+  });
+
+it("holds each step in the set of its phase, and in no other, whatever the lines say", () => {
+  const steps = [
+    stepSpec("a"),
+    stepSpec("b", { needs: ["a"] }),
+    stepSpec("c"),
+    stepSpec("d", { needs: ["b", "c"] }),
+  ];
+  fc.assert(
+    fc.property(fc.array(stepLines, { maxLength: 30 }), (lines) => {
+      const { state } = new GivenRun(snapshotOf(steps)).happen(STARTED, ...lines);
+      const inPhase = (phase: string): string[] =>
+        [...state.steps].filter(([, step]) => step.phase === phase).map(([id]) => id);
+      for (const phase of ["ready", "running", "delayed"] as const)
+        expect([...state[phase]].toSorted(), phase).toEqual(inPhase(phase));
+      expect(Object.values(state.readyIn).reduce((a, b) => a + b, 0)).toBe(state.ready.size);
+      for (const id of state.doomed.keys()) expect(inPhase("ended")).not.toContain(id);
+    }),
+  );
 });
