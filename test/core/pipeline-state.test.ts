@@ -2,8 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { PipelineEvent } from "../../src/core/event.ts";
 import { checkpointOf } from "../../src/core/pipeline-checkpoint.ts";
-import { evolvePipeline } from "../../src/core/pipeline-fold.ts";
+import { evolvePipeline, forgottenAfter } from "../../src/core/pipeline-fold.ts";
 import { emptyPipelineState, type PipelineState } from "../../src/core/pipeline-state.ts";
+import { packSlots } from "../../src/core/schedule/slot-list.ts";
 
 const T0 = Date.UTC(2026, 10, 23);
 const iso = (seconds: number): string => new Date(T0 + seconds * 1_000).toISOString();
@@ -70,6 +71,38 @@ describe("the watermark", () => {
       state,
     );
     expect(state.covered).toEqual([]);
+  });
+
+  it("takes up slots that a step back tells and that were forgotten, in their order", () => {
+    const fired = (second: number): PipelineEvent => ({
+      type: "slot.fired",
+      slot: iso(second),
+      run: `p@${second}`,
+      through: iso(second),
+    });
+    const state = foldEvents([loaded, fired(600), fired(900)]);
+    const told = packSlots([iso(300), iso(900), `${iso(120)}.x`]);
+    const back = { type: "clock.stepped", from: iso(900), to: iso(60), through: iso(60) } as const;
+    foldEvents([{ ...back, fired: told }], state);
+    const ahead = [`${iso(120)}.x`, iso(300), iso(600), iso(900)];
+    expect([...state.firedAhead]).toEqual(ahead);
+    foldEvents([{ type: "slot.missed", slot: iso(300), because: "x", through: iso(300) }], state);
+    expect([...state.firedAhead]).toEqual(ahead.slice(2));
+  });
+
+  it("forgets none that fired after the moment that it says", () => {
+    const jittery = { ...loaded, schedules: [{ jitterSeconds: 60 }] } as PipelineEvent;
+    const slots = Array.from({ length: 2_049 }, (_, nth) => (nth + 1) * 60);
+    const fired = slots.map((second): PipelineEvent => {
+      return { type: "slot.fired", slot: iso(second), run: `p@${second}`, through: iso(second) };
+    });
+    const state = foldEvents([jittery, ...fired]);
+    const kept = [...state.recentlyFired];
+    const oldest = Date.parse(kept[0]!);
+    expect(kept).toEqual(slots.slice(1).map(iso));
+    // A slot may be due a minute after its time.
+    expect(forgottenAfter(state, oldest + 60_000)).toBeUndefined();
+    expect(forgottenAfter(state, oldest - 1)).toBe(oldest - 60_001);
   });
 
   it("remembers a slot that had passed, and that jitter held back beyond the step", () => {
@@ -201,6 +234,26 @@ describe("what is remembered of the past", () => {
     expect([...restored.requests]).toEqual(ids(36, 100));
     foldEvents(noted(100, 110), restored);
     expect([...again(restored).requests]).toEqual(ids(46, 110));
+  });
+
+  it("is bounded: the newest 512 requests and ends, and 100 durations", () => {
+    const numbers = Array.from({ length: 514 }, (_, nth) => nth);
+    const noted = numbers.map((nth): PipelineEvent => {
+      return { type: "request.noted", requestId: `r${nth}`, because: "done" };
+    });
+    // One that comes again counts as the newest.
+    const again = noted[1]!;
+    const state = foldEvents([
+      loaded,
+      ...noted.slice(0, 512),
+      again,
+      ...noted.slice(512),
+      ...numbers.map((nth) => ends("completed", nth)),
+    ]);
+    const ids = noted.map((line) => (line as { requestId: string }).requestId);
+    expect([...state.requests]).toEqual([...ids.slice(3, 512), "r1", "r512", "r513"]);
+    expect([...state.ended]).toEqual(numbers.slice(2).map((nth) => `p@${nth}`));
+    expect(state.durations).toEqual(numbers.slice(414));
   });
 
   it("is when a run began, also where its end is told twice", () => {

@@ -4,7 +4,13 @@ import type { PipelineEvent } from "../../src/core/event.ts";
 import { checkpointOf } from "../../src/core/pipeline-checkpoint.ts";
 import { evolvePipeline } from "../../src/core/pipeline-fold.ts";
 import { emptyPipelineState, type PipelineState } from "../../src/core/pipeline-state.ts";
-import { DURATION_BOUNDS, LATENESS_BOUNDS } from "../../src/core/tally.ts";
+import {
+  addTally,
+  DURATION_BOUNDS,
+  emptyTally,
+  LATENESS_BOUNDS,
+  type Tally,
+} from "../../src/core/tally.ts";
 import { anyEvent, countersOf } from "../support/counted-events.ts";
 
 const T0 = Date.UTC(2026, 10, 23);
@@ -127,4 +133,36 @@ describe("what a pipeline's ledger counts", () => {
       ),
     );
   });
+});
+
+it("of several pipelines is what one would have counted that had all of their lines", () => {
+  fc.assert(
+    fc.property(fc.array(fc.array(anyEvent, { maxLength: 20 }), { maxLength: 4 }), (ledgers) => {
+      const all = emptyTally();
+      const one = emptyPipelineState();
+      for (const lines of ledgers) {
+        const { tally } = foldEvents(lines, { ...emptyPipelineState(), lastSeq: one.lastSeq });
+        const before = JSON.stringify(tally);
+        addTally(all, tally);
+        expect(JSON.stringify(tally)).toBe(before);
+        foldEvents(lines, one);
+      }
+      // Since when it counts is said of each pipeline alone.
+      const { since: _, ...counted } = one.tally;
+      expect(all).toEqual(counted);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+it("of several pipelines has the newest end of each status, whichever is added first", () => {
+  const endedAt = (completed: string): Tally => ({ ...emptyTally(), ended: { completed } });
+  for (const order of [
+    [iso(1), iso(2)],
+    [iso(2), iso(1)],
+  ]) {
+    const all = emptyTally();
+    for (const at of order) addTally(all, endedAt(at));
+    expect(all.ended).toEqual({ completed: iso(2) });
+  }
 });

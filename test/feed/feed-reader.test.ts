@@ -74,6 +74,30 @@ describe("a reader", () => {
     expect(crcsOf(old)).not.toEqual(crcsOf(reader.position));
   });
 
+  it.each(["p", "q"])(
+    "of pipeline %s alone reads that one and its runs, whatever is named",
+    (only) => {
+      const { runs } = tempRoot();
+      const other = RUN.replace("p@", "q@");
+      for (const [pipeline, run, foreign] of [
+        ["p", RUN, other],
+        ["q", other, RUN],
+      ] as const) {
+        const fired = { ...FIRED, run };
+        // A line of the one may name a run of the other, or what is no run at all.
+        const named = [foreign, "nothing"].map((one) => ({ type: "run.started", run: one }));
+        writePipeline(runs, pipeline, [loaded("0 * * * *"), fired, ...named]);
+        writeRun(runs, run, STEPS);
+      }
+      const reader = new FeedReader(new RunStore(runs), FeedPosition.start, { pipeline: only });
+      for (const pipeline of ["p", "q", "none"]) reader.stir(pipeline);
+      const lines = everyLine(reader);
+      expect(typesOf(lines).filter((type) => type.startsWith("-"))).toHaveLength(STEPS.length);
+      expect(new Set(lines.map(({ pipeline }) => pipeline))).toEqual(new Set([only]));
+      expect([...reader.runsOf(only === "p" ? "q" : "p")]).toEqual([]);
+    },
+  );
+
   const CHECKPOINT = (...active: string[]): HandEvent => ({ type: "pipeline.checkpoint", active });
   /** Puts another ledger in the place of the pipeline's, while the run goes on. */
   const replaced = (runs: string, ...events: HandEvent[]): void => {
