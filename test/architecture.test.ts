@@ -95,7 +95,7 @@ const ARROWS: Record<string, readonly string[]> = {
   notify: ["core", "clock", "version", "log", "feed", "views"],
   traces: ["core", "clock", "version", "log", "feed", "views"],
   observe: ["core", "clock", "version", "log", "disk"],
-  supervise: ["core", "clock", "log"],
+  supervise: ["core", "clock", "log", "disk"],
   client: ["core", "clock", "ledger", "feed", "views"],
   cli: [
     "core",

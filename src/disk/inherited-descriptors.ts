@@ -5,10 +5,13 @@
  * hold a pipe open whose end somebody waits for.
  *
  * Node cannot mark a file so that a program does not get it. So whoever starts a runner tells it
- * the numbers, and the runner closes them first of all. This process keeps them: a lock is held for
- * as long as its file is open.
+ * the numbers, and the runner closes them first of all; other programs get nothing in their place
+ * (apart-program.ts). This process keeps them: a lock is held for as long as its file is open.
  */
 import { closeSync, readdirSync, readFileSync } from "node:fs";
+
+/** The numbers under which there were such files at first: none comes later. */
+let inheritedAtFirst: readonly number[] | undefined;
 
 /** The mark of a file that a program does not get which is started here: Linux's `O_CLOEXEC`. */
 const CLOSED_ON_EXEC = 0o2000000;
@@ -19,17 +22,20 @@ const CLOSED_ON_EXEC = 0o2000000;
  * @param first the first number that such a program is not given on purpose
  */
 export function inheritedDescriptors(first: number): number[] {
-  return openDescriptors().filter((descriptor) => {
-    if (descriptor < first) return false;
-    try {
-      const [, flags] = /^flags:\s*(\d+)$/m.exec(
-        readFileSync(`/proc/self/fdinfo/${descriptor}`, "latin1"),
-      )!;
-      return (Number.parseInt(flags!, 8) & CLOSED_ON_EXEC) === 0;
-    } catch {
-      return false; // It is closed by now, as the one that read the folder is.
-    }
-  });
+  inheritedAtFirst ??= openDescriptors().filter(isGivenOn);
+  return inheritedAtFirst.filter((descriptor) => descriptor >= first && isGivenOn(descriptor));
+}
+
+/** Whether a program that is started here gets this file. */
+function isGivenOn(descriptor: number): boolean {
+  try {
+    const [, flags] = /^flags:\s*(\d+)$/m.exec(
+      readFileSync(`/proc/self/fdinfo/${descriptor}`, "latin1"),
+    )!;
+    return (Number.parseInt(flags!, 8) & CLOSED_ON_EXEC) === 0;
+  } catch {
+    return false; // It is closed by now, as the one that read the folder is.
+  }
 }
 
 /**

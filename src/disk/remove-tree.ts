@@ -3,7 +3,7 @@
  * names of any bytes. It is done by a process of its own (`rm`), because that takes its time and
  * needs no turn of this process, and because `rm` copes with paths of any length.
  */
-import { spawn } from "node:child_process";
+import { startApart } from "./apart-program.ts";
 
 /** A folder without rights is opened, and the rest is removed in a second pass. */
 const SCRIPT = `rm -rf -- "$@" || { chmod -R u+rwx -- "$@"; rm -rf -- "$@"; }`;
@@ -23,10 +23,10 @@ export function removeTrees(
   return new Promise((resolve) => {
     if (paths.length === 0) return resolve();
     try {
-      const child = spawn("/bin/sh", ["-c", SCRIPT, "orchd-remove", ...paths], {
+      const child = startApart("/bin/sh", ["-c", SCRIPT, "orchd-remove", ...paths], {
         cwd: "/",
         env: { PATH: process.env["PATH"] },
-        stdio: "ignore",
+        stdio: ["ignore", "ignore", "ignore"],
       });
       child.on("error", () => resolve()).on("close", () => resolve());
       if (!holdsProcess) child.unref();

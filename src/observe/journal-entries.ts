@@ -14,8 +14,9 @@
  * - What the journal does not take (it starts again, or the entry is too long), perl writes to
  *   stderr.
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
+import { startApart } from "../disk/apart-program.ts";
 
 /** Where the journal takes entries. */
 export const JOURNAL_SOCKET = "/run/systemd/journal/socket";
@@ -61,7 +62,7 @@ export class JournalEntries {
   constructor(socket: string) {
     if (!existsSync(socket)) return;
     try {
-      const child = spawn("perl", ["-e", PROGRAM, socket], {
+      const child = startApart("perl", ["-e", PROGRAM, socket], {
         // A Ctrl-C is for the daemon, and in any other folder perl would hold a mount.
         detached: true,
         cwd: "/",
@@ -70,7 +71,7 @@ export class JournalEntries {
       });
       const end = (): void => void (this.#process = undefined);
       child.on("error", end).on("exit", end);
-      child.stdin.on("error", end);
+      child.stdin?.on("error", end);
       child.unref();
       (child.stdin as { unref?(): void }).unref?.();
       this.#process = child;

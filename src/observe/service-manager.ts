@@ -3,7 +3,8 @@
  * so each message goes through the `systemd-notify` program (the unit has NotifyAccess=all for
  * that). Without NOTIFY_SOCKET nothing happens.
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { startApart } from "../disk/apart-program.ts";
 import type { Clock, Timer } from "../clock.ts";
 import { startedProcess } from "../disk/process-start.ts";
 
@@ -69,8 +70,8 @@ export class ServiceManager {
   #tell(words: readonly string[], isWanted = (): boolean => false): void {
     if (!this.listens) return;
     const start = (): ChildProcess =>
-      spawn("systemd-notify", [...words], {
-        stdio: "ignore",
+      startApart("systemd-notify", words, {
+        stdio: ["ignore", "ignore", "ignore"],
         env: {
           PATH: this.#environment["PATH"] ?? "/usr/bin:/bin",
           NOTIFY_SOCKET: this.#environment["NOTIFY_SOCKET"],

@@ -9,8 +9,8 @@
  *   and the program needs none of them.
  * - It yields to the daemon: a lower priority, where that may be set.
  */
-import { fork } from "node:child_process";
 import { setPriority } from "node:os";
+import { startApart } from "../disk/apart-program.ts";
 import type { Clock } from "../clock.ts";
 import { ChildLines } from "./child-lines.ts";
 import type { Child, ChildListener } from "./supervisor.ts";
@@ -66,9 +66,8 @@ export function startNode(
   listener: ChildListener,
   onAnswer: (line: string) => void,
 ): Child {
-  const child = fork(program.path, program.words, {
+  const child = startApart(process.execPath, [program.path, ...program.words], {
     detached: true,
-    execArgv: [],
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     env: { ...environmentFor(process.env), ...program.env },
   });

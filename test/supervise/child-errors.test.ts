@@ -7,12 +7,12 @@ import { systemClock } from "../../src/clock.ts";
 import { startNode } from "../../src/supervise/node-child.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
-const forked = vi.hoisted(() => ({ last: undefined as ChildProcess | undefined }));
+const started = vi.hoisted(() => ({ last: undefined as ChildProcess | undefined }));
 vi.mock(import("node:child_process"), async (original) => {
   const real = await original();
-  const fork = ((...given: Parameters<typeof real.fork>) =>
-    (forked.last = real.fork(...given))) as typeof real.fork;
-  return { ...real, fork };
+  const spawn = ((...given: Parameters<typeof real.spawn>) =>
+    (started.last = real.spawn(...given))) as typeof real.spawn;
+  return { ...real, spawn };
 });
 
 function start(text: string, path = join(tempRoot().root, "program.mjs")) {
@@ -32,7 +32,7 @@ function start(text: string, path = join(tempRoot().root, "program.mjs")) {
 
 it("an error of a program that runs is not its end", async () => {
   const { child, gone, ended } = start("setInterval(() => {}, 1_000);");
-  forked.last!.emit("error", new Error("kill EPERM"));
+  started.last!.emit("error", new Error("kill EPERM"));
   expect(gone).toEqual([]);
   child.kill();
   await ended();

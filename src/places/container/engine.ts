@@ -6,9 +6,10 @@
  * storage, its socket and its proxies. Where the machine starts no process, it waits for one
  * (disk/process-start.ts), and its patience counts from then.
  */
-import { spawn, type ChildProcessByStdio, type SpawnOptions } from "node:child_process";
+import type { ChildProcessByStdio, SpawnOptions } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as wait } from "node:timers/promises";
+import { startApart } from "../../disk/apart-program.ts";
 import { FAILURE_CODES } from "../../core/failure.ts";
 import type { Log } from "../../log.ts";
 import {
@@ -120,7 +121,10 @@ export class Engine {
   start(words: readonly string[], command: EngineCommand): Promise<EngineProcess> {
     const options = apart({ ...this.env, ...command.env }, command.cwd);
     const start = (): EngineProcess =>
-      spawn(this.name, words, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+      startApart(this.name, words, {
+        ...options,
+        stdio: ["ignore", "pipe", "pipe"],
+      }) as EngineProcess;
     return startedProcess(start, command);
   }
 
@@ -128,7 +132,7 @@ export class Engine {
   talk(words: readonly string[], command: EngineCommand): Promise<EngineTalk> {
     const options = apart({ ...this.env, ...command.env }, command.cwd);
     const start = (): EngineTalk =>
-      spawn(this.name, words, { ...options, stdio: ["pipe", "pipe", "pipe"] });
+      startApart(this.name, words, { ...options, stdio: ["pipe", "pipe", "pipe"] }) as EngineTalk;
     return startedProcess(start, command);
   }
 
@@ -203,7 +207,7 @@ export class Engine {
 }
 
 /** A process group of its own, and variables beside the daemon's. */
-function apart(env: EngineVariables, cwd?: string): SpawnOptions {
+function apart(env: EngineVariables, cwd?: string): Pick<SpawnOptions, "detached" | "cwd" | "env"> {
   return { detached: true, cwd, env: { ...process.env, ...env } };
 }
 
@@ -277,7 +281,10 @@ async function answerOf(
   waiter: StartWaiter,
 ): Promise<Answer> {
   const start = (): EngineProcess =>
-    spawn(program, words, { ...apart(env), stdio: ["ignore", "pipe", "pipe"] });
+    startApart(program, words, {
+      ...apart(env),
+      stdio: ["ignore", "pipe", "pipe"],
+    }) as EngineProcess;
   try {
     return await answerBy(await startedProcess(start, waiter), patienceMs);
   } catch (error) {

@@ -28,7 +28,8 @@
  * are taken, and there are never more tasks than the place has room for. A runner that breaks the
  * rules of the wire is ended.
  */
-import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import type { ChildProcessWithoutNullStreams } from "node:child_process";
+import { startApart } from "../../disk/apart-program.ts";
 import type { Timer } from "../../clock.ts";
 import { withoutControls } from "../../core/failure.ts";
 import { Masker } from "../../core/mask.ts";
@@ -208,12 +209,8 @@ export class StreamRunner implements RunnerProcess {
     // In a group of its own: Ctrl-C reaches the daemon, which decides what happens to the steps.
     let command: ChildProcessWithoutNullStreams;
     try {
-      command = spawn(program, rest, {
-        detached: true,
-        cwd,
-        stdio: "pipe",
-        env: { ...(env ?? process.env) },
-      });
+      const options = { detached: true, cwd, env: { ...(env ?? process.env) } };
+      command = startApart(program, rest, options) as ChildProcessWithoutNullStreams;
     } catch (error) {
       return this.#unstarted(error as Error);
     }

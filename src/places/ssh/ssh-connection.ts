@@ -18,10 +18,11 @@
  * Rejected: `ControlPersist`, since nobody would end what a killed daemon left; a library that
  * speaks SSH, since the client reads what a person set up for it: keys, agents, jumps, aliases.
  */
-import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { startApart } from "../../disk/apart-program.ts";
 import type { Clock, Timer } from "../../clock.ts";
 import type { SshPlaceSettings } from "../../core/place-settings.ts";
 import { startsLater, whatLacks } from "../../disk/process-start.ts";
@@ -97,9 +98,7 @@ export class SshConnection {
     try {
       this.#folder ??= mkdtempSync(join(shortFolder(), "orchd-ssh-"));
       // `exec` and a redirection mean the same in every shell.
-      master = spawn("ssh", this.#words("master", `echo ${READY} && exec cat >/dev/null`), {
-        detached: true,
-      });
+      master = startClient(this.#words("master", `echo ${READY} && exec cat >/dev/null`));
     } catch (error) {
       this.#fell(startFault(error as Error));
       return;
@@ -128,7 +127,7 @@ export class SshConnection {
         resolve({ status: null, stdout: "", stderr: startFault(error) });
       let child: FarProcess;
       try {
-        child = spawn("ssh", this.words(command), { detached: true });
+        child = startClient(this.words(command));
       } catch (error) {
         return unstarted(error as Error);
       }
@@ -244,4 +243,9 @@ function startFault(error: Error): string {
 function shortFolder(): string {
   const folder = process.env["RUNTIME_DIRECTORY"]?.split(":")[0] ?? tmpdir();
   return folder.length <= 50 ? folder : "/tmp";
+}
+
+/** Starts the client, in a process group of its own. @throws a Node error */
+function startClient(words: readonly string[]): FarProcess {
+  return startApart("ssh", words, { detached: true }) as FarProcess;
 }
