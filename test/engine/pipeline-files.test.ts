@@ -6,6 +6,7 @@ import { PipelineFiles } from "../../src/engine/pipeline-files.ts";
 import type { PipelineDesk } from "../../src/engine/pipeline-desk.ts";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import type { LoadResult } from "../../src/schedules/load-file.ts";
+import { LedgerBlocked } from "../../src/ledger/ledger-error.ts";
 import { silentLog } from "../../src/log.ts";
 import { pipelineOf } from "../support/engine-rig.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -26,6 +27,14 @@ class Rig {
   readonly logged: string[] = [];
   /** What each ledger says of mistakes. */
   readonly recorded: (readonly string[])[] = [];
+  /** What files say from now on, by path. */
+  readonly edited = new Map<string, LoadResult>();
+  /** Pipelines whose ledgers cannot be opened, and why. */
+  readonly blocked = new Map<string, LedgerBlocked>();
+  /** Pipelines that were removed. */
+  readonly removed: string[] = [];
+  /** Paths in the order in which they were loaded. */
+  readonly loads: string[] = [];
 
   constructor(orchdDir = tempRoot().root) {
     const desks = new Map<string, PipelineDesk>();
@@ -35,6 +44,8 @@ class Rig {
       orchdDir,
       load: (path, signal) => this.#load(path, signal),
       desk: (name) => {
+        const blocked = this.blocked.get(name);
+        if (blocked !== undefined) return Promise.reject(blocked);
         if (!desks.has(name)) desks.set(name, this.#desk(name));
         return Promise.resolve(desks.get(name)!);
       },
@@ -70,6 +81,9 @@ class Rig {
   }
 
   #load(path: string, signal: AbortSignal): Promise<LoadResult> {
+    this.loads.push(path);
+    const edited = this.edited.get(path);
+    if (edited !== undefined) return Promise.resolve(edited);
     const name = path.replace(/^.*\/(?:good|hangs)-|\.\w+$/g, "");
     if (path.includes("good-")) return Promise.resolve({ ok: true, loaded: pipelineOf(name, []) });
     if (path.includes("bad-")) {
@@ -98,7 +112,10 @@ class Rig {
         this.recorded.push(errors);
         return Promise.resolve();
       },
-      remove: () => Promise.resolve(),
+      remove: () => {
+        this.removed.push(name);
+        return Promise.resolve();
+      },
     };
     return desk as unknown as PipelineDesk;
   }
@@ -212,3 +229,78 @@ test.each([50, 51, 60])("of %i mistakes in a file fifty are told, and how many m
   expect(rig.logged).toEqual(errors);
   expect(rig.recorded).toEqual([errors]);
 });
+
+test("what was just saved is what runs: its file is read again before it does", async () => {
+  const rig = new Rig();
+  const path = rig.good("alpha");
+  await rig.files.apply({ changed: [path, rig.good("beta")], removed: [] });
+  const loaded = pipelineOf("alpha", [], { tags: ["edited"] });
+  rig.edited.set(path, { ok: true, loaded });
+  rig.loads.length = 0;
+  const fresh = await rig.files.refresh("alpha");
+  expect(fresh).toMatchObject({ ok: true, desk: { name: "alpha" } });
+  expect(fresh.ok && fresh.loaded).toBe(loaded);
+  expect(rig.loads).toEqual([path]);
+  await rig.files.reload();
+  expect(rig.loads.toSorted()).toEqual([path, path, rig.good("beta")]);
+});
+
+test.each<[string, (rig: Rig, path: string) => void, string]>([
+  ["is bad now", (rig, path) => rig.edited.set(path, refusal(path)), "FILE:3:1: no"],
+  [
+    "holds another pipeline now",
+    (rig, path) => rig.edited.set(path, { ok: true, loaded: pipelineOf("other", []) }),
+    'FILE no longer holds pipeline "alpha"',
+  ],
+  [
+    "is good, and its ledger cannot be opened",
+    (rig) =>
+      rig.blocked.set(
+        "alpha",
+        new LedgerBlocked("/x", Object.assign(new Error(), { code: "EISDIR" })),
+      ),
+    new LedgerBlocked("/x", Object.assign(new Error(), { code: "EISDIR" })).message,
+  ],
+])("a pipeline whose file %s cannot run, with the reason", async (_, edit, reason) => {
+  const rig = new Rig();
+  const path = rig.good("alpha");
+  await rig.files.apply({ changed: [path], removed: [] });
+  edit(rig, path);
+  expect(await rig.files.refresh("alpha")).toEqual({
+    ok: false,
+    reason: reason.replace("FILE", path),
+  });
+});
+
+test("a pipeline that no file defines is told by its name, with one that is like it", async () => {
+  const rig = new Rig();
+  await rig.files.apply({ changed: [rig.good("alpha"), rig.good("beta")], removed: [] });
+  expect(await rig.files.refresh("alpa")).toEqual({
+    ok: false,
+    reason: 'there is no pipeline "alpa"; did you mean "alpha"?',
+  });
+  await rig.files.apply({ changed: [], removed: [rig.good("alpha")] });
+  expect(rig.removed).toEqual(["alpha"]);
+  expect(await rig.files.refresh("alpha")).toEqual({
+    ok: false,
+    reason: 'there is no pipeline "alpha"',
+  });
+  // What is not known changes nothing.
+  await rig.files.apply({ changed: [], removed: [rig.good("gamma")] });
+  expect(rig.removed).toEqual(["alpha"]);
+});
+
+test("a file whose name is no pipeline's stands for one of a name like it", async () => {
+  const rig = new Rig();
+  const names = ["Load Digest", "_x", "ÄÖ", "a".repeat(70), "0-a_b"];
+  const paths = names.map((name) => `/nowhere/${name}.yaml`);
+  for (const path of paths) rig.edited.set(path, refusal(path));
+  await rig.files.apply({ changed: paths, removed: [] });
+  const stands = ["load-digest", "x", "unnamed", "a".repeat(64), "0-a_b"];
+  expect(stands.map((name) => rig.files.knows(name))).toEqual(stands.map(() => true));
+  expect(rig.files.size).toBe(5);
+});
+
+function refusal(path: string): LoadResult {
+  return { ok: false, errors: [{ file: path, line: 3, message: "no" }], watched: [] };
+}

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { RunHeader } from "../../src/core/event.ts";
 import type { Reply, Request } from "../../src/core/request.ts";
 import { RequestHandlers, type HandlerPorts } from "../../src/engine/request-handlers.ts";
+import { LedgerClosed, LedgerExists, LedgerFailed } from "../../src/ledger/ledger-error.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { silentLog } from "../../src/log.ts";
 import { pipelineOf } from "../support/engine-rig.ts";
@@ -23,21 +24,32 @@ interface Desk {
   changed?: boolean;
   /** The requests that the ledgers have lines of. */
   before?: readonly string[];
+  /** How often a run's ledger is there by the time that it is made. */
+  taken?: number;
+  /** Why no run can be made. */
+  fault?: Error;
 }
 
 function rig(
-  { removed = false, changed = true, before = [] }: Desk = {},
+  { removed = false, changed = true, before = [], taken = 0, fault }: Desk = {},
   ports: Partial<HandlerPorts> = {},
 ) {
   const made: { readonly header: RunHeader; readonly ticket: Record<string, unknown> }[] = [];
   const asked: unknown[] = [];
   const store = new RunStore(tempRoot().runs);
+  let others = 0;
   const desk = (loaded: typeof P) => ({
     name: loaded.name,
     loaded,
     state: { removed, requests: new Set(before) },
     queueTerms: () => ({ pipeline: loaded.name, priority: 0 }),
     makeRun: (one: RunHeader, ticket: Record<string, unknown>) => {
+      if (fault !== undefined) return Promise.reject(fault);
+      if (others < taken) {
+        others += 1;
+        const path = writeRun(store.runsDir, one.run, [header(one.run, {})]);
+        return Promise.reject(new LedgerExists(path));
+      }
       made.push({ header: one, ticket });
       return Promise.resolve();
     },
@@ -254,6 +266,48 @@ describe("a re-run", () => {
     expect(made[0]!.ticket).toMatchObject({ kind: "rerun", order: Date.parse(NOW) });
   });
 
+  it.each([1, 2])("has the next free number, after %i others", async (taken) => {
+    const { ask, made, store } = rig({ taken }, { folded: () => Promise.resolve(folded(failed)) });
+    writeRun(store.runsDir, RUN, [header(RUN, {})]);
+    const run = `${RUN}-r${taken + 1}`;
+    expect(await ask({ type: "rerun", run: RUN })).toEqual({ accepted: true, run });
+    expect(made).toMatchObject([{ header: { run, reuse: {} }, ticket: { run } }]);
+  });
+
+  it("by the edited file runs what it says now, with the params of then", async () => {
+    const pruned = { bundle: "c".repeat(64), pick: "export:default", source: "c.ts" };
+    const given = folded(failed, { trigger, params: { depth: 7 } }) as unknown as {
+      header: { snapshot: { steps: object[] } };
+    };
+    given.header.snapshot.steps.push({ ...stepSpec("c"), code: pruned });
+    const { ask, made, store } = rig({}, { folded: () => Promise.resolve(given as never) });
+    writeRun(store.runsDir, RUN, [header(RUN, {})]);
+    const run = `${RUN}-r1`;
+    expect(await ask({ type: "rerun", run: RUN, edited: true })).toEqual({ accepted: true, run });
+    expect(made[0]!.header).toMatchObject({
+      run,
+      params: { depth: 7 },
+      trigger: { kind: "rerun", of: RUN, requestId: "q1", schedule: "hourly" },
+      because: `a re-run of ${RUN}, asked for by cli:ann`,
+    });
+    expect(made[0]!.header.snapshot.steps).toEqual(P.snapshot.steps);
+    const gone = rig(
+      {},
+      {
+        folded: () => Promise.resolve(given as never),
+        refresh: () => Promise.resolve({ ok: false, reason: "its file is invalid" }),
+      },
+    );
+    writeRun(gone.store.runsDir, RUN, [header(RUN, {})]);
+    expect(await gone.ask({ type: "rerun", run: RUN, edited: true })).toEqual(
+      no("its file is invalid"),
+    );
+    // The pipeline may be gone altogether.
+    const removed = rig({ removed: true }, { folded: () => Promise.resolve(given as never) });
+    writeRun(removed.store.runsDir, RUN, [header(RUN, {})]);
+    expect(await removed.ask({ type: "rerun", run: RUN })).toEqual(no('there is no pipeline "p"'));
+  });
+
   it("of a run that goes on, or whose code was pruned, is refused", async () => {
     const asked = async (happened: (run: GivenRun) => void, code?: object): Promise<Reply> => {
       const given = folded(happened) as unknown as { header: { snapshot: { steps: object[] } } };
@@ -274,6 +328,45 @@ describe("a re-run", () => {
       ),
     );
   });
+});
+
+describe("a run whose id was taken as it was made", () => {
+  it.each([1, 3])("by hand has the next free moment, after %i others", async (taken) => {
+    const { ask, made } = rig({ taken });
+    const run = `p@20261123T020000.00${taken}Z-m`;
+    expect(await ask({ type: "submit", pipeline: "p" })).toEqual({ accepted: true, run });
+    expect(
+      made.map(({ header: { run: id }, ticket }) => [id, ticket["run"], ticket["order"]]),
+    ).toEqual([[run, run, Date.parse(NOW) + taken]]);
+  });
+
+  it("by hand and that names its id is refused", async () => {
+    const id = "p@20261123T010000.000Z-m";
+    const { ask, made } = rig({ taken: 1 });
+    expect(await ask({ type: "submit", pipeline: "p", run: id })).toEqual(
+      no(`there is a run ${id} already`),
+    );
+    expect(made).toEqual([]);
+  });
+});
+
+describe("a request that fails", () => {
+  const submit = { type: "submit", pipeline: "p" };
+  it("is refused with the fault's own words, and logged", async () => {
+    const logged: unknown[] = [];
+    const log = { ...silentLog, error: (of: object, text: string) => void logged.push([of, text]) };
+    const fault = new Error("out of luck");
+    const { ask } = rig({ fault }, { log });
+    expect(await ask(submit)).toEqual(no("out of luck"));
+    expect(logged).toEqual([[{ request: "q1", err: fault }, "a request failed"]]);
+  });
+
+  it.each([new LedgerClosed("/x"), new LedgerFailed("/x", "Writing", new Error("y"))])(
+    "as a ledger does is answered by nobody: %s",
+    async (fault) => {
+      await expect(rig({ fault }).ask(submit)).rejects.toBe(fault);
+    },
+  );
 });
 
 describe("a backfill", () => {

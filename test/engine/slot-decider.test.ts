@@ -12,6 +12,7 @@ import {
 import type { ClockStep } from "../../src/engine/scheduler.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { pipelineOf } from "../support/engine-rig.ts";
+import { snapshotOf, stepSpec } from "../support/given-run.ts";
 import { scheduleOf } from "../support/given-schedule.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -362,4 +363,36 @@ it("a newer run that replaces an older one says so, and asks for its room", () =
       "p@20261123T115600Z",
     ],
   ]);
+});
+
+describe("a slot that was missed meanwhile", () => {
+  it("and lies in a blackout is skipped, named as it is, where its others run", () => {
+    const blackout = [{ from: "2026-11-23T11:56:00Z", to: "2026-11-23T11:57:00Z" }];
+    const { decider, short } = deciding(
+      {},
+      {},
+      { schedule: { catchUp: "all", name: "each", blackout }, ports: { upSince: () => NOW } },
+    );
+    const outcomes = decider.decide(SLOT - 60_000, SLOT + 120_000);
+    expect(short(outcomes)).toContain("skipped 56");
+    const [skipped] = outcomes.flatMap((one) => (one.kind === "line" ? [one] : []));
+    expect(skipped).toMatchObject({
+      through: SLOT,
+      event: { slot: "2026-11-23T11:56:00.000Z", of: "each" },
+    });
+    expect(String(skipped!.event.because)).toMatch(/blackout/);
+  });
+});
+
+it("a slot whose params do not fit is missed with the reason, and counts for no run", () => {
+  const template = snapshotOf([stepSpec("only", { params: { v: "${params.b}" } })]);
+  const schedule = { name: "each", params: { a: 1 }, stopAfter: 1 };
+  const { decider, reserved } = deciding({ template }, {}, { schedule });
+  const [first, second] = [decider.decide(SLOT - 1, SLOT), decider.decide(SLOT, SLOT + 60_000)];
+  const because = `param "b" has no value; give one with the run or as the pipeline's default`;
+  expect(first).toMatchObject([
+    { kind: "line", through: SLOT, event: { type: "slot.missed", schedule: "each", because } },
+  ]);
+  expect(second).toHaveLength(1);
+  expect(reserved).toEqual([]);
 });

@@ -174,7 +174,7 @@ describe("the lock", () => {
       const lock = await acquire(orchdDir, clock);
       let told = 0;
       lock.onLost(() => (told += 1));
-      await clock.advance(5_000);
+      await clock.advance(4_000);
       expect([told, lock.stillHeld(), clock.timers]).toEqual([0, true, 1]);
       spoil(join(orchdDir, "daemon.lock"));
       await clock.advance(1_000);
@@ -231,6 +231,13 @@ describe("the lock", () => {
     await clock.until(() => readDaemon(orchdDir) !== null);
     expect(readDaemon(orchdDir)).toMatchObject({ pid: process.pid, ready: true });
     expect(lock.stillHeld()).toBe(true);
+  });
+
+  it("is refused within its own process too, where somebody removed the lock file", async () => {
+    const orchdDir = folder();
+    await acquire(orchdDir);
+    unlinkSync(join(orchdDir, "daemon.lock"));
+    await expect(acquire(orchdDir)).rejects.toBeInstanceOf(DaemonLockHeld);
   });
 
   it("goes to one of many that want it at once", async () => {
