@@ -55,6 +55,7 @@ export function withBrowser(): Pages {
         ...options,
       });
       const page = await context.newPage();
+      loadAgain(page);
       const errors: string[] = [];
       page.on("pageerror", (error) => errors.push(String(error)));
       page.on("console", (message) => {
@@ -71,26 +72,37 @@ export function withBrowser(): Pages {
         await context.close();
         expect(errors).toEqual([]);
       });
-      await goTo(page, url);
+      await page.goto(url);
       return page;
     },
   };
 }
 
 /**
- * Loads a page, and again where the network changed meanwhile: a browser drops its files then. The
- * page asks again for all of them but the first two.
+ * Has a page that goes to an address, or loads once more, do so again where the network changed
+ * meanwhile: a browser drops its files then. The app asks again for all of them but the first two.
  */
-async function goTo(page: Page, url: string, tries = 10): Promise<void> {
+function loadAgain(page: Page): void {
+  const [goTo, reload] = [page.goto.bind(page), page.reload.bind(page)];
+  page.goto = (...asked) => undisturbed(page, () => goTo(...asked));
+  page.reload = (...asked) => undisturbed(page, () => reload(...asked));
+}
+
+async function undisturbed<T>(page: Page, load: () => Promise<T>, tries = 10): Promise<T> {
   let isDisturbed = false;
   const failed = (request: Request): void => {
     isDisturbed ||= request.failure()?.errorText.includes(CHANGED) === true;
   };
   page.on("requestfailed", failed);
-  await page.goto(url).catch((error: Error) => {
-    if (!error.message.includes(CHANGED)) throw error;
-    isDisturbed = true;
-  });
-  page.off("requestfailed", failed);
-  if (isDisturbed && tries > 1) await goTo(page, url, tries - 1);
+  try {
+    const loaded = await load();
+    if (!isDisturbed || tries === 1) return loaded;
+  } catch (error) {
+    // The browser's own page that tells of it may come late, and end the next try.
+    const isChange = /ERR_NETWORK_CHANGED|interrupted by another navigation/.test(String(error));
+    if (!isChange || tries === 1) throw error;
+  } finally {
+    page.off("requestfailed", failed);
+  }
+  return undisturbed(page, load, tries - 1);
 }
