@@ -15,15 +15,35 @@ export type Line = Record<string, unknown> & {
 
 /** The whole lines of a JSON Lines file; none if it does not exist yet. A torn tail is left out. */
 export function linesOf(path: string): Line[] {
-  let text: string;
+  return parsed(wholeText(path));
+}
+
+/** Gives the lines of a file that grows, again and again, and parses each of them once. */
+function growingLines(path: string): () => readonly Line[] {
+  let seen = "";
+  let lines: Line[] = [];
+  return () => {
+    const text = wholeText(path);
+    // It was cut, or is another file.
+    if (!text.startsWith(seen)) [seen, lines] = ["", []];
+    for (const line of parsed(text.slice(seen.length))) lines.push(line);
+    seen = text;
+    return lines;
+  };
+}
+
+function wholeText(path: string): string {
   try {
-    text = readFileSync(path, "utf8");
+    const text = readFileSync(path, "utf8");
+    return text.slice(0, text.lastIndexOf("\n") + 1);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
     throw error;
   }
+}
+
+function parsed(text: string): Line[] {
   return text
-    .slice(0, text.lastIndexOf("\n") + 1)
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line) as Line);
@@ -82,9 +102,10 @@ export function awaitLine(
   matches: (line: Line) => boolean,
   deadlineMs = 15_000,
 ): Promise<Line> {
+  const lines = growingLines(path);
   return awaitSight(
     dirname(path),
-    () => linesOf(path).find(matches),
+    () => lines().find(matches),
     () => {
       const there = linesOf(path).map((line) => `${line.seq} ${line.type}`);
       const last = there.length === 0 ? "nothing" : there.slice(-20).join(", ");
@@ -101,10 +122,11 @@ export function awaitLines(
   matches: (line: Line) => boolean,
   deadlineMs = 15_000,
 ): Promise<Line[]> {
+  const lines = growingLines(path);
   return awaitSight(
     dirname(path),
     () => {
-      const found = linesOf(path).filter(matches);
+      const found = lines().filter(matches);
       return found.length >= count ? found.slice(0, count) : undefined;
     },
     () => {

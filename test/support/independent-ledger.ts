@@ -5,13 +5,17 @@
  */
 import { readFileSync } from "node:fs";
 
-/** CRC-32 (IEEE), bit by bit, continued from `seed`. */
+/** What each byte does to a CRC-32 (IEEE), bit by bit. */
+const OF_BYTE = Int32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  return crc;
+});
+
+/** CRC-32 (IEEE), byte by byte, continued from `seed`. */
 export function plainCrc32(bytes: Uint8Array, seed: number): number {
   let crc = ~seed;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
+  for (const byte of bytes) crc = (crc >>> 8) ^ OF_BYTE[(crc ^ byte) & 0xff]!;
   return ~crc >>> 0;
 }
 
