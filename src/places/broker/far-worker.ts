@@ -253,8 +253,9 @@ export class FarWorker {
   }
 
   has(labels: readonly string[], places: readonly string[]): boolean {
-    const own = this.beat?.labels ?? [];
-    return labels.every((label) => own.includes(label) || places.includes(label));
+    for (const label of labels)
+      if (!places.includes(label) && this.beat?.labels.includes(label) !== true) return false;
+    return true;
   }
 
   /** @param places the labels of the place, which are each worker's too */

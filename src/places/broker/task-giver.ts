@@ -60,14 +60,18 @@ export class TaskGiver {
   room(kind: "module" | "shell", labels: readonly string[]): number {
     const now = this.#ports.clock.monotonic();
     let room = 0;
-    for (const worker of this.#open(labels)) room += Math.max(0, worker.room(kind, now));
+    for (const worker of this.#ports.workers.all())
+      if (this.#takes(worker, labels, now)) room += Math.max(0, worker.room(kind, now));
     return room;
   }
 
   /** How much room a step takes: what it takes where it takes most. */
   share(spec: SnapshotStep): number {
+    const now = this.#ports.clock.monotonic();
+    const labels = spec.on ?? [];
     let share = 0;
-    for (const worker of this.#open(spec.on ?? [])) share = Math.max(share, worker.shareOf(spec));
+    for (const worker of this.#ports.workers.all())
+      if (this.#takes(worker, labels, now)) share = Math.max(share, worker.shareOf(spec));
     return share === 0 ? 1 : share;
   }
 
@@ -75,10 +79,13 @@ export class TaskGiver {
   give(task: GivenTask): void {
     task.state = { at: "nowhere" };
     const { state } = this.#ports.broker.broker;
+    const { kind, labels } = task;
+    const now = this.#ports.clock.monotonic();
     let best: FarWorker | undefined;
     let most = task.wasGiven ? 0 : Number.NEGATIVE_INFINITY;
-    for (const worker of this.#open(task.labels)) {
-      const room = worker.room(task.kind, this.#ports.clock.monotonic());
+    for (const worker of this.#ports.workers.all()) {
+      if (!this.#takes(worker, labels, now)) continue;
+      const room = worker.room(kind, now);
       if (room > most) [most, best] = [room, worker];
     }
     if (best !== undefined && state.up) return void this.#giveTo(best, task);
@@ -135,9 +142,8 @@ export class TaskGiver {
     }
   }
 
-  *#open(labels: readonly string[]): Iterable<FarWorker> {
-    const now = this.#ports.clock.monotonic();
-    for (const worker of this.#ports.workers.all())
-      if (worker.isOpen(now) && worker.has(labels, this.#ports.labels)) yield worker;
+  /** It is asked for each worker some ten times a step, so there is no list of those that do. */
+  #takes(worker: FarWorker, labels: readonly string[], now: number): boolean {
+    return worker.isOpen(now) && worker.has(labels, this.#ports.labels);
   }
 }
