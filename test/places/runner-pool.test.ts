@@ -2,7 +2,12 @@
  * The pool over runners that a test plays: what it makes of each message, of output that no task
  * claims, and of a death, by who may be to blame.
  */
+import { existsSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import type { SnapshotStep } from "../../src/core/snapshot.ts";
+import { FramedTask } from "../../src/core/task-frame.ts";
 import { OUTPUT_LIMIT, type Task } from "../../src/core/task.ts";
 import type { FromRunner, RunnerSettings, ToRunner } from "../../src/places/pool/protocol.ts";
 import type {
@@ -12,6 +17,7 @@ import type {
 } from "../../src/places/pool/runner-process.ts";
 import { RunnerPool } from "../../src/places/pool/runner-pool.ts";
 import type { Log } from "../../src/log.ts";
+import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
 /** A runner that does what the test says. */
@@ -20,7 +26,10 @@ const played = vi.hoisted(() => {
     static all: PlayedRunner[] = [];
     readonly secrets = new Set<string>();
     readonly sent: unknown[] = [];
-    readonly frames = { start: () => undefined, forget: () => undefined };
+    readonly frames = {
+      start: (id: string) => void this.sent.push({ type: "framed", id }),
+      forget: () => undefined,
+    };
     readonly happened: string[] = [];
     open = true;
     pid: number | undefined;
@@ -42,6 +51,9 @@ const played = vi.hoisted(() => {
     }
     ask(): void {
       this.asks += 1;
+    }
+    settle(ids: readonly string[]): void {
+      this.happened.push(`settle ${ids.join(" ")}`);
     }
     retire(): void {
       this.open = false;
@@ -497,4 +509,196 @@ it("a call is answered, also where nobody answers", async () => {
     call: 3,
     error: { message: 'nobody answers the call "m" here' },
   });
+});
+
+describe("the room of a lane", () => {
+  const code = { bundle: "b", pick: "x", source: "./s.ts" };
+  const spec = { code, hooks: {} } as unknown as SnapshotStep;
+
+  it("is without what was promised, and none once the pool is closed", async () => {
+    expect([pool.room("shell"), pool.room("module")]).toEqual([2, 2]);
+    pool.promise("shell");
+    start("a");
+    expect([pool.room("shell"), pool.room("module")]).toEqual([1, 1]);
+    pool.redeem("shell");
+    expect(pool.room("shell")).toBe(2);
+    await pool.close();
+    expect([pool.room("shell"), pool.capacity()]).toEqual([0, { module: 0, shell: 0 }]);
+  });
+
+  it("is none while no program may be started", () => {
+    const launch = (): never => {
+      throw new Error("nothing is launched");
+    };
+    pool = new RunnerPool({ clock, launch, settings: SETTINGS, whyNot: () => "renewed" });
+    expect([pool.room("module"), pool.room("shell"), pool.isOpen]).toEqual([0, 0, false]);
+  });
+
+  it("grows for what is brief, by steps that ended well alone", () => {
+    start("a");
+    says(
+      runner(0),
+      done("a", {
+        durationMs: 0.1,
+        result: { ok: false, outcome: "failed", error: { name: "E", message: "m" } },
+      }),
+    );
+    expect([pool.share(spec), pool.room("module")]).toEqual([1, 2]);
+    start("b");
+    says(runner(0), done("b", { durationMs: 0.1 }));
+    expect(pool.room("module")).toBe(4);
+    expect(pool.share(spec)).toBeLessThan(1);
+  });
+
+  it("is taken in part by a step that is begun ahead, until as many ended after it", () => {
+    start("first");
+    says(runner(0), done("first", { durationMs: 0.1 }));
+    const share = pool.share(spec);
+    const ahead = (id: string): void => {
+      const none = { done: () => undefined, output: () => undefined, died: () => undefined };
+      pool.start(id, task(), none, { ahead: true });
+    };
+    const most = 32 * Math.min(availableParallelism(), SETTINGS.threads);
+    const ids = Array.from({ length: most }, (_, nth) => `a${nth}`);
+    for (const id of ids) ahead(id);
+    says(runner(0), ...ids.map((id) => done(id, { durationMs: 0.1 })));
+    expect(pool.room("module")).toBe(4);
+    ahead("waits");
+    expect(pool.room("module")).toBe(4 - share);
+    for (const id of ids) ahead(id);
+    says(runner(0), ...ids.map((id) => done(id, { durationMs: 0.1 })));
+    // It is behind what does not end: it has its whole thread.
+    expect(pool.room("module")).toBe(3);
+  });
+});
+
+describe("what had begun", () => {
+  const asked: unknown[] = [];
+  beforeEach(() => {
+    asked.length = 0;
+    pool = new RunnerPool({
+      clock,
+      launch: (...given) => new played(...given) as unknown as RunnerProcess,
+      settings: SETTINGS,
+      claims: {
+        begin: (number: number) => `/claims/${number}`,
+        clear: () => void asked.push("clear"),
+        end: () => void asked.push("end"),
+        mayHaveBegun: (run: string, id: string) => run === "p@0" && id === "p@0#2",
+      } as never,
+    });
+  });
+  const leave = (it: Played): unknown => it.sent.find((one) => (one as ToRunner).type === "leave");
+
+  it("is told to the next runner of steps: runs, and what may have begun and is open", () => {
+    pool.expect("p@1");
+    start("p@1#1");
+    start("p@1#2", { kind: "shell", run: "x", code: undefined });
+    start("p@1#load", { kind: "load" });
+    expect(leave(runner(0))).toEqual({
+      type: "leave",
+      path: "/claims/1",
+      runs: ["p@1"],
+      claimed: [],
+    });
+    expect([leave(runner(1)), asked]).toEqual([undefined, ["clear", "clear"]]);
+    pool.expect("p@2");
+    expect([types(runner(0)).at(-1), types(runner(1)).at(-1)]).toEqual(["expect", "start"]);
+    pool.settle(["p@1#1"]);
+    expect([runner(0).happened, runner(1).happened]).toEqual([["settle p@1#1"], []]);
+    dies(runner(0));
+    start("p@1#3");
+    expect(leave(runner(2))).toEqual({
+      type: "leave",
+      path: "/claims/3",
+      runs: ["p@1", "p@2"],
+      claimed: ["p@1#2"],
+    });
+    // One of its own has one task, and that begins.
+    start("p@1#4", {}, true);
+    expect(leave(runner(3))).toBeUndefined();
+  });
+
+  it("in an earlier daemon is known by what that left; else all may have", async () => {
+    expect([pool.mayHaveBegun("p@0", "p@0#1"), pool.mayHaveBegun("p@0", "p@0#2")]).toEqual([
+      false,
+      true,
+    ]);
+    await pool.close();
+    expect(asked).toEqual(["end"]);
+    const launch = (): never => {
+      throw new Error("nothing is launched");
+    };
+    pool = new RunnerPool({ clock, launch, settings: SETTINGS });
+    expect(pool.mayHaveBegun("p@0", "p@0#1")).toBe(true);
+  });
+});
+
+describe("a task", () => {
+  it("of a frame is told by it, but in a runner of its own", () => {
+    const frame = { code: { bundle: "b", pick: "x", source: "./s.ts" }, run: { id: "p@1" } };
+    const framed = new FramedTask(frame as never, "s", 1, { params: {}, inputs: {} });
+    const none = { done: () => undefined, output: () => undefined, died: () => undefined };
+    pool.start("a", framed, none);
+    pool.start("b", framed, none, { alone: true });
+    expect([types(runner(0)), types(runner(1))]).toEqual([["framed"], ["start"]]);
+  });
+
+  it("that moved says so, and goes where the next ones go", () => {
+    start("stuck");
+    start("moved");
+    const result = { ok: false, outcome: "stopped", error: { name: "E", message: "m" } } as const;
+    const times = { durationMs: 9, startedAt: 0 };
+    says(runner(0), { type: "stuck", id: "stuck", result, ...times, unstarted: ["moved"] });
+    start("next");
+    expect(runner(1).sent).toMatchObject([
+      { id: "moved", isMoved: true },
+      { id: "next", isMoved: undefined },
+    ]);
+  });
+
+  it("that ends late leaves none of its files", () => {
+    start("a");
+    const { root } = tempRoot();
+    const file = join(root, ".staged-1");
+    writeFileSync(file, "1");
+    const staged = { value: null, files: [{ ref: { $artifact: "x", bytes: 1 }, file }] };
+    says(runner(0), done("gone", { result: { ok: true, staged } }));
+    expect([existsSync(file), heard]).toEqual([false, []]);
+  });
+
+  it("that started again and is stopped took its second time alone", async () => {
+    start("load", { kind: "load" });
+    await took(5_000);
+    dies(runner(0));
+    await took(1_000);
+    pool.stop("load", "force", "asked");
+    await took(2_000);
+    dies(runner(1));
+    expect(heard).toEqual([["load", "done", false, 3_000]]);
+  });
+
+  it("is forgotten as the pool is closed: no watch goes on, and no death is told", async () => {
+    start("a");
+    start("c", {}, true);
+    pool.stop("a", "force", "asked");
+    await pool.close({ force: true });
+    expect(clock.timers).toBe(0);
+    log.length = 0;
+    dies(runner(0));
+    dies(runner(1));
+    expect([heard, log]).toEqual([[], []]);
+  });
+});
+
+it("the death of a runner without tasks is told, but that of one that had its one task", () => {
+  start("a");
+  start("c", {}, true);
+  says(runner(0), done("a"));
+  says(runner(1), done("c"));
+  log.length = 0;
+  dies(runner(1), { detail: "ended with status 0" });
+  expect(log).toEqual([]);
+  dies(runner(0));
+  expect(log).toEqual([["info", { inFlight: [] }, "a runner was ended by SIGKILL"]]);
 });
