@@ -212,7 +212,7 @@ describe("a runner that begins", () => {
     isOther = true;
     const none = new Far({ command });
     none.runner.kill();
-    expect(await none.heard()).toEqual(["exit: was not started", "exited"]);
+    expect(await none.heard()).toEqual(["exit: was not started, unbegun", "exited"]);
     expect([await none.later(10 * RETRY_MS), none.runner.open]).toEqual([[], false]);
   });
 
@@ -482,4 +482,39 @@ describe("a far side that breaks a rule", () => {
     await far.clock.advance(PATIENCE_MS);
     expect((await far.heard())[0]).toBe("exit: on gpu1 closed its output, lost");
   });
+
+  it("is told by what it did first, however it ends after that", async () => {
+    const condemned = async (...given: string[]): Promise<Far> => {
+      const far = new Far();
+      await far.heard();
+      await far.says(...given, "x".repeat(BANNER_BYTES));
+      return far;
+    };
+    const first = "exit: on gpu1 says much, and not that it is one of orchd, unbegun";
+    const exits = async (far: Far): Promise<string[]> =>
+      (await far.heard()).filter((text) => text.startsWith("exit:"));
+    // It goes on, and is silent.
+    const silent = await condemned();
+    await silent.clock.advance(HELLO_MS);
+    vi.advanceTimersByTime(LAST_WORDS_MS);
+    expect(await exits(silent)).toEqual([first]);
+    // Its output is closed, as the end of its input has it do.
+    const closed = await condemned();
+    closed.command.stdout.end();
+    await closed.clock.settle();
+    vi.advanceTimersByTime(LAST_WORDS_MS);
+    await closed.ends(1);
+    expect(await exits(closed)).toEqual([first]);
+  });
+});
+
+it("a runner that waits for its command is closed at once, and starts none later", async () => {
+  const command: StreamPlace["command"] = () => {
+    throw new OtherRelease("another one");
+  };
+  const far = new Far({ command });
+  const closed = far.runner.close();
+  expect(await far.heard()).toEqual(["exit: was not started, unbegun", "exited"]);
+  await closed;
+  expect([await far.later(10 * RETRY_MS), far.commands.length]).toEqual([[], 0]);
 });

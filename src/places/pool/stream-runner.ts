@@ -239,7 +239,7 @@ export class StreamRunner implements RunnerProcess {
     if (this.#state === "dead") return;
     if (startsLater(error)) return this.#beginLater();
     const detail = `${this.#place.where} could not be started: ${error.message}`;
-    this.#die({ detail, outOfMemory: false, blameless: "unbegun" });
+    this.#die({ detail, outOfMemory: false });
   }
 
   #talk(command: ChildProcessWithoutNullStreams): void {
@@ -292,8 +292,7 @@ export class StreamRunner implements RunnerProcess {
   #giveUp(): void {
     const seconds = (this.#state === "ready" ? wire.PATIENCE_MS : wire.HELLO_MS) / 1_000;
     const sentence = `${this.#place.where} was not heard for ${seconds} s`;
-    const blameless = this.#state === "ready" ? this.#silentEnd() : "unbegun";
-    this.#verdict ??= { detail: sentence, outOfMemory: false, blameless };
+    this.#verdict ??= { detail: sentence, outOfMemory: false, blameless: this.#silentEnd() };
     this.#killCommand();
     // Its lease is over.
     this.#die(this.#verdict);
@@ -443,8 +442,7 @@ export class StreamRunner implements RunnerProcess {
     this.#said.end();
     this.#command?.stderr.destroy();
     this.#patience?.cancel();
-    const known = this.#verdict ?? this.#noLease() ?? this.#over ?? this.#exitOf(status, signal);
-    const exit: RunnerExit = tookTasks ? known : { ...known, blameless: "unbegun" };
+    const exit = this.#verdict ?? this.#noLease() ?? this.#over ?? this.#exitOf(status, signal);
     if (!tookTasks || this.#over !== undefined || status === wire.OVER_STATUS) {
       this.#die(exit);
       return;
@@ -479,8 +477,10 @@ export class StreamRunner implements RunnerProcess {
     return this.#place.isLocal === true ? undefined : "lost";
   }
 
-  #die(exit: RunnerExit): void {
+  #die(known: RunnerExit): void {
     if (this.#state === "dead") return;
+    // One that never was ready was given nothing, however it ended.
+    const exit: RunnerExit = this.#tasks === undefined ? { ...known, blameless: "unbegun" } : known;
     this.#state = "dead";
     this.#patience?.cancel();
     this.#answers?.end();
