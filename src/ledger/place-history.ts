@@ -31,7 +31,7 @@ import {
 
 /** How long after a line a place waits before its next, at least and at most, in milliseconds. */
 export const SHORTEST_GAP_MS = 2_000;
-export const LONGEST_GAP_MS = 60_000;
+export const LONGEST_GAP_MS = 10_000;
 /** A longer file is written again, shorter. */
 export const MOST_BYTES = 1_048_576;
 /** How much of its newest lines stays then, in characters, beside the last of each place. */

@@ -133,6 +133,23 @@ it("a host that flaps does not flood: its newest state is written, ever more sel
   await history.close();
 });
 
+it("is late by ten seconds at most, however often a place changed before", async () => {
+  const { clock, lines, say, open } = rig();
+  const history = open();
+  for (let n = 0; n < 45; n += 1) {
+    say(local, gpu(`change ${n}`));
+    history.look();
+    for (let ms = 0; ms < 3_000; ms += 500) await clock.advance(500);
+  }
+  say(local, gpu("the last word"));
+  history.look();
+  const changedAt = clock.now();
+  await clock.until(() => lines().at(-1)?.["because"] === "the last word");
+  const writtenAt = Date.parse(String(lines().at(-1)?.["at"]));
+  expect(writtenAt - changedAt).toBeLessThanOrEqual(10_000);
+  await history.close();
+});
+
 it("stays below its size, and keeps the newest line of each place", async () => {
   const { dir, path, clock, say, open } = rig();
   const old = { at: "2026-11-22T00:00:00.000Z", type: "place.changed", epoch: 1, ...gpu("old") };
