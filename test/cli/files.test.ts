@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readZoneName } from "../../src/core/schedule/zone-name.ts";
 import { ask } from "../support/asked-command.ts";
@@ -592,6 +592,8 @@ TZ=CET-1CEST
     const { root, runs } = tempRoot();
     writePipeline(runs, "log-digest", [loaded("* * * * *")]);
     writePipeline(runs, "$(touch owned)", [loaded("* * * * *")]);
+    const there = tempRoot();
+    writePipeline(there.runs, "far", [loaded("* * * * *")]);
     const script = join(root, "completion.bash");
     writeFileSync(script, (await ask(root, "completion", "bash")).stdout);
     const complete = (...words: string[]): string[] => {
@@ -605,6 +607,7 @@ TZ=CET-1CEST
       const given = execFileSync("bash", ["-c", program.join("; ")], {
         cwd: root,
         encoding: "utf8",
+        env: { ...process.env, HOME: dirname(there.root) },
       });
       return given.trim().split("\n");
     };
@@ -617,6 +620,10 @@ TZ=CET-1CEST
     expect(complete("orchd", "graph", "p", "--format", "")).toEqual(["text", "mermaid", "dot"]);
     expect(complete("orchd", "runs", "-n", "")).toEqual([""]);
     expect(complete("orchd", "status", "--root", "completion.b")).toEqual(["completion.bash"]);
+    expect(complete("orchd", "run", "--root", there.root, "")).toEqual(["far"]);
+    expect(complete("orchd", "run", "--root", "=", there.root, "")).toEqual(["far"]);
+    expect(complete("orchd", "run", "--root", `~/${basename(there.root)}`, "")).toEqual(["far"]);
+    expect(complete("orchd", "run", "--runs", "=", there.runs, "")).toEqual(["far"]);
     expect(complete("orchd", "import", "crontab", "compl")).toEqual(["completion.bash"]);
     expect(existsSync(join(root, "owned"))).toBe(false);
     expect((await ask(root, "completion", "fish")).status).toBe(2);

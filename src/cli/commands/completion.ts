@@ -34,6 +34,9 @@ COMP_WORDBREAKS="\${COMP_WORDBREAKS//@/}"
 _orchd_runs_folder() {
   local word before="" root="\${ORCHD_ROOT:-.}" runs=""
   for word in "\${COMP_WORDS[@]}"; do
+    # bash takes --root=/srv apart, and leaves ~/srv as it is.
+    [ "$word" = "=" ] && continue
+    case "$word" in "~/"*) word="$HOME/\${word#??}" ;; esac
     case "$before" in --root) root="$word" ;; --runs) runs="$word" ;; esac
     before="$word"
   done
@@ -162,11 +165,16 @@ function zshScript(commands: readonly CommandSpec[]): string {
   return `#compdef orchd
 # orchd completion for zsh: put \`source <(orchd completion zsh)\` into ~/.zshrc, after compinit
 _orchd_runs_folder() {
-  local root="\${ORCHD_ROOT:-.}" runs="" index
-  for (( index = 1; index < \${#words}; index++ )); do
+  local root="\${ORCHD_ROOT:-.}" runs="" index word
+  for (( index = 1; index <= \${#words}; index++ )); do
+    word="\${words[index + 1]}"
     case "\${words[index]}" in
-      --root) root="\${words[index + 1]}" ;;
-      --runs) runs="\${words[index + 1]}" ;;
+      --root=*|--runs=*) word="\${words[index]#*=}" ;;
+    esac
+    case "$word" in "~/"*) word="$HOME/\${word#??}" ;; esac
+    case "\${words[index]}" in
+      --root|--root=*) root="$word" ;;
+      --runs|--runs=*) runs="$word" ;;
     esac
   done
   print -r -- "\${runs:-$root/runs}"
