@@ -11,11 +11,11 @@
  * keeps no state between runs (each submission gets a new one), and nothing polls.
  */
 import type * as z from "zod";
-import { didYouMean } from "../core/did-you-mean.ts";
 import type { Json, Snapshot, SnapshotStep } from "../core/snapshot.ts";
 import type { ExecutionMode } from "../core/status.ts";
 import { HOST_SYMBOL, STACK_SYMBOL, type HookReply } from "../core/task.ts";
 import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
+import { checkDeclared } from "./declared-capabilities.ts";
 import { ownMethod, standBefore } from "./program-runs.ts";
 import { refuseFields } from "./run-methods.ts";
 import { Stack } from "./stack.ts";
@@ -270,14 +270,7 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
   } {
     refuseFields(this);
     const { capabilities: declared = {}, supportsDynamicPipelines: implemented, name } = this;
-    const known = Object.keys(DEFAULT_CAPABILITIES);
-    const unknown = Object.keys(declared).find((key) => !known.includes(key));
-    if (unknown !== undefined) {
-      throw new Error(
-        `The orchestrator ${name} declares ${JSON.stringify(unknown)}, which is no capability` +
-          didYouMean(unknown, known),
-      );
-    }
+    checkDeclared(name, declared, this.constructor);
     if (
       declared.supportsDynamicPipelines !== undefined &&
       declared.supportsDynamicPipelines !== implemented

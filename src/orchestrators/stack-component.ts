@@ -31,9 +31,11 @@ export abstract class StackComponent<C extends z.ZodType = z.ZodType> {
   /**
    * @param config as written; the class's `static config` checks it and fills in the defaults
    * @param name default: the class's flavor
-   * @throws z.ZodError if the config does not fit
+   * @throws z.ZodError if the config does not fit; Error, a sentence, if a static member is not
+   *   what it has to be
    */
   constructor(config: unknown = {}, name?: string) {
+    checkStatics(new.target);
     const { flavor, config: schema } = new.target as unknown as StackComponentClass;
     this.name = name ?? flavor ?? new.target.name;
     this.config = (schema === undefined ? config : schema.parse(config)) as z.infer<C>;
@@ -57,6 +59,29 @@ Object.defineProperty(StackComponent.prototype, "environment", {
   get: () => ({}),
   configurable: true,
 });
+
+/** The static members of a class, as somebody may have written them. */
+interface StaticMembers {
+  readonly name: string;
+  readonly flavor?: unknown;
+  readonly config?: unknown;
+  readonly environment?: unknown;
+}
+
+/** @throws Error, a sentence that names the class, if a static member is not what it has to be */
+function checkStatics({ name, flavor, config, environment }: StaticMembers): void {
+  if (flavor !== undefined && (typeof flavor !== "string" || flavor === ""))
+    throw new Error(`The static flavor of ${name} is no name: give a text.`);
+  const { parse } = (config ?? {}) as { readonly parse?: unknown };
+  if (config !== undefined && typeof parse !== "function")
+    throw new Error(
+      `The static config of ${name} is no zod schema: write static config = z.object({ … }).`,
+    );
+  if (environment !== undefined)
+    throw new Error(
+      `The environment of ${name} is static, where nobody reads it: write it without static.`,
+    );
+}
 
 /** How messages call a component of this type. */
 export function componentTitle(type: StackComponentType): string {

@@ -8,6 +8,8 @@ import { LocalOrchestrator } from "../../src/orchestrators/local-orchestrator.ts
 import { openRoots, type ProgramRuns } from "../../src/orchestrators/program-runs.ts";
 import type { PipelineSubmission, PlaceholderRun } from "../../src/orchestrators/submission.ts";
 
+const MODES = "a list of some of continue_on_failure, stop_on_failure, fail_fast.";
+
 class Plain extends BaseOrchestrator {
   runId: string | undefined = "o-7";
   getOrchestratorRunId(): string {
@@ -99,6 +101,35 @@ describe("what a class declares", () => {
       'The orchestrator Plain declares "isShedulable", which is no capability; ' +
         'did you mean "isSchedulable"?',
     );
+  });
+
+  it.each([
+    [{ isSchedulable: "yes" }, '"isSchedulable", which is not true or false.'],
+    [{ supportedExecutionModes: "fail_fast" }, `"supportedExecutionModes", which is not ${MODES}`],
+    [{ supportedExecutionModes: ["fast"] }, `"supportedExecutionModes", which is not ${MODES}`],
+    [{ supportedExecutionModes: [] }, `"supportedExecutionModes", which is not ${MODES}`],
+    [{ isSchedulabel: true }, '"isSchedulabel", which is no capability; did you mean'],
+  ])("is refused where it is none: %j", (capabilities, why) => {
+    const wrong = declaring(capabilities as Partial<Capabilities>);
+    expect(() => wrong.describe()).toThrow(`The orchestrator Plain declares ${why}`);
+  });
+
+  it("is refused as a static member that nobody reads, or that is not what it has to be", () => {
+    const withStatics = (statics: object): Plain =>
+      new (Object.assign(class Odd extends Plain {}, statics))();
+    expect(() => withStatics({ capabilities: { isSchedulable: true } }).describe()).toThrow(
+      "The orchestrator Odd has static capabilities, which nobody reads: write them without ",
+    );
+    expect(() => withStatics({ environment: { REGION: "eu" } })).toThrow(
+      "The environment of Odd is static, where nobody reads it: write it without static.",
+    );
+    for (const flavor of [7, "", null])
+      expect(() => withStatics({ flavor })).toThrow("The static flavor of Odd is no name");
+    for (const config of [7, {}, null])
+      expect(() => withStatics({ config })).toThrow(
+        "The static config of Odd is no zod schema: write static config = z.object({ … }).",
+      );
+    expect(withStatics({ flavor: "even" }).describe().flavor).toBe("even");
   });
 
   it("is remote where its config says so with true", () => {
