@@ -1,8 +1,22 @@
 /** When each daemon was up: a killed one was last seen when it last touched the file. */
-import { mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
-import { DaemonHistory, endBefore } from "../../src/ledger/daemon-history.ts";
+import {
+  changedDaemonLines,
+  DaemonHistory,
+  daemonsSeen,
+  endBefore,
+  readDaemonPast,
+} from "../../src/ledger/daemon-history.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -91,4 +105,73 @@ it("touches the file every five seconds, until it ends", async () => {
   history.ended();
   expect(clock.timers).toBe(0);
   expect(linesOf(path).at(-1)).toMatchObject({ type: "daemon.ended", at: iso(T0 + 14_000) });
+});
+
+/** A history of these lines, a minute apart from T0. */
+function history(...types: readonly string[]): { readonly dir: string; readonly path: string } {
+  const dir = join(tempRoot().runs, ".orchd");
+  const path = join(dir, "daemon.jsonl");
+  mkdirSync(dir, { recursive: true });
+  types.forEach((type, nth) => appendFileSync(path, lineOf(type, nth)));
+  return { dir, path };
+}
+const lineOf = (type: string, nth: number): string =>
+  `${JSON.stringify({ at: iso(T0 + nth * 60_000), type: `daemon.${type}`, ...own })}\n`;
+
+it("tells until when the daemon of a moment was seen, where its end is told", () => {
+  const { dir } = history("began", "ended", "began", "lost", "began", "began", "ended", "began");
+  const seen = daemonsSeen(dir);
+  const at = (minute: number): string => iso(T0 + minute * 60_000);
+  const ends: [number, number | undefined][] = [
+    [-1, undefined],
+    [0, 1],
+    // The time between two daemons is the first one's.
+    [1, 1],
+    [1.5, 1],
+    [2, 3],
+    [3.5, 3],
+    // This one's end is not known.
+    [4, undefined],
+    [5, 6],
+    // This one is up.
+    [7, undefined],
+    [9, undefined],
+  ];
+  expect(ends.map(([minute]) => seen(at(minute)))).toEqual(
+    ends.map(([, minute]) => (minute === undefined ? undefined : at(minute))),
+  );
+});
+
+it("tells the end before a daemon began, however it came", () => {
+  const { dir } = history("began", "ended", "began", "lost", "began");
+  const at = (minute: number): number => T0 + minute * 60_000;
+  expect(endBefore(dir, at(0))).toBeUndefined();
+  expect(endBefore(dir, at(1))?.type).toBe("daemon.ended");
+  expect(endBefore(dir, at(3) - 1)?.type).toBe("daemon.ended");
+  expect(endBefore(dir, at(4))).toMatchObject({ type: "daemon.lost", at: iso(at(3)) });
+});
+
+it("is read again where a line came, or another file has the name, and not for a touch", () => {
+  const { dir, path } = history("began");
+  const changed = changedDaemonLines(dir);
+  expect(changed()).toHaveLength(1);
+  expect(changed()).toBeUndefined();
+  utimesSync(path, 1, 1);
+  expect(changed()).toBeUndefined();
+  appendFileSync(path, lineOf("ended", 1));
+  expect(changed()?.map(({ type }) => type)).toEqual(["daemon.began", "daemon.ended"]);
+  rmSync(path);
+  expect(changed()).toEqual([]);
+  expect(changed()).toBeUndefined();
+});
+
+it("is told with when a daemon was last seen; a line that is none is left out", () => {
+  const { dir, path } = history("began");
+  appendFileSync(path, '{"type":"daemon.ended"}\nrubbish\n');
+  appendFileSync(path, lineOf("ended", 1));
+  utimesSync(path, 7, 7);
+  const { lines, seenMs } = readDaemonPast(dir);
+  expect(lines.map(({ type }) => type)).toEqual(["daemon.began", "daemon.ended"]);
+  expect(seenMs).toBe(7_000);
+  expect(readDaemonPast(join(dir, "none"))).toEqual({ lines: [], seenMs: undefined });
 });
