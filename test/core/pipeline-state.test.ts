@@ -90,6 +90,15 @@ describe("the watermark", () => {
     expect([...state.firedAhead]).toEqual(ahead.slice(2));
   });
 
+  it("forgets by a step back what was decided: it is decided again", () => {
+    const skipped = { type: "slot.skipped", slot: iso(60), because: "paused" } as const;
+    const missed = { type: "slot.missed", slot: iso(30), until: iso(50), because: "x" } as const;
+    const state = foldEvents([loaded, missed, skipped]);
+    expect([state.decided.size, state.covered.length]).toEqual([2, 1]);
+    foldEvents([{ type: "clock.stepped", from: iso(60), to: iso(20), through: iso(20) }], state);
+    expect([state.decided.size, state.covered.length, state.through]).toEqual([0, 0, T0 + 20_000]);
+  });
+
   it("forgets none that fired after the moment that it says", () => {
     const jittery = { ...loaded, schedules: [{ jitterSeconds: 60 }] } as PipelineEvent;
     const slots = Array.from({ length: 2_049 }, (_, nth) => (nth + 1) * 60);

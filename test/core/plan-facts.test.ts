@@ -81,6 +81,28 @@ describe("a stop", () => {
     expect(short(actions)).toEqual(planned);
   });
 
+  it.each<[string, boolean, readonly string[] | undefined, string[]]>([
+    ["which may still have it", true, [], []],
+    ["which asked for it here", true, ["a"], ["endDelayed a"]],
+    ["which has nothing any more", false, [], ["endDelayed a"]],
+    ["of which nothing is known", true, undefined, ["endDelayed a"]],
+  ])("leaves a step elsewhere to the orchestrator %s", (_, elsewhere, requested, planned) => {
+    const began = { type: "step.started", step: "a", attempt: 1, because: "x" } as const;
+    const run = started(stepSpec("a")).happen({ ...began, elsewhere: true }, STOP);
+    const stopRun = { told: "force", answering: false, elsewhere } as const;
+    const asked = requested === undefined ? {} : { requested: new Set(requested) };
+    const delegated = { ...asked, open: true, stopRun };
+    expect(short(run.plan({ delegated }))).toEqual(planned);
+  });
+
+  it("says that the run was stopped where one of its steps was", () => {
+    const run = started(stepSpec("a"), stepSpec("b")).start("a").start("b").complete("a");
+    run.happen({ type: "step.stopped", step: "b", attempt: 1, because: "its host went away" });
+    expect(run.plan()).toEqual([
+      { kind: "finish", status: "stopped", because: "a step was stopped" },
+    ]);
+  });
+
   it.each([true, false])("ends the run once `stopRun` has answered: %s", (answering) => {
     const run = started(stepSpec("a")).start("a").complete("a");
     const stopRun = { answering, elsewhere: false };

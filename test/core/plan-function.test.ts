@@ -72,6 +72,14 @@ describe("the function", () => {
     ]);
   });
 
+  it("is over where the init hook failed: it never starts", () => {
+    const error = { name: "Error", message: "no room" };
+    const run = dynamic({ init: code }).happen({ type: "hook.failed", hook: "init", error });
+    const because = "the init hook failed: no room";
+    expect(run.plan()).toEqual([{ kind: "stopFunction", because }]);
+    expect(run.happen(ended()).plan()).toEqual([{ kind: "finish", status: "failed", because }]);
+  });
+
   it.each<[string, Hooks, readonly Action[]]>([
     [
       "fails the run",

@@ -41,13 +41,13 @@ it("finds the newest of a pipeline's runs, and looks no further than 2,000 of th
         .padStart(7, "0")
         .replace(/^(\d{4})/, "$1.")}Z-m`,
   );
-  made("p@20261001T000000.000Z-m", "the 2,000th");
-  made("p@20260930T000000.000Z-m", "the 2,001st");
+  made("p@20261002T000000.000Z-m", "the 2,000th");
+  made("p@20261001T000000.000Z-m", "the 2,001st");
   store.listMonth = (pipeline: string, month: string, wanted: (run: string) => boolean) =>
     month === "2026-11" ? ids : new RunStore(store.runsDir).listMonth(pipeline, month, wanted);
   made(ids.at(-1)!, "the newest");
   expect(await traces.runBy("the newest", "p")).toBe(ids.at(-1));
-  expect(await traces.runBy("the 2,000th", "p")).toBe("p@20261001T000000.000Z-m");
+  expect(await traces.runBy("the 2,000th", "p")).toBe("p@20261002T000000.000Z-m");
   expect(await traces.runBy("the 2,001st", "p")).toBeUndefined();
 });
 
