@@ -33,12 +33,12 @@ export interface Trial extends NotifyInForce {
   readonly make: (channel: string) => TimedChannel;
 }
 
-/** Sends a message over a channel. @returns 0: it was taken; 1: it was not; 3: no such channel */
+/** Sends a message over a channel. @returns 0: it was taken; 1: it was not; 2: no such channel */
 export async function tryChannel(name: string, trial: Trial): Promise<number> {
   const names = Object.keys(trial.notify.channels);
   if (!names.includes(name)) {
     trial.options.tell(hasNone("orchd.yaml", "channel", name, names));
-    return 3;
+    return 2;
   }
   const tried = await send(testAlert(name, clock.now()), trial, true);
   return finish([tried], trial);

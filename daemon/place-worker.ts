@@ -244,7 +244,7 @@ async function placeOf({
   const place = Object.hasOwn(settings.places, name) ? settings.places[name] : undefined;
   if (place === undefined) {
     const sentence = hasNone(join(root, "orchd.yaml"), "place", name, Object.keys(settings.places));
-    throw new CannotStart(sentence, 3);
+    throw new CannotStart(sentence, 2);
   }
   if (place.engine === "ssh")
     throw new CannotStart(

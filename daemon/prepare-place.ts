@@ -24,7 +24,7 @@ export async function preparePlace(options: PrepareOptions): Promise<number> {
   const settings = Object.hasOwn(places, place) ? places[place] : undefined;
   if (settings === undefined) {
     tell(hasNone("orchd.yaml", "place", place, Object.keys(places)));
-    return 3;
+    return 2;
   }
   if (settings.engine !== "ssh") {
     tell(

@@ -16,7 +16,7 @@ export const EXIT = {
   failed: 1,
   /** Bad usage, or an invalid file. */
   usage: 2,
-  /** No such run, pipeline, place or channel. */
+  /** No such run or pipeline. */
   unknown: 3,
   /** A daemon is needed and none runs. */
   noDaemon: 4,
@@ -48,7 +48,7 @@ export function invalidFile(pipeline: string, errors: readonly string[]): CliErr
   return usageError(`correct the file of ${pipeline} first: ${errors.join("; ")}`);
 }
 
-/** An error for a run, pipeline, place or channel that does not exist. */
+/** An error for a run or pipeline that does not exist. */
 export function unknownError(sentence: string): CliError {
   return new CliError(EXIT.unknown, sentence);
 }

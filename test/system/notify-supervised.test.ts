@@ -112,7 +112,7 @@ it("tries a channel, and shows what a run's end tells", { timeout: 120_000 }, as
   expect(failed.stderr).toContain("Channel hook did not take the message");
   receiver.status = 200;
   const unknown = await orchd(root.root, "notify", "--test", "hok");
-  expect(unknown).toMatchObject({ status: 3 });
+  expect(unknown).toMatchObject({ status: 2 });
   expect(unknown.stderr).toContain('did you mean "hook"?');
   const daemon = await startDaemon({ root: root.root });
   const file = join(root.root, "schedules/etl.yaml");

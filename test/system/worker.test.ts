@@ -35,7 +35,7 @@ describe.skipIf(SKIP_NATS)("orchd worker", () => {
     };
     expect(await refused()).toEqual([2, expect.stringContaining("Name the place that it serves")]);
     expect(await refused("--place", "none")).toEqual([
-      3,
+      2,
       expect.stringContaining('has no place "none": it has farm.'),
     ]);
     expect(await refused("--place", "farm", "--labels", "a b")).toEqual([
