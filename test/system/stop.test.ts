@@ -5,7 +5,8 @@ import { awaitLine, awaitSight } from "../support/await-event.ts";
 import { ask } from "../support/asked-command.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { outcomeOf, processesWith, runsOf } from "../support/ledgers.ts";
-import { tempRoot } from "../support/temp-root.ts";
+import { shared } from "../support/shared-subject.ts";
+import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 const STEPS: Record<
   string,
@@ -43,21 +44,35 @@ export default () => {
   },
 };
 
+/** Drops a pipeline's file, and waits until the daemon has it. */
+async function loaded(root: TempRoot, name: string, text: string): Promise<void> {
+  root.write(`schedules/${name}.yaml`, text);
+  const path = join(root.runs, name, "pipeline.jsonl");
+  await awaitLine(path, ({ type }) => type === "pipeline.loaded");
+}
+
 describe("a stop that is asked for", () => {
+  const stopping = shared(async (): Promise<TempRoot> => {
+    const root = tempRoot({ "orchd.yaml": "gracePeriod: 1s\n" });
+    await startDaemon({ root: root.root });
+    return root;
+  });
+
   it.each(Object.entries(STEPS))(
     "ends a %s step, by force where a graceful stop does not, and leaves no process",
     async (name, { file, step, heedsGraceful }) => {
       const marker = `stop-${name}-${process.pid}-${Math.random().toString(36).slice(2)}`;
-      const root = tempRoot({
-        "orchd.yaml": "gracePeriod: 1s\n",
-        [`schedules/${name}.yaml`]: `env: { MARKER: ${marker} }
+      const root = await stopping();
+      if (file !== undefined) root.write(`schedules/steps/${name}.mjs`, file);
+      await loaded(
+        root,
+        name,
+        `env: { MARKER: ${marker} }
 steps:
   it: ${step}
   after: { run: "true", after: [it] }
 `,
-        ...(file === undefined ? {} : { [`schedules/steps/${name}.mjs`]: file }),
-      });
-      await startDaemon({ root: root.root });
+      );
       const { run } = (await ask(root.root, "run", name, "--json")).json<{ run: string }>();
       const path = await awaitSight(
         root.runs,
@@ -97,12 +112,8 @@ steps:
         () => `an end of ${processesWith(marker).join(", ")}`,
       );
       // The daemon and its next runner still work.
-      root.write("schedules/next.yaml", `steps:\n  fine: { run: "true" }\n`);
-      await awaitLine(
-        join(root.runs, "next/pipeline.jsonl"),
-        (line) => line.type === "pipeline.loaded",
-      );
-      expect((await ask(root.root, "run", "next", "--wait")).status).toBe(0);
+      await loaded(root, `${name}-next`, `steps:\n  fine: { run: "true" }\n`);
+      expect((await ask(root.root, "run", `${name}-next`, "--wait")).status).toBe(0);
     },
   );
 });
