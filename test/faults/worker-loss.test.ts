@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { orchd } from "../support/daemon.ts";
+import { ask } from "../support/asked-command.ts";
 import { countOf, Farm, hostsOf } from "../support/farm.ts";
 import { fullFigures } from "../support/figures.ts";
 import { SKIP_NATS } from "../support/nats-server.ts";
@@ -97,7 +97,7 @@ describe.skipIf(SKIP_NATS)("steps at workers", () => {
     const { farm, run } = await begun(["w1", "w2"]);
     await farm.workers[0]!.process.kill();
     await expect
-      .poll(async () => (await orchd(farm.root.root, "places")).stdout, { timeout: 10_000 })
+      .poll(async () => (await ask(farm.root.root, "places")).stdout, { timeout: 10_000 })
       .toContain("nobody listens as it: its process or its connection has ended");
     expect(farm.did().filter((line) => line.startsWith("begins"))).toHaveLength(1);
     await farm.until("begins", 2, 40_000);

@@ -5,7 +5,8 @@ import { describe, expect, it } from "vitest";
 import { pullBegins, pullEnded, pullIn, pullSays } from "../../src/core/pull-text.ts";
 import { pullHint, registryOf } from "../../src/places/container/pull-fault.ts";
 import type { RunView } from "../../src/views/run-view.ts";
-import { orchd, startDaemon } from "../support/daemon.ts";
+import { ask } from "../support/asked-command.ts";
+import { startDaemon } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 describe("how far a pull is", () => {
@@ -92,9 +93,9 @@ it("status says what is pulled, before a cached step has begun and in a step", a
   chmodSync(join(root, "bin/podman"), 0o755);
   const env = { PATH: `${join(root, "bin")}:${process.env["PATH"]}` };
   const daemon = await startDaemon({ root, env });
-  const run = (await orchd(root, "run", "p")).stdout.trim();
+  const run = (await ask(root, "run", "p")).stdout.trim();
   const reasons = async (): Promise<unknown[]> =>
-    (await orchd(root, "status", run, "--json"))
+    (await ask(root, "status", run, "--json"))
       .json<RunView>()
       .steps.map(({ step, because }) => [step, because]);
   const because = "it waits: podman pulls the image tool:1: Copying blob sha256:40c1";
@@ -102,11 +103,11 @@ it("status says what is pulled, before a cached step has begun and in a step", a
     ["kept", because],
     ["shell", because],
   ]);
-  expect((await orchd(root, "status", run)).stdout).toContain(because);
+  expect((await ask(root, "status", run)).stdout).toContain(because);
   // A stop ends both pulls.
-  await orchd(root, "stop", run, "--force");
+  await ask(root, "stop", run, "--force");
   await expect
-    .poll(async () => (await orchd(root, "status", run, "--json")).json<RunView>().inProgress, {
+    .poll(async () => (await ask(root, "status", run, "--json")).json<RunView>().inProgress, {
       timeout: 20_000,
     })
     .toBe(false);
