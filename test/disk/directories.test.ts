@@ -236,6 +236,31 @@ describe("a folder that was there before the folder above was synced", () => {
     expect(await callsAfter(3_600_000, asFile)).toEqual(["mkdir", "fsync"]);
   });
 
+  it("is, if it was made while that sync was held up", async () => {
+    const { root } = tempRoot();
+    const folder = join(root, "2026-11");
+    const asked: string[] = [];
+    let now = Date.now();
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => now);
+    const disk: Disk = {
+      ...systemDisk,
+      mkdir: (path) => (asked.push("mkdir"), systemDisk.mkdir(path)),
+      fsync: (fd) => {
+        if (asked.push("fsync") === 1) mkdirSync(folder);
+        // A frozen file system gives its answer minutes later.
+        now += 600_000;
+        return systemDisk.fsync(fd);
+      },
+    };
+    try {
+      await syncDirectory(disk, root);
+      await ensureDirectory(disk, folder);
+    } finally {
+      clock.mockRestore();
+    }
+    expect(asked).toEqual(["fsync", "mkdir", "fsync"]);
+  });
+
   it("is, if that sync failed", async () => {
     const { root } = tempRoot();
     const folder = join(root, "2026-11");

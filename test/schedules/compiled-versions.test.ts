@@ -295,3 +295,25 @@ it("a file that cannot be read counts as none, and one that cannot be written fa
   nowhere.keep(from, { loaded, modules });
   await expect(nowhere.close()).rejects.toThrow("ENOENT");
 });
+
+it("what is given again is written beside what is new, and not where nothing is", async () => {
+  const starts = new Starts({ "schedules/p.yaml": SHELL });
+  const { result } = await starts.load();
+  if (!result.ok) throw new Error("it was refused");
+  const { settings, now } = starts.root.context;
+  const of = (path: string, realPath = path) => ({ path, realPath, text: SHELL, settings, now });
+  const process = async (given: readonly object[], taken: readonly string[]) => {
+    const compiled = new CompiledVersions(starts.path, settings);
+    const found = given.map((one) => compiled.recall(one as ReturnType<typeof of>) !== undefined);
+    for (const path of taken) compiled.keep(of(path), { loaded: result.loaded, modules: {} });
+    await compiled.close();
+    return found;
+  };
+  await process([], ["/a", "/b"]);
+  expect(await process([of("/a"), of("/b"), of("/c")], ["/c"])).toEqual([true, true, false]);
+  const { ino, mtimeMs } = statSync(starts.path);
+  expect(await process([of("/a"), of("/c")], [])).toEqual([true, true]);
+  // Where a link leads is a part of what a version is made from.
+  expect(await process([of("/a", "/elsewhere"), of("/b")], [])).toEqual([false, true]);
+  expect(statSync(starts.path)).toMatchObject({ ino, mtimeMs });
+});

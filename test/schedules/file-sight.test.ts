@@ -1,5 +1,5 @@
 /** How a file looks, again and again: what is kept of it, and when it counts as changed. */
-import { mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -37,6 +37,20 @@ describe("a second look", () => {
     const now = lookAgain(file, before);
     expect(now).toEqual({ changed: false, sight: { ...before, young: true } });
     expect(now.sight).not.toBe(before);
+  });
+
+  it("sees other rights with the same content: they may refuse the file", () => {
+    const first = lookAgain(file, sightOf(file)).sight;
+    chmodSync(file, 0o666);
+    expect(lookAgain(file, first).changed).toBe(true);
+  });
+
+  it("believes a young look that is the same, but where it knows another content", () => {
+    const { sight } = lookAgain(file, undefined);
+    const young = { ...sight, young: true };
+    expect(lookAgain(file, young).changed).toBe(false);
+    expect(lookAgain(file, { ...young, hash: "another" }).changed).toBe(true);
+    expect(lookAgain(file, { ...young, hash: undefined }).changed).toBe(false);
   });
 
   it("sees another content, and another time with the same content as none", () => {

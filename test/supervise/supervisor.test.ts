@@ -12,7 +12,7 @@ interface Made {
   alive: boolean;
 }
 
-function rig({ throws = false, obeys = true } = {}) {
+function rig({ throws = false, obeys = true, stillborn = false } = {}) {
   const clock = new VirtualClock();
   const log: [string, string][] = [];
   const note = (level: string) => (_: object, sentence: string) => void log.push([level, sentence]);
@@ -29,6 +29,7 @@ function rig({ throws = false, obeys = true } = {}) {
         one.alive = false;
         listener.gone(how);
       };
+      if (stillborn) listener.gone("ended with status 127");
       return {
         pid: made.length,
         end: () => {
@@ -85,6 +86,40 @@ describe("the supervisor", () => {
     expect(Math.min(...waits)).toBeGreaterThanOrEqual(1_000);
     await supervisor.close();
     expect(clock.timers).toBe(0);
+  });
+
+  it("lets a program that serves go on: it has started in time", async () => {
+    const { made, log, supervisor, clock } = rig();
+    supervisor.want("a");
+    made[0]!.listener.serves();
+    await clock.advance(3_600_000);
+    expect([supervisor.state, made.length, made[0]!.told, log]).toEqual(["serving", 1, [], []]);
+    expect(clock.timers).toBe(0);
+    await supervisor.close();
+  });
+
+  it("has no process where that was gone by the time that it was started", async () => {
+    const { supervisor, clock } = rig({ stillborn: true });
+    supervisor.want("a");
+    expect([supervisor.state, supervisor.pid]).toEqual(["waiting", undefined]);
+    await supervisor.close();
+    expect([supervisor.state, clock.timers]).toEqual(["idle", 0]);
+  });
+
+  it("says from the second end in a row how long it will be at most", async () => {
+    const { log, supervisor, clock, die } = rig();
+    supervisor.want("a");
+    for (const status of [1, 2, 3]) {
+      die(`ended with status ${status}.`);
+      await clock.advance(4_000);
+    }
+    const most = ", and then every 60 s at the latest";
+    expect(log.map(([, sentence]) => sentence)).toEqual([
+      "the page ended with status 1; it is started again in 1 s",
+      `the page ended with status 2; it is started again in 2 s${most}`,
+      `the page ended with status 3; it is started again in 4 s${most}`,
+    ]);
+    await supervisor.close();
   });
 
   it("takes one doubling back for each three seconds of serving", async () => {

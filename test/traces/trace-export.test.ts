@@ -54,7 +54,11 @@ class HandFeed implements Feed {
   }
 }
 
-function rig(answer: (spans: readonly Span[]) => Sent, options: Partial<ExportOptions> = {}) {
+function rig(
+  answer: (spans: readonly Span[]) => Sent,
+  options: Partial<ExportOptions> = {},
+  full: { is: boolean } = { is: false },
+) {
   const clock = new VirtualClock();
   const feed = new HandFeed();
   const sent: (readonly string[])[] = [];
@@ -70,7 +74,10 @@ function rig(answer: (spans: readonly Span[]) => Sent, options: Partial<ExportOp
         sent.push(spans.map(({ name }) => name));
         return answer(spans);
       },
-      keep: async (position) => void kept.push(position),
+      keep: async (position) => {
+        if (full.is) throw new Error("no room");
+        kept.push(position);
+      },
       tell: (clause) => told.push(clause),
       signal: ends.signal,
     },
@@ -117,18 +124,71 @@ describe("a stretch of lines", () => {
     await over;
   });
 
-  it("without spans has its position kept within half a minute", async () => {
+  it.each([
+    ["", 1],
+    [", also while more of them come,", 3],
+  ])("without spans%s has its position kept within half a minute", async (_, lines) => {
     const { clock, sent, kept, work, header, ends } = rig(() => TAKEN);
     const over = work.run();
-    header();
-    await clock.advance(31_000);
-    expect([sent, kept]).toEqual([[], ["begin", "after 1"]]);
+    for (let line = 0; line < lines; line += 1) {
+      header();
+      await clock.advance(10_000);
+    }
+    await clock.advance(31_000 - lines * 10_000);
+    expect([sent, kept]).toEqual([[], ["begin", `after ${lines}`]]);
     ends.abort();
     await over;
   });
 });
 
+describe("a position that cannot be written", () => {
+  it("is told, and holds up no span", async () => {
+    const full = { is: true };
+    const { clock, sent, kept, told, work, header, skipped, ends } = rig(() => TAKEN, {}, full);
+    const over = work.run();
+    header();
+    skipped("a");
+    await clock.advance(1_500);
+    skipped("b");
+    await clock.advance(1_500);
+    expect([sent, kept]).toEqual([[["a"], ["b"]], []]);
+    expect(told).toEqual(["the position cannot be written: no room"]);
+    full.is = false;
+    skipped("c");
+    await clock.advance(1_500);
+    expect(kept).toEqual(["after 4"]);
+    ends.abort();
+    await over;
+  });
+
+  it("ends an export of what there is", async () => {
+    const { feed, work } = rig(() => TAKEN, { once: true }, { is: true });
+    await expect(work.run()).rejects.toThrow("no room");
+    expect(feed.isClosed).toBe(true);
+  });
+});
+
 describe("a collector", () => {
+  it.each([
+    [undefined, [1, 2, 4]],
+    // It may ask for more than the export would wait, and not for less.
+    [500, [1, 2, 4]],
+    [3_000, [3, 3, 4]],
+  ])("that asks for %s ms is tried again after %j s", async (afterMs, waits) => {
+    const tries: number[] = [];
+    const made = rig(() => {
+      tries.push(made.clock.monotonic());
+      return { kind: "later", because: "busy", ...(afterMs === undefined ? {} : { afterMs }) };
+    });
+    const over = made.work.run();
+    made.header();
+    made.skipped("a");
+    await made.clock.until(() => tries.length === 4);
+    expect(tries.slice(1).map((at, nth) => (at - tries[nth]!) / 1_000)).toEqual(waits);
+    made.ends.abort();
+    await over;
+  });
+
   it("that is away for a day is tried again, told once an hour, and gets all of it", async () => {
     let isAway = true;
     const { clock, sent, kept, told, work, header, skipped, ends } = rig(() =>
