@@ -5,6 +5,11 @@
  */
 import { startApart } from "./apart-program.ts";
 
+/** A command may have words of this many bytes also where a stack may not grow much. */
+const MOST_BYTES = 65_536;
+/** What a word takes beside its text: its end, and where it is. */
+const POINTER_BYTES = 9;
+
 /** A folder without rights is opened, and the rest is removed in a second pass. */
 const SCRIPT = `rm -rf -- "$@" || { chmod -R u+rwx -- "$@"; rm -rf -- "$@"; }`;
 
@@ -16,12 +21,15 @@ const SCRIPT = `rm -rf -- "$@" || { chmod -R u+rwx -- "$@"; rm -rf -- "$@"; }`;
  *   has nothing else to do ends, and `rm` goes on alone
  * @returns a promise that resolves when the attempt is over
  */
-export function removeTrees(
+export async function removeTrees(
   paths: readonly string[],
   { holdsProcess = false }: { readonly holdsProcess?: boolean } = {},
 ): Promise<void> {
+  for (const some of lotsOf(paths)) await removeLot(some, holdsProcess);
+}
+
+function removeLot(paths: readonly string[], holdsProcess: boolean): Promise<void> {
   return new Promise((resolve) => {
-    if (paths.length === 0) return resolve();
     try {
       const child = startApart("/bin/sh", ["-c", SCRIPT, "orchd-remove", ...paths], {
         cwd: "/",
@@ -35,4 +43,21 @@ export function removeTrees(
       resolve();
     }
   });
+}
+
+/** Lots that one command takes. */
+function* lotsOf(paths: readonly string[]): Generator<readonly string[]> {
+  let lot: string[] = [];
+  let bytes = 0;
+  for (const path of paths) {
+    const length = Buffer.byteLength(path) + POINTER_BYTES;
+    if (lot.length > 0 && bytes + length > MOST_BYTES) {
+      yield lot;
+      lot = [];
+      bytes = 0;
+    }
+    lot.push(path);
+    bytes += length;
+  }
+  if (lot.length > 0) yield lot;
 }
