@@ -14,6 +14,8 @@
  * - The image is not looked for before: `run` fails at once where it is missing. So a container
  *   costs one process of the engine, and its removal a part of another.
  * - An end is told when the container is known to have ended: the next attempt may start at once.
+ *
+ * A stop has to know in which phase it comes, so it stays one file.
  */
 import { hostname } from "node:os";
 import type { Clock, Timer } from "../../clock.ts";
@@ -35,6 +37,7 @@ import { withValues } from "../../steps/task-values.ts";
 import type { HeardLines, TaskHandlers } from "../place.ts";
 import { shellEnvironment } from "../shell-environment.ts";
 import { recordedOutput, writtenOutput } from "../shell-result.ts";
+import { writtenFolder } from "./attempt-room.ts";
 import { givenVariables, runWords, type Script } from "./container-command.ts";
 import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
 import {
@@ -133,7 +136,11 @@ export class ContainerAttempt {
 
   /** Whether it goes on when the daemon ends. */
   get outlives(): boolean {
-    return this.#mayRun && !this.#isOver && this.#ending === undefined;
+    return this.#mayRun && this.#isWanted;
+  }
+
+  get #isWanted(): boolean {
+    return !this.#isOver && this.#ending === undefined;
   }
 
   /** Runs it to its end. Never rejects. */
@@ -143,9 +150,8 @@ export class ContainerAttempt {
       const engine = await this.#host.ready();
       if (this.#isOver) return this.#endResult();
       this.#engine = engine;
-      this.#files = this.#host.folder.begin((task.secrets ?? []).length > 0, engine);
+      const words = await this.#written(engine, task);
       if (this.#container.pull === "always") await this.#pulled(engine);
-      const words = this.#words(engine, task, this.#files);
       for (let isAgain = false; ; isAgain = true) {
         if (this.#ending !== undefined) return this.#endResult();
         const { status, said } = await this.#attached(engine, words);
@@ -232,6 +238,18 @@ export class ContainerAttempt {
     else this.#handlers.done(result, host.clock.monotonic() - this.#begin, this.#startedAt);
   }
 
+  /** Makes its files, once there is room for them. */
+  async #written(engine: Engine, task: ShellTask): Promise<RunCommand> {
+    const { clock, folder } = this.#host;
+    const waits = (because: string): void => this.#tell(`${because}: the step waits`);
+    const room = { clock, waits, isWanted: () => this.#isWanted };
+    const what = [(task.secrets ?? []).length > 0, engine] as const;
+    const write = (files: ContainerFiles): RunCommand => this.#words(engine, task, files);
+    const [files, words] = await writtenFolder(room, folder, what, write);
+    this.#files = files;
+    return words;
+  }
+
   #words(engine: Engine, task: ShellTask, files: ContainerFiles): RunCommand {
     const variables = givenVariables({
       ...shellEnvironment(this.#host.id, task, {}, files),
@@ -282,7 +300,7 @@ export class ContainerAttempt {
       env: { ...env, [TOKEN_VARIABLE]: this.#host.clientToken },
       // Podman's conmon writes a file where it is when memory runs out.
       cwd: this.#files?.folder,
-      isWanted: () => !this.#isOver && this.#ending === undefined,
+      isWanted: () => this.#isWanted,
       waits: (because) => this.#tell(`${because}: ${engine.name} waits`),
     });
     this.#client = client;

@@ -148,8 +148,13 @@ export class ContainersFolder {
   /** Makes an attempt's folder. @param engine what it is begun in. @throws a Node error */
   begin(hasSecrets: boolean, engine: Engine): ContainerFiles {
     const files = new ContainerFiles(hasSecrets ? this.#inMemory() : this.#onDisk());
-    writeNote(files.folder, noteOf(engine));
-    files.begin();
+    try {
+      writeNote(files.folder, noteOf(engine));
+      files.begin();
+    } catch (error) {
+      this.end(files);
+      throw error;
+    }
     return files;
   }
 

@@ -22,10 +22,12 @@ import { clipError, type StepError } from "../../core/failure.ts";
 import { Masker } from "../../core/mask.ts";
 import type { OutputLine, ShellTask, TaskResult } from "../../core/task.ts";
 import { iso } from "../../core/time.ts";
+import { isExhausted } from "../../disk/disk-error.ts";
 import { LineCapture } from "../../steps/line-capture.ts";
 import { withValues } from "../../steps/task-values.ts";
 import type { TaskHandlers } from "../place.ts";
 import { NotGivable, shellEnvironment } from "../shell-environment.ts";
+import { whenRoom, writtenFolder, type RoomWaiter } from "./attempt-room.ts";
 import type { AttemptHost } from "./container-attempt.ts";
 import { givenVariables, type Script } from "./container-command.ts";
 import { endedResult, endError, errorOf, type Ending } from "./container-end.ts";
@@ -134,19 +136,21 @@ export class ExecAttempt {
     const engine = await this.#host.ready();
     if (this.#isOver || this.#ending !== undefined) return endedResult(this.#ending!);
     this.#engine = engine;
-    this.#files = this.#host.folder.begin((task.secrets ?? []).length > 0, engine);
-    noteMark(this.#files, this.#mark);
     const variables = givenVariables(this.#environment(task));
-    const { file } = variables;
-    const envFile = file === "" ? undefined : this.#files.writePrivate("environment", file);
-    const words = execWords(this.#container, this.#mark.token, scriptOf(task), {
-      variables,
-      envFile,
+    const script = scriptOf(task);
+    const hasSecrets = (task.secrets ?? []).length > 0;
+    const { folder } = this.#host;
+    const [files, words] = await writtenFolder(this.#room, folder, [hasSecrets, engine], (made) => {
+      noteMark(made, this.#mark);
+      const { file } = variables;
+      const envFile = file === "" ? undefined : made.writePrivate("environment", file);
+      return execWords(this.#container, this.#mark.token, script, { variables, envFile });
     });
+    this.#files = files;
     const capture = new LineCapture(this.#masker, (stream, lines) => this.#heard(stream, lines));
     const client = await engine.talk(words, {
       env: variables.env,
-      isWanted: () => !this.#isOver && this.#ending === undefined,
+      isWanted: () => this.#isWanted,
       waits: (because) => this.#heard("orchd", [`${because}: ${engine.name} waits`]),
     });
     client.stdin.on("error", () => {});
@@ -169,21 +173,51 @@ export class ExecAttempt {
     return this.#mark.boot !== undefined;
   }
 
+  get #isWanted(): boolean {
+    return !this.#isOver && this.#ending === undefined;
+  }
+
+  /** It waits for room on the disk before it begins. */
+  get #room(): RoomWaiter {
+    return {
+      clock: this.#host.clock,
+      isWanted: () => this.#isWanted,
+      waits: (because) => this.#heard("orchd", [`${because}: the step waits`]),
+    };
+  }
+
   /** The small program is there. Its note is written before it goes on. */
   #ready(line: string, client: EngineTalk): void {
     const boot = readyIn(line);
-    if (boot === undefined || this.#isOver || this.#ending !== undefined) return this.#drop();
+    if (boot === undefined || !this.#isWanted) return this.#drop();
+    const mark = { ...this.#mark, boot };
+    const note = (): void => noteMark(this.#files!, mark);
+    try {
+      note();
+    } catch (error) {
+      if (!isExhausted(error)) return this.#notBegun(error);
+      void whenRoom(this.#room, note).then(
+        () => this.#goOn(mark, client),
+        (last: unknown) => this.#notBegun(last),
+      );
+      return;
+    }
+    this.#goOn(mark, client);
+  }
+
+  /** The next daemon would not know of it, so it does not begin. */
+  #notBegun(error: unknown): void {
+    const { exec } = this.#container;
+    const why = (error as Error).message;
+    this.#unnoted = new EngineError(`that it begins in "${exec}" cannot be noted: ${why}`);
+    this.#drop();
+  }
+
+  /** Its note is written. */
+  #goOn(mark: ExecMark, client: EngineTalk): void {
+    if (!this.#isWanted) return this.#drop();
     const { clock } = this.#host;
     const { exec } = this.#container;
-    const mark = { ...this.#mark, boot };
-    try {
-      noteMark(this.#files!, mark);
-    } catch (error) {
-      // The next daemon would not know of it, so it does not begin.
-      const why = (error as Error).message;
-      this.#unnoted = new EngineError(`that it begins in "${exec}" cannot be noted: ${why}`);
-      return this.#drop();
-    }
     this.#mark = mark;
     this.#begin = clock.monotonic();
     this.#startedAt = clock.now();

@@ -42,6 +42,8 @@ function played(more: Partial<ShellTask> = {}, left = "rest:") {
     left,
     /** The engine does not answer for this many questions. */
     away: 0,
+    /** The disk is full for this many folders. */
+    full: 0,
   };
   const folder = mkdtempSync(join(tempRoot().root, "f-"));
   const files = new ContainerFiles(folder);
@@ -84,10 +86,15 @@ function played(more: Partial<ShellTask> = {}, left = "rest:") {
       name: "token-7",
       folder: {
         begin: (hasSecrets: boolean) => {
+          if (world.full > 0) {
+            world.full -= 1;
+            throw Object.assign(new Error("ENOSPC: no space left"), { code: "ENOSPC" });
+          }
           told.push(hasSecrets ? "folder in memory" : "folder");
           files.begin();
           return files;
         },
+        end: () => void told.push("folder removed"),
       },
       ready: () => Promise.resolve(engine),
       ended: (given: ContainerFiles | undefined, how: string) =>
@@ -145,6 +152,43 @@ describe("an attempt in a container that runs already", () => {
     expect(one.error()).toMatch(/^that it begins in "web" cannot be noted: ENOENT/);
     expect([one.sent(), one.client.kills]).toEqual(["", ["SIGKILL"]]);
     expect(one.said().at(-1)).toBe("ended with files: gone");
+  });
+
+  it("waits for room for its files and for its note, and says so", async () => {
+    const full = (): Error => Object.assign(new Error("ENOSPC: no space left"), { code: "ENOSPC" });
+    const one = played();
+    one.world.full = 2;
+    await one.clock.advance(1_500);
+    expect(one.said()).toEqual(["orchd the disk is full: the step waits"]);
+    await one.clock.advance(1_000);
+    expect(one.said()).toEqual(["folder"]);
+    const { folder } = one.files;
+    let isFull = true;
+    Object.defineProperty(one.files, "folder", {
+      get: () => {
+        if (isFull) throw full();
+        return folder;
+      },
+    });
+    await one.begins();
+    expect([one.said(), one.sent()]).toEqual([["orchd the disk is full: the step waits"], ""]);
+    isFull = false;
+    await one.clock.advance(1_000);
+    expect([one.said(), one.sent()]).toEqual([["placed podman web"], "go\n"]);
+    await one.exits(0);
+    await one.over;
+    expect(one.ended().done?.result).toMatchObject({ ok: true });
+  });
+
+  it("that waits for room is stopped at once, and never begins", async () => {
+    const one = played();
+    one.world.full = 9;
+    await one.clock.advance(1_500);
+    one.attempt.stop("graceful", "enough");
+    await one.over;
+    await one.clock.advance(5_000);
+    expect(one.ended().done?.result).toMatchObject({ outcome: "stopped" });
+    expect([one.words(), one.world.full]).toEqual([[], 7]);
   });
 
   it("begins once its note is written, and its time counts from then", async () => {
@@ -438,5 +482,5 @@ it.each<[string, Partial<ShellTask>, string]>([
   const one = played(more);
   await one.clock.settle();
   expect(one.error()).toContain(sentence);
-  expect(one.said()).toEqual(["folder", "ended with files: gone"]);
+  expect(one.said()).toEqual(["ended without: gone"]);
 });
