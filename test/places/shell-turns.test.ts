@@ -191,6 +191,38 @@ describe("a shell that the machine does not start now", () => {
     expect(results).toEqual([{ ok: true, json: "null" }]);
   });
 
+  it.each(["ENOSPC", "EDQUOT"])("waits for room for its files too (%s)", (code) => {
+    const { step, scratch, said, results } = played();
+    const begin = vi.spyOn(scratch, "begin").mockImplementation(() => {
+      throw fault(code);
+    });
+    step.start();
+    expect(said()).toEqual([expect.stringMatching(/^orchd: .*: the command waits$/)]);
+    vi.advanceTimersByTime(1_000);
+    expect([said(), results]).toEqual([[], []]);
+    begin.mockRestore();
+    vi.advanceTimersByTime(1_000);
+    expect(said()).toEqual(["start"]);
+    step.began(PID);
+    step.exited(0, null);
+    step.closed();
+    expect(results).toEqual([{ ok: true, json: "null" }]);
+  });
+
+  it("waits for no file where it is told to end meanwhile, nor for a descriptor", () => {
+    for (const code of ["ENOSPC", "EMFILE"]) {
+      const { step, scratch, said, results } = played();
+      vi.spyOn(scratch, "begin").mockImplementation(() => {
+        throw fault(code);
+      });
+      step.start();
+      if (code === "ENOSPC") step.signal("SIGTERM");
+      vi.advanceTimersByTime(9_000);
+      expect(results).toMatchObject([{ ok: false, outcome: "failed" }]);
+      expect(said().filter((one) => one === "start")).toEqual([]);
+    }
+  });
+
   it("lets go of the process that was to become it", () => {
     const { step, said } = played();
     step.start();

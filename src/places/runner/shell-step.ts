@@ -6,7 +6,7 @@
  * process outlives its step. What was below the shell when that was told to end is ended too, even
  * if it cleared its environment (descendants.ts).
  */
-import { errorCode } from "../../disk/disk-error.ts";
+import { errorCode, isExhausted, lacksDescriptor, whatRanOut } from "../../disk/disk-error.ts";
 import { startsLater, whatLacks } from "../../disk/process-start.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
 import { defined } from "../../core/defined.ts";
@@ -95,16 +95,25 @@ export class ShellStep implements ShellListener {
 
   /** Starts the shell. What goes wrong is told to `ended`. */
   start(): void {
-    let command: ShellCommand;
     try {
       this.#task = withValues(this.#task);
     } catch (error) {
       this.#finish({ ok: false, error: toStepError(error), outcome: "failed" });
       return;
     }
+    this.#writeFiles();
+  }
+
+  /** Writes the command's files and starts it, or waits for room for them. */
+  #writeFiles(): void {
+    let command: ShellCommand;
     try {
       command = this.#prepare();
     } catch (error) {
+      if (this.#files !== undefined) this.#host.scratch.end(this.#files);
+      this.#files = undefined;
+      if (lacksRoom(error) && !this.#isTold)
+        return this.#later(error as Error, whatRanOut(error), () => this.#writeFiles());
       this.#finish({ ok: false, error: cannotWrite(error as Error), outcome: "failed" });
       return;
     }
@@ -139,17 +148,21 @@ export class ShellStep implements ShellListener {
     this.#fail(error);
   }
 
-  /** The machine starts no process now. Nothing of the step has begun, so it waits. */
+  /** The machine starts no process now. */
   #wait(error: Error): void {
     if (this.#isOver) return;
     // A process that was to become the shell is gone.
     if (this.#pid !== undefined) this.#host.guard.ended(this.#pid);
     this.#pid = undefined;
     this.#mark = undefined;
-    if (!this.#hasWaited) this.#host.output("orchd", [`${whatLacks(error)}: the command waits`]);
+    this.#later(error, whatLacks(error), () => this.#launch(this.#command!));
+  }
+
+  /** Nothing of the step has begun, so it waits. */
+  #later(error: Error, because: string, again: () => void): void {
+    if (!this.#hasWaited) this.#host.output("orchd", [`${because}: the command waits`]);
     this.#hasWaited = true;
-    const timer = setTimeout(() => this.#launch(this.#command!), RETRY_MS);
-    this.#waits = { timer, error };
+    this.#waits = { timer: setTimeout(again, RETRY_MS), error };
   }
 
   #fail(error: Error): void {
@@ -322,6 +335,11 @@ export class ShellStep implements ShellListener {
       this.#startedAt,
     );
   }
+}
+
+/** Whether a disk is full. What holds a runner's descriptors may be a step that never ends. */
+function lacksRoom(error: unknown): boolean {
+  return isExhausted(error) && !lacksDescriptor(error);
 }
 
 function cannotWrite(error: Error): StepError {
