@@ -97,7 +97,7 @@ describe.skipIf(SKIP_NATS)("steps at workers", () => {
     const { farm, run } = await begun(["w1", "w2"]);
     await farm.workers[0]!.process.kill();
     await expect
-      .poll(async () => (await ask(farm.root.root, "places")).stdout, { timeout: 10_000 })
+      .poll(async () => (await ask(farm.root.root, "places")).stdout, { timeout: 30_000 })
       .toContain("nobody listens as it: its process or its connection has ended");
     expect(farm.did().filter((line) => line.startsWith("begins"))).toHaveLength(1);
     await farm.until("begins", 2, 40_000);

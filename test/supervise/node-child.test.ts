@@ -38,7 +38,7 @@ function start(source: string, words: readonly string[] = []) {
     (line) => (heard.answer = line),
   );
   const until = (test: () => boolean): Promise<void> =>
-    vi.waitFor(() => expect(test()).toBe(true), { timeout: 10_000, interval: 5 });
+    vi.waitFor(() => expect(test()).toBe(true), { timeout: 30_000, interval: 5 });
   return { child, heard, until };
 }
 

@@ -73,7 +73,7 @@ export class NatsRig {
   /** Opens one whose worker is here. */
   static async open(server: NatsServer, threads: number): Promise<NatsRig> {
     const rig = new NatsRig(server, threads);
-    await expect.poll(() => rig.place.capacity().module, { timeout: 10_000 }).toBe(threads);
+    await expect.poll(() => rig.place.capacity().module, { timeout: 30_000 }).toBe(threads);
     return rig;
   }
 

@@ -298,7 +298,7 @@ export function describeContainerModules(engine: TestEngine, brief = false): voi
           expect(death?.because).toBe(`the runner in the container ${name} ${KILLED}`);
           expect(death?.code).toBe(FAILURE_CODES.runnerDied);
         }
-        await expect.poll(() => engine.containersOf(subject.root), { timeout: 10_000 }).toEqual([]);
+        await expect.poll(() => engine.containersOf(subject.root), { timeout: 30_000 }).toEqual([]);
         const again = await start(subject, "m@1#3", "return 1").ended;
         expect(again.result).toEqual({ ok: true, value: 1 });
       },
@@ -323,7 +323,7 @@ export function describeContainerModules(engine: TestEngine, brief = false): voi
       const failed = await start(subject, "m@1#3", "throw new Error('no')", keep).ended;
       expect(failed.lines.at(-1)?.line).toMatch(/^\[orchd: the container .+-kept is kept/);
       await expect
-        .poll(() => engine.containersOf(subject.root), { timeout: 10_000 })
+        .poll(() => engine.containersOf(subject.root), { timeout: 30_000 })
         .toEqual([expect.stringMatching(/-kept$/)]);
       // The next daemon leaves it there too.
       const next = opened(subject.root);
