@@ -11,7 +11,7 @@ import { formatProblem } from "../src/schedules/problem.ts";
 
 /**
  * Prepares a place. @returns the exit status: 1 where the machine cannot run steps, 2 for a bad
- * orchd.yaml or a place that needs no preparation, 3 where there is no such place
+ * orchd.yaml, a place that it does not have, or one that needs no preparation
  */
 export async function preparePlace(options: PrepareOptions): Promise<number> {
   const { root, runs, place, tell } = options;
