@@ -239,6 +239,26 @@ describe("deciding what is removed", () => {
     ]);
   });
 
+  it.each([true, false])(
+    "keeps a damaged run that is too old, made by its slot: %s",
+    (scheduled) => {
+      const runs = [run(0), run(40, { finishedAt: AGO, damaged: true, scheduled })];
+      const { prune: going, kept } = decideRetention([pipeline(runs)], NOW, none);
+      expect([...going]).toEqual([]);
+      expect([...kept]).toEqual([["r40", "its ledger is damaged: `orchd repair r40` first"]]);
+    },
+  );
+
+  it("removes old evidence, though a run's ledger does not tell its end", () => {
+    const file = { path: "f", stampMs: NOW - 60 * DAY, bytes: 1 };
+    const files = [
+      { ...file, evidence: false },
+      { ...file, path: "e", evidence: true },
+    ];
+    const facts = pipeline([run(0), run(1, { finishedAt: undefined })], { files });
+    expect([...decideRetention([facts], NOW, none).files.keys()]).toEqual(["e"]);
+  });
+
   it("keeps evidence of damage for seven days, whatever the limits", () => {
     const files = [6, 8].map((days) => ({
       path: `e${days}`,
