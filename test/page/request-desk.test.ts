@@ -67,6 +67,10 @@ describe("a request", () => {
       409,
       'the id "k1" is another request\'s; take an id of its own.',
     ]);
+    const submit = (params: object): object => ({ type: "submit", pipeline: "p", params });
+    await take(submit({ a: 1, b: 2 }), "k3");
+    expect(await take(submit({ b: 2, a: 1 }), "k3")).toMatchObject({ id: "k3", state: "open" });
+    expect(await take(submit({ b: 2, a: 2 }), "k3")).toMatchObject([409, expect.any(String)]);
     // Another page, or this one once it was started again, knows it by its file.
     desk = new RequestDesk(store);
     expect(await take(PAUSE, "k1")).toEqual(open);

@@ -550,7 +550,7 @@ describe("the room of a lane", () => {
     expect(pool.share(spec)).toBeLessThan(1);
   });
 
-  it("is taken in part by a step that is begun ahead, until as many ended after it", () => {
+  it("is taken in part by a step that is begun ahead, until as many ended after it", async () => {
     start("first");
     says(runner(0), done("first", { durationMs: 0.1 }));
     const share = pool.share(spec);
@@ -564,6 +564,7 @@ describe("the room of a lane", () => {
     says(runner(0), ...ids.map((id) => done(id, { durationMs: 0.1 })));
     expect(pool.room("module")).toBe(4);
     ahead("waits");
+    await took(1);
     expect(pool.room("module")).toBe(4 - share);
     for (const id of ids) ahead(id);
     says(runner(0), ...ids.map((id) => done(id, { durationMs: 0.1 })));

@@ -46,6 +46,36 @@ it.each<[string, Given, Given, string[]]>([
     ["command changed", "declared outputs changed"],
   ],
   ["the slot of a step without a cache", { slot: MONDAY }, { slot: TUESDAY }, []],
+  [
+    "a variable that has another value",
+    { step: { env: { A: "1", B: "1" } } },
+    { step: { env: { A: "2", B: "1" } } },
+    ['env "A" changed'],
+  ],
+  [
+    "a variable and a param that are gone",
+    { step: { env: { A: "1" }, params: { x: null } } },
+    { step: {} },
+    ['param "x" changed', 'env "A" changed'],
+  ],
+  [
+    "an input that is new",
+    {},
+    { step: { inputs: { v: { step: "b" } } } },
+    ['input "v" comes from elsewhere'],
+  ],
+  [
+    "code in place of a command",
+    { step: { run: "true" } },
+    { step: { run: undefined, code: { bundle: "b", pick: "x", source: "s" } } },
+    ["command changed"],
+  ],
+  [
+    "another function of the same file",
+    { step: { run: undefined, code: { bundle: "b", pick: "x", source: "s" } } },
+    { step: { run: undefined, code: { bundle: "b", pick: "y", source: "s" } } },
+    ["code changed"],
+  ],
 ])("of a step: %s", (_, before, after, changes) => {
   const [step] = diffRuns(ran(before).state, ran(after).state).steps;
   expect(step!.changes).toEqual(changes);
@@ -78,4 +108,34 @@ it.each<[string, SnapshotStep["inputs"], SnapshotStep["inputs"], string[]]>([
   const after = Object.keys(later).length === 0 ? inputs : later;
   const { steps } = diffRuns(taking(inputs, 1).state, taking(after, 2).state);
   expect(steps.find(({ step }) => step === "b")!.changes).toEqual(changes);
+});
+
+it("steps that are new or gone, what ran, and why the run before skipped one", () => {
+  const run = (ids: readonly string[], ...events: RunEvent[]): GivenRun => {
+    const made = new GivenRun(snapshotOf(ids.map((id) => stepSpec(id))));
+    for (const event of [{ type: "run.started", because: "scheduled" } as const, ...events])
+      made.happen(event);
+    return made;
+  };
+  const before = run(["gone", "both"], { type: "step.skipped", step: "both", because: "no work" });
+  const began: RunEvent = { type: "step.started", step: "both", attempt: 1, because: "ready" };
+  const after = run(["both", "new"], began, { type: "step.skipped", step: "new", because: "x" });
+  const told = (one: GivenRun, two: GivenRun): unknown[] =>
+    diffRuns(one.state, two.state).steps.map(
+      ({ step, before: was, after: is, ranAnew, changes, skippedBefore }) => [
+        step,
+        was,
+        is,
+        ranAnew,
+        changes,
+        skippedBefore,
+      ],
+    );
+  expect(told(before, after)).toEqual([
+    ["gone", expect.any(String), null, false, ["step is gone"], undefined],
+    ["both", "skipped", "running", true, [], "no work"],
+    ["new", null, "skipped", false, ["new step"], undefined],
+  ]);
+  // What the second run skipped is not why the first one did.
+  expect(told(after, before)[0]).toEqual(["both", "running", "skipped", false, [], undefined]);
 });

@@ -76,6 +76,8 @@ describe("the grid of slots", () => {
     expect(sums).toMatchObject({ total: 2, ran: 1, missed: 1, failed: 1 });
     expect(reasons).toMatchObject([{ because: "down", slots: 1, backfilled: 1 }]);
     expect(rows[0]!.coming).toEqual([]);
+    const lost = readSlotGrid(rootsOf(made), { ...DAY, decision: "not_run" }, NOW).rows[0]!;
+    expect(lost.marks!.map(({ decision }) => decision)).toEqual(["missed"]);
     const later = { from: NOW + DAY_MS, to: NOW + 2 * DAY_MS };
     expect(readSlotGrid(rootsOf(made), later, NOW + 2 * DAY_MS).rows).toEqual([]);
   });

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { ImageContainer } from "../../../src/core/container.ts";
 import type { ModuleTask, TaskResult } from "../../../src/core/task.ts";
+import { FramedTask } from "../../../src/core/task-frame.ts";
 import type { DeathInfo } from "../../../src/places/place.ts";
 import { silentLog } from "../../../src/log.ts";
 import { ContainersFolder } from "../../../src/places/container/container-files.ts";
@@ -183,6 +184,17 @@ describe("a pool of runners", () => {
     expect(of()).toBe(after);
   });
 
+  it("that was left and has ended is not ended again with the others", async () => {
+    const { pools, of } = played();
+    const pool = of();
+    pool.begin("a", undefined);
+    pools.leave();
+    const close = vi.spyOn(pool, "close");
+    pool.end("a");
+    await pools.close();
+    expect(close).toHaveBeenCalledTimes(1);
+  });
+
   it("ends with all others, those that were left too", async () => {
     const { pools, of } = played();
     const left = of();
@@ -346,6 +358,38 @@ describe("a runner in a container", () => {
     const { places } = await ending;
     expect(doubtful).toEqual(places);
     expect(left()).toHaveLength(1);
+  });
+
+  it("with an older Node says so, whatever ended it then", async () => {
+    const old = line({ ...HELLO, node: "19.9.0" });
+    const state = { outOfMemory: true };
+    const { of } = played(`${old}cat > /dev/null; exit 137`, { state });
+    const { how, fault } = await end(of(), "r@1#2");
+    expect((how as DeathInfo).because).toContain(fault);
+    expect(fault).toContain("has Node 19.9.0");
+  });
+
+  it("names its container to each step that is told by a frame", async () => {
+    const { of } = played(`${GIVEN}exit 3`);
+    const pool = of();
+    const places: string[] = [];
+    const frame = { code: { bundle: "b", pick: "x", source: "./b.ts" }, run: { id: "r@1" } };
+    const task = new FramedTask({ ...frame, env: {}, gracePeriodMs: 1 } as never, "it", 1, {
+      params: {},
+      inputs: {},
+    });
+    const deaths = ["r@1#2", "r@1#3"].map((id) => {
+      pool.begin(id, ({ ref }) => void places.push(`${id} ${ref}`));
+      return new Promise((resolve) =>
+        pool.pool.start(id, task, { done: resolve, output: () => undefined, died: resolve }),
+      );
+    });
+    await Promise.all(deaths);
+    expect(places).toEqual([
+      expect.stringMatching(/^r@1#2 orchd-pools-/),
+      expect.stringMatching(/^r@1#3 orchd-pools-/),
+    ]);
+    expect(places[0]!.slice(6)).toBe(places[1]!.slice(6));
   });
 
   it("with an older Node is ended, and does not wait for more", async () => {
