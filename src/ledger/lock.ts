@@ -56,9 +56,13 @@ export class DaemonLockHeld extends Error {
   override readonly name = "DaemonLockHeld";
   /** Who holds it; null if that is not known (yet). */
   readonly holder: Holder | null;
-  constructor(orchdDir: string, holder: Holder | null) {
+  /** @param isCopied the kernel gave the lock, so the folder may be a copy of one that is in use */
+  constructor(orchdDir: string, holder: Holder | null, isCopied = false) {
     super(
-      `${orchdDir} is held by ${holderText(holder)}. Stop it first, or use another runs folder.`,
+      `${orchdDir} is held by ${holderText(holder)}. Stop it first, or use another runs folder.` +
+        (isCopied
+          ? ` If this folder is a copy of the one that it has, remove ${epochDir(orchdDir)} here.`
+          : ""),
     );
     this.holder = holder;
   }
@@ -189,7 +193,7 @@ async function claimEpoch(orchdDir: string, options: LockOptions): Promise<Holde
   const epochs = epochDir(orchdDir);
   const newest = newestEpoch(orchdDir);
   const before = newest === 0 ? null : readEpoch(orchdDir, newest);
-  if (before !== null && isAlive(before)) throw new DaemonLockHeld(orchdDir, before);
+  if (before !== null && isAlive(before)) throw new DaemonLockHeld(orchdDir, before, true);
   const holder: Holder = defined({
     epoch: newest + 1,
     pid: process.pid,

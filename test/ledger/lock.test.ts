@@ -3,6 +3,7 @@ import { once } from "node:events";
 import {
   chmodSync,
   closeSync,
+  cpSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -103,6 +104,21 @@ describe("the lock", () => {
     await next.release();
     await next.release();
     expect(readdirSync(join(orchdDir, "epoch")).toSorted()).toEqual(["1", "2"]);
+  });
+
+  it("of a copy that was made while it was held says what to do", async () => {
+    const orchdDir = folder();
+    const held = await acquire(orchdDir);
+    const copy = join(folder(), "copy");
+    cpSync(orchdDir, copy, { recursive: true });
+    await expect(acquire(copy)).rejects.toThrow(
+      `is a copy of the one that it has, remove ${join(copy, "epoch")} here.`,
+    );
+    rmSync(join(copy, "epoch/1"));
+    expect((await acquire(copy)).epoch).toBe(1);
+    expect(held.stillHeld()).toBe(true);
+    const same = acquire(orchdDir);
+    await expect(same).rejects.toThrow(/or use another runs folder\.$/);
   });
 
   it("is taken under an epoch that is durable: no power cut gives it to another", async () => {
