@@ -114,6 +114,28 @@ const helpLate = {
 };
 
 /**
+ * Makes what string-width (there are several versions) measures texts with as it is first needed:
+ * what cuts them into graphemes, and patterns of all emoji. Each command and each daemon made them
+ * as it started, which took 20 ms of processor time. Only the help is in columns.
+ */
+const widthsLate = {
+  name: "widths-late",
+  setup(bundler) {
+    bundler.onLoad({ filter: /\/string-width\/index\.js$/ }, async ({ path }) => {
+      const text = await readFile(path, "utf8");
+      const made = /^const (\w+) = (new Intl\.Segmenter\(\)|\/.*\\p\{.*\/[a-z]+);$/gm;
+      const names = [...text.matchAll(made)].map(([, name]) => name);
+      if (!names.includes("segmenter")) throw new Error(`${path} cuts texts in another way now`);
+      const asked = new RegExp(`\\b(?:${names.join("|")})\\b(?! = )`, "g");
+      const late = "const late = (make) => { let made; return () => (made ??= make()); };\n";
+      return {
+        contents: late + text.replace(asked, "$&()").replace(made, "const $1 = late(() => $2);"),
+      };
+    });
+  },
+};
+
+/**
  * Leaves what a program imports as it runs in files of their own: few threads load a definition or
  * run a dynamic pipeline. Program and file each have a copy of the modules that both need, so they
  * share no state of a module, and no class by which `instanceof` could tell.
@@ -145,7 +167,7 @@ export async function bundle(folder) {
     ...shared,
     outdir,
     entryPoints: ["daemon/commands.ts"],
-    plugins: [helpLate, withoutHttp2],
+    plugins: [helpLate, widthsLate, withoutHttp2],
     splitting: true,
     chunkNames: "chunks/[name]-[hash]",
   });

@@ -2,6 +2,8 @@
 import { expect, it } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { parseProgram } from "../../src/cli/program.ts";
+import { orchd } from "../support/daemon.ts";
+import { tempRoot } from "../support/temp-root.ts";
 
 async function textOf(...words: readonly string[]): Promise<string> {
   const parsed = await parseProgram(words, "1.2.3", 100);
@@ -26,4 +28,14 @@ it("the whole help lists each command, and the version is a line", async () => {
   expect(text).toMatch(/[^\n]\n$/);
   expect(await textOf()).toBe(text);
   expect(await textOf("--version")).toBe("1.2.3\n");
+});
+
+it("only help makes what cuts texts into columns: it takes longer than most commands", async () => {
+  const { root } = tempRoot({
+    "schedules/p.yaml": 'schedule: { cron: "@daily" }\nsteps: { only: { run: "true" } }\n',
+  });
+  const env = { NODE_OPTIONS: "--import=data:text/javascript,Intl.Segmenter=undefined" };
+  expect(await orchd(root, "next", { env })).toMatchObject({ status: 0, stderr: "" });
+  expect((await orchd(root, "next", "--help", { env })).status).not.toBe(0);
+  expect((await orchd(root, "next", "--help")).stdout).toContain("orchd next");
 });
