@@ -12,7 +12,7 @@ const MOST = 300;
  * @param said what the client printed on stderr
  */
 export function sshSentence(settings: SshPlaceSettings, said: string): string {
-  const { host, identity, knownHosts } = settings;
+  const { host, port, identity, knownHosts } = settings;
   const name = hostText(settings);
   const trusted = knownHosts ?? "known_hosts of the daemon's user";
   if (said.includes("REMOTE HOST IDENTIFICATION HAS CHANGED"))
@@ -23,13 +23,15 @@ export function sshSentence(settings: SshPlaceSettings, said: string): string {
   if (said.includes("Host key verification failed") || said.includes("host key is known"))
     return (
       `the host key of ${name} is not in ${trusted}: compare it with the host's own ` +
-      `(ssh-keyscan ${host} | ssh-keygen -lf -) and add it there`
+      `(ssh-keyscan ${port === undefined ? "" : `-p ${port} `}${host} | ssh-keygen -lf -) ` +
+      "and add it there"
     );
   const denied = /Permission denied \(([^)]*)\)/.exec(said);
   if (denied !== null)
     return (
       `${name} does not let the daemon's user in (${denied[1]}): add the public key of ` +
-      `${identity ?? "the daemon's user"} to authorized_keys there, or correct user and identity`
+      `${identity ?? "the daemon's user"} to authorized_keys there, or correct user and identity` +
+      "; a key that is not there, or has a passphrase and no agent, is not tried"
     );
   if (said.includes("Too many authentication failures"))
     return `${name} was offered too many keys: name the one that counts as identity`;

@@ -5,6 +5,7 @@ import { lastLine, sshSentence } from "../../../src/places/ssh/ssh-sentence.ts";
 
 const SETTINGS = { engine: "ssh", host: "gpu1.lan", user: "orchd" } as unknown as SshPlaceSettings;
 const OWN = { ...SETTINGS, identity: "/k/id", knownHosts: "/k/hosts" };
+const NOT_TRIED = "; a key that is not there, or has a passphrase and no agent, is not tried";
 const changed =
   "@@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @@\nHost key verification failed.";
 
@@ -34,16 +35,24 @@ it.each<[string, SshPlaceSettings, string]>([
       "the host's own (ssh-keyscan gpu1.lan | ssh-keygen -lf -) and add it there",
   ],
   [
+    "Host key verification failed.",
+    { ...SETTINGS, port: 2222 },
+    "the host key of orchd@gpu1.lan:2222 is not in known_hosts of the daemon's user: compare it " +
+      "with the host's own (ssh-keyscan -p 2222 gpu1.lan | ssh-keygen -lf -) and add it there",
+  ],
+  [
     "orchd@gpu1.lan: Permission denied (publickey,password).",
     SETTINGS,
     "orchd@gpu1.lan does not let the daemon's user in (publickey,password): add the public key " +
-      "of the daemon's user to authorized_keys there, or correct user and identity",
+      "of the daemon's user to authorized_keys there, or correct user and identity" +
+      NOT_TRIED,
   ],
   [
     "orchd@gpu1.lan: Permission denied (publickey).",
     OWN,
     "orchd@gpu1.lan does not let the daemon's user in (publickey): add the public key " +
-      "of /k/id to authorized_keys there, or correct user and identity",
+      "of /k/id to authorized_keys there, or correct user and identity" +
+      NOT_TRIED,
   ],
   [
     "Received disconnect from 10.0.0.1 port 22:2: Too many authentication failures",
