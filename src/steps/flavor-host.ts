@@ -14,6 +14,7 @@ import {
   type FlavorTask,
   type HookReply,
 } from "../core/task.ts";
+import { checkedMetadata, checkedRunId, checkedStatus, checkedWait } from "./flavor-answers.ts";
 import { LoadError, pickValue, type LoadedModule } from "./resolve-code.ts";
 import type { DaemonCall } from "./thread-protocol.ts";
 
@@ -97,7 +98,8 @@ async function callMethod(
       return submit(instance, method, argument, call);
     case "fetchStatus": {
       const { run, includeSteps } = argument as { run: Json; includeSteps?: boolean };
-      return (await instance["fetchStatus"]!(run, { includeSteps: includeSteps === true })) ?? {};
+      const includes = { includeSteps: includeSteps === true };
+      return checkedStatus(await instance["fetchStatus"]!(run, includes));
     }
     case "stopRun": {
       const { run, graceful } = argument as { run: Json; graceful?: boolean };
@@ -218,15 +220,16 @@ async function submit(
       metadata?: unknown;
       waitForCompletion?: unknown;
     });
-  const accepted = {
-    orchestratorRunId: id ?? runIdOf(instance),
-    metadata: metadata ?? {},
-    waits: typeof wait === "function",
-  };
-  await call("accepted", JSON.parse(JSON.stringify(accepted)) as Json);
-  if (typeof wait !== "function") return null;
+  const waitForEnd = checkedWait(wait);
+  const orchestratorRunId = id ?? runIdOf(instance);
+  await call("accepted", {
+    ...(orchestratorRunId === undefined ? {} : { orchestratorRunId }),
+    metadata: checkedMetadata(metadata),
+    waits: waitForEnd !== undefined,
+  });
+  if (waitForEnd === undefined) return null;
   try {
-    await (wait as () => Promise<unknown>).call(submission);
+    await waitForEnd.call(submission);
   } catch (error) {
     throw thrownFrom({ ...toStepError(error), code: WAIT_CODE });
   }
@@ -275,14 +278,19 @@ function liveStack(instance: Methods, named: SentSubmission["stack"]): unknown {
   return typeof make === "function" ? make.call(instance, named.name) : named;
 }
 
-/** The orchestrator's own id of the run; undefined if the class does not know one yet. */
+/**
+ * The orchestrator's own id of the run; undefined if the class does not know one yet.
+ *
+ * @throws Error if what it gives is a promise
+ */
 function runIdOf(instance: Methods): string | undefined {
+  let id: unknown;
   try {
-    const id = instance["getOrchestratorRunId"]!();
-    return typeof id === "string" && id !== "" ? id : undefined;
+    id = instance["getOrchestratorRunId"]!();
   } catch {
     return undefined;
   }
+  return checkedRunId(id);
 }
 
 function isZodError(error: unknown): error is {

@@ -57,6 +57,25 @@ function named(id: unknown, submit: (given: Given) => unknown = () => undefined)
   };
 }
 
+it("fails with a sentence where the class returns what is of no use", async () => {
+  const bigint = () => ({ metadata: { n: 1n } });
+  const noWait = () => ({ waitForCompletion: true });
+  for (const [type, said] of [
+    [named(Promise.resolve("late")), "getOrchestratorRunId returned a promise"],
+    [named("o-7", bigint), "the metadata of the submission is no JSON"],
+    [named("o-7", noWait), "a waitForCompletion that is no function"],
+  ] as const)
+    await expect(new Called().run(type, "submitPipeline")).rejects.toThrow(said);
+  class Odd extends named("o-7") {
+    fetchStatus(): unknown {
+      return { status: "done" };
+    }
+  }
+  await expect(new Called().run(Odd, "fetchStatus", { run: "r" })).rejects.toThrow(
+    'fetchStatus returned as status "done"',
+  );
+});
+
 describe("a submission", () => {
   it("has the id that the daemon says, and is accepted before it is waited for", async () => {
     const called = new Called();
