@@ -96,6 +96,25 @@ describe("orchd import crontab --compare", () => {
     expect(names).toEqual(["x", "x-2"]);
   });
 
+  it("reads a log that is not all UTF-8, and calls one that it cannot read a log", async () => {
+    const made = tempRoot();
+    writePipeline(made.runs, "x", [loaded("0 * * * *"), fired("x", "02:00")]);
+    const [file, log] = [join(made.root, "crontab"), join(made.root, "log")];
+    writeFileSync(file, "0 * * * * /opt/x.sh\n");
+    writeFileSync(log, Buffer.concat([Buffer.from(LINE("02:00")), Buffer.from([0xff, 0x0a])]));
+    const told = await command(runImport, made, { kind: "crontab", file, compare: log });
+    expect([told.terminal.lines[0], told.status]).toEqual([
+      "✓ x: 1 alike, 0 by cron alone, 0 by orchd alone",
+      0,
+    ]);
+    const gone = await command(runImport, made, { kind: "crontab", file, compare: "/nowhere" });
+    expect([gone.status, gone.sentence]).toEqual([
+      2,
+      "the log /nowhere cannot be read (ENOENT); name a file that you may read, " +
+        "or - for standard input.",
+    ]);
+  });
+
   it("says how many are alike, and shows ten of each difference", async () => {
     const made = tempRoot();
     const times = (minute: number): string[] =>

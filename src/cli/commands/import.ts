@@ -73,7 +73,7 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const { entries, refused, notes } = parseCrontab(readCrontab(source), form);
   const log = args.text("compare");
   const machine = machineZone();
-  if (log !== undefined) return compareImport(context, { entries, machine }, log, readCrontab(log));
+  if (log !== undefined) return compareImport(context, { entries, machine }, log, readLog(log));
   const target = {
     machine,
     account: accountOf(args.text("user")),
@@ -101,11 +101,7 @@ function readCrontab(source: string | undefined): string {
     if (source !== undefined) return crontabText(readFileSync(source));
   } catch (error) {
     if (error instanceof CliError) throw error;
-    const code = (error as NodeJS.ErrnoException).code ?? "unknown";
-    throw usageError(
-      `the crontab ${source} cannot be read (${code}); ` +
-        "name a file that you may read, or - for standard input.",
-    );
+    throw unreadable(`crontab ${source}`, error);
   }
   try {
     return crontabText(execFileSync("crontab", ["-l"], { stdio: ["ignore", "pipe", "pipe"] }));
@@ -118,6 +114,22 @@ function readCrontab(source: string | undefined): string {
       `\`crontab -l\` gave nothing${said}; name a crontab: \`orchd import crontab FILE\`.`,
     );
   }
+}
+
+/** Cron's log. Programs write into it what they like: what is not UTF-8 is no line of cron's. */
+function readLog(source: string): string {
+  try {
+    return readFileSync(source === STANDARD_INPUT ? 0 : source, "utf8");
+  } catch (error) {
+    throw unreadable(`log ${source}`, error);
+  }
+}
+
+function unreadable(what: string, error: unknown): CliError {
+  const code = (error as NodeJS.ErrnoException).code ?? "unknown";
+  return usageError(
+    `the ${what} cannot be read (${code}); name a file that you may read, or - for standard input.`,
+  );
 }
 
 /** Cron takes any bytes. A file of orchd is UTF-8, and another text would be another command. */
