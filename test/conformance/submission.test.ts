@@ -359,7 +359,7 @@ describe("submission", () => {
     expect(ended.statuses()).toEqual({ a: "failed", b: "skipped" });
   });
 
-  it.each([[7], [{ a: 1 }], [["x"]], [Promise.resolve("x")], [null], [7n]])(
+  it.each([[7], [{ a: 1 }], [["x"]], [null], [7n]])(
     "names nothing by an id that is no text: %s",
     async (id) => {
       class Odd extends MinimalOrchestrator {
@@ -377,6 +377,21 @@ describe("submission", () => {
       expect(ended.state.orchestratorRunId).toBe(ended.run);
     },
   );
+
+  it("whose run id is a promise fails, and says how to write it", async () => {
+    class Async extends MinimalOrchestrator {
+      override getOrchestratorRunId(): string {
+        return Promise.reject(new Error("nobody waits")) as unknown as string;
+      }
+      override async submitPipeline({ snapshot }: PipelineSubmission): Promise<SubmissionResult> {
+        for (const step of snapshot.steps) await this.runStep(step);
+        return {};
+      }
+    }
+    const ended = await worldOf(Async, { a: () => 1 }).run([moduleStep("a")]);
+    expect(ended.status).toBe("failed");
+    expect(ended.because).toContain("returned a promise: write it without async");
+  });
 
   it("that leaves steps out fails, and names them", async () => {
     class Lazy extends MinimalOrchestrator {
