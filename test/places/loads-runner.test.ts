@@ -72,7 +72,7 @@ export const slow = wait;
 export class Cluster {
   getOrchestratorRunId() { return "x"; }
   async submitPipeline() {}
-  async fetchStatus() { await wait(); return "answer"; }
+  async fetchStatus() { await wait(); return { status: "running" }; }
 }`,
   );
   const shell = rig.startShell("echo begun; until [ -e go ]; do sleep 0.02; done");

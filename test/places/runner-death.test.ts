@@ -30,7 +30,7 @@ export class Cluster {
   getOrchestratorRunId() { return "x"; }
   async submitPipeline() {}
   async describe() { await wait(); return "answer"; }
-  async fetchStatus() { await wait(); return "answer"; }
+  async fetchStatus() { await wait(); return { status: "running" }; }
 }
 `;
 

@@ -177,16 +177,19 @@ describe("an orchestrator of a program that is wrong", () => {
           return { waitForCompletion: () => new Promise((resolve) => (this.end = resolve)) };
         }
         async fetchStatus() {
-          return { status: this.config.elsewhere, steps: { a: 7, b: "completed" } };
+          return { steps: this.odd ?? { b: "completed" } };
         }
         async stopRun() { this.end(); throw new Error("no permission"); }
       }
       await told(submit(new Odd({ circular: true })));
       await told(submit(new Odd({ large: true })));
       await told(() => (snapshot.steps[0].run = "exit 9"));
-      const elsewhere = new Odd({ elsewhere: "done" });
+      const elsewhere = new Odd({ elsewhere: true });
       const { placeholderRun, result } = await submit(elsewhere);
       say(await elsewhere.fetchStatus(placeholderRun, { includeSteps: true }));
+      elsewhere.odd = { a: 7 };
+      await told(elsewhere.fetchStatus(placeholderRun));
+      elsewhere.odd = undefined;
       await told(elsewhere.stopRun(placeholderRun, { graceful: true }));
       await result.waitForCompletion();
       say((await elsewhere.fetchStatus(placeholderRun)).status);
@@ -198,6 +201,7 @@ describe("an orchestrator of a program that is wrong", () => {
       "the orchestrator's metadata is 1954 KiB of JSON, and at most 1024 KiB can be recorded",
       expect.stringContaining("Cannot assign to read only property 'run'"),
       { status: "running", steps: { a: "initializing", b: "completed" } },
+      expect.stringMatching(/^fetchStatus returned as status of step "a" a number; it is one of /),
       "the orchestrator Odd could not stop the run: no permission",
       "stopped",
     ]);

@@ -18,9 +18,9 @@ describe("a number that would not stay what was written is refused", () => {
     ["params: { a: .nan }", "not NaN"],
     ["params: { 1e3: a }", "has the key 1e3, which would become 1000"],
     ["schedule: { runOnceAt: 2026-12-01, params: { a: 0755 }, name: x }", "holds 0755"],
-    ["env: { A: null }", "env.A must be text"],
-    ["env: { A: ~ }", "env.A must be text"],
-    ["env: { A: }", "env.A must be text"],
+    ["env: { A: null }", "env.A is empty; it must be text"],
+    ["env: { A: ~ }", "env.A is empty; it must be text"],
+    ["env: { A: }", "env.A is empty; it must be text"],
     ['env: { A: "\\0" }', "NUL"],
     ['env: { A: "\\ud800" }', "half of a surrogate pair"],
   ])("%s", async (line, sentence) => {
