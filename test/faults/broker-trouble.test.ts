@@ -85,7 +85,8 @@ describe.skipIf(SKIP_REDIS)("Redis", () => {
     const late = new WorkerProcess({ place: placeOn("redis", farm.broker.url), name: "w2" });
     await expect.poll(() => late.stderr, { timeout: 60_000 }).toMatch(/its memory is full/);
     cli(farm, "CONFIG", "SET", "maxmemory", "0");
-    const lines = await farm.ended(run);
+    // A worker that waits for a file asks again after a minute.
+    const lines = await farm.ended(run, 150_000);
     expect(lines.at(-1)).toMatchObject({ status: "completed" });
     expect(farm.did()).toHaveLength(2);
     expect(worker.stderr.split("\n").filter((line) => line.includes("memory")).length).toBeLessThan(
