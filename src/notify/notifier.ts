@@ -72,6 +72,7 @@ export class Notifier {
   #arrived: FeedLine | undefined;
   #asked = false;
   #feedEnded = false;
+  #failed: Error | undefined;
   #wake: (() => void) | undefined;
   #timer: Timer | undefined;
   #closing = false;
@@ -117,7 +118,6 @@ export class Notifier {
   async run(): Promise<void> {
     const lines = this.#ports.feed[Symbol.asyncIterator]();
     for (const message of this.#ports.store.waiting) this.#ports.deliveries.add(message);
-    let failed: Error | undefined;
     const ask = (): void => {
       if (this.#asked || this.#arrived !== undefined || this.#feedEnded) return;
       this.#asked = true;
@@ -129,13 +129,13 @@ export class Notifier {
           this.#stir();
         },
         (error: unknown) => {
-          failed = error as Error;
+          this.#failed = error as Error;
           this.#stir();
         },
       );
     };
     while (!this.#closing) {
-      if (failed !== undefined) throw failed;
+      if (this.#failed !== undefined) throw this.#failed;
       ask();
       if (this.#takeFact() || (await this.#takeLine())) continue;
       if (this.#feedEnded) break;
@@ -276,6 +276,8 @@ export class Notifier {
     if (this.#lines > 0) waits.push(this.#writtenAt + POSITION_MS - at);
     const woken = new Promise<void>((resolve) => (this.#wake = resolve));
     if (this.#arrived !== undefined || this.#facts.length > 0 || this.#closing) return;
+    // The feed may have ended during a write: nobody stirs for that again.
+    if (this.#feedEnded || this.#failed !== undefined) return;
     this.#timer = clock.after(Math.max(1, Math.min(...waits)), () => this.#stir());
     await woken;
     this.#timer.cancel();

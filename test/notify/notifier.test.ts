@@ -19,14 +19,21 @@ class HandFeed implements Feed {
   readonly #lines: FeedLine[] = [];
   #wake: (() => void) | undefined;
   #isClosed = false;
+  #error: Error | undefined;
   #nth = 0;
 
-  put(clock: VirtualClock, pipeline: string, line: object): void {
+  put(clock: VirtualClock, pipeline: string, line: object, run?: string): void {
     const seq = (this.#nth += 1);
     const at = new Date(clock.now()).toISOString();
     const file = `${pipeline}/pipeline.jsonl`;
     const position = `p${seq}`;
-    this.#lines.push({ pipeline, file, seq, raw: "", line: { at, seq, ...line }, position });
+    const of = run === undefined ? {} : { run };
+    this.#lines.push({ pipeline, file, seq, raw: "", line: { at, seq, ...line }, position, ...of });
+    this.#wake?.();
+  }
+
+  fail(error: Error): void {
+    this.#error = error;
     this.#wake?.();
   }
 
@@ -44,6 +51,7 @@ class HandFeed implements Feed {
             this.position = line.position;
             return { value: line };
           }
+          if (this.#error !== undefined) throw this.#error;
           await new Promise<void>((resolve) => (this.#wake = resolve));
         }
         return { done: true, value: undefined };
@@ -275,4 +283,224 @@ it("sends in their order what waits for a full disk, whichever write ends first"
   writes[0]!();
   await clock.settle();
   expect(sent.slice(2)).toEqual(["failed1 after failed1 full1", "failed2 after failed2 full2"]);
+});
+
+/** A notifier whose fold is played: it says what a test wants, and what it was given. */
+function played(more: { checkpoint?: NotifyCheckpoint; waiting?: NotifyMessage[] } = {}) {
+  const clock = new VirtualClock({ start: START });
+  const feed = new HandFeed();
+  const given: string[] = [];
+  const writes: string[] = [];
+  const sent: string[] = [];
+  const fold = {
+    wakeAt: undefined as number | undefined,
+    due: (_input: { type: string }): string[] => [],
+    state: { firing: 0 } as Record<string, number>,
+    writes: (): Promise<void> => Promise.resolve(),
+  };
+  const seconds = (): number => (clock.now() - START) / 1_000;
+  const checkpoint = "checkpoint" in more ? more.checkpoint : { position: "p0", state: fold.state };
+  const notifier = new Notifier({
+    clock,
+    log: silentLog,
+    feed,
+    store: {
+      checkpoint,
+      waiting: more.waiting ?? [],
+      decided: async (alerts: readonly Alert[], { position }: NotifyCheckpoint) => {
+        writes.push([`${seconds()} s`, position, ...alerts.map(({ key }) => key)].join(" "));
+        await fold.writes();
+        return "then";
+      },
+      tried: async () => undefined,
+    },
+    fold: {
+      take: (input) => {
+        given.push(`${seconds()} s ${input.type}`);
+        const due = fold.due(input).map((key) => ({ key, kind: "failed" }) as Alert);
+        const { wakeAt } = fold;
+        return { due, ...(wakeAt === undefined ? {} : { wakeAt }) };
+      },
+      packed: () => structuredClone(fold.state),
+    },
+    deliveries: { add: ({ alert, dueAt }) => void sent.push(`${alert.key} ${dueAt}`) },
+  });
+  const running = notifier.run();
+  const line = (age = 0, run?: string): void => {
+    const at = new Date(clock.now() - age).toISOString();
+    feed.put(clock, "a", { type: "x", at }, run);
+  };
+  const close = async (): Promise<void> => {
+    notifier.close();
+    await running;
+  };
+  return { clock, feed, given, writes, sent, fold, notifier, running, line, close };
+}
+
+describe("a tick", () => {
+  it("comes first when all is read, then when the fold asks for it", async () => {
+    const { clock, given, fold, close } = played();
+    fold.wakeAt = START + 5_000;
+    await clock.advance(4_999);
+    expect(given).toEqual(["1 s tick"]);
+    fold.wakeAt = START + 90_000;
+    await clock.advance(84_999);
+    expect(given.slice(1)).toEqual(["5 s tick"]);
+    fold.wakeAt = undefined;
+    await clock.advance(3_600_000);
+    expect(given.slice(2)).toEqual(["90 s tick"]);
+    await close();
+  });
+
+  it("comes once a second to a fold that would be woken at once", async () => {
+    const { clock, given, fold, close } = played();
+    fold.wakeAt = 0;
+    await clock.advance(3_500);
+    expect(given).toEqual(["1 s tick", "2 s tick", "3 s tick"]);
+    await close();
+  });
+
+  it.each([
+    ["that was just written", 0, "10 s tick"],
+    ["2,999 ms old", 2_999, "10 s tick"],
+    ["3 s old", 3_000, "10.5 s tick"],
+    ["of last year", 365 * 86_400_000, "10.5 s tick"],
+    ["2,999 ms ahead", -2_999, "10 s tick"],
+    ["3 s ahead", -3_000, "10.5 s tick"],
+  ])("waits for a second without a line after one %s", async (_, age, tick) => {
+    const { clock, given, fold, line, close } = played();
+    fold.wakeAt = START + 10_000;
+    await clock.advance(9_500);
+    // The line's age is that when the tick is due.
+    line(age - 500);
+    await clock.advance(2_000);
+    fold.wakeAt = undefined;
+    expect(given.slice(1, 3)).toEqual(["9.5 s line", tick]);
+    await close();
+  });
+
+  it("comes at once after new rules", async () => {
+    const { clock, given, notifier, close } = played();
+    await clock.advance(30_000);
+    notifier.refresh();
+    await clock.settle();
+    expect(given).toEqual(["1 s tick", "30 s tick"]);
+    await close();
+  });
+});
+
+describe("what is made durable without anything due", () => {
+  it("is what holds, ten seconds after the last look, where it changed", async () => {
+    const { clock, writes, fold, line, close } = played();
+    await clock.advance(20_000);
+    fold.state = { firing: 1 };
+    line();
+    await clock.advance(4_000);
+    expect(writes).toEqual(["20 s p1"]);
+    fold.state = { firing: 2 };
+    line();
+    await clock.advance(5_999);
+    expect(writes).toHaveLength(1);
+    await clock.advance(1);
+    expect(writes.slice(1)).toEqual(["30 s p2"]);
+    await close();
+  });
+
+  it("is not a run that waits, nor when the fold is to be woken", async () => {
+    const { clock, writes, fold, line, close } = played();
+    fold.state = { firing: 0, waits: 3, wakeAt: 7 };
+    line();
+    await clock.advance(299_999);
+    expect(writes).toEqual([]);
+    await clock.advance(1);
+    expect(writes).toEqual(["300 s p1"]);
+    await clock.advance(3_600_000);
+    expect(writes).toHaveLength(1);
+    await close();
+    expect(writes).toHaveLength(1);
+  });
+
+  it("is the beginning, where there was none", async () => {
+    const { clock, writes, close } = played({ checkpoint: undefined as never });
+    await clock.settle();
+    expect(writes[0]).toBe("0 s start");
+    await close();
+  });
+});
+
+describe("what is due", () => {
+  it("is made durable after 1,000 lines, though more are there", async () => {
+    const { clock, feed, writes, sent, fold, line, close } = played();
+    await clock.advance(2_000);
+    fold.due = () => (feed.position === "p7" ? ["k7"] : []);
+    for (let nth = 0; nth < 1_500; nth += 1) line();
+    while (writes.length < 1) await nextTurn();
+    expect(writes).toEqual(["2 s p1000 k7"]);
+    while (sent.length < 1) await nextTurn();
+    expect(sent).toEqual(["k7 then"]);
+    await close();
+  });
+
+  it("is told by pipelines' lines and facts alone, and facts come first", async () => {
+    const { clock, given, notifier, line, close, writes, sent, fold } = played();
+    await clock.advance(2_000);
+    given.length = 0;
+    fold.due = ({ type }) => [type];
+    line();
+    line(0, "a@1");
+    const at = "2026-11-23T02:00:02.000Z";
+    const fact = { now: clock.now(), at, because: "b" };
+    notifier.tell({ type: "disk", full: false, ...fact });
+    notifier.tell({ type: "restarted", epoch: 2, ...fact });
+    await clock.settle();
+    expect(given).toEqual(["2 s disk", "2 s restarted", "2 s line"]);
+    expect([writes, sent]).toEqual([
+      ["2 s p2 disk restarted line"],
+      ["disk then", "restarted then", "line then"],
+    ]);
+    await close();
+  });
+
+  it("is made durable at the end, and no end comes before that", async () => {
+    const { clock, writes, sent, notifier, running, fold } = played();
+    await clock.advance(2_000);
+    let wrote = (): void => undefined;
+    fold.writes = () => new Promise((resolve) => (wrote = resolve));
+    fold.due = () => {
+      notifier.close();
+      return ["k"];
+    };
+    const at = "2026-11-23T02:00:02.000Z";
+    notifier.tell({ type: "restarted", epoch: 2, now: clock.now(), at, because: "b" });
+    let isOver = false;
+    void running.then(() => (isOver = true));
+    await clock.settle();
+    expect([isOver, sent]).toEqual([false, []]);
+    wrote();
+    await running;
+    expect([writes, sent]).toEqual([["2 s start k"], ["k then"]]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it("of an earlier process is handed over before anything else", async () => {
+    const message = { alert: { key: "left" }, dueAt: "before", attempts: 2 } as NotifyMessage;
+    const { sent, close } = played({ waiting: [message] });
+    expect(sent).toEqual(["left before"]);
+    await close();
+  });
+});
+
+it.each([
+  ["while it sleeps", true],
+  ["before it sleeps", false],
+])("ends with the feed, and fails as it does, %s", async (_, sleeps) => {
+  const ended = played();
+  if (sleeps) await ended.clock.settle();
+  ended.feed.close();
+  await ended.running;
+  expect(ended.clock.timers).toBe(0);
+  const failing = played();
+  if (sleeps) await failing.clock.settle();
+  failing.feed.fail(new Error("the runs folder is gone"));
+  await expect(failing.running).rejects.toThrow("the runs folder is gone");
 });
