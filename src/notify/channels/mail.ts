@@ -22,6 +22,7 @@ import type { ChannelSecrets } from "../secrets.ts";
 import { readCaFile } from "./ca-file.ts";
 import type { ChannelHost } from "./channel-host.ts";
 import { oneLine } from "./plain-text.ts";
+import { smtpMode } from "./smtp-mode.ts";
 import { sendBySmtp, type RefusedAddress, type SmtpServer } from "./smtp.ts";
 
 /** `kind: mail` of orchd.yaml. */
@@ -108,16 +109,10 @@ export class MailChannel implements Channel {
       user === undefined || password === undefined
         ? undefined
         : { user: this.#secrets.read(user), password: this.#secrets.read(password) };
-    const safe = login !== undefined || ca !== undefined;
-    const asked = tls ?? (port === 465 ? "implicit" : safe ? "starttls" : "opportunistic");
-    // A password needs TLS, unless a person wrote that it does not.
-    const mode = asked === "opportunistic" && login !== undefined ? "starttls" : asked;
-    const usual = mode === "implicit" ? 465 : login === undefined ? 25 : 587;
     const { machine, root } = this.#host;
     return {
       host,
-      port: port ?? usual,
-      tls: mode,
+      ...smtpMode({ port, tls, hasCa: ca !== undefined, hasLogin: login !== undefined }),
       ca: readCaFile(ca, root),
       login,
       // A name without a dot is none that a server could look up.

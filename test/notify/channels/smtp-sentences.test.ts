@@ -1,6 +1,7 @@
-/** Why a mail server did not take a mail, in sentences, by a server that a test plays. */
+/** How a mail server is spoken to, and why it took no mail, by a server that a test plays. */
 import { createServer, type Socket } from "node:net";
 import { expect, it, onTestFinished } from "vitest";
+import { smtpMode, type SmtpWishes } from "../../../src/notify/channels/smtp-mode.ts";
 import {
   sendBySmtp,
   type SmtpOutcome,
@@ -58,6 +59,7 @@ it.each<[string, Record<string, string>, Partial<SmtpServer>, string]>([
   ["the address", { RCPT: "550 nobody" }, {}, "127.0.0.1 refuses b@x.test: 550 nobody"],
   ["the mail, at its end", { end: "554 spam" }, {}, "127.0.0.1 refuses the mail: 554 spam"],
   ["the connection", { greeting: "421 too busy" }, {}, "421 too busy"],
+  ["a command", { EHLO: "502 no", HELO: "550 not you" }, {}, "127.0.0.1 answers to HELO: 550 not"],
   ["to go on, at the greeting", { greeting: "close" }, {}, "127.0.0.1 closed the connection"],
   ["to go on, at the sender", { MAIL: "close" }, {}, "127.0.0.1 closed the connection"],
 ])("a server that refuses %s", async (_what, answers, more, because) => {
@@ -68,7 +70,18 @@ it.each<[string, Record<string, string>, Partial<SmtpServer>, string]>([
 
 it("a port that speaks no TLS is told of where TLS is meant", async () => {
   const outcome = await sent({}, { tls: "implicit" });
-  expect(outcome).toMatchObject({ taken: false });
+  expect(outcome).toEqual({
+    taken: false,
+    because: "127.0.0.1 does not speak TLS there: check the port, or write http:",
+  });
+});
+
+it("a mail that was taken is told with the server's words", async () => {
+  expect(await sent({ end: "250 2.0.0 queued as 7" })).toEqual({
+    taken: true,
+    reply: "250 2.0.0 queued as 7",
+    refused: [],
+  });
 });
 
 it("a server that nobody is at is named with the reason", async () => {
@@ -99,4 +112,26 @@ it.each([
     late.signal,
   );
   expect(outcome).toEqual({ taken: false, because });
+});
+
+it.each<[Partial<SmtpWishes>, string]>([
+  [{}, "opportunistic 25"],
+  [{ hasCa: true }, "starttls 25"],
+  [{ hasLogin: true }, "starttls 587"],
+  [{ hasLogin: true, tls: "opportunistic" }, "starttls 587"],
+  [{ hasLogin: true, tls: "none" }, "none 587"],
+  [{ hasLogin: true, tls: "implicit" }, "implicit 465"],
+  [{ tls: "implicit" }, "implicit 465"],
+  [{ tls: "starttls" }, "starttls 25"],
+  [{ tls: "none" }, "none 25"],
+  [{ tls: "opportunistic", hasCa: true }, "opportunistic 25"],
+  [{ port: 465 }, "implicit 465"],
+  [{ port: 465, hasLogin: true }, "implicit 465"],
+  [{ port: 465, tls: "starttls" }, "starttls 465"],
+  [{ port: 466 }, "opportunistic 466"],
+  [{ port: 587, hasLogin: true }, "starttls 587"],
+  [{ port: 2_525, tls: "implicit" }, "implicit 2525"],
+])("%j is spoken to by %s", (wishes, mode) => {
+  const { tls, port } = smtpMode({ hasCa: false, hasLogin: false, ...wishes });
+  expect(`${tls} ${port}`).toBe(mode);
 });
