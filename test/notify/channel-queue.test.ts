@@ -47,6 +47,28 @@ describe("a queue", () => {
   });
 });
 
+describe("a channel that is gone", () => {
+  it("drops what waits, once, and leaves what is under way to its end", () => {
+    const queue = new ChannelQueue();
+    for (const key of ["a", "b", "c"]) queue.add(message(key), NOW, 0);
+    const first = queue.begin(0)!;
+    expect(queue.drop().map(({ message: { alert } }) => alert.key)).toEqual(["b", "c"]);
+    expect([queue.drop(), queue.size, queue.wakeAt()]).toEqual([[], 1, undefined]);
+    queue.refused(first);
+    expect([queue.size, queue.underWay, queue.failures]).toEqual([0, 0, 0]);
+  });
+
+  it("keeps apart what the daemon's own messages are about", () => {
+    const queue = new ChannelQueue();
+    const none = { pipeline: undefined as never };
+    queue.add(message("full", { ...none, kind: "disk_full" }), NOW, 0);
+    queue.add(message("broken", { ...none, kind: "channel_broken" }), NOW, 0);
+    queue.add(message("room", { ...none, kind: "recovered", of: "disk_full" }), NOW, 0);
+    const begun = [0, 1, 2].map(() => queue.begin(0)?.message.alert.key);
+    expect(begun).toEqual(["full", "broken", undefined]);
+  });
+});
+
 describe("a message of an earlier process", () => {
   const HOUR = 3_600_000;
   it.each([

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Alert } from "../../src/core/alert.ts";
 import type { NotifyOutcome } from "../../src/core/notify-fold.ts";
-import { silentLog } from "../../src/log.ts";
+import type { Log } from "../../src/log.ts";
 import type { Channel, Message, Sent } from "../../src/notify/channel.ts";
 import { Deliveries, type ChannelFact } from "../../src/notify/deliveries.ts";
 import { isGivenUp, nextWait, waitAfter } from "../../src/notify/delivery-schedule.ts";
@@ -24,28 +24,47 @@ function rig() {
   const outcomes: (NotifyOutcome & { readonly key: string; readonly channel: string })[] = [];
   const facts: ChannelFact[] = [];
   const answers = new Map<string, (alert: Alert, signal: AbortSignal) => Promise<Sent> | Sent>();
+  const said: [level: string, sentence: string, fields: object][] = [];
+  const says =
+    (level: string) =>
+    (fields: object, sentence: string): void =>
+      void said.push([level, sentence, fields]);
+  const log: Log = {
+    debug: says("debug"),
+    info: says("info"),
+    warn: says("warn"),
+    error: says("error"),
+  };
+  const fatal: Error[] = [];
+  const closed: Channel[] = [];
+  const ports = {
+    tried: async (_outcome: NotifyOutcome): Promise<void> => undefined,
+    compose: async (alert: Alert): Promise<Message> => ({ alert, title: "t", text: "x" }),
+  };
   const deliveries = new Deliveries({
     clock,
-    log: silentLog,
+    log,
     store: {
       async tried({ key, channel }, outcome) {
         outcomes.push({ key, channel, ...outcome });
+        await ports.tried(outcome);
       },
     },
-    compose: async (alert) => ({ alert, title: "t", text: "x" }) satisfies Message,
+    compose: (alert) => ports.compose(alert),
     onChannel: (fact) => void facts.push(fact),
-    onFatal: (error) => {
-      throw error;
-    },
+    onFatal: (error) => void fatal.push(error),
   });
-  const channelOf = (name: string): Channel => ({
-    name,
-    async send({ alert }, signal) {
-      tries.push({ channel: name, key: alert.key, at: (clock.now() - START) / 1_000 });
-      return (await answers.get(name)?.(alert, signal)) ?? { ok: true };
-    },
-    close: () => undefined,
-  });
+  const channelOf = (name: string): Channel => {
+    const channel: Channel = {
+      name,
+      async send({ alert }, signal) {
+        tries.push({ channel: name, key: alert.key, at: (clock.now() - START) / 1_000 });
+        return (await answers.get(name)?.(alert, signal)) ?? { ok: true };
+      },
+      close: () => void closed.push(channel),
+    };
+    return channel;
+  };
   const names = ["mail", "chat"];
   const channels = (): Map<string, { channel: Channel; timeoutMs: number }> =>
     new Map(names.map((name) => [name, { channel: channelOf(name), timeoutMs: 30_000 }]));
@@ -68,7 +87,8 @@ function rig() {
     return key;
   };
   const of = (key: string): NotifyOutcome[] => outcomes.filter((one) => one.key === key);
-  return { clock, tries, outcomes, facts, answers, deliveries, names, channels, add, of };
+  const sent = { clock, tries, outcomes, facts, answers, deliveries, names, channels, add, of };
+  return { ...sent, said, fatal, closed, ports };
 }
 
 const down: Sent = { ok: false, because: "connection refused" };
@@ -336,4 +356,242 @@ it("sends 32 messages at once over all channels, four over each", async () => {
   for (let turn = 0; turn < 20; turn += 1) await clock.settle();
   expect(tries).toHaveLength(45);
   await deliveries.close(0);
+});
+
+describe("what the log says of a message", () => {
+  const about = { channel: "mail", key: "mail-1", kind: "failed" };
+  it.each<[string, Partial<Alert>, Sent, [string, string, object][]]>([
+    [
+      "that was taken",
+      { pipeline: "etl" },
+      { ok: true },
+      [["info", "channel mail took a message: failed of etl", { ...about, pipeline: "etl" }]],
+    ],
+    [
+      "that was taken, and says the same of several",
+      { pipeline: "etl", count: 2 },
+      { ok: true },
+      [
+        [
+          "info",
+          "channel mail took a message: failed of etl, 2 times",
+          { ...about, pipeline: "etl" },
+        ],
+      ],
+    ],
+    [
+      "of no pipeline",
+      { pipeline: undefined as never, kind: "disk_full" },
+      { ok: true },
+      [
+        [
+          "info",
+          "channel mail took a message: disk_full",
+          { ...about, kind: "disk_full", pipeline: undefined },
+        ],
+      ],
+    ],
+    [
+      "that was not taken",
+      {},
+      down,
+      [
+        [
+          "warn",
+          "channel mail did not take a message: connection refused. It is tried again in 10s",
+          { channel: "mail", key: "mail-1", attempt: 1 },
+        ],
+      ],
+    ],
+    [
+      "that is to wait for part of a second too",
+      {},
+      { ...down, retryAfterMs: 12_400 },
+      [
+        [
+          "warn",
+          "channel mail did not take a message: connection refused. It is tried again in 12s",
+          { channel: "mail", key: "mail-1", attempt: 1 },
+        ],
+      ],
+    ],
+    [
+      "that is refused",
+      {},
+      { ok: false, because: "no such user", final: true },
+      [["error", "a message for channel mail is given up: no such user. It said: b", about]],
+    ],
+  ])("%s", async (_, alert, answer, sentences) => {
+    const { clock, add, answers, said } = rig();
+    answers.set("mail", () => answer);
+    add("mail", alert);
+    await clock.settle();
+    expect(said).toEqual(sentences);
+  });
+
+  it("that waited a day for a channel that is down, with another one", async () => {
+    const { clock, add, answers, said, of } = rig();
+    answers.set("mail", () => down);
+    const [one, two] = [add("mail"), add("mail")];
+    await clock.advance(25 * HOUR);
+    const ends = [of(one), of(two)].map((outcomes) => outcomes.at(-1)!);
+    expect(
+      ends.map((end) => ("because" in end ? end.because : "")).toSorted((a, b) => (a < b ? -1 : 1)),
+    ).toEqual([
+      "connection refused (tried for a day)",
+      "the channel takes no messages: connection refused",
+    ]);
+    expect(said.filter(([level]) => level === "error")).toHaveLength(2);
+  });
+});
+
+describe("a channel", () => {
+  it.each([
+    [299_999, []],
+    [300_000, [300]],
+  ])("that takes nothing for %i ms is told to be broken: %j", async (wait, told) => {
+    const { clock, add, answers, facts } = rig();
+    answers.set("mail", () => ({ ...down, retryAfterMs: wait }));
+    add("mail");
+    await clock.advance(wait);
+    await clock.settle();
+    expect(facts.map(({ at }) => (at - START) / 1_000)).toEqual(told);
+  });
+
+  it("that takes a message between two that fail begins its five minutes again", async () => {
+    const { clock, add, answers, facts } = rig();
+    let bad = "";
+    answers.set("mail", ({ key }) => (key === bad ? down : { ok: true }));
+    bad = add("mail");
+    await clock.settle();
+    for (let minute = 0; minute < 8; minute += 1) {
+      await clock.advance(60_000);
+      add("mail");
+      await clock.advance(60_000);
+    }
+    expect(facts.filter(({ broken }) => broken)).toEqual([]);
+  });
+
+  it("is told to work with its first message, and again only after it was broken", async () => {
+    const { clock, add, answers, facts } = rig();
+    for (const final of [false, false, true, true, false, false]) {
+      answers.set("mail", () => (final ? { ok: false, because: "gone", final } : { ok: true }));
+      add("mail");
+      await clock.advance(60_000);
+    }
+    expect(facts).toEqual([
+      { channel: "mail", broken: false, because: "it takes messages", at: START },
+      { channel: "mail", broken: true, because: "gone", at: START + 120_000 },
+      { channel: "mail", broken: false, because: "it takes messages", at: START + 240_000 },
+    ]);
+  });
+
+  it("that new settings leave as it is stays open; another, or none, closes it", async () => {
+    const { deliveries, channels, closed } = rig();
+    const first = channels();
+    deliveries.setChannels(first);
+    closed.splice(0);
+    const mail = first.get("mail")!;
+    const second = new Map([...channels(), ["mail", mail] as const]);
+    deliveries.setChannels(second);
+    expect(closed).toEqual([first.get("chat")!.channel]);
+    deliveries.setChannels(new Map([["mail", mail]]));
+    expect(closed).toEqual([first.get("chat")!.channel, second.get("chat")!.channel]);
+    await deliveries.close(0);
+    expect(closed.at(-1)).toBe(mail.channel);
+  });
+
+  it("heeds the end of its time, and says more, or is not waited for a second later", async () => {
+    const { clock, add, answers, of } = rig();
+    const aborted: number[] = [];
+    answers.set(
+      "mail",
+      (_alert, signal) =>
+        new Promise<Sent>((resolve) => {
+          signal.addEventListener("abort", () => {
+            aborted.push(clock.now() - START);
+            resolve({ ok: false, because: "no answer to the greeting" });
+          });
+        }),
+    );
+    answers.set("chat", () => new Promise<Sent>(() => undefined));
+    const [heeds, deaf] = [add("mail"), add("chat")];
+    await clock.advance(30_999);
+    expect(aborted).toEqual([30_000]);
+    expect(of(heeds)).toMatchObject([{ how: "failed", because: "no answer to the greeting" }]);
+    expect(of(deaf)).toEqual([]);
+    await clock.advance(1);
+    await clock.settle();
+    expect(of(deaf)).toMatchObject([{ how: "failed", because: "no answer within 30s" }]);
+  });
+});
+
+describe("a try", () => {
+  it("says when it is tried again, and counts those of an earlier process", async () => {
+    const { clock, deliveries, answers, of } = rig();
+    answers.set("mail", () => down);
+    const at = new Date(START).toISOString();
+    const alert = { key: "k", kind: "failed", channel: "mail", because: "b", at } as const;
+    deliveries.add({ alert: { ...alert, count: 1, telling: 1 }, dueAt: at, attempts: 3 });
+    await clock.settle();
+    const retryAt = new Date(START + 80_000).toISOString();
+    const outcome = { how: "failed", attempt: 4, because: "connection refused", retryAt };
+    expect(of("k")).toEqual([{ key: "k", channel: "mail", ...outcome }]);
+  });
+
+  it("whose message cannot be made fails, and is tried again", async () => {
+    const { clock, add, ports, of, tries } = rig();
+    ports.compose = () => Promise.reject(new Error("its run's ledger is damaged"));
+    const key = add("mail");
+    await clock.settle();
+    const because = "it could not be made: its run's ledger is damaged";
+    expect(of(key)).toMatchObject([{ how: "failed", because }]);
+    ports.compose = async (alert) => ({ alert, title: "t", text: "x" });
+    await clock.advance(10_000);
+    expect([of(key).length, tries.length]).toEqual([2, 1]);
+    expect(of(key)[1]).toMatchObject({ how: "sent", attempt: 2 });
+  });
+
+  it("of which the ledger takes nothing is told as the end of this program", async () => {
+    const { clock, add, ports, fatal } = rig();
+    const broken = new Error("the ledger is damaged");
+    ports.tried = () => Promise.reject(broken);
+    add("mail");
+    await clock.settle();
+    expect(fatal).toEqual([broken]);
+  });
+});
+
+describe("an end of deliveries", () => {
+  it("waits for tries and for their lines, and begins no other", async () => {
+    const { clock, add, answers, ports, deliveries, tries, outcomes } = rig();
+    const ends: (() => void)[] = [];
+    answers.set("mail", () => new Promise((done) => ends.push(() => done({ ok: true }))));
+    const lines: (() => void)[] = [];
+    ports.tried = () => new Promise((done) => lines.push(done));
+    add("mail", { pipeline: "etl" });
+    add("mail", { pipeline: "etl" });
+    let isClosed = false;
+    const closed = deliveries.close(60_000).then(() => (isClosed = true));
+    await clock.settle();
+    ends[0]!();
+    await clock.settle();
+    expect([isClosed, outcomes.length, tries.length]).toEqual([false, 1, 1]);
+    lines[0]!();
+    await closed;
+    expect([tries.length, clock.timers]).toEqual([1, 0]);
+  });
+
+  it("takes no longer than it may, though a line is not written", async () => {
+    const { clock, add, ports, deliveries } = rig();
+    ports.tried = () => new Promise<void>(() => undefined);
+    add("mail");
+    await clock.settle();
+    const isClosed: boolean[] = [];
+    const closed = deliveries.close(5_000).then(() => isClosed.push(true));
+    await clock.advance(4_999);
+    expect(isClosed).toEqual([]);
+    await clock.advance(1);
+    await closed;
+  });
 });
