@@ -5,6 +5,7 @@ import { attemptSpanOf, runSpanOf, stepSpanOf, traceIdOf } from "../../src/core/
 import { RunTrace, type LedgerLine } from "../../src/traces/run-trace.ts";
 import { MOST_EVENTS, type Span } from "../../src/traces/span.ts";
 import { TraceFold } from "../../src/traces/trace-fold.ts";
+import { expectKept } from "../support/kept-text.ts";
 
 const RUN = "p@20261123T020000Z";
 const START = Date.parse("2026-11-23T02:00:00.250Z");
@@ -320,4 +321,103 @@ it("of several errors the run has the first", () => {
     failed("c", "SECOND"),
   );
   expect(root.attributes["error.type"]).toBe("FIRST");
+});
+
+describe("every line that a run may have", () => {
+  const error = { name: "TypeError", message: "no such table", stack: "TypeError: no\n at x" };
+  const failed = (step: string, more: object): Record<string, unknown> => ({
+    type: "step.failed",
+    step,
+    attempt: 1,
+    because: `${step} failed`,
+    ...more,
+  });
+  const lines = ledger(
+    HEADER,
+    { type: "submit.started", because: "the orchestrator took it" },
+    { type: "run.queued", because: "another run is under way" },
+    { type: "run.started" },
+    started("far"),
+    { type: "step.started", step: "far", attempt: 2, elsewhere: true },
+    failed("far", { error: { ...error, code: "ORCHD_RUNNER_DIED" }, retryAt: at(9_000) }),
+    { type: "step.cached", step: "known", source: { run: "p@0", step: "b" }, because: "equal" },
+    { type: "step.cached", step: "lent", because: "no source is named" },
+    { type: "step.skipped", step: "left", because: "its condition is false" },
+    started("cut"),
+    { type: "step.interrupted", step: "cut", because: "the daemon ended", next: "fail" },
+    started("shaken"),
+    { type: "step.interrupted", step: "shaken", because: "the machine ended", next: "rerun" },
+    started("shaken"),
+    ended("shaken"),
+    started("big"),
+    failed("big", { error: { ...error, code: "ORCHD_OUT_OF_MEMORY" } }),
+    started("slow"),
+    failed("slow", { error: { ...error, code: "ORCHD_STEP_TIMEOUT" } }),
+    started("bare"),
+    failed("bare", { error: {} }),
+    { type: "hook.completed", hook: "onFailure", step: "bare", because: "it failed" },
+    { type: "hook.failed", hook: "onFinish", error },
+    { type: "run.overdue", because: "it takes longer than expected" },
+    started("held"),
+    { type: "run.stop_requested", mode: "force", because: "bob asked" },
+    { type: "step.stopped", step: "held", because: "bob asked" },
+    started("open"),
+    { type: "run.finished", status: "failed", because: "big failed", durationMs: 1 },
+    { type: "run.overdue", because: "after the end nothing counts" },
+  );
+
+  it("becomes its spans, to the letter", () => {
+    expectKept("traces/every-line.json", JSON.stringify(spansOf(lines), undefined, 1));
+  });
+
+  it.each<[string, object, object]>([
+    [
+      "a slot that is ahead of the clock",
+      { trigger: { kind: "schedule", scheduledFor: at(1_000) } },
+      { "orchd.trigger": "schedule", "orchd.slot": at(1_000), "orchd.slot.lateness_ms": 0 },
+    ],
+    [
+      "a backfill, whose slot is no lateness",
+      { trigger: { kind: "backfill", scheduledFor: at(-60_000), schedule: "nightly" } },
+      {
+        "orchd.trigger": "backfill",
+        "orchd.slot": at(-60_000),
+        "orchd.schedule": "nightly",
+      },
+    ],
+    [
+      "a run again",
+      { trigger: { kind: "rerun", of: "p@0", scheduledFor: at(-60_000) } },
+      { "orchd.trigger": "rerun", "orchd.slot": at(-60_000), "orchd.rerun.of": "p@0" },
+    ],
+    [
+      "a run that a person asked for, with tags that are no texts",
+      { trigger: { kind: "manual" }, tags: [1, "a", null] },
+      { "orchd.trigger": "manual", "orchd.tags": ["a"] },
+    ],
+    ["a header that says little", { trigger: null, tags: [] }, {}],
+  ])("of %s", (_, header, attributes) => {
+    const first = { type: "run.submitted", run: RUN, pipeline: "p", ...header };
+    const root = spansOf(ledger(first, finished())).at(-1)!;
+    expect(root.attributes).toEqual({
+      "cicd.pipeline.name": "p",
+      "cicd.pipeline.run.id": RUN,
+      "cicd.pipeline.action.name": "RUN",
+      "cicd.pipeline.result": "success",
+      "orchd.params.count": 0,
+      "orchd.because": "all steps ended well",
+      ...attributes,
+    });
+  });
+
+  it.each([
+    ["completed", "success", undefined],
+    ["cached", "success", undefined],
+    ["failed", "failure", "it ended"],
+    ["stopped", "cancellation", undefined],
+  ])("a run that is %s has the result %s", (status, result, told) => {
+    const end = { type: "run.finished", status, because: "it ended" };
+    const root = spansOf(ledger(HEADER, end)).at(-1)!;
+    expect([root.attributes["cicd.pipeline.result"], root.error]).toEqual([result, told]);
+  });
 });
