@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { TaskFrame } from "../../src/core/task-frame.ts";
 import { FramedTask } from "../../src/core/task-frame.ts";
-import type { Task } from "../../src/core/task.ts";
+import { LINE_OVERHEAD, OUTPUT_LIMIT, type Task } from "../../src/core/task.ts";
+import { silentLog } from "../../src/log.ts";
 import { ClaimsFolder, leaveClaims } from "../../src/places/pool/claims.ts";
 import { descendantsOf } from "../../src/places/pool/descendants.ts";
 import { killByToken } from "../../src/places/pool/kill-by-token.ts";
@@ -16,6 +17,9 @@ import type { PoolMessage, RunnerSettings } from "../../src/places/pool/protocol
 import { RunnerPool } from "../../src/places/pool/runner-pool.ts";
 import type { RunnerListener, RunnerProcess } from "../../src/places/pool/runner-process.ts";
 import { forLoads, mayRepeat, useOf } from "../../src/places/pool/runner-use.ts";
+import { ForcedStop } from "../../src/places/pool/forced-stop.ts";
+import { StartGate } from "../../src/places/pool/start-gate.ts";
+import { strayOutput } from "../../src/places/pool/stray-output.ts";
 import { SentFrames } from "../../src/places/pool/sent-frames.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -227,5 +231,125 @@ describe("a pool", () => {
     const done = { type: "done", id: "gone", result, durationMs: 1, startedAt: 0 } as const;
     runners[0]!.listener.messages([done]);
     expect(existsSync(file)).toBe(false);
+  });
+});
+
+describe("the gate before a start", () => {
+  function gate(because: (string | undefined)[]) {
+    const clock = new VirtualClock();
+    const told: string[] = [];
+    let looks = 0;
+    const whyNot = (): string | undefined => because[Math.min(looks++, because.length - 1)];
+    const says = (_: object, sentence: string): void => void told.push(sentence);
+    const log = { ...silentLog, info: says, error: says };
+    const onOpen = (): void => void told.push("open");
+    const made = new StartGate({ clock, log, whyNot, onOpen });
+    return { clock, told, gate: made, looks: () => looks };
+  }
+
+  it("looks once a second at most while it is open, and says nothing of that", async () => {
+    const { clock, told, gate: made, looks } = gate([undefined]);
+    expect([made.isOpen, made.isOpen, looks()]).toEqual([true, true, 1]);
+    await clock.advance(999);
+    expect([made.isOpen, looks()]).toEqual([true, 1]);
+    await clock.advance(1);
+    expect([made.isOpen, looks(), clock.timers, told]).toEqual([true, 2, 0, []]);
+  });
+
+  it("says once why it is closed, again where that changes, and that it is open", async () => {
+    const { clock, told, gate: made, looks } = gate(["full", "full", "full", "old", undefined]);
+    expect([made.isOpen, made.isOpen, looks()]).toEqual([false, false, 1]);
+    await clock.advance(2_000);
+    expect([looks(), told]).toEqual([3, ["no step begins: full"]]);
+    await clock.advance(1_000);
+    expect(told.slice(1)).toEqual(["no step begins: old"]);
+    await clock.advance(1_000);
+    expect(told.slice(2)).toEqual(["steps begin again", "open"]);
+    expect([made.isOpen, clock.timers, looks()]).toEqual([true, 0, 5]);
+  });
+
+  it("looks no more once it is shut, and is open where nobody knows a reason", async () => {
+    const { clock, gate: made, looks } = gate(["full"]);
+    expect(made.isOpen).toBe(false);
+    made.close();
+    await clock.advance(10_000);
+    expect(looks()).toBe(1);
+    expect(new StartGate({ clock, onOpen: () => expect.fail("open") }).isOpen).toBe(true);
+  });
+});
+
+describe("a forced stop", () => {
+  function stop(lives: (asked: number) => boolean) {
+    const clock = new VirtualClock();
+    const runner = { asked: [] as number[], killed: undefined as number | undefined };
+    const process = {
+      ask: () => void runner.asked.push(clock.monotonic()),
+      kill: () => (runner.killed = clock.monotonic()),
+      get lives() {
+        return lives(runner.asked.length);
+      },
+    } as unknown as RunnerProcess;
+    const holder = { process };
+    const made = new ForcedStop(clock, 2_000, "asked", () => holder.process);
+    return { clock, runner, holder, made };
+  }
+
+  it("kills a runner that gives no sign of life 1.25 s after the grace period", async () => {
+    const { clock, runner } = stop(() => false);
+    await clock.advance(3_249);
+    expect(runner).toEqual({ asked: [2_000], killed: undefined });
+    await clock.advance(1);
+    expect([runner.killed, clock.timers]).toEqual([3_250, 0]);
+  });
+
+  it("asks one that lives again, and kills it 10 s after the grace period", async () => {
+    const { clock, runner } = stop(() => true);
+    await clock.advance(11_999);
+    expect([runner.asked.length, runner.killed]).toEqual([8, undefined]);
+    await clock.advance(60_000);
+    expect([runner.asked.length, runner.killed]).toEqual([8, 12_000]);
+  });
+
+  it("asks another runner that has the task meanwhile, before it kills that", async () => {
+    const { clock, runner, holder } = stop(() => false);
+    await clock.advance(2_500);
+    const other = { asked: 0, killed: 0, lives: false };
+    const ask = (): void => void (other.asked += 1);
+    const kill = (): void => void (other.killed += 1);
+    holder.process = { ask, kill, lives: false } as unknown as RunnerProcess;
+    await clock.advance(750);
+    expect([runner.killed, other.asked, other.killed]).toEqual([undefined, 1, 0]);
+    await clock.advance(1_250);
+    expect([other.asked, other.killed]).toEqual([1, 1]);
+  });
+
+  it("does nothing once the task has ended, before the grace period or after it", async () => {
+    for (const at of [1_999, 2_600]) {
+      const { clock, runner, made } = stop(() => false);
+      await clock.advance(at);
+      made.cancel();
+      await clock.advance(60_000);
+      expect([runner.killed, made.because]).toEqual([undefined, "asked"]);
+    }
+  });
+});
+
+describe("lines that a task printed past the capture", () => {
+  const run = { id: "p@1", pipeline: "p", attempt: 2 };
+  const task = { kind: "shell", run, step: "s" } as unknown as Task;
+  const masker = { text: (line: string) => line.replaceAll("secret", "***") } as never;
+  const given = (printer: { task: Task; stray: number }, ...lines: string[]): string[] =>
+    strayOutput(printer, "stderr", lines, masker, "then").map((one) => {
+      expect(one).toMatchObject({ at: "then", step: "s", attempt: 2, stream: "stderr" });
+      return one.line;
+    });
+  const LAST = "[orchd: more than 8 MiB was written past the capture; the rest is dropped]";
+
+  it("are kept up to the limit without secrets, then one line says so, then nothing", () => {
+    const printer = { task, stray: OUTPUT_LIMIT - 6 - LINE_OVERHEAD };
+    expect(given(printer, "secret")).toEqual(["***"]);
+    expect(printer.stray).toBe(OUTPUT_LIMIT);
+    expect(given(printer, "", "secret")).toEqual(["", "***", LAST]);
+    expect(given(printer, "more")).toEqual([]);
   });
 });
