@@ -9,6 +9,7 @@ import { API } from "../../src/page/server/api.ts";
 import { openApiDocument } from "../../src/page/server/openapi.ts";
 import { ROUTES } from "../../src/page/server/routes.ts";
 import { hereShape, problemShape, takenShape } from "../../src/page/server/shapes.ts";
+import { expectKept } from "../support/kept-text.ts";
 import { idOf, madeUpRoot } from "../support/made-up-root.ts";
 import { pageRig } from "./page-rig.ts";
 
@@ -31,6 +32,12 @@ describe("the document", () => {
   it("is OpenAPI 3.1, by a public validator", async () => {
     const { valid, errors } = await new Validator().validate(structuredClone(document));
     expect([valid, errors]).toEqual([true, undefined]);
+  });
+
+  it("is what clients were made for: a bound, a default or a word that changes shows", () => {
+    const { info, ...rest } = document as unknown as { readonly info: { version: string } };
+    const kept = { info: { ...info, version: "THIS RELEASE" }, ...rest };
+    expectKept("openapi.json", JSON.stringify(kept, undefined, 1));
   });
 
   it("names every reference, and no operation twice", () => {
