@@ -1,4 +1,6 @@
 /** From the words on the command line to an exit status: what the quick and the long way share. */
+import { whatLetsWrite } from "../core/read-only.ts";
+import { errorCode } from "../disk/disk-error.ts";
 import { folderSentence } from "../disk/folder-sentence.ts";
 import type { Roots } from "../views/roots.ts";
 import type { Arguments } from "./arguments.ts";
@@ -12,6 +14,9 @@ import { Terminal } from "./terminal.ts";
 export const TOO_FEW_DESCRIPTORS: string =
   "this process may open no further file (EMFILE); " +
   "raise the limit (ulimit -n 1024, LimitNOFILE= in a unit) and run the command again.";
+
+/** What to do where the disk itself reports a fault. */
+const SICK_DISK = "the disk reports a fault: see the kernel's log (`dmesg`) for which.";
 
 /** What a file system without hard links says where one is made. */
 const NO_LINKS: ReadonlySet<string> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
@@ -87,8 +92,11 @@ function sentenceOf(error: unknown): string {
       "file systems have none): name a folder on another one with --runs."
     );
   if (code === "EMFILE" || code === "ENFILE") return TOO_FEW_DESCRIPTORS;
-  if (code === "EROFS")
-    return `${message}; name a folder that can be written with --runs or --root.`;
+  // A sync that failed has EIO whatever the system said (disk/directories.ts).
+  const said = errorCode((error as Error).cause) ?? code;
+  if (said === "EROFS")
+    return `${message}; ${whatLetsWrite(said, "")}, or name another folder with --runs or --root.`;
+  if (said === "EIO") return `${message}; ${SICK_DISK}`;
   if (code === "ENOSPC" || code === "EDQUOT")
     return `${message}; make room on that disk, or name a folder on another with --runs.`;
   if (code === "EACCES" || code === "EPERM")

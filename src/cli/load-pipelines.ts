@@ -10,6 +10,7 @@ import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { isSameFile, nameHolder, wasInForce, type NameClaim } from "../core/name-holder.ts";
 import { nameOfFile } from "../core/pipeline-file-name.ts";
 import type { PipelineState } from "../core/pipeline-state.ts";
+import { whatLetsWrite } from "../core/read-only.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { stopBundler } from "../schedules/bundler.ts";
@@ -98,8 +99,9 @@ export async function loadPipelines(
     if (code !== "EACCES" && code !== "EROFS" && code !== "EPERM") throw error;
     throw new CliError(
       EXIT.failed,
-      `compiled step code cannot be written (${message}); run the command as a user who may ` +
-        `write ${roots.runs}, or point --runs at another folder.`,
+      `compiled step code cannot be written (${message}); ` +
+        whatLetsWrite(code, `run the command as a user who may write ${roots.runs}`) +
+        ", or point --runs at another folder.",
     );
   } finally {
     await evaluator.close();

@@ -1,5 +1,6 @@
 /** Asks the daemon of a root, and tells what came of it. */
 import { userInfo } from "node:os";
+import { whatLetsWrite } from "../core/read-only.ts";
 import type { Reply, RequestInput } from "../core/request.ts";
 import { systemClock } from "../clock.ts";
 import { ask } from "../ledger/ask.ts";
@@ -72,8 +73,9 @@ export async function askDaemonOf(
       if (syscall === "mkdir" || !denied) throw answer.error;
       throw new ClientError(
         "forbidden",
-        `the request cannot be written (${message}); run this as a user who may write ` +
-          `${runsDir}, or name another folder of ledgers.`,
+        `the request cannot be written (${message}); ` +
+          whatLetsWrite(code, `run this as a user who may write ${runsDir}`) +
+          ", or name another folder of ledgers.",
       );
     }
   }

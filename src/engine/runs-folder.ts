@@ -1,4 +1,5 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { whatLetsWrite } from "../core/read-only.ts";
 import { folderSentence } from "../disk/folder-sentence.ts";
 import { makeFolder } from "../disk/make-folder.ts";
 import type { RunStore } from "../ledger/run-store.ts";
@@ -32,7 +33,7 @@ function makeWritable(made: string, written: string, what: string): string | und
     if (syscall === "mkdir") return folderSentence(path ?? written, code);
     return (
       `${what} cannot be written (${code}); ` +
-      "give this user the right to, or name another with --runs."
+      `${whatLetsWrite(code, "give this user the right to")}, or name another with --runs.`
     );
   }
 }

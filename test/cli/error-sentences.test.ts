@@ -25,16 +25,25 @@ const failed = (code: string, more: object = {}): Error =>
 
 const RIGHTS = "; run the command as a user who may read and write the project's folders.";
 const ROOM = "; make room on that disk, or name a folder on another with --runs.";
+const MOUNT =
+  "; its file system is read-only: mount it for writing, or name another folder with --runs or " +
+  "--root.";
 
 it.each<[string, string]>([
   ["EACCES", RIGHTS],
   ["EPERM", RIGHTS],
   ["ENOSPC", ROOM],
   ["EDQUOT", ROOM],
-  ["EROFS", "; name a folder that can be written with --runs or --root."],
-  ["EIO", ""],
+  ["EROFS", MOUNT],
+  ["EIO", "; the disk reports a fault: see the kernel's log (`dmesg`) for which."],
+  ["ENXIO", ""],
 ])("%s", async (code, advice) => {
   expect(await told(failed(code))).toEqual([`orchd: ${code}: no, open '/x'${advice}\n`, 1]);
+});
+
+it("of a sync, which has EIO whatever failed, says what failed", async () => {
+  const cause = failed("EROFS", { syscall: "fsync" });
+  expect(await told(failed("EIO", { cause }))).toEqual([`orchd: EIO: no, open '/x'${MOUNT}\n`, 1]);
 });
 
 it("of a lack of descriptors says the same for both of its codes", async () => {

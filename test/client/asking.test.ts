@@ -55,9 +55,14 @@ it("a daemon that is silent", async () => {
 
 it.each(["EACCES", "EPERM", "EROFS"])("a request that may not be written: %s", async (code) => {
   answer = unwritten(code);
-  const message =
-    `the request cannot be written (${code}: no); run this as a user who may write ` +
-    "/runs, or name another folder of ledgers.";
+  const help =
+    code === "EROFS"
+      ? "its file system is read-only: mount it for writing"
+      : "run this as a user who may write /runs";
+  const message = [
+    `the request cannot be written (${code}: no); ${help}`,
+    "or name another folder of ledgers.",
+  ].join(", ");
   expect(await client()).toMatchObject({ name: "ClientError", code: "forbidden", message });
   expect(await commandError()).toMatchObject({ name: "CliError", status: 1, message });
 });
@@ -94,13 +99,16 @@ it("a daemon at work is told of once, with what it is at", async () => {
 it.each<[object, RegExp]>([
   [{ code: "EMFILE" }, /raise the limit \(ulimit -n 1024/],
   [{ code: "ENFILE" }, /raise the limit \(ulimit -n 1024/],
-  [{ code: "EROFS" }, /^orchd: no; name a folder that can be written/],
+  [
+    { code: "EROFS" },
+    /^orchd: no; its file system is read-only: mount it for writing, or name another folder/,
+  ],
   [{ code: "ENOSPC" }, /^orchd: no; make room on that disk/],
   [{ code: "EDQUOT" }, /^orchd: no; make room on that disk/],
   [{ code: "EACCES" }, /^orchd: no; run the command as a user who may/],
   [{ code: "EPERM" }, /^orchd: no; run the command as a user who may/],
-  [{ code: "EIO" }, /^orchd: no\n$/],
-  [{ code: "EIO", syscall: "link" }, /^orchd: no\n$/],
+  [{ code: "EIO" }, /^orchd: no; the disk reports a fault/],
+  [{ code: "EXDEV", syscall: "link" }, /^orchd: no\n$/],
   [{ code: "EPERM", syscall: "link" }, /^orchd: no; its file system has no hard links/],
   [{ code: "ENOTSUP", syscall: "link" }, /^orchd: no; its file system has no hard links/],
   [{ code: "EOPNOTSUPP", syscall: "link" }, /; name a folder on another one with --runs\.$|links/],

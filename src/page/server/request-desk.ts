@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { canonicalJson } from "../../core/canonical-json.ts";
 import { readJson } from "../../core/exact-json.ts";
+import { whatLetsWrite } from "../../core/read-only.ts";
 import type { Request } from "../../core/request.ts";
 import {
   isRequestId,
@@ -94,7 +95,8 @@ export class RequestDesk {
       const { requests } = this.#store;
       throw refusal(
         500,
-        `the page cannot write requests to ${requests} (${code}); let its user write there.`,
+        `the page cannot write requests to ${requests} (${code}); ` +
+          `${whatLetsWrite(code, "let its user write there")}.`,
       );
     }
   }
