@@ -1,7 +1,8 @@
 /**
  * Finds the known word that a misspelt word probably means.
  *
- * A word is near if at most a third of it is wrong: `cronn` finds `cron`, and `foo` finds nothing.
+ * A word is near if at most a third of it, or of what was meant, is wrong: `cronn` finds `cron`,
+ * `maxRetry` finds `maxRetries`, and `foo` finds nothing.
  * An insertion, a deletion, a replacement and a swap of two neighbours each count as one mistake.
  * Case does not count.
  */
@@ -14,11 +15,13 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   if (word.length > 64) return undefined;
   const wanted = word.toLowerCase();
   let best: string | undefined;
-  let least = Math.max(1, Math.floor(Math.max(word.length, 3) / 3)) + 1;
+  let least = Infinity;
   for (const candidate of known) {
-    if (Math.abs(candidate.length - word.length) >= least) continue;
+    const longer = Math.max(word.length, candidate.length);
+    const most = Math.min(least - 1, Math.max(1, Math.floor(longer / 3)));
+    if (Math.abs(candidate.length - word.length) > most) continue;
     const distance = editDistance(wanted, candidate.toLowerCase());
-    if (distance < least && distance < Math.max(word.length, candidate.length)) {
+    if (distance <= most && distance < longer) {
       least = distance;
       best = candidate;
     }

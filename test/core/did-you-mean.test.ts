@@ -1,6 +1,6 @@
 /** What is said of a name that a file does not have. */
 import { expect, it } from "vitest";
-import { hasNone } from "../../src/core/did-you-mean.ts";
+import { hasNone, nearest } from "../../src/core/did-you-mean.ts";
 
 it.each([
   ["fram", ["farm", "gpu1"], 'orchd.yaml has no place "fram"; did you mean "farm"?'],
@@ -8,4 +8,14 @@ it.each([
   ["farm", [], 'orchd.yaml has no place "farm": it has none.'],
 ])("of %s among %j", (name, known, told) => {
   expect(hasNone("orchd.yaml", "place", name, known)).toBe(told);
+});
+
+it.each([
+  ["cronn", "cron"],
+  ["foo", undefined],
+  // A plural of another form: three letters of ten are wrong.
+  ["maxRetry", "maxRetries"],
+  ["dependency", "dependencies"],
+])("near %s is %s", (word, near) => {
+  expect(nearest(word, ["cron", "follow", "maxRetries", "dependencies"])).toBe(near);
 });
