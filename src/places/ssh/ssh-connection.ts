@@ -239,10 +239,10 @@ function startFault(error: Error): string {
   return startsLater(error) ? whatLacks(error) : error.message;
 }
 
-/** A socket's path has 108 characters at most, and the client adds some to it at first. */
+/** A socket's path has 108 bytes at most, and the client adds some to it at first. */
 function shortFolder(): string {
   const folder = process.env["RUNTIME_DIRECTORY"]?.split(":")[0] ?? tmpdir();
-  return folder.length <= 50 ? folder : "/tmp";
+  return Buffer.byteLength(folder) <= 50 ? folder : "/tmp";
 }
 
 /** Starts the client, in a process group of its own. @throws a Node error */

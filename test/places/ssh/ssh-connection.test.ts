@@ -1,5 +1,6 @@
 /** The shared connection of a place over SSH, with a client that a test plays, in virtual time. */
-import { chmodSync, existsSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import type { SshPlaceSettings } from "../../../src/core/place-settings.ts";
@@ -46,6 +47,16 @@ function played(script: string) {
 
 /** The account runs the connection's own command. */
 const WELL = 'exec /bin/sh -c "$last"';
+
+it("a socket's folder is in /tmp where the runtime folder has too many bytes", async () => {
+  const long = mkdtempSync(join(tmpdir(), "ü".repeat(25)));
+  onTestFinished(() => rmSync(long, { recursive: true, force: true }));
+  const { connection, until } = played(WELL);
+  vi.stubEnv("RUNTIME_DIRECTORY", long);
+  connection.open();
+  await until("up");
+  expect(connection.words("true").join("\n")).toMatch(/ControlPath="?\/tmp\/orchd-ssh-/);
+});
 
 it("a connection that was closed stays closed, and its socket's folder goes", async () => {
   const { connection, until, kinds, starts, clock } = played(WELL);
