@@ -179,6 +179,19 @@ describe("a version that comes into force", () => {
     await there.desk.restore(other);
     expect([there.desk.loaded, there.said()]).toEqual([undefined, []]);
   });
+
+  it("is restored without a line, and its slots and backfills go on", async () => {
+    const there = rig();
+    const loaded = pipelineOf("p", [minutely]);
+    const { digest, file } = loaded;
+    const schedules = [minutely] as never;
+    const line = { type: "pipeline.loaded", digest, schedules, file, through: iso(START) };
+    await there.desk.append([line as PipelineEvent]);
+    there.lines.length = 0;
+    await there.desk.restore(loaded);
+    expect([there.desk.loaded, there.desk.without]).toEqual([loaded, undefined]);
+    expect([there.types(), there.said().at(-1)]).toEqual([[], "in force"]);
+  });
 });
 
 describe("a file that is bad", () => {

@@ -13,7 +13,7 @@ import {
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import type { Reply, RequestInput } from "../../src/core/request.ts";
+import { refused, type Reply, type RequestInput } from "../../src/core/request.ts";
 import { systemDisk } from "../../src/disk/disk.ts";
 import {
   RequestInbox,
@@ -145,7 +145,7 @@ function leave(runs: string, ids: readonly string[], request: RequestInput): voi
 const numbered = (name: string, count: number): string[] =>
   Array.from({ length: count }, (_, n) => `${name}${n}`);
 
-it("carries out the requests of a pipeline in the order in which they were written", async () => {
+it("carries out the requests of a pipeline in the order of their times and names", async () => {
   const { runs } = tempRoot();
   const taken: string[] = [];
   const inbox = inboxAt(runs, ({ id }) => {
@@ -154,14 +154,41 @@ it("carries out the requests of a pipeline in the order in which they were writt
   });
   for (const [id, at] of [
     ["a", 30],
-    ["b", 10],
     ["c", 20],
+    ["d", 10],
+    ["b", 10],
   ] as const) {
     await writeRequest(runs, { type: "submit", pipeline: "p" }, { id });
     utimesSync(join(new RunStore(runs).requests, `${id}.json`), at, at);
   }
   await inbox.takeUpAll();
-  expect(taken).toEqual(["b", "c", "a"]);
+  expect(taken).toEqual(["b", "d", "c", "a"]);
+});
+
+it("tells what came of each request", async () => {
+  const { runs } = tempRoot();
+  const told: unknown[] = [];
+  const tell = (level: string) => (fields: object, text: string) =>
+    void told.push([level, text, fields]);
+  const run = "p@20261123T101511.000Z-m";
+  const inbox = inboxAt(
+    runs,
+    ({ id }) => Promise.resolve(id === "a" ? { accepted: true, run } : refused("it is not there")),
+    { log: { ...silentLog, info: tell("info"), warn: tell("warn") } },
+  );
+  const { requests } = new RunStore(runs);
+  leave(runs, ["b", "c", "a"], { type: "submit", pipeline: "p" });
+  writeFileSync(join(requests, "c.json"), "{");
+  await inbox.takeUpAll();
+  const reason = readReply(runs, "c")?.reason;
+  expect(told).toHaveLength(3);
+  expect(told).toEqual(
+    expect.arrayContaining([
+      ["info", "request accepted", { request: "a", type: "submit", run }],
+      ["warn", "request refused", { request: "b", type: "submit", reason: "it is not there" }],
+      ["warn", "request refused", { request: "c", type: undefined, reason }],
+    ]),
+  );
 });
 
 describe("a flood of requests", () => {

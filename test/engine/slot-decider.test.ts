@@ -258,6 +258,14 @@ describe("a slot that has a decision", () => {
   });
 });
 
+it("slots before the schedules came into force are none of theirs, on time or late", () => {
+  const state = { since: SLOT };
+  const late = deciding({}, {}, { schedule: { catchUp: "all" }, state });
+  expect(late.short(late.decider.decide(SLOT - 600_000, SLOT + 180_000))[0]).toBe("run 57");
+  const { decider, short } = deciding({}, {}, { state });
+  expect(short(decider.decide(SLOT - 1, SLOT + 60_000))).toEqual(["run 57"]);
+});
+
 describe("slots that only jitter holds back", () => {
   it("are decided early up to this moment, and move no watermark", () => {
     const { decider, short } = deciding({}, {}, { schedule: { jitterSeconds: 300 } });

@@ -1,5 +1,6 @@
 /** In which writes decisions on slots go to the ledger, with which watermarks, and after what. */
-import { describe, expect, it } from "vitest";
+import { mkdirSync, rmSync } from "node:fs";
+import { describe, expect, it, vi } from "vitest";
 import type { PipelineEvent, RunHeader } from "../../src/core/event.ts";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import type { DueSlot } from "../../src/core/schedule/schedule.ts";
@@ -343,7 +344,7 @@ describe("a slot that has a run already", () => {
         lastJump: () => undefined,
       } as unknown as RecorderPorts,
     );
-    return { done, written, record: () => recorder.record([adopt], LATE) };
+    return { done, written, store, record: () => recorder.record([adopt], LATE) };
   }
 
   it.each([
@@ -365,6 +366,27 @@ describe("a slot that has a run already", () => {
       ],
     ]);
     expect(done).toEqual(["write 2", `record ${RUN}`]);
+  });
+
+  it("whose name is taken by what is no ledger is missed; a failing disk is no such thing", async () => {
+    const { written, store, record } = adopting("schedule");
+    const ledger = store.runLedger(RUN);
+    rmSync(ledger);
+    mkdirSync(ledger);
+    await record();
+    expect(written).toMatchObject([[{ type: "slot.missed", slot: iso(START) }]]);
+    expect(written[0]![0]).toHaveProperty(
+      "because",
+      expect.stringMatching(/^its run's name is taken by what is no ledger: .* is a folder/),
+    );
+    // Nobody knows whether the slot has its line.
+    const failing = adopting("schedule");
+    const fault = Object.assign(new Error("the disk fails"), { code: "EIO" });
+    vi.spyOn(failing.store, "pipelineDir").mockImplementation(() => {
+      throw fault;
+    });
+    await expect(failing.record()).rejects.toBe(fault);
+    expect(failing.written).toEqual([]);
   });
 
   it("and its line has no other, and takes over nothing", async () => {

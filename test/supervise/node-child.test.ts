@@ -3,10 +3,11 @@ import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
-import { systemClock } from "../../src/clock.ts";
+import { systemClock, type Clock } from "../../src/clock.ts";
 import { environmentFor, startNode } from "../../src/supervise/node-child.ts";
 import { awaitEnd, endedWithTest } from "../support/process-end.ts";
 import { projectRoot, tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 
 const built = (name: string): string => join(projectRoot, "dist/src/supervise", `${name}.js`);
 
@@ -21,7 +22,7 @@ console.log(JSON.stringify({ pid: process.pid, env: process.env }));
 console.log("x".repeat(1_000_000));
 `;
 
-function start(source: string, words: readonly string[] = []) {
+function start(source: string, words: readonly string[] = [], clock: Clock = systemClock) {
   const { root } = tempRoot();
   const path = join(root, "stand-in.mjs");
   writeFileSync(path, source);
@@ -29,7 +30,7 @@ function start(source: string, words: readonly string[] = []) {
   const program = { path, words, env: { EXTRA: "1" }, secrets: ["hush"] };
   const child = startNode(
     program,
-    systemClock,
+    clock,
     {
       serves: () => (heard.serves += 1),
       said: (line) => heard.said.push(line),
@@ -57,8 +58,14 @@ describe("a program beside the daemon", () => {
   });
 
   it("is told of once, with its last lines before its end", async () => {
-    const { child, heard, until } = start("process.stderr.write('why'); process.exit(3)");
+    const clock = new VirtualClock();
+    const { child, heard, until } = start(
+      "process.stderr.write('why'); process.exit(3)",
+      [],
+      clock,
+    );
     await until(() => heard.gone.length > 0);
+    expect(clock.timers).toBe(0);
     child.end();
     child.kill();
     expect(heard).toEqual({ answer: "", serves: 0, said: ["why"], gone: ["ended with status 3"] });

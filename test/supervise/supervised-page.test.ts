@@ -1,4 +1,6 @@
 /** What a person and the log are told of the page that the daemon keeps running. */
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { expect, it } from "vitest";
 import type { PageSettings } from "../../src/core/settings.ts";
 import { SupervisedPage } from "../../src/supervise/supervised-page.ts";
@@ -15,7 +17,8 @@ process.stdout.write(JSON.stringify(answer) + "\\n");
 setInterval(() => {}, 1000);
 `;
 
-function rig(first: Partial<PageSettings>, isSeen = true) {
+/** @param first the page of the settings; undefined: they have none, and a person asks for it */
+function rig(first: Partial<PageSettings> | undefined, isSeen = true, asked = false) {
   const { root, write } = tempRoot();
   const path = write("page.cjs", PAGE);
   const links: string[] = [];
@@ -23,12 +26,13 @@ function rig(first: Partial<PageSettings>, isSeen = true) {
   const waits: (() => void)[] = [];
   const note = (level: string) => (_: object, sentence: string) => {
     // Of the program's own start, the supervisor's tests tell.
-    if (!/^the page (?:is at|serves)/.test(sentence)) return;
+    if (!/^(?:the page (?:is at|serves)|port)/.test(sentence)) return;
     told.push(`${level}: ${sentence}`);
     // The link is shown after it.
-    queueMicrotask(() => waits.shift()?.());
+    if (!sentence.startsWith("port")) queueMicrotask(() => waits.shift()?.());
   };
-  let settings: PageSettings = { requests: false, trustProxy: false, ...first };
+  const plain = { requests: false, trustProxy: false };
+  let settings: PageSettings | undefined = first && { ...plain, ...first };
   const page = new SupervisedPage({
     clock: systemClock,
     log: {
@@ -41,7 +45,7 @@ function rig(first: Partial<PageSettings>, isSeen = true) {
     program: () => path,
     mark: "its-mark",
     settings: () => settings,
-    asked: false,
+    asked,
     showLink: isSeen ? (link) => void links.push(link) : undefined,
   });
   onTestFinished(() => page.close());
@@ -52,7 +56,7 @@ function rig(first: Partial<PageSettings>, isSeen = true) {
     begin: () => Promise.all([answered(), page.begin()]),
     /** Other settings start it again. */
     again: (more: Partial<PageSettings>) => {
-      settings = { ...settings, ...more };
+      settings = { ...plain, ...settings, ...more };
       const done = answered();
       page.refresh();
       return done;
@@ -92,4 +96,25 @@ it("says that nobody sees the token, where nobody does and no file has it", asyn
     "info: the page is at http://127.0.0.1:81/",
   ]);
   expect(page.links).toEqual([]);
+});
+
+it("that a person asks for has a free port where the usual one is taken, and says so", async () => {
+  const [host, port] = ["127.0.0.1", 4114];
+  const other = createServer();
+  onTestFinished(() => void other.close());
+  other.listen(port, host);
+  // Where another program has the port already, it is taken all the same.
+  await Promise.race([once(other, "listening"), once(other, "error").catch(() => undefined)]);
+  const page = rig(undefined, true, true);
+  await page.begin();
+  const free = Number(new URL(page.links[0]!).port);
+  expect(free).toBeGreaterThan(0);
+  expect(free).not.toBe(port);
+  expect(page.told).toEqual([
+    `warn: port ${port} of ${host} is taken by another program: the page has port ${free}`,
+    `info: the page is at http://${host}:${free}/`,
+  ]);
+  // What the settings say from then on goes before it.
+  await page.again({ listen: "127.0.0.1:81" });
+  expect(page.told.at(-1)).toBe("info: the page is at http://127.0.0.1:81/");
 });
