@@ -224,6 +224,25 @@ describe("a backfill", () => {
   });
 });
 
+it("a backfill that is cancelled makes no run while the line of its end is written", async () => {
+  const there = rig();
+  await there.begin({ maxActive: 2 });
+  await there.clock.settle();
+  let go!: () => void;
+  there.hold(new Promise((resolve) => (go = resolve)));
+  const cancelled = there.backfills.cancel("b1", there.taken("c1"));
+  await there.end();
+  go();
+  await cancelled;
+  await there.end();
+  expect(there.runs()).toHaveLength(2);
+  expect(there.lines.map(({ type }) => type)).toEqual([
+    "backfill.started",
+    "backfill.finished",
+    "request.noted",
+  ]);
+});
+
 describe("a backfill that meets a trouble", () => {
   it("tries the same slot again after a minute, and says so each time", async () => {
     const there = rig();

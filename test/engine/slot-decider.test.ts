@@ -1,8 +1,10 @@
 /** When a slot is late, and the reason of one that is. */
+import { mkdirSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import { emptyPipelineState, slotKey } from "../../src/core/pipeline-state.ts";
 import type { RunTicket } from "../../src/engine/active-runs.ts";
+import { scheduleKey } from "../../src/core/schedule/schedule.ts";
 import {
   queueTermsOf,
   SlotDecider,
@@ -126,6 +128,8 @@ it("a run waits by its slot's time, whenever jitter made it due", () => {
     });
   expect(tickets.map(({ order }) => order)).toEqual(runs.map(({ slot }) => slot.slot));
   expect(runs.map(({ latenessMs }) => latenessMs)).toEqual(runs.map(({ slot }) => NOW - slot.due));
+  // Many may be caught up, and their headers are written one after the other: each has its time.
+  expect(runs.map(({ decidedAt }) => decidedAt)).toEqual(runs.map(() => undefined));
 });
 
 it.each<[string, object, object, string]>([
@@ -266,6 +270,44 @@ it("slots before the schedules came into force are none of theirs, on time or la
   expect(short(decider.decide(SLOT - 1, SLOT + 60_000))).toEqual(["run 57"]);
 });
 
+describe("slots that were missed while nobody was up", () => {
+  const late = { upSince: () => NOW };
+
+  it("end at this moment, where the clock went back below the daemon's start", () => {
+    const ports = { upSince: () => SLOT + 3_600_000 };
+    const { decider, short } = deciding({}, {}, { ports });
+    expect(short(decider.decide(SLOT - 1, SLOT + 60_000))).toEqual(["missed 56", "missed 57"]);
+  });
+
+  it("have no second line where they share one", () => {
+    const state = { covered: [[SLOT, SLOT + 60_000]] };
+    const { decider, short } = deciding({}, {}, { state, ports: late });
+    const short56 = short(decider.decide(SLOT - 60_000 - 1, SLOT + 120_000));
+    expect(short56).toEqual(["missed 55", "missed 58"]);
+  });
+
+  it("share a line where they are old, but for one whose run is there", () => {
+    const store = new RunStore(tempRoot().runs);
+    const run = "p@20261123T115600Z";
+    mkdirSync(store.runDir(run), { recursive: true });
+    writeFileSync(store.runLedger(run), "");
+    const { decider, short } = deciding(
+      {},
+      {},
+      { schedule: { catchUpWindowMs: 60_000 }, ports: { ...late, store } },
+    );
+    const outcomes = decider.decide(SLOT - 180_001, SLOT + 240_000);
+    expect(short(outcomes)).toEqual([
+      "missed 53",
+      "adopt 56",
+      "missed 57",
+      "missed 59",
+      "missed 00",
+    ]);
+    expect(outcomes[0]).toMatchObject({ event: { until: "2026-11-23T11:55:00.000Z" } });
+  });
+});
+
 describe("slots that only jitter holds back", () => {
   it("are decided early up to this moment, and move no watermark", () => {
     const { decider, short } = deciding({}, {}, { schedule: { jitterSeconds: 300 } });
@@ -355,6 +397,27 @@ it.each([{}, { shadow: true }])("a schedule has the runs that it may have, with 
   expect(short(decider.decide(SLOT - 1, SLOT + 60_000))).toEqual([`${type} 56`, `${type} 57`]);
   expect(decider.nextDue(SLOT + 60_000)).toBeUndefined();
   expect(decider.decide(SLOT + 60_000, SLOT + 120_000)).toEqual([]);
+});
+
+it("a schedule that is put in force again has the runs that its pipeline's state counts", () => {
+  const state = emptyPipelineState();
+  const { decider, short } = deciding({}, {}, { schedule: { stopAfter: 2 }, view: { state } });
+  decider.decide(SLOT - 1, SLOT + 60_000);
+  expect(decider.nextDue(SLOT + 60_000)).toBeUndefined();
+  // The clock went back, or the runs of an older text were counted.
+  state.ran = { [scheduleKey(decider.schedules[0]!)]: 1 };
+  decider.reset(decider.schedules);
+  expect(short(decider.decide(SLOT + 60_000, SLOT + 180_000))).toEqual(["run 58"]);
+});
+
+it("a run that waits for its pipeline's other run says so", () => {
+  const busy = { running: ["p@1"], queued: [] };
+  const { decider } = deciding({ overlap: "queue", maxActiveRuns: 1 }, { busy: () => busy });
+  const [one] = decider.decide(SLOT - 1, SLOT);
+  expect(one).toMatchObject({
+    kind: "run",
+    entry: { because: "run p@1 still goes on; overlap is queue" },
+  });
 });
 
 it("a newer run that replaces an older one says so, and asks for its room", () => {
