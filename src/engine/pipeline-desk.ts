@@ -266,11 +266,11 @@ export class PipelineDesk implements DeciderView, RecorderView {
           tzdata: this.#ports.tzdata,
           file: loaded.file,
           since: since === undefined ? undefined : iso(since),
-          through: rescheduled ? iso(Math.max(now, this.#cursor ?? now)) : undefined,
+          through: rescheduled ? iso(now) : undefined,
           ...aboutOf(loaded),
         }),
       ]);
-      if (rescheduled) this.#cursor = Math.max(now, this.#cursor ?? now);
+      if (rescheduled) this.#cursor = now;
       this.#decider.reset(loaded.schedules);
       this.#inForce();
     });
