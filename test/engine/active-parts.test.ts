@@ -141,6 +141,15 @@ describe("runs of an earlier daemon", () => {
     expect(world.runs.mustWait(world.ticket("x", { lane: "x", group: "db" }))).toBe(false);
   });
 
+  it("count once among all runs where the limits are told twice", () => {
+    const world = new World({ groups: {}, maxActiveRuns: 2 }, true);
+    world.take("first", "started");
+    for (let n = 0; n < 2; n += 1) world.runs.release(() => ({}));
+    expect(world.runs.mustWait(world.ticket("second", { lane: "q" }))).toBe(false);
+    world.add("second", { lane: "q" });
+    expect(world.runs.mustWait(world.ticket("third", { lane: "r" }))).toBe(true);
+  });
+
   it("that end before they go on are not started", async () => {
     const world = new World({ groups: {} }, true);
     const went = world.take("went", "started");

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, rmSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import type { PipelineEvent } from "../../src/core/event.ts";
+import type { PipelineEvent, RunHeader } from "../../src/core/event.ts";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import { evolvePipeline } from "../../src/core/pipeline-fold.ts";
 import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
@@ -12,10 +12,13 @@ import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import { PipelineDesk, type DeskPorts } from "../../src/engine/pipeline-desk.ts";
 import { LedgerExists } from "../../src/ledger/ledger-error.ts";
 import type { PipelineLedger } from "../../src/ledger/pipeline-ledger.ts";
+import { RecentlyFired } from "../../src/core/schedule/recently-fired.ts";
+import { packSlots } from "../../src/core/schedule/slot-list.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { silentLog } from "../../src/log.ts";
 import { pipelineOf } from "../support/engine-rig.ts";
 import { scheduleOf } from "../support/given-schedule.ts";
+import { writePipeline } from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -26,11 +29,15 @@ const minutely = scheduleOf({ cron: "* * * * *" });
 const hourly = scheduleOf({ cron: "0 * * * *" });
 const BY = { requestId: "q1", by: "cli:ann" };
 
-function rig() {
+/** @param before the lines of the earlier daemon */
+function rig(before: readonly PipelineEvent[] = []) {
   const clock = new VirtualClock({ start: START });
   const store = new RunStore(tempRoot().runs);
   const state = emptyPipelineState();
   const lines: PipelineEvent[] = [];
+  const headers: RunHeader[] = [];
+  for (const [n, event] of before.entries())
+    evolvePipeline(state, { ...event, seq: n + 1, b: n + 1, at: iso(START) });
   const told: string[] = [];
   const world = {
     /** Why no line can be written. */
@@ -66,8 +73,9 @@ function rig() {
     log: { ...silentLog, error: (_: object, text: string) => void told.push(text) },
     store,
     maker: {
-      create: async () => {
+      create: async (header: RunHeader) => {
         if (world.makeFault !== undefined) throw world.makeFault;
+        headers.push(header);
         return {};
       },
     },
@@ -97,7 +105,19 @@ function rig() {
       .map((line) =>
         "slot" in line ? `${line.type} ${String(line.slot).slice(11, 19)}` : line.type,
       );
-  return { clock, desk, end, lines, state, store, told, types, world, said: () => told.splice(0) };
+  return {
+    clock,
+    desk,
+    end,
+    headers,
+    lines,
+    state,
+    store,
+    told,
+    types,
+    world,
+    said: () => told.splice(0),
+  };
 }
 
 type Rig = ReturnType<typeof rig>;
@@ -166,6 +186,68 @@ describe("a version that comes into force", () => {
     expect(said().slice(-2)).toEqual(["next 03:00:00", "in force"]);
   });
 
+  it("leaves the slots that are due to the version that it replaces, with its params", async () => {
+    const there = await inForce({ tags: ["old"] });
+    await there.clock.advance(90_000);
+    await there.desk.load(pipelineOf("p", [hourly], { tags: ["new"] }));
+    expect(there.headers.map(({ tags }) => tags)).toEqual([["old"]]);
+  });
+
+  it("with the same schedules leaves the slots that are due undecided, for the next look", async () => {
+    const { clock, desk, types } = await inForce();
+    await clock.advance(90_000);
+    await desk.load(pipelineOf("p", [minutely], { tags: ["new"] }));
+    desk.decide();
+    await desk.settled();
+    expect(types()).toEqual(["pipeline.loaded", "slot.fired 02:01:00", "run.started"]);
+  });
+
+  it("after its file was removed counts from now, though it is the same", async () => {
+    const { clock, desk, lines, types, said } = await inForce();
+    await desk.remove("/nowhere/p.yaml");
+    await clock.advance(90_000);
+    lines.length = 0;
+    await desk.load(pipelineOf("p", [minutely]));
+    const at = iso(START + 90_000);
+    expect(lines).toMatchObject([{ type: "pipeline.loaded", since: at, through: at }]);
+    expect(said().slice(-2)).toEqual(["next 02:02:00", "in force"]);
+    expect(types()).toEqual(["pipeline.loaded"]);
+  });
+
+  it("that an older release wrote, without what people read, has a line with it", async () => {
+    const loaded = pipelineOf("p", [minutely], { tags: ["a"] });
+    const { digest, file } = loaded;
+    const old = { type: "pipeline.loaded", digest, file, schedules: [minutely], tz: "UTC" };
+    const { desk, lines } = rig([old as never]);
+    await desk.load(loaded);
+    expect(lines).toMatchObject([{ type: "pipeline.loaded", tags: ["a"] }]);
+    await desk.load(loaded);
+    expect(lines).toHaveLength(1);
+  });
+
+  it("counts from now where the clock went back a moment ago, unnoticed", async () => {
+    const { clock, desk, lines, said } = await inForce();
+    clock.step(-3_600_000);
+    await desk.load(pipelineOf("p", [hourly]));
+    const at = iso(START - 3_600_000);
+    expect(lines).toMatchObject([
+      { type: "clock.stepped", from: iso(START), to: at, through: at },
+      { type: "pipeline.loaded", since: at, through: at },
+    ]);
+    expect(said().slice(-2)).toEqual(["next 02:00:00", "in force"]);
+  });
+
+  it("of a pipeline that was removed is none: no slot is due", async () => {
+    const loaded = { type: "pipeline.loaded", digest: "d", schedules: [minutely], file: "/p.yaml" };
+    const through = { type: "slot.skipped", slot: iso(START), through: iso(START), because: "x" };
+    const gone = { type: "pipeline.removed", file: "/p.yaml" };
+    const there = rig([loaded, through, gone] as never);
+    await there.clock.advance(90_000);
+    there.desk.decide();
+    await there.desk.settled();
+    expect([there.types(), there.said()]).toEqual([[], ["next never"]]);
+  });
+
   it("is restored only where it is the one that the ledger knows", async () => {
     const { desk, said } = rig();
     await desk.restore(pipelineOf("p", [minutely]));
@@ -197,10 +279,10 @@ describe("a version that comes into force", () => {
 describe("a file that is bad", () => {
   it("says each fault once, and leaves the version in force", async () => {
     const { desk, types, said } = await inForce();
-    for (const errors of [["a"], ["a"], ["a", "b"], ["a"]])
+    for (const errors of [["a"], ["a"], ["b"], ["a", "b"], ["a"]])
       await desk.invalid(errors, "/nowhere/p.yaml");
-    expect(types()).toEqual(["pipeline.invalid", "pipeline.invalid", "pipeline.invalid"]);
-    expect(said()).toEqual(Array.from({ length: 4 }, () => "next 02:01:00"));
+    expect(types()).toEqual(Array(4).fill("pipeline.invalid"));
+    expect(said()).toEqual(Array(5).fill("next 02:01:00"));
     expect(desk.without).toBeUndefined();
   });
 
@@ -303,6 +385,19 @@ describe("a clock that goes back", () => {
     expect(state.through).toBe(to);
   });
 
+  it("far says which slots fired that it may come to again, also those forgotten since", async () => {
+    const { desk, lines, state, store } = await inForce();
+    const at = [1, 2, 3].map((n) => iso(START - n * MINUTE_MS)).toReversed();
+    const fired = at.map((slot) => ({ type: "slot.fired", slot, run: "r", because: "x" }));
+    writePipeline(store.runsDir, "p", [{ type: "pipeline.loaded" }, ...fired]);
+    Object.assign(state, { recentlyFired: new RecentlyFired(1) });
+    for (const slot of at) state.recentlyFired.add(slot);
+    await desk.stepBack({ from: START, to: START - 2 * MINUTE_MS });
+    expect(lines).toMatchObject([{ type: "clock.stepped", fired: packSlots([at[2]!]) }]);
+    await desk.stepBack({ from: START - 2 * MINUTE_MS, to: START - 9 * MINUTE_MS });
+    expect(lines[1]).toMatchObject({ fired: packSlots(at) });
+  });
+
   it("to a moment that was reached, and no further, changes nothing", async () => {
     const { desk, lines, said } = await inForce();
     await desk.stepBack({ from: START + 1_000, to: START });
@@ -328,6 +423,27 @@ describe("slots that are due", () => {
       "slot.fired 02:01:00",
       "slot.fired 02:02:00",
     ]);
+  });
+
+  it("while others are written are decided after those", async () => {
+    const { clock, desk, types, world } = await inForce();
+    const gates: (() => void)[] = [];
+    const hold = (): void => void (world.held = new Promise((resolve) => void gates.push(resolve)));
+    hold();
+    await clock.advance(61_000);
+    desk.decide();
+    desk.decide();
+    await clock.advance(MINUTE_MS);
+    gates[0]!();
+    hold();
+    await clock.settle();
+    // The second one waits for its lines now.
+    await clock.advance(MINUTE_MS);
+    desk.decide();
+    gates[1]!();
+    await desk.settled();
+    const slots = types().filter((type) => type.startsWith("slot"));
+    expect(slots).toEqual([1, 2, 3].map((minute) => `slot.fired 02:0${minute}:00`));
   });
 
   it("whose lines cannot be written may be missing: the next daemon has to look", async () => {
