@@ -9,9 +9,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import type { RunEvent } from "../../src/core/event.ts";
 import type { Json } from "../../src/core/snapshot.ts";
@@ -108,6 +108,28 @@ describe("an artifact", () => {
       expect(readdirSync(folder)).toEqual([ref.$artifact]);
     },
   );
+
+  it("that a runner wrote is durable, name included, before a line refers to it", async () => {
+    const { store, folder } = artifacts();
+    const ref = await store.put("x");
+    const staged = join(folder, ".staged");
+    renameSync(store.path(ref), staged);
+    const disk = faultyDisk();
+    const calls: string[] = [];
+    disk.before = (call, [first]) =>
+      void calls.push(`${call} ${typeof first === "string" ? basename(first) : ""}`.trim());
+    const host = { clock: systemClock, onFatal: () => expect.unreachable(), disk };
+    await new Artifacts(folder, host).adopt({ ref, file: staged });
+    expect(calls).toEqual([
+      "open .staged",
+      "fdatasync",
+      "close",
+      "rename .staged",
+      "open artifacts",
+      "fsync",
+      "close",
+    ]);
+  });
 
   it("whose sync fails ends the writer", async () => {
     const { folder } = artifacts();
@@ -321,9 +343,17 @@ describe("a frozen value", () => {
       toJSON: () => ((texts += 1), { text: long(SPILL_BYTES) }),
     } as unknown as Json & object;
     const ref = (await store.spillFrozen(value)) as unknown as ArtifactRef;
-    expect(await store.spillFrozen(value)).toEqual(ref);
-    expect(texts).toBe(1);
     const path = join(folder, ref.$artifact);
+    // Retention removes no young one: each line that refers to it makes it young again.
+    const now = vi.spyOn(Date, "now");
+    onTestFinished(() => now.mockRestore());
+    for (const day of [1, 2, 3]) {
+      now.mockReturnValue(day * 86_400_000);
+      expect(await store.spillFrozen(value)).toEqual(ref);
+      expect(statSync(path).mtimeMs).toBe(day * 86_400_000);
+    }
+    now.mockRestore();
+    expect(texts).toBe(1);
     utimesSync(path, 1, 1);
     expect(await store.spillFrozen(value)).toEqual(ref);
     expect(statSync(path).mtimeMs).toBeGreaterThan(1_000_000);

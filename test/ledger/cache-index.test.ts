@@ -70,10 +70,43 @@ describe("the index", () => {
     }
   });
 
-  it("gives no more than sixteen", () => {
+  it("gives no more than sixteen, the newest, wherever they are", async () => {
     const index = new CacheIndex(join(tempRoot().runs, "cache"));
+    const newest = (last: number) => Array.from({ length: 16 }, (_, n) => candidate(last - n));
     for (let n = 0; n < 40; n += 1) index.record(key("x"), candidate(n));
-    expect(index.lookup(key("x"))).toEqual(Array.from({ length: 16 }, (_, n) => candidate(39 - n)));
+    expect(index.lookup(key("x"))).toEqual(newest(39));
+    const flushed = index.flush();
+    for (let n = 40; n < 60; n += 1) index.record(key("x"), candidate(n));
+    expect(index.lookup(key("x"))).toEqual(newest(59));
+    await flushed;
+    expect(index.lookup(key("x"))).toEqual(newest(59));
+    await index.close();
+    expect(index.lookup(key("x"))).toEqual(newest(59));
+  });
+
+  it("gives of those of one moment the one that was recorded last first", async () => {
+    const index = new CacheIndex(join(tempRoot().runs, "cache"));
+    const alike = (n: number) => ({ ...candidate(n), at: at(0) });
+    for (const n of [1, 2]) index.record(key("x"), alike(n));
+    expect(index.lookup(key("x"))).toEqual([2, 1].map(alike));
+    const flushed = index.flush();
+    // The write begins in a moment: from then on these wait beside it.
+    await Promise.resolve();
+    for (const n of [3, 4]) index.record(key("x"), alike(n));
+    expect(index.lookup(key("x"))).toEqual([4, 3, 2, 1].map(alike));
+    await flushed;
+    expect(index.lookup(key("x"))).toEqual([4, 3, 2, 1].map(alike));
+    await index.close();
+    expect(index.lookup(key("x"))).toEqual([4, 3, 2, 1].map(alike));
+  });
+
+  it("leaves out what is too long to be read again, and loses no other by that", async () => {
+    const folder = join(tempRoot().runs, "cache");
+    const index = new CacheIndex(folder);
+    const long = { ...candidate(2), step: "s".repeat(4_096) };
+    index.recordAll([1, 2, 3].map((n) => [key("x"), n === 2 ? long : candidate(n)] as const));
+    await index.close();
+    expect(new CacheIndex(folder).lookup(key("x"))).toEqual([3, 1].map(candidate));
   });
 
   it("tells keys apart that begin with the same digits", async () => {
@@ -321,13 +354,16 @@ describe("rebuilding the index", () => {
       path,
       Buffer.concat([bytes.subarray(bytes.indexOf(10) + 1), Buffer.from('{"seq":9,"b":9}\n')]),
     );
+    // Of another the last line is no line of it.
+    await ledger(store, "q@20260101T000003Z", [started("a", key("e")), completed("a")]);
+    appendFileSync(store.runLedger("q@20260101T000003Z"), '{"seq":9,"b":9}\n');
     const index = new CacheIndex(store.cache);
     index.record(key("old"), candidate(1));
     expect(await index.rebuild(runs)).toBe(2);
     const runsOf = (text: string): string[] =>
       index.lookup(key(text)).map(({ run, step }) => `${run} ${step}`);
     expect(runsOf("a").toSorted()).toEqual(["p@20260101T000000Z a", "q@20260101T000001Z a"]);
-    expect([runsOf("b"), runsOf("d"), runsOf("old")]).toEqual([[], [], []]);
+    expect(["b", "d", "e", "old"].flatMap(runsOf)).toEqual([]);
   });
 
   it("keeps what is recorded during the rebuild", async () => {

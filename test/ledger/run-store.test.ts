@@ -110,6 +110,10 @@ describe("the runs in the folder", () => {
       store.months("p"),
       store.exists("p@20260101T000000Z"),
     ]).toEqual([[], [], [], false]);
+    // Nor are there any in what is no folder.
+    const { runs } = tempRoot();
+    writeFileSync(join(runs, "p"), "");
+    expect(new RunStore(runs).list("p")).toEqual([]);
   });
 
   it("decide the next free id of each kind", () => {
@@ -122,10 +126,29 @@ describe("the runs in the folder", () => {
     ]);
     const slot = Date.UTC(2026, 0, 1);
     expect(store.nextManual("p", slot)).toBe("p@20260101T000000.002Z-m");
+    expect(store.nextManual("p", slot - 1)).toBe("p@20251231T235959.999Z-m");
+    expect(store.nextManual("p", slot + 1)).toBe("p@20260101T000000.002Z-m");
     expect(store.nextBackfill("p", slot)).toBe("p@20260101T000000Z-b2");
     expect(store.nextBackfill("p", slot, "weekly")).toBe("p@20260101T000000Z.weekly-b1");
     expect(store.nextRerun("p@20260101T000000Z-r1")).toBe("p@20260101T000000Z-r2");
   });
+});
+
+it("the runs of a slot are those that are known and those that were made since", () => {
+  const own = "p@20260101T000000Z";
+  const slot = Date.UTC(2026, 0, 1);
+  const made = [own, `${own}-b2`, `${own}-b2-r1`, `${own}-b3-r1`, `${own}-r2`];
+  const store = storeWith([...made, `${own}-b4`, `${own}.weekly`, `${own}.weekly-b1`]);
+  // The first backfill, the third and the first re-run are known, and were pruned since.
+  const known = [`${own}-b1`, `${own}-b3`, `${own}-r1`];
+  expect(store.slotRuns(known, "p", slot).toSorted()).toEqual(
+    [...known, ...made, `${own}-b4`].toSorted(),
+  );
+  expect(store.slotRuns([], "p", slot)).toEqual([own]);
+  expect(store.slotRuns([], "p", slot, "weekly").toSorted()).toEqual([
+    `${own}.weekly`,
+    `${own}.weekly-b1`,
+  ]);
 });
 
 it("lists more runs of one month than a call has room for arguments, in order", () => {
