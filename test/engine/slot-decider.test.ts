@@ -1,6 +1,7 @@
 /** When a slot is late, and the reason of one that is. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import type { RunHeader } from "../../src/core/event.ts";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import { emptyPipelineState, slotKey } from "../../src/core/pipeline-state.ts";
 import type { RunTicket } from "../../src/engine/active-runs.ts";
@@ -408,6 +409,27 @@ it("a schedule that is put in force again has the runs that its pipeline's state
   state.ran = { [scheduleKey(decider.schedules[0]!)]: 1 };
   decider.reset(decider.schedules);
   expect(short(decider.decide(SLOT + 60_000, SLOT + 180_000))).toEqual(["run 58"]);
+});
+
+it("the run of a slot has its version, its group and all params, given or not", () => {
+  const more = { params: { a: 1, b: "y" }, tags: ["t"], concurrency: { group: "db" } } as never;
+  const headers = [{ params: { b: "x" } }, { params: { a: 2, b: "x" } }].map((schedule) => {
+    const { decider } = deciding(more, { mustWait: () => false }, { schedule });
+    const [one] = decider.decide(SLOT - 1, SLOT);
+    return one?.kind === "run" ? one.header : one;
+  });
+  expect(headers.map((header) => (header as RunHeader).params)).toEqual([
+    { a: 1, b: "x" },
+    { a: 2, b: "x" },
+  ]);
+  expect(headers[0]).toMatchObject({
+    run: "p@20261123T115600Z",
+    orchestratorRunId: "p@20261123T115600Z",
+    pipeline: "p",
+    group: "db",
+    tags: ["t"],
+    because: "its slot was due",
+  });
 });
 
 it("a run that waits for its pipeline's other run says so", () => {
