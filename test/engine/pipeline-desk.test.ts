@@ -193,7 +193,7 @@ describe("a version that comes into force", () => {
     expect(there.headers.map(({ tags }) => tags)).toEqual([["old"]]);
   });
 
-  it("with the same schedules leaves the slots that are due undecided, for the next look", async () => {
+  it("with the same schedules leaves the slots that are due for the next look", async () => {
     const { clock, desk, types } = await inForce();
     await clock.advance(90_000);
     await desk.load(pipelineOf("p", [minutely], { tags: ["new"] }));
@@ -385,7 +385,7 @@ describe("a clock that goes back", () => {
     expect(state.through).toBe(to);
   });
 
-  it("far says which slots fired that it may come to again, also those forgotten since", async () => {
+  it("far says which slots fired that it comes to again, also those forgotten", async () => {
     const { desk, lines, state, store } = await inForce();
     const at = [1, 2, 3].map((n) => iso(START - n * MINUTE_MS)).toReversed();
     const fired = at.map((slot) => ({ type: "slot.fired", slot, run: "r", because: "x" }));

@@ -1,7 +1,10 @@
-/** Files that take long to be loaded, and who waits for them. */
-import { statSync, writeFileSync } from "node:fs";
+/**
+ * Pipeline files: those that take long to be loaded and who waits for them, which of several has a
+ * name, and what comes of a pipeline whose file is bad, is renamed, or goes.
+ */
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { PipelineFiles } from "../../src/engine/pipeline-files.ts";
 import type { PipelineDesk } from "../../src/engine/pipeline-desk.ts";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
@@ -35,25 +38,58 @@ class Rig {
   readonly removed: string[] = [];
   /** Paths in the order in which they were loaded. */
   readonly loads: string[] = [];
+  /** What came of each pipeline, in order. */
+  readonly told: string[] = [];
+  /** What an earlier daemon's ledgers say. */
+  readonly before = new Map<string, object>();
+  /** The files that belong to each file and are watched, in order. */
+  readonly watched: string[] = [];
+
+  readonly #desks = new Map<string, PipelineDesk>();
+  readonly #orchdDir: string;
 
   constructor(orchdDir = tempRoot().root) {
-    const desks = new Map<string, PipelineDesk>();
+    const desks = this.#desks;
+    this.#orchdDir = orchdDir;
     this.files = new PipelineFiles({
       clock: this.clock,
       log: { ...silentLog, error: (_, message) => void this.logged.push(message) },
       orchdDir,
       load: (path, signal) => this.#load(path, signal),
-      desk: (name) => {
-        const blocked = this.blocked.get(name);
-        if (blocked !== undefined) return Promise.reject(blocked);
-        if (!desks.has(name)) desks.set(name, this.#desk(name));
-        return Promise.resolve(desks.get(name)!);
-      },
+      desk: (name) => this.#open(name),
       desks: () => desks.values(),
       known: (name) => desks.get(name),
       unlessAside: (_, work) => work,
-      watch: () => undefined,
+      watch: (path, files) => void this.watched.push(`${path}: ${files.join()}`),
     });
+  }
+
+  /** A pipeline that an earlier daemon left in its ledger. */
+  async left(name: string, state: object): Promise<void> {
+    this.before.set(name, state);
+    await this.#open(name);
+  }
+
+  /** These files say this from now on, and are read. */
+  async save(...files: readonly (LoadedPipeline | string)[]): Promise<string[]> {
+    for (const file of files)
+      if (typeof file === "string") this.edited.set(file, refusal(file));
+      else this.edited.set(file.file, { ok: true, loaded: file });
+    const changed = files.map((file) => (typeof file === "string" ? file : file.file));
+    await this.files.apply({ changed, removed: [] });
+    return this.said();
+  }
+
+  /** The version of a pipeline that is kept for the next daemon. */
+  kept(name: string): unknown {
+    const path = join(this.#orchdDir, "in-force", `${name}.json`);
+    return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : undefined;
+  }
+
+  /** These files are gone. */
+  async rid(...removed: readonly string[]): Promise<string[]> {
+    await this.files.apply({ changed: [], removed });
+    return this.said();
   }
 
   /** The path of a file that loads at once. */
@@ -80,6 +116,13 @@ class Rig {
     return took ?? Number.POSITIVE_INFINITY;
   }
 
+  #open(name: string): Promise<PipelineDesk> {
+    const blocked = this.blocked.get(name);
+    if (blocked !== undefined) return Promise.reject(blocked);
+    if (!this.#desks.has(name)) this.#desks.set(name, this.#desk(name));
+    return Promise.resolve(this.#desks.get(name)!);
+  }
+
   #load(path: string, signal: AbortSignal): Promise<LoadResult> {
     this.loads.push(path);
     const edited = this.edited.get(path);
@@ -98,26 +141,46 @@ class Rig {
     });
   }
 
+  /** A desk whose state is what its ledger would say, also that of an earlier daemon. */
   #desk(name: string): PipelineDesk {
+    const state = { removed: false, errors: [] as readonly string[], ...this.before.get(name) };
+    const told = (what: string): Promise<void> => {
+      this.told.push(`${name} ${what}`);
+      return Promise.resolve();
+    };
     const desk = {
       name,
       loaded: undefined as LoadedPipeline | undefined,
-      state: { removed: false, errors: [] },
+      state,
       load: (loaded: LoadedPipeline) => {
         desk.loaded = loaded;
         this.inForce.set(name, loaded);
-        return Promise.resolve();
+        const { digest, file } = loaded;
+        Object.assign(state, { digest, file, removed: false, errors: [] });
+        return told(`has ${file} ${loaded.tags.join()}`.trimEnd());
       },
-      invalid: (errors: readonly string[]) => {
+      restore: (loaded: LoadedPipeline) => {
+        desk.loaded = loaded;
+        return told("is restored");
+      },
+      invalid: (errors: readonly string[], file: string) => {
         this.recorded.push(errors);
-        return Promise.resolve();
+        state.errors = errors;
+        return told(`is refused ${file}`);
       },
-      remove: () => {
+      remove: (file: string | undefined) => {
         this.removed.push(name);
-        return Promise.resolve();
+        desk.loaded = undefined;
+        Object.assign(state, { removed: true, errors: [] });
+        return told(`is removed with ${file ?? "no file"}`);
       },
     };
     return desk as unknown as PipelineDesk;
+  }
+
+  /** What was told of the pipelines since the last time, in order. */
+  said(): string[] {
+    return this.told.splice(0);
   }
 }
 
@@ -304,3 +367,164 @@ test("a file whose name is no pipeline's stands for one of a name like it", asyn
 function refusal(path: string): LoadResult {
   return { ok: false, errors: [{ file: path, line: 3, message: "no" }], watched: [] };
 }
+
+const of = (name: string, file: string, more: Partial<LoadedPipeline> = {}): LoadedPipeline =>
+  pipelineOf(name, [], { file: `/s/${file}`, ...more });
+
+describe("a name that two files claim", () => {
+  test("is that of the one that has it; the other is refused, elsewhere", async () => {
+    const rig = new Rig();
+    expect(await rig.save(of("p", "a.yaml"))).toEqual(["p has /s/a.yaml"]);
+    expect(await rig.save(of("p", "b.yaml"))).toEqual([
+      "p has /s/a.yaml",
+      "b is refused /s/b.yaml",
+    ]);
+    const sentence =
+      '/s/b.yaml: the name "p" is taken by /s/a.yaml; give this pipeline another name';
+    expect([rig.recorded, rig.logged]).toEqual([[[sentence]], [sentence]]);
+    // It goes: nothing is left of the pipeline that only told of it.
+    expect(await rig.rid("/s/b.yaml")).toEqual(["p has /s/a.yaml", "b is removed with no file"]);
+  });
+
+  test("is told in the pipeline itself where the other's own name has a good file", async () => {
+    const rig = new Rig();
+    await rig.save(of("p", "a.yaml"), of("b", "c.yaml"));
+    expect(await rig.save(of("p", "b.yaml"))).toEqual([
+      "p has /s/a.yaml",
+      "p is refused /s/b.yaml",
+    ]);
+  });
+
+  test("goes to the other one when the first goes, and is not lost", async () => {
+    const rig = new Rig();
+    await rig.save(of("p", "a.yaml"), of("p", "b.yaml"));
+    rig.said();
+    expect(await rig.rid("/s/a.yaml")).toEqual(["p has /s/b.yaml", "b is removed with no file"]);
+  });
+
+  test("is refused to nobody while the first may only have been renamed", async () => {
+    const rig = new Rig();
+    await rig.save(of("p", "a.yaml"));
+    rig.edited.set("/s/b.yaml", { ok: true, loaded: of("p", "b.yaml") });
+    const missing = ["/s/a.yaml"];
+    await rig.files.apply({ changed: ["/s/b.yaml"], removed: [], missing });
+    expect(rig.said()).toEqual(["p has /s/a.yaml"]);
+    expect(await rig.rid("/s/a.yaml")).toEqual(["p has /s/b.yaml"]);
+    expect(rig.recorded).toEqual([]);
+  });
+
+  test("and is given up frees the pipeline that told of it", async () => {
+    const rig = new Rig();
+    await rig.save(of("p", "a.yaml"), of("p", "b.yaml"));
+    rig.said();
+    expect(await rig.save(of("b", "b.yaml"))).toEqual(["b has /s/b.yaml", "p has /s/a.yaml"]);
+  });
+});
+
+describe("a file", () => {
+  test("whose pipeline has another name now leaves the first one without a file", async () => {
+    const rig = new Rig();
+    await rig.save(of("p", "a.yaml"));
+    expect(await rig.save(of("q", "a.yaml"))).toEqual([
+      "p is removed with /s/a.yaml",
+      "q has /s/a.yaml",
+    ]);
+    expect([rig.files.knows("p"), rig.files.knows("q"), rig.files.size]).toEqual([false, true, 1]);
+  });
+
+  test("that is bad keeps the name and the version that it has", async () => {
+    const rig = new Rig();
+    await rig.save(of("p", "a.yaml"));
+    expect(await rig.save("/s/a.yaml")).toEqual(["p is refused /s/a.yaml"]);
+    // Another that claims the name has it no more than before.
+    expect(await rig.save(of("p", "b.yaml"))).toEqual([
+      "b is refused /s/b.yaml",
+      "p is refused /s/a.yaml",
+    ]);
+  });
+
+  test("that is renamed, and the same, is told and kept with its new name", async () => {
+    const rig = new Rig();
+    await rig.save(of("p", "a.yaml", { digest: "d" }));
+    await rig.rid("/s/a.yaml");
+    expect(await rig.save(of("p", "b.yaml", { digest: "d" }))).toEqual(["p has /s/b.yaml"]);
+    expect(rig.kept("p")).toMatchObject({ file: "/s/b.yaml" });
+  });
+
+  test("has the files that belong to it watched, and none once it is gone", async () => {
+    const rig = new Rig();
+    await rig.save(of("p", "a.mjs", { watched: ["/s/lib.mjs"] }));
+    await rig.save("/s/a.mjs");
+    await rig.rid("/s/a.mjs", "/s/none.mjs");
+    expect(rig.watched).toEqual(["/s/a.mjs: /s/lib.mjs", "/s/a.mjs: ", "/s/a.mjs: "]);
+  });
+});
+
+describe("what an earlier daemon left", () => {
+  const [A, B] = [of("p", "a.yaml"), of("p", "b.yaml")];
+  /** A daemon that ended with these files in force, and one that follows it. */
+  async function after(...files: readonly LoadedPipeline[]): Promise<Rig> {
+    const { root } = tempRoot();
+    await new Rig(root).save(...files);
+    const rig = new Rig(root);
+    for (const { name, digest, file } of files) await rig.left(name, { digest, file });
+    return rig;
+  }
+
+  test("stays in force where its file is bad now", async () => {
+    const rig = await after(A);
+    expect(await rig.save("/s/a.yaml")).toEqual(["p is restored", "p is refused /s/a.yaml"]);
+  });
+
+  test("stays in force where its file takes long", async () => {
+    const rig = await after(of("p", "hangs-p.mjs"));
+    const read = rig.files.apply({ changed: ["/s/hangs-p.mjs"], removed: [] });
+    await rig.timeOf(read);
+    expect(rig.said()).toEqual(["p is restored"]);
+  });
+
+  test("of a pipeline whose file claims another's name is restored before it is told", async () => {
+    const rig = await after(A, of("b", "b.yaml"));
+    expect(await rig.save(A, B)).toEqual([
+      "p has /s/a.yaml",
+      "b is restored",
+      "b is refused /s/b.yaml",
+    ]);
+  });
+
+  test("and went meanwhile is removed once all files are read", async () => {
+    const rig = await after(A);
+    await rig.left("q", { removed: true });
+    await rig.left("r", { removed: true, errors: ["it was bad"] });
+    await rig.left("new", {});
+    await rig.save(of("other", "c.yaml"));
+    await rig.files.firstReadingDone();
+    expect(rig.said()).toEqual([
+      "p is removed with /s/a.yaml",
+      "r is removed with no file",
+      "new is removed with no file",
+    ]);
+  });
+
+  test("is not removed where it tells of a file that claims another's name", async () => {
+    const rig = await after(A);
+    await rig.save(A, B);
+    await rig.files.firstReadingDone();
+    expect(rig.said()).toEqual([]);
+  });
+
+  test("is kept no more once its file is removed", async () => {
+    const rig = await after(A);
+    await rig.save(A);
+    expect(rig.kept("p")).toMatchObject({ file: "/s/a.yaml" });
+    await rig.rid("/s/a.yaml");
+    expect(rig.kept("p")).toBeUndefined();
+  });
+
+  test("stands for its file's name, but not where it was removed", async () => {
+    const rig = await after(A);
+    await rig.left("q", { removed: true, digest: "d", file: "/s/old.yaml" });
+    expect(await rig.save("/s/old.yaml")).toEqual(["old is refused /s/old.yaml"]);
+    expect(await rig.save("/s/a.yaml")).toEqual(["p is restored", "p is refused /s/a.yaml"]);
+  });
+});

@@ -368,7 +368,7 @@ describe("a slot that has a run already", () => {
     expect(done).toEqual(["write 2", `record ${RUN}`]);
   });
 
-  it("whose name is taken by what is no ledger is missed; a failing disk is no such thing", async () => {
+  it("whose name is taken by what is no ledger is missed; a disk may fail", async () => {
     const { written, store, record } = adopting("schedule");
     const ledger = store.runLedger(RUN);
     rmSync(ledger);
