@@ -55,6 +55,7 @@ function adopted({
   killSays = "",
   monitor = process.pid,
   isStarved = false,
+  waits = () => new Promise(() => undefined),
 }: {
   readonly ranMs?: number;
   readonly task?: Partial<ShellTask>;
@@ -66,6 +67,8 @@ function adopted({
   readonly monitor?: number;
   /** The machine has no process for a command. */
   readonly isStarved?: boolean;
+  /** What podman answers to `wait`. */
+  readonly waits?: () => Promise<unknown>;
 }) {
   const clock = new VirtualClock();
   const asked: Asked[] = [];
@@ -86,7 +89,7 @@ function adopted({
     name: "podman",
     start: () => (isStarved ? new Promise(() => undefined) : client),
     ask(words: readonly string[]) {
-      if (words[0] === "wait") return new Promise(() => undefined);
+      if (words[0] === "wait") return waits();
       note(...words);
       return Promise.resolve({ status: killStatus(), stdout: "", stderr: killSays });
     },
@@ -99,17 +102,19 @@ function adopted({
   const files = new ContainerFiles(mkdtempSync(join(tempRoot().root, "f-")));
   files.begin();
   const lines: string[] = [];
-  let done: { readonly result: TaskResult; readonly ms: number } | undefined;
+  let done: { readonly result: TaskResult; readonly ms: number; readonly at: number } | undefined;
+  let placed = 0;
   let died: DeathInfo | undefined;
   let left: string | undefined;
   const attempt = new ContainerAttempt(
     { ...TASK, ...task },
     { image: "i", pull: "missing", keep } as ImageContainer,
     {
-      done: (result, ms) => void (done = { result, ms }),
+      done: (result, ms, at) => void (done = { result, ms, at }),
       output: (more: readonly OutputLine[]) =>
         void lines.push(...more.map(({ stream, line }) => `${stream} ${line}`)),
       died: (info: DeathInfo) => void (died = info),
+      placed: () => void (placed += 1),
     },
     {
       clock,
@@ -127,6 +132,9 @@ function adopted({
     clock,
     files,
     lines,
+    placed: () => placed,
+    /** The state of the container from now on, as the engine tells it. */
+    is: (more: Partial<ContainerState>) => void (state = { ...state!, ...more }),
     /** How the attempt died, and what the place was told of its container. */
     lost: () => ({ died, left }),
     ended: () => done?.result,
@@ -164,9 +172,11 @@ describe("the time limit of a container that another daemon started", () => {
   it("is in the error, with what to do, and the time counts from its start", async () => {
     const { clock, ends } = adopted({ ranMs: 9_000 });
     await clock.advance(1_500);
+    const began = clock.now() - 10_500;
     expect(await ends({ exitCode: 143 })).toEqual({
       left: "gone",
       ms: 10_500,
+      at: began,
       result: {
         ok: false,
         outcome: "timeout",
@@ -354,4 +364,32 @@ it("lines that the earlier daemon passed on are not passed on again", async () =
   await clock.settle();
   await ends({ exitCode: 0 });
   expect(lines.toSorted()).toEqual(["stderr b", "stdout 3", "stdout 4"]);
+});
+
+it("what is adopted was told where it is already, and has no time before its start", async () => {
+  const { placed, ends, clock } = adopted({ ranMs: -60_000 });
+  const at = clock.now();
+  await clock.advance(1_000);
+  expect(await ends({ exitCode: 0 })).toMatchObject({ ms: 1_000, at });
+  expect(placed()).toBe(0);
+});
+
+it("a container that goes on after its log ended is waited for, and asked for again", async () => {
+  const asks: ((status: number) => void)[] = [];
+  const { client, clock, is, ended } = adopted({
+    waits: () => new Promise((answer) => asks.push((status) => answer({ status }))),
+  });
+  await clock.settle();
+  client.emit("close", 1);
+  await clock.settle();
+  expect(asks).toHaveLength(1);
+  asks[0]!(125);
+  await clock.advance(99);
+  expect(asks).toHaveLength(1);
+  await clock.advance(1);
+  expect(asks).toHaveLength(2);
+  is({ running: false, exitCode: 0 });
+  asks[1]!(0);
+  await clock.settle();
+  expect([ended()?.ok, clock.timers]).toEqual([true, 0]);
 });

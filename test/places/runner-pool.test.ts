@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { SnapshotStep } from "../../src/core/snapshot.ts";
 import { FramedTask } from "../../src/core/task-frame.ts";
-import { OUTPUT_LIMIT, type Task } from "../../src/core/task.ts";
+import { OUTPUT_LIMIT, type Task, type TaskResult } from "../../src/core/task.ts";
 import type { FromRunner, RunnerSettings, ToRunner } from "../../src/places/pool/protocol.ts";
 import type {
   RunnerExit,
@@ -76,7 +76,8 @@ type Played = InstanceType<typeof played>;
 let clock: VirtualClock;
 let pool: RunnerPool;
 let heard: unknown[];
-let log: unknown[];
+let log: [level: string, fields: object, sentence: string][];
+let ends: { readonly result: TaskResult; readonly startedAt: number }[];
 const SETTINGS: RunnerSettings = { threads: 2, bundles: "/b", scratch: "/s", token: "t" };
 const listener = (runner: Played): RunnerListener => runner.listener as RunnerListener;
 const says = (runner: Played, ...batch: FromRunner[]): void => listener(runner).messages(batch);
@@ -92,6 +93,7 @@ beforeEach(() => {
   clock = new VirtualClock();
   heard = [];
   log = [];
+  ends = [];
   const at =
     (level: string) =>
     (fields: object, sentence: string): void =>
@@ -124,7 +126,10 @@ function start(id: string, more: object = {}, alone = false): void {
     id,
     task(more),
     {
-      done: (result, durationMs) => void heard.push([id, "done", result.ok, durationMs]),
+      done: (result, durationMs, startedAt) => {
+        heard.push([id, "done", result.ok, durationMs]);
+        ends.push({ result, startedAt });
+      },
       output: (lines) => void heard.push([id, "output", ...lines.map(({ line }) => line)]),
       died: (death) => void heard.push([id, "died", death]),
     },
@@ -263,6 +268,45 @@ describe("a message", () => {
     says(runner(0), done("a"));
     expect(heard).toHaveLength(1);
   });
+
+  it("that sets aside what was told to end by force ends the watch over that", async () => {
+    start("a");
+    pool.stop("a", "force", "asked");
+    const code = "ORCHD_OUT_OF_MEMORY";
+    says(runner(0), { type: "aside", id: "a", beside: [], because: "it grew", code });
+    await took(60_000);
+    expect([runner(0).asks, runner(0).happened, clock.timers]).toEqual([0, [], 0]);
+  });
+
+  it("that a task has begun counts from the runner that has it", () => {
+    const many = availableParallelism();
+    const ahead = (id: string): void =>
+      pool.start(
+        id,
+        task(),
+        {
+          done: () => undefined,
+          output: () => undefined,
+          died: ({ behind }) => void heard.push([id, behind === true ? "behind" : "suspect"]),
+        },
+        { ahead: true },
+      );
+    for (let nth = 0; nth <= many; nth += 1) ahead(String(nth));
+    start("stuck");
+    const last = String(many);
+    const stuck = { ...done("stuck"), type: "stuck", unstarted: [last] } as FromRunner;
+    says(runner(0), stuck);
+    // The one before says so of a task that the next one has by now.
+    says(runner(0), { type: "begun", ids: [last, "0"] });
+    for (let nth = 0; nth < many; nth += 1) ahead(`new ${nth}`);
+    says(runner(1), { type: "begun", ids: Array.from({ length: many }, (_, n) => `new ${n}`) });
+    heard = [];
+    dies(runner(1));
+    expect(heard).toEqual([
+      [last, "behind"],
+      ...Array.from({ length: many }, (_, n) => [`new ${n}`, "suspect"]),
+    ]);
+  });
 });
 
 describe("output that passed by the capture", () => {
@@ -295,6 +339,8 @@ describe("output that passed by the capture", () => {
   it("is masked with all secrets that the runner was given, also of a step that has ended", () => {
     start("a", { secrets: ["hunter2x"] });
     says(runner(0), done("a"));
+    stray(runner(0), "of nobody: hunter2x");
+    expect(log.at(-1)).toMatchObject(["warn", { line: "of nobody: ***" }, expect.any(String)]);
     start("b");
     heard = [];
     stray(runner(0), "it is hunter2x");
@@ -371,6 +417,7 @@ describe("a death", () => {
   });
 
   it("of one that was told to end by force is its stop", async () => {
+    await took(10_000);
     start("a");
     pool.stop("a", "force", "asked");
     await took(2_249);
@@ -379,6 +426,33 @@ describe("a death", () => {
     expect(runner(0).happened).toEqual(["kill"]);
     dies(runner(0));
     expect(heard).toEqual([["a", "done", false, 2_250]]);
+    const error = { name: "StepStopped", message: "stopped with its runner: asked" };
+    const began = clock.now() - 2_250;
+    expect(ends).toEqual([{ result: { ok: false, outcome: "stopped", error }, startedAt: began }]);
+  });
+
+  it("is told in the log by what it had, and says that there is room again", () => {
+    const room: number[] = [];
+    pool.onCapacity(() => void room.push(pool.room("module")));
+    start("a");
+    start("b");
+    dies(runner(0));
+    expect(log.at(-1)).toEqual(["warn", { inFlight: ["a", "b"] }, "a runner was ended by SIGKILL"]);
+    expect(room).toEqual([2]);
+  });
+
+  it("of a runner for loads that idled is told as a death where it had a load again", async () => {
+    start("l", { kind: "load" });
+    says(runner(0), done("l"));
+    await took(30_000);
+    runner(0).open = true;
+    start("m", { kind: "load" });
+    dies(runner(0));
+    expect(log.find(([level]) => level === "warn")).toEqual([
+      "warn",
+      { inFlight: ["m"] },
+      "a runner was ended by SIGKILL",
+    ]);
   });
 
   it("waits while the runner of a forced stop gives signs of life, and 10 s at most", async () => {
@@ -457,6 +531,24 @@ describe("runners", () => {
     // A retired one closes after its last task.
     says(runner(0), done("b"));
     expect(runner(0).happened).toEqual(["close"]);
+  });
+
+  it("for loads ends after its half minute, though a load runs alone meanwhile", async () => {
+    start("l", { kind: "load" });
+    says(runner(0), done("l"));
+    await took(20_000);
+    start("m", { kind: "load" }, true);
+    await took(9_999);
+    expect(runner(0).happened).toEqual([]);
+    await took(1);
+    expect([runner(0).happened, runner(1).happened]).toEqual([["close"], []]);
+  });
+
+  it("that wait for a load are not watched once the pool is closed", async () => {
+    start("l", { kind: "load" });
+    says(runner(0), done("l"));
+    await pool.close();
+    expect([clock.timers, runner(0).happened]).toEqual([0, ["close"]]);
   });
 
   it("for loads ends after half a minute without a load", async () => {
@@ -689,6 +781,18 @@ describe("a task", () => {
     dies(runner(0));
     dies(runner(1));
     expect([heard, log]).toEqual([[], []]);
+  });
+
+  it("that moved once stays where it is, whatever its first runner says of it later", () => {
+    start("first");
+    start("second");
+    start("moved");
+    const stuck = (id: string): FromRunner =>
+      ({ ...done(id), type: "stuck", unstarted: ["moved"] }) as FromRunner;
+    says(runner(0), stuck("first"));
+    expect(types(runner(1))).toEqual(["start"]);
+    says(runner(0), stuck("second"));
+    expect([played.all.length, types(runner(1))]).toEqual([2, ["start"]]);
   });
 });
 
