@@ -132,6 +132,66 @@ describe("the grid of slots", () => {
   });
 });
 
+describe("of the marks of one cell", () => {
+  const mark = (more: Partial<StripMark>): StripMark => ({
+    slot: at(1),
+    decision: "fired",
+    because: null,
+    schedule: null,
+    run: null,
+    status: "completed",
+    decidedAt: at(1),
+    lateMs: 0,
+    durationMs: null,
+    ...more,
+  });
+  const LATE = 3_600_000;
+  const BY_WORTH: readonly StripMark[] = [
+    mark({ decision: "caught_up", status: "failed" }),
+    mark({ decision: "missed", status: null }),
+    mark({ status: "stopped" }),
+    mark({ decision: "skipped", status: null }),
+    mark({ lateMs: LATE }),
+    mark({ decision: "caught_up", lateMs: LATE }),
+    mark({ status: "running" }),
+    mark({}),
+  ];
+  const worstOf = (...marks: StripMark[]): StripMark =>
+    cellsOf(marks, { from: NOW, to: NOW + DAY_MS, cells: 1 })[0]!.worst;
+
+  test("the worst stands for it, whichever comes first", () => {
+    for (const [index, worse] of BY_WORTH.entries())
+      for (const better of BY_WORTH.slice(index + 1)) {
+        expect(worstOf(worse, better)).toBe(worse);
+        expect(worstOf(better, worse)).toBe(worse);
+      }
+  });
+
+  test("the newest does where two are as bad", () => {
+    for (const [one, two] of [
+      [mark({ status: "running" }), mark({ status: "initializing" })],
+      [mark({}), mark({ decision: "backfilled" })],
+      [mark({ status: "failed" }), mark({ decision: "by_hand", status: "failed" })],
+    ] as const) {
+      expect(worstOf(one, two)).toBe(two);
+      expect(worstOf(two, one)).toBe(one);
+    }
+  });
+
+  test("those at both ends of the axis have a cell", () => {
+    const query = { from: NOW, to: NOW + 4_000, cells: 4 };
+    const at = (ms: number): StripMark => mark({ slot: new Date(NOW + ms).toISOString() });
+    const cells = cellsOf([at(4_000), at(0), at(999), at(1_000), at(3_000)], query);
+    expect(cells.map(({ cell, count }) => [cell, count])).toEqual([
+      [0, 2],
+      [1, 1],
+      [3, 2],
+    ]);
+    // An axis without a length, or without cells, has one.
+    expect(cellsOf([at(0)], { from: NOW, to: NOW, cells: 0 })).toMatchObject([{ cell: 0 }]);
+  });
+});
+
 test("the counts of cells sum to the marks, and a cell's worst is one of its marks", () => {
   const mark = fc
     .record({
