@@ -306,6 +306,14 @@ describe("a message", () => {
       [last, "behind"],
       ...Array.from({ length: many }, (_, n) => [`new ${n}`, "suspect"]),
     ]);
+    // Where the runner said of none, the oldest may be to blame: one a processor.
+    heard = [];
+    for (let nth = 0; nth <= many; nth += 1) ahead(`last ${nth}`);
+    dies(runner(2));
+    expect(heard).toEqual([
+      ...Array.from({ length: many }, (_, n) => [`last ${n}`, "suspect"]),
+      [`last ${many}`, "behind"],
+    ]);
   });
 });
 

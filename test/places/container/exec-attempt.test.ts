@@ -191,6 +191,28 @@ describe("an attempt in a container that runs already", () => {
     expect([one.words(), one.world.full]).toEqual([[], 7]);
   });
 
+  it("that waits for room for its note is stopped at once, and never begins", async () => {
+    const one = played();
+    const { folder } = one.files;
+    let isFull = false;
+    Object.defineProperty(one.files, "folder", {
+      get: () => {
+        if (isFull) throw Object.assign(new Error("ENOSPC"), { code: "ENOSPC" });
+        return folder;
+      },
+    });
+    await one.clock.settle();
+    isFull = true;
+    await one.begins();
+    one.attempt.stop("graceful", "enough");
+    isFull = false;
+    await one.clock.advance(5_000);
+    await one.over;
+    expect(one.ended().done?.result).toMatchObject({ outcome: "stopped" });
+    expect([one.sent(), one.client.kills[0]]).toEqual(["", "SIGKILL"]);
+    expect(one.said().filter((line) => line.startsWith("placed"))).toEqual([]);
+  });
+
   it("begins once its note is written, and its time counts from then", async () => {
     const one = played();
     await one.clock.advance(5_000);
@@ -340,6 +362,25 @@ describe("an attempt in a container that runs already", () => {
     });
     expect(one.asked).toEqual(["KILL 41/99 token-7 also"]);
   });
+});
+
+it("an engine that dies under what was told to end is no loss", async () => {
+  const one = played();
+  await one.begins();
+  one.attempt.stop("graceful", "by me");
+  one.client.stderr.write("error during connect: EOF\n");
+  await one.exits(1);
+  await one.clock.advance(1_000);
+  expect(one.ended().died).toBeUndefined();
+  expect(one.ended().done).toMatchObject({ result: { outcome: "stopped" } });
+});
+
+it("a command that was killed as its container ended says so of the command", async () => {
+  const one = played();
+  await one.begins();
+  one.world.state = undefined;
+  await one.exits(null);
+  expect(one.error()).toMatch(/^the podman exec that ran it in the container "web" was ended/);
 });
 
 describe("an end that is asked for", () => {

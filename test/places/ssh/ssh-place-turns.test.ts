@@ -397,6 +397,56 @@ describe("a step there", () => {
     await away.close(true);
   });
 
+  it("of an earlier daemon is no longer asked after once the place is closed", async () => {
+    const place = opened();
+    const heard: string[] = [];
+    place.onCapacity(() => void heard.push(`${place.tasks} tasks`));
+    const left = place.adopt(["r#1"]);
+    await clock.settle();
+    await place.close(true);
+    expect([(await left).size, clock.timers, heard]).toEqual([0, 0, []]);
+  });
+
+  it("of an earlier daemon had begun for sure only by what the last runner left", async () => {
+    const place = opened();
+    const heard: string[] = [];
+    place.onCapacity(() => void heard.push(`${place.tasks} tasks`));
+    void place.adopt(["r#1", "r#4"]);
+    await clock.settle();
+    const known = (): unknown => ["r#1", "r#4", "other#1"].map((id) => place.mayHaveBegun(id));
+    // Nobody knows yet what is left there.
+    expect(known()).toEqual([true, true, undefined]);
+    const answer = { version: "9.9.9", protocol: 1 };
+    const claims = { runner: "6.1", runs: { r: { from: 3, begun: [] } } };
+    played.taken = [{ ok: true, answer: { ...answer, claims } }] as unknown as Taken[];
+    played.hear({ kind: "up" });
+    await clock.settle();
+    expect(known()).toEqual([true, "not here", undefined]);
+    expect(heard).toContain("0 tasks");
+    // A connection that comes back tells of this daemon's own runners.
+    const own = { runner: "7.1", runs: { r: { from: 9, begun: [4] } } };
+    played.taken = [{ ok: true, answer: { ...answer, claims: own } }] as unknown as Taken[];
+    played.hear({ kind: "down", because: "it broke" });
+    played.hear({ kind: "up" });
+    await clock.settle();
+    expect(known()).toEqual([true, "not here", undefined]);
+    await place.close(true);
+  });
+
+  it.each([
+    ["7.3", { claims: { runner: "7.3", runs: {} } }],
+    ["7.2", {}],
+    [undefined, {}],
+  ])("whose runner is gone is told by its own claims alone: %s", async (runner, told) => {
+    const place = await ready();
+    const answer = { version: "9.9.9", protocol: 1, claims: runner && { runner, runs: {} } };
+    played.taken = [{ ok: true, answer }] as unknown as Taken[];
+    const sure = played.stream!.end!("orchd-own.3", 3);
+    await clock.advance(100);
+    expect(await sure).toEqual(told);
+    await place.close(true);
+  });
+
   it("whose runner's command has ended is sure to be gone, or its lease is over", async () => {
     const place = await ready();
     const { stream } = played;
