@@ -1,11 +1,11 @@
 /**
- * The drop folder with a watcher that never reports anything: the rescan every 15 s must find
- * everything by itself (promise 20).
+ * The drop folder with a watcher that reports nothing but what a test says: the rescan every 15 s
+ * must find everything by itself (promise 20), and each event has its wait.
  */
 import { mkdirSync, rmSync, symlinkSync, renameSync, writeFileSync } from "node:fs";
 import type * as Fs from "node:fs";
-import { basename, join } from "node:path";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { basename, dirname, join } from "node:path";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { DropFolder } from "../../src/schedules/drop-folder.ts";
 import { reachedByTests } from "../support/figures.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -25,8 +25,31 @@ vi.mock("node:fs", async (original) => {
   return { ...real, statSync };
 });
 
+type Hears = (...given: unknown[]) => void;
+
+/** Watchers that say what a test wants. */
+const watchers = vi.hoisted(() => ({
+  open: [] as {
+    readonly folder: string;
+    readonly ignored: (path: string) => boolean;
+    says(event: string, ...given: unknown[]): void;
+  }[],
+}));
+
 vi.mock("chokidar", () => ({
-  watch: () => ({ on: () => undefined, close: () => Promise.resolve() }),
+  watch: (folder: string, { ignored }: { ignored: (path: string) => boolean }) => {
+    const heard = new Map<string, Hears>();
+    const says = (event: string, ...given: unknown[]): void => heard.get(event)?.(...given);
+    const one = { folder, ignored, says };
+    watchers.open.push(one);
+    return {
+      on: (event: string, hears: Hears) => void heard.set(event, hears),
+      close: () => {
+        watchers.open = watchers.open.filter((other) => other !== one);
+        return Promise.resolve();
+      },
+    };
+  },
 }));
 
 /**
@@ -38,6 +61,7 @@ async function blind({ old = true } = {}): Promise<{
   clock: VirtualClock;
   log: string[];
   folder: DropFolder;
+  troubles: string[];
   within15s(): Promise<string[]>;
 }> {
   const { schedules: dir } = tempRoot({ "schedules/a.yaml": "1" });
@@ -46,9 +70,11 @@ async function blind({ old = true } = {}): Promise<{
   if (old) vi.spyOn(Date, "now").mockImplementation(() => realNow() + 10_000);
   onTestFinished(() => void vi.restoreAllMocks());
   const log: string[] = [];
+  const troubles: string[] = [];
   const folder = new DropFolder({
     dir,
     clock,
+    onError: (error, what) => void troubles.push(`${what}: ${(error as Error).message}`),
     onChange: ({ changed, removed }) =>
       void log.push(
         ...changed.map((path) => `+${basename(path)}`),
@@ -64,6 +90,7 @@ async function blind({ old = true } = {}): Promise<{
     clock,
     log,
     folder,
+    troubles,
     async within15s() {
       log.length = 0;
       await clock.advance(15_000);
@@ -142,4 +169,157 @@ it("finds a flipped link and a changed module", async () => {
   await at.within15s();
   writeFileSync(join(at.dir, "_s.ts"), "2");
   expect(await at.within15s()).toEqual(["+a.yaml"]);
+});
+
+describe("an event", () => {
+  /** The watcher of a folder. */
+  const watcherOf = (folder: string) => watchers.open.find((one) => one.folder === folder)!;
+  const writeTo = (dir: string, text: string): void => writeFileSync(join(dir, "a.yaml"), text);
+
+  it("is looked after 60 ms later, without another one", async () => {
+    const { dir, clock, log } = await blind();
+    writeTo(dir, "2");
+    watcherOf(dir).says("raw", "change", "a.yaml");
+    await clock.advance(59);
+    expect(log).toEqual([]);
+    await clock.advance(1);
+    expect(log).toEqual(["+a.yaml"]);
+  });
+
+  it("is looked after 400 ms later, however many follow", async () => {
+    const { dir, clock, log } = await blind();
+    writeTo(dir, "2");
+    for (let at = 0; at < 400; at += 50) {
+      expect(log).toEqual([]);
+      watcherOf(dir).says("raw", "change", "a.yaml");
+      await clock.advance(at === 350 ? 49 : 50);
+    }
+    expect(log).toEqual([]);
+    await clock.advance(1);
+    expect(log).toEqual(["+a.yaml"]);
+    // The next ones have their own 400 ms.
+    writeTo(dir, "3");
+    watcherOf(dir).says("raw", "change", "a.yaml");
+    await clock.advance(60);
+    expect(log).toHaveLength(2);
+  });
+
+  it("moves the next look to 15 s after the one that it asked for", async () => {
+    const { dir, clock, log } = await blind();
+    await clock.advance(10_000);
+    watcherOf(dir).says("raw", "change", "a.yaml");
+    await clock.advance(60);
+    writeTo(dir, "2");
+    await clock.advance(14_999);
+    expect(log).toEqual([]);
+    await clock.advance(1);
+    expect(log).toEqual(["+a.yaml"]);
+  });
+
+  it("of a file that is gone is told 200 ms after the look, and none before", async () => {
+    const { dir, clock, log } = await blind();
+    rmSync(join(dir, "a.yaml"));
+    watcherOf(dir).says("raw", "rename", "a.yaml");
+    await clock.advance(60 + 199);
+    expect(log).toEqual([]);
+    await clock.advance(1);
+    expect(log).toEqual(["-a.yaml"]);
+  });
+
+  it("of a folder that is gone is told for all files, a second after the look", async () => {
+    const { dir, clock, log } = await blind();
+    rmSync(dir, { recursive: true });
+    watcherOf(dirname(dir)).says("raw", "rename", basename(dir));
+    await clock.advance(60 + 999);
+    expect(log).toEqual([]);
+    await clock.advance(1);
+    expect(log).toEqual(["-a.yaml"]);
+  });
+
+  it.each([
+    ["a pipeline file", "b.yaml", true],
+    ["no name", undefined, true],
+    ["what is gone", "gone.txt", true],
+    ["a folder", "..v1", true],
+    ["a log", "x.log", false],
+    ["a file of another kind", "a.txt", false],
+  ])("that names %s asks for a look: %s, %s", async (_, name, asks) => {
+    const { dir, clock, log } = await blind();
+    mkdirSync(join(dir, "..v1"));
+    for (const plain of ["x.log", "a.txt"]) writeFileSync(join(dir, plain), "1");
+    writeTo(dir, "2");
+    watcherOf(dir).says("raw", "change", name);
+    await clock.advance(60);
+    expect(log).toEqual(asks ? ["+a.yaml"] : []);
+  });
+
+  it("of a module is heard in its folder, as long as a pipeline is made from it", async () => {
+    const { dir, clock, folder, log } = await blind();
+    const lib = join(dirname(dir), "lib");
+    mkdirSync(lib);
+    writeFileSync(join(lib, "m.ts"), "1");
+    folder.follow(join(dir, "a.yaml"), [join(dir, "a.yaml"), join(lib, "m.ts")], Date.now());
+    await clock.advance(100);
+    log.length = 0;
+    writeFileSync(join(lib, "m.ts"), "2");
+    watcherOf(lib).says("raw", "change", "m.ts");
+    await clock.advance(60);
+    expect(log).toEqual(["+a.yaml"]);
+    folder.follow(join(dir, "a.yaml"), [join(dir, "a.yaml")], Date.now() + 60_000);
+    await folder.rescan();
+    expect(watchers.open.map((one) => one.folder)).toEqual([dir, dirname(dir)]);
+  });
+});
+
+describe("a watcher", () => {
+  it("watches the folder and no file in it, and asks for a look at its begin", async () => {
+    const { dir, clock, log } = await blind();
+    const one = watchers.open.find(({ folder }) => folder === dir)!;
+    expect([one.ignored(dir), one.ignored(join(dir, "a.yaml"))]).toEqual([false, true]);
+    writeFileSync(join(dir, "a.yaml"), "2");
+    one.says("ready");
+    await clock.advance(60);
+    expect(log).toEqual(["+a.yaml"]);
+  });
+
+  it("that fails is made again: at once at first, then a second later, and told once", async () => {
+    const { dir, clock, troubles } = await blind();
+    const count = (): number => watchers.open.filter(({ folder }) => folder === dir).length;
+    const fails = (code: string): void =>
+      watchers.open
+        .find(({ folder }) => folder === dir)!
+        .says("error", Object.assign(new Error(code), { code }));
+    fails("ENOSPC");
+    expect(count()).toBe(0);
+    await clock.advance(60);
+    expect(count()).toBe(1);
+    fails("ENOSPC");
+    await clock.advance(999);
+    expect(count()).toBe(0);
+    await clock.advance(1);
+    expect([count(), troubles]).toEqual([1, [`watching ${dir}: ENOSPC`]]);
+    fails("EMFILE");
+    await clock.advance(60);
+    expect(troubles.slice(1)).toEqual([`watching ${dir}: EMFILE`]);
+    // One that is there again has its next trouble told.
+    watchers.open.find(({ folder }) => folder === dir)!.says("ready");
+    fails("EMFILE");
+    expect(troubles).toHaveLength(3);
+  });
+
+  it("is one of 256 at most: modules of further folders are found by looking", async () => {
+    const { dir, folder } = await blind();
+    const modules = Array.from({ length: 300 }, (_, nth) => {
+      const path = join(dirname(dir), `m${nth}`);
+      mkdirSync(path);
+      writeFileSync(join(path, "m.ts"), "1");
+      return join(path, "m.ts");
+    });
+    folder.follow(join(dir, "a.yaml"), modules, Date.now() + 60_000);
+    expect(watchers.open).toHaveLength(256);
+    await folder.rescan();
+    expect(watchers.open).toHaveLength(256);
+    await folder.close();
+    expect(watchers.open).toEqual([]);
+  });
 });
