@@ -83,3 +83,30 @@ it("nothing, without opening the ledgers of pipelines that are as they were", as
   expect(opened.filter((path) => path.endsWith("pipeline.jsonl"))).toEqual([]);
   expect(lines).toEqual([]);
 });
+
+it.each([
+  [64, 250],
+  [65, 1_000],
+])("of %i pipelines without a watch what is new is found each %i ms", async (count, everyMs) => {
+  const own = new WrittenWorld(join(tempRoot().root, "runs"));
+  for (let nth = 0; nth < count; nth += 1) own.fire(`p-${nth}`);
+  const time = new VirtualClock();
+  const hub = new FeedHub(own.store, { clock: time, mostWatches: 0 });
+  onTestFinished(() => hub.close());
+  const found: string[] = [];
+  const feed = hub.subscribe();
+  void (async () => {
+    for await (const { pipeline } of feed) found.push(pipeline);
+  })();
+  await time.settle();
+  for (const name of ["p-0", "p-7", "p-0"]) {
+    found.length = 0;
+    own.step(name);
+    await time.advance(everyMs - 1);
+    expect(found).toEqual([]);
+    await time.advance(1);
+    expect(found).toEqual([name]);
+  }
+  hub.close();
+  expect(time.timers).toBe(0);
+});

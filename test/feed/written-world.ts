@@ -87,7 +87,8 @@ export class WrittenWorld {
   fire(name: string): void {
     const pipeline = this.pipeline(name);
     if (pipeline.isAway) return;
-    const second = String((this.#slots += 1)).padStart(6, "0");
+    const slot = new Date((this.#slots += 1) * 1_000).toISOString();
+    const second = slot.slice(11, 19).replaceAll(":", "");
     const run = `${name}@20261128T${second}Z`;
     const ledger = this.#file(this.store.runLedger(run), run, name);
     this.#runs.set(run, ledger);
