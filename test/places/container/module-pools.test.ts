@@ -69,6 +69,7 @@ function played(
   const asked: string[] = [];
   const logged: unknown[] = [];
   let removes: () => void = () => undefined;
+  let isThere = state !== undefined;
   const gate = removesLater
     ? new Promise<void>((resolve) => (removes = resolve))
     : Promise.resolve();
@@ -78,10 +79,12 @@ function played(
       version: "5",
       id: "",
       env: {},
-      inspect: () => Promise.resolve(state === undefined ? [] : [{ ...STATE, ...state }]),
-      remove: (names: readonly string[]) => {
+      inspect: () => Promise.resolve(isThere ? [{ ...STATE, ...state }] : []),
+      remove: async (names: readonly string[]) => {
         asked.push(`remove ${names.length}`);
-        return gate.then(() => removal);
+        await gate;
+        if (removal === undefined) isThere = false;
+        return removal;
       },
       ask: (words: readonly string[]) => {
         asked.push(`${words[0]} ${words.at(-1)!.endsWith("-kept") ? "to kept" : "to another"}`);
