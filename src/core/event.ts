@@ -138,8 +138,8 @@ const runEvents = [
   }),
   z.looseObject({ type: z.literal("submit.warning"), error, because }).meta({
     description:
-      "The orchestrator threw where that fails no run: while it waited, or after the end of all " +
-      "that it had asked for.",
+      "The orchestrator threw where that fails no run: while it waited, as it was asked how the " +
+      "run stands, or after the end of all that it had asked for.",
   }),
   z.looseObject({ type: z.literal("stop.accepted"), mode: stopMode, because }).meta({
     description: "The orchestrator's `stopRun` returned.",

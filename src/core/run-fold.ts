@@ -103,6 +103,7 @@ export function evolveEvent(state: RunState, line: RunEvent, seq: number, at: st
       if (state.stop?.failed !== undefined) delete state.stop.failed;
       break;
     case "submit.warning":
+      state.because = line.because;
       break;
     case "run.timed_out":
       state.timedOut = line.because;

@@ -92,6 +92,7 @@ export class Delegation {
       unknown: (first) => this.#unknownElsewhere(first),
       known: () => this.#stop.fetched(true),
       ended: (status) => this.#endAsElsewhere(status),
+      warn: (when, error) => this.#ending.warn(when, error),
       dynamic: of.calls === undefined ? undefined : (status) => this.#knownDynamic(status),
     });
     this.#stop = new StopElsewhere(parts, {

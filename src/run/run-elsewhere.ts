@@ -17,6 +17,8 @@ import type { RunParts } from "./run-parts.ts";
 
 /** How often a run elsewhere is asked after, in milliseconds. */
 const FETCH_MS = 5_000;
+/** How often at most the ledger tells why nobody can say how the run stands, in milliseconds. */
+const TELL_MS = 600_000;
 const BECAUSE = "the orchestrator said so";
 
 /** What a run elsewhere is followed with. */
@@ -39,6 +41,8 @@ export interface RunElsewhereParts {
   known(): void;
   /** The run is over there. */
   ended(status: FinalRunStatus): void;
+  /** Records an error that makes no run fail. */
+  warn(when: string, error: StepError): void;
   /**
    * The orchestrator knows the run of a dynamic pipeline, whose function orchd runs itself: nothing
    * of its steps is recorded here. undefined for a static pipeline.
@@ -55,6 +59,10 @@ export class RunElsewhere {
   #poll: Timer | undefined;
   #asking = false;
   #over = false;
+  /** Why it cannot say how the run stands, as it was told last; undefined once it could again. */
+  #why: string | undefined;
+  /** When that was told last, in milliseconds of the monotonic clock. */
+  #toldAt = -Infinity;
 
   constructor(parts: RunParts, of: RunElsewhereParts) {
     this.#parts = parts;
@@ -121,12 +129,8 @@ export class RunElsewhere {
     const { state, deps, arrive, emit } = this.#parts;
     this.#asking = false;
     if (state.finished !== undefined || allEnded(state)) return this.#of.settled();
-    if (!result.ok)
-      deps.log.warn(
-        { run: state.run },
-        `the orchestrator ${this.#of.flavor} could not say how the run stands: ` +
-          result.error.message,
-      );
+    if (result.ok) this.#why = undefined;
+    else this.#couldNotSay(result.error);
     const fetched = (result.ok ? (result.value ?? {}) : {}) as FetchedStatus;
     const known = fetched.status !== undefined && STATUSES.includes(fetched.status);
     if (!known && result.ok && this.#of.unknown(first)) return;
@@ -143,6 +147,19 @@ export class RunElsewhere {
     this.#asking = true;
     this.#poll = deps.clock.after(FETCH_MS, () =>
       arrive(() => void (this.#over || this.#askNow(first && !known))),
+    );
+  }
+
+  /** Tells why the run waits. A platform that comes and goes fills no disk. */
+  #couldNotSay(error: StepError): void {
+    const now = this.#parts.deps.clock.monotonic();
+    if (this.#why === error.message || now - this.#toldAt < TELL_MS) return;
+    this.#why = error.message;
+    this.#toldAt = now;
+    const { flavor } = this.#of;
+    this.#of.warn(
+      `the orchestrator ${flavor} could not say how the run stands, and is asked again`,
+      error,
     );
   }
 

@@ -88,7 +88,7 @@ it.each<[object, object]>([
     { type: "submit.failed", error: ERROR },
     { submission: "failed", "submissionError.name": "Error", "submissionError.message": "no" },
   ],
-  [{ type: "submit.warning", message: "x" }, {}],
+  [{ type: "submit.warning", error: ERROR, because: "it waits" }, { because: "it waits" }],
   [
     { type: "run.queued", because: "again" },
     { phase: "queued", because: "again" },

@@ -356,6 +356,39 @@ describe("a run that an earlier daemon handed over", () => {
     expect(known.clock.timers).toBe(0);
   });
 
+  it("says once why nobody knows how it stands, and every ten minutes at most", async () => {
+    const run = handedOver(reports, "accepted");
+    run.resume();
+    const told: string[] = [];
+    let call = 0;
+    /** What is told of an answer, and the state after it. */
+    const answer = async (result: TaskResult): Promise<void> => {
+      const said = run.ends(`fetchStatus-${(call += 1)}`, result);
+      told.push(...said.filter((text) => text.startsWith("submit.")));
+      await run.clock.advance(5_000);
+      await run.later();
+    };
+    const fails = (message: string): TaskResult => ({
+      ok: false,
+      error: { name: "E", message },
+      outcome: "failed",
+    });
+    const line = (message: string): string =>
+      `submit.warning ${JSON.stringify(message)} (the orchestrator far could not say how the run ` +
+      `stands, and is asked again: ${message})`;
+    await answer(fails("no net"));
+    expect(run.state.because).toMatch(/could not say how the run stands, .*: no net$/);
+    await answer(fails("no net"));
+    await answer(status({ status: "running" }));
+    await answer(fails("no net"));
+    await answer(fails("no name"));
+    expect(told).toEqual([line("no net")]);
+    await run.clock.advance(600_000);
+    await answer(fails("no name"));
+    await answer(fails("no name"));
+    expect(told).toEqual(["no net", "no name"].map(line));
+  });
+
   it("ends as it ended there", () => {
     const ends = (of: object): string[] => {
       const run = handedOver(reports, "accepted");
