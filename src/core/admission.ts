@@ -13,6 +13,7 @@
  */
 import { countText } from "./counted.ts";
 import type { Overlap } from "./pipeline.ts";
+import { rankInSlot } from "./run-id.ts";
 
 /** The active runs of one pipeline, oldest first, without backfills. */
 export interface Busy {
@@ -119,8 +120,8 @@ export interface Waiting {
   /** Higher starts first. Default: 0. */
   readonly priority: number;
   /**
-   * Among equals the lower starts first: a slot, or the moment at which a run by hand was asked
-   * for, in milliseconds since 1970.
+   * Among equals the lower starts first: a slot, or the moment at which a run by hand or a re-run
+   * was asked for, in milliseconds since 1970.
    */
   readonly order: number;
   /** The concurrency group that it shares with other pipelines. */
@@ -187,5 +188,9 @@ export function admit(waiting: readonly Waiting[], load: Load, limits: Limits): 
 function byTurn(a: Waiting, b: Waiting): number {
   if (a.priority !== b.priority) return b.priority - a.priority;
   if (a.order !== b.order) return a.order - b.order;
+  // The tenth re-run comes after the second. To read an id takes time, and many pipelines share a
+  // slot.
+  const rank = a.pipeline === b.pipeline ? rankInSlot(a.run) - rankInSlot(b.run) : 0;
+  if (rank !== 0) return rank;
   return a.run < b.run ? -1 : a.run > b.run ? 1 : 0;
 }

@@ -123,7 +123,7 @@ export async function takeOver(
     run,
     pipeline,
     kind,
-    order: parseRunId(run)?.stampMs ?? 0,
+    order: turnOf(state),
     gracePeriodMs: state.snapshot.gracePeriodMs,
   };
   const entry = ports.runs.takeOver(whole, handle);
@@ -131,6 +131,14 @@ export async function takeOver(
     ? defined({ type: "run.started", run, trigger: kind, requestId })
     : defined({ type: "run.queued", run, because: entry.because, requestId });
   return { lines: [line], going: entry };
+}
+
+/**
+ * Since when a run waits for its turn, as when it was made. A re-run's id has the stamp of the
+ * first run, and the re-run waits since it was asked for.
+ */
+function turnOf({ run, trigger, submittedAt }: RunState): number {
+  return trigger.kind === "rerun" ? Date.parse(submittedAt) : (parseRunId(run)?.stampMs ?? 0);
 }
 
 /**

@@ -60,6 +60,8 @@ it("one turn starts no more than each limit has left, by priority, then slot, th
     "c",
   ]);
   expect(started(...names("e", 5).map((run) => waiting(run)))).toEqual(["e0", "e1", "e2"]);
+  const reruns = [10, 9, 100].map((n) => waiting(`p@20261123T020000Z-r${n}`));
+  expect(started(...reruns).map((run) => run.slice(-3))).toEqual(["-r9", "r10", "100"]);
   expect(waitsFor(a, { ...load, total: 5 }, { ...limits, groups: {} })).toBe(
     "5 runs go on, the most that orchd.yaml allows",
   );

@@ -91,6 +91,13 @@ describe("a run that is taken over", () => {
     ["as any other where its backfill is not known", { kind: "backfill" }, TERMS, {}, {}],
     ["as any other where a request made it", { kind: "manual", requestId: "q1" }, TERMS, {}, {}],
     [
+      "since it was asked for, where it is a re-run",
+      { kind: "rerun" },
+      TERMS,
+      { submittedAt: new Date(STAMP + 9_000).toISOString() },
+      { order: STAMP + 9_000 },
+    ],
+    [
       "under the terms that it was queued under, where none are in force",
       { kind: "manual" },
       { ...TERMS, limit: NONE, group: undefined },
@@ -122,11 +129,11 @@ describe("a run that is taken over", () => {
         limit: 1,
         priority: 3,
         group: "db",
-        ...own,
         run: RUN,
         pipeline: "p",
         kind,
         order: STAMP,
+        ...own,
         gracePeriodMs: 700,
       },
     ]);
