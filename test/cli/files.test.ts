@@ -625,6 +625,14 @@ TZ=CET-1CEST
     expect(complete("orchd", "run", "--root", `~/${basename(there.root)}`, "")).toEqual(["far"]);
     expect(complete("orchd", "run", "--runs", "=", there.runs, "")).toEqual(["far"]);
     expect(complete("orchd", "import", "crontab", "compl")).toEqual(["completion.bash"]);
+    // Options of every command may come before it.
+    expect(complete("orchd", "--root", there.root, "sta")).toEqual(["start", "status"]);
+    expect(complete("orchd", "--root", "=", there.root, "run", "")).toEqual(["far"]);
+    expect(complete("orchd", "--json", "--runs", there.runs, "run", "")).toEqual(["far"]);
+    expect(complete("orchd", "--root", "completion.b")).toEqual(["completion.bash"]);
+    expect(complete("orchd", "--root", root, "import", "c")).toEqual(["crontab"]);
+    expect(complete("orchd", "--json", "import", "crontab", "compl")).toEqual(["completion.bash"]);
+    expect(complete("orchd", "--js")).toEqual(["--json"]);
     expect(existsSync(join(root, "owned"))).toBe(false);
     expect((await ask(root, "completion", "fish")).status).toBe(2);
   });
@@ -664,6 +672,12 @@ describe.skipIf(!hasProgram("zsh"))("completion in zsh", () => {
     expect(complete("orchd", "run", "--")).toContain("--wait");
     expect(complete("orchd", "run", "")).toEqual(["etl"]);
     expect(complete("orchd", "status", "etl@")).toEqual(["etl", "etl@20261123T020000Z"]);
+    // Options of every command may come before it.
+    expect(complete("orchd", "--root", ".", "--json", "run", "")).toEqual(["etl"]);
+    expect(complete("orchd", "--root=.", "p").join("\n")).toBe(commands);
+    expect(complete("orchd", "--root", "")).toEqual(["files"]);
+    expect(complete("orchd", "--root=")).toEqual(["files"]);
+    expect(complete("orchd", "--js")).toContain("--json");
   });
 
   it("offers the values of an option, and nothing where it may be any text", async () => {

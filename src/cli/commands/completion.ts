@@ -26,6 +26,11 @@ function optionsOf(options: Readonly<Record<string, unknown>>): string {
     .join(" ");
 }
 
+/** The options of every command that take a value, as a pattern of both shells. */
+const COMMON_VALUES = valueOptions(COMMON_OPTIONS)
+  .flatMap(({ written }) => written)
+  .join("|");
+
 /** How bash finds the names of pipelines and runs. */
 const BASH_NAMES = `\
 # orchd completion for bash: put \`source <(orchd completion bash)\` into ~/.bashrc
@@ -72,7 +77,7 @@ function bashScript(commands: readonly CommandSpec[]): string {
     }[completes ?? "none"];
     const files = completes === "file" ? 1 : 0;
     const second = positionals.endsWith(" [file]")
-      ? `\n      [ "$COMP_CWORD" -gt 2 ] && files=1`
+      ? `\n      [ "$COMP_CWORD" -gt $((at + 1)) ] && files=1`
       : "";
     return `    ${name})
       options="${optionsOf(options)}"
@@ -81,16 +86,25 @@ function bashScript(commands: readonly CommandSpec[]): string {
   });
   const names = commands.map(({ name }) => name).join(" ");
   return `${BASH_NAMES}_orchd() {
-  local cur="\${COMP_WORDS[COMP_CWORD]}" command="\${COMP_WORDS[1]}"
+  local cur="\${COMP_WORDS[COMP_CWORD]}" command="" at=1
   local before="\${COMP_WORDS[COMP_CWORD - 1]}" options="" targets="" files=0
   # bash takes --status=failed apart, into three words.
   [ "$before" = "=" ] && before="\${COMP_WORDS[COMP_CWORD - 2]}"
   [ "$cur" = "=" ] && cur=""
-  if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=( $(compgen -W "${names} --help --version" -- "$cur") )
-    return
-  fi
+  # Options of every command may stand before it.
+  while [ "$at" -lt "$COMP_CWORD" ]; do
+    case "\${COMP_WORDS[at]}" in
+      ${COMMON_VALUES}) at=$((at + 1)); [ "\${COMP_WORDS[at]}" = "=" ] && at=$((at + 1)) ;;
+      -*) ;;
+      *) command="\${COMP_WORDS[at]}"; break ;;
+    esac
+    at=$((at + 1))
+  done
   case "$command" in
+    "")
+      options="--version ${optionsOf({})}"
+      targets="${names} --help --version"
+      files=0 ;;
 ${cases.join("\n")}
     *) return ;;
   esac
@@ -145,24 +159,9 @@ function zshValues(commands: readonly CommandSpec[]): string {
   return [...own, ...cases('*" ', COMMON_OPTIONS)].join("\n");
 }
 
-function zshScript(commands: readonly CommandSpec[]): string {
-  const described = commands.map(
-    ({ name, describe }) =>
-      `    '${name}:${describe.replaceAll(":", "\\:").replaceAll("'", "'\\''")}'`,
-  );
-  const cases = commands.map(({ name, options, completes, words }) => {
-    const targets = {
-      pipeline: "compadd -- $(_orchd_pipelines)",
-      run: "compadd -- $(_orchd_pipelines) $(_orchd_runs)",
-      words: `compadd -- ${(words ?? []).join(" ")}`,
-      file: "_files",
-      none: ":",
-    }[completes ?? "none"];
-    return `    ${name})
-      if [[ "$PREFIX" == -* ]]; then compadd -- ${optionsOf(options)}
-      else ${targets}; fi ;;`;
-  });
-  return `#compdef orchd
+/** How zsh finds the names of pipelines and runs. */
+const ZSH_NAMES = `\
+#compdef orchd
 # orchd completion for zsh: put \`source <(orchd completion zsh)\` into ~/.zshrc, after compinit
 _orchd_runs_folder() {
   local root="\${ORCHD_ROOT:-.}" runs="" index word
@@ -187,19 +186,49 @@ _orchd_runs() {
   [[ "$PREFIX" == *@* ]] || return
   print -rl -- "$(_orchd_runs_folder)/\${PREFIX%%@*}"/*/*.jsonl(N.om[1,50]:t:r)
 }
-_orchd() {
+`;
+
+function zshScript(commands: readonly CommandSpec[]): string {
+  const described = commands.map(
+    ({ name, describe }) =>
+      `    '${name}:${describe.replaceAll(":", "\\:").replaceAll("'", "'\\''")}'`,
+  );
+  const cases = commands.map(({ name, options, completes, words }) => {
+    const targets = {
+      pipeline: "compadd -- $(_orchd_pipelines)",
+      run: "compadd -- $(_orchd_pipelines) $(_orchd_runs)",
+      words: `compadd -- ${(words ?? []).join(" ")}`,
+      file: "_files",
+      none: ":",
+    }[completes ?? "none"];
+    return `    ${name})
+      if [[ "$PREFIX" == -* ]]; then compadd -- ${optionsOf(options)}
+      else ${targets}; fi ;;`;
+  });
+  return `${ZSH_NAMES}_orchd() {
   local -a commands
   commands=(
 ${described.join("\n")}
   )
-  if (( CURRENT == 2 )); then _describe command commands; return; fi
-  local before="\${words[CURRENT - 1]}"
+  # Options of every command may stand before it.
+  integer at=2
+  while (( at < CURRENT )) && [[ "\${words[at]}" == -* ]]; do
+    case "\${words[at]}" in ${COMMON_VALUES}) (( at++ )) ;; esac
+    (( at++ ))
+  done
+  if (( CURRENT == at )) && [[ "$PREFIX" != -*=* ]]; then
+    if [[ "$PREFIX" == -* ]]; then compadd -- --version ${optionsOf({})}
+    else _describe command commands; fi
+    return
+  fi
+  local command="" before="\${words[CURRENT - 1]}"
   # --status=failed is one word.
   if [[ "$PREFIX" == --*=* ]]; then before="\${PREFIX%%=*}"; compset -P 1 '*='; fi
-  case "\${words[2]} $before" in
+  (( at < CURRENT )) && command="\${words[at]}"
+  case "$command $before" in
 ${zshValues(commands)}
   esac
-  case "\${words[2]}" in
+  case "$command" in
 ${cases.join("\n")}
   esac
 }
