@@ -19,13 +19,18 @@ import type { GivenTasks } from "./given-tasks.ts";
 import type { FromWorker, TaskEnd, ToWorkerAnswer, WorkerSays } from "./messages.ts";
 import { fetchResult, NotThere, NotWhole } from "./result-files.ts";
 import type { SealedBroker } from "./sealed-broker.ts";
-import type { TaskFiles } from "./task-files.ts";
+import type { TaskFile, TaskFiles } from "./task-files.ts";
 import type { TaskGiver } from "./task-giver.ts";
 import type { ToldWorkers } from "./told-workers.ts";
 import { fileObject } from "./worker-line.ts";
 import type { Workers } from "./workers.ts";
 
 type Said<T extends FromWorker["type"]> = Extract<FromWorker, { readonly type: T }>;
+
+/** How often a file that the broker does not take is put again, in milliseconds. */
+const PUT_AGAIN_MS = 1_000;
+/** For how long that is tried, in milliseconds: less than a worker waits for the answer. */
+const PUT_MS = 50_000;
 
 /** What is needed of the place. */
 export interface HeardWorkersPorts {
@@ -243,20 +248,37 @@ export class HeardWorkers {
     return "taken";
   }
 
+  /**
+   * Puts a file. A broker that is full soon has room again, and a worker that gets no answer asks
+   * again only after a minute: so it is tried here until then.
+   */
   async #lack(worker: FarWorker, hash: string): Promise<ToWorkerAnswer | undefined> {
-    for (const task of this.#tasks.all()) {
-      const file = task.isAt(worker) ? task.sent.files.find((one) => one.hash === hash) : undefined;
-      if (file === undefined) continue;
+    const { clock, files, fault } = this.#ports;
+    const end = clock.monotonic() + PUT_MS;
+    for (;;) {
+      const file = this.#fileOf(worker, hash);
+      if (file === undefined) return { type: "no", because: "no task of this worker needs it" };
       try {
-        await this.#ports.files.put(file);
+        await files.put(file);
         return { type: "yes" };
       } catch (error) {
-        if (error instanceof BrokerSilence) return undefined;
-        this.#ports.fault(`a file of a task cannot be read: ${(error as Error).message}`);
-        return { type: "no", because: "the daemon cannot read it" };
+        if (!(error instanceof BrokerSilence)) {
+          fault(`a file of a task cannot be read: ${(error as Error).message}`);
+          return { type: "no", because: "the daemon cannot read it" };
+        }
       }
+      if (clock.monotonic() >= end) return undefined;
+      await new Promise<void>((resolve) => clock.after(PUT_AGAIN_MS, resolve));
     }
-    return { type: "no", because: "no task of this worker needs it" };
+  }
+
+  /** A file that a task at this worker needs. */
+  #fileOf(worker: FarWorker, hash: string): TaskFile | undefined {
+    for (const task of this.#tasks.all()) {
+      const file = task.isAt(worker) ? task.sent.files.find((one) => one.hash === hash) : undefined;
+      if (file !== undefined) return file;
+    }
+    return undefined;
   }
 }
 

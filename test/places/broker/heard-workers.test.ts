@@ -499,10 +499,30 @@ describe("a file that a worker lacks", () => {
     expect(await lack(HASH)).toEqual(["put file of t", YES]);
   });
 
-  it("is asked for again where the broker is silent, and nobody is told of a fault", async () => {
+  it("is put as soon as the broker takes it, and nobody is told of a fault", async () => {
+    const task = daemon.task("t", { at: "given", worker: daemon.w1 });
+    daemon.fault = new BrokerSilence("its memory is full");
+    const answer = lack(HASH);
+    await daemon.clock.advance(2_500);
+    daemon.fault = undefined;
+    await daemon.clock.advance(1_000);
+    expect(await answer).toEqual(["put file of t", YES]);
+    // It is wanted no more: it is not put again.
+    daemon.fault = new BrokerSilence("its memory is full");
+    const late = lack(HASH);
+    task.state = { at: "nowhere" };
+    await daemon.clock.advance(1_000);
+    expect((await late).at(-1)).toEqual(NONE);
+    expect(daemon.clock.timers).toBe(0);
+  });
+
+  it("is asked for again where the broker is silent for long", async () => {
     daemon.task("t", { at: "given", worker: daemon.w1 });
     daemon.fault = new BrokerSilence("down");
-    expect(await lack(HASH)).toEqual([undefined]);
+    const answer = lack(HASH);
+    await daemon.clock.advance(51_000);
+    expect(await answer).toEqual([undefined]);
+    expect(daemon.clock.timers).toBe(0);
   });
 
   it("that cannot be read is told to a person, and refused", async () => {
