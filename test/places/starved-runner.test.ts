@@ -67,7 +67,7 @@ function started(id: string, isolated: boolean): ToRunner {
 it.each([
   ["a shared thread", false],
   ["a thread of its own", true],
-])("a step waits for %s, looked for each second, and may be stopped", (_, isolated) => {
+])("a step waits for %s, looked for each second, says so, and may be stopped", (_, isolated) => {
   vi.useFakeTimers();
   const { root } = tempRoot();
   const said: FromRunner[] = [];
@@ -84,7 +84,13 @@ it.each([
   played.isStarved = false;
   vi.advanceTimersByTime(2_000);
   expect(played.ran).toEqual(["b"]);
-  expect(said).toMatchObject([{ type: "done", id: "a", result: { outcome: "stopped" } }]);
+  const lack = "the machine starts no more threads (see TasksMax= in the unit, ulimit -u)";
+  const told = { type: "output", stream: "orchd", lines: [`${lack}: it waits for a thread`] };
+  expect(said).toMatchObject([
+    { ...told, id: "a" },
+    { ...told, id: "b" },
+    { type: "done", id: "a", result: { outcome: "stopped" } },
+  ]);
 });
 
 /** More than a pid can be. */

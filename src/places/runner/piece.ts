@@ -18,6 +18,8 @@ export interface Piece extends Placed {
   /** It was told to end, and why. */
   ending?: { outcome: "stopped" | "timeout"; because: string; forced: boolean; heard: boolean };
   readonly timers: Timer[];
+  /** Its log says why it waits for a thread. */
+  isTold?: boolean;
   killing?: boolean;
   /** Its own fault, for which it is ended. */
   fault?: StepError;

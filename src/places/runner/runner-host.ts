@@ -19,6 +19,7 @@ import { FAILURE_CODES } from "../../core/failure.ts";
 import type { FromThread } from "../../steps/thread-protocol.ts";
 import { inheritedEnvironment } from "../../core/inherited-environment.ts";
 import { errorCode } from "../../disk/disk-error.ts";
+import { whatLacks } from "../../disk/process-start.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
 import { killByToken } from "../pool/kill-by-token.ts";
 import type { ShellTask } from "../../core/task.ts";
@@ -249,8 +250,19 @@ export class RunnerHost {
       setTimeout(() => {
         for (const piece of this.#threadless.splice(0)) this.#place(piece);
         this.#pump();
+        if (performance.now() < this.#noThreadUntil) this.#tellWaiting(whatLacks(error));
       }, RETRY_MS + 1).unref();
       return undefined;
+    }
+  }
+
+  /** Says in the logs of what waits for a thread why it does, once. A load has no log. */
+  #tellWaiting(because: string): void {
+    for (const piece of [...this.#threadless, ...this.#warm.waiting]) {
+      if (piece.isTold === true || piece.head.kind === "load") continue;
+      piece.isTold = true;
+      const at = new Date().toISOString();
+      this.#outbox.output(piece.id, at, "orchd", [`${because}: it waits for a thread`]);
     }
   }
 
