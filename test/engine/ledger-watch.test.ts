@@ -1,10 +1,19 @@
 /** When ledgers are looked at, and how what is set aside comes back. */
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import type { ActiveRuns } from "../../src/engine/active-runs.ts";
 import { LedgerWatch } from "../../src/engine/ledger-watch.ts";
 import type { PipelineDesk } from "../../src/engine/pipeline-desk.ts";
+import { RestWatch } from "../../src/engine/rest-watch.ts";
 import { SetAside } from "../../src/engine/set-aside.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { silentLog } from "../../src/log.ts";
@@ -107,6 +116,53 @@ it("a pipeline at rest is looked at each 24th time, and when its folder is touch
   writeFileSync(join(rig.store.pipelineDir("a"), "touched"), "");
   await rig.clock.until(() => rig.done.length > 0);
   expect(rig.done).toEqual(["a"]);
+});
+
+describe("a watch of a folder at rest", () => {
+  /** How often the kernel watches a folder for this process. */
+  const watches = (folder: string): number => {
+    const wanted = new RegExp(`^inotify .*\\bino:${statSync(folder).ino.toString(16)}\\b`, "gm");
+    return readdirSync("/proc/self/fdinfo")
+      .flatMap((fd) => {
+        try {
+          return [readFileSync(`/proc/self/fdinfo/${fd}`, "utf8")];
+        } catch {
+          // It was closed meanwhile.
+          return [];
+        }
+      })
+      .reduce((sum, text) => sum + (text.match(wanted)?.length ?? 0), 0);
+  };
+  const events: string[] = [];
+  const seen = (rest: RestWatch, name: string, seq: number, folder: string): void =>
+    rest.seen(name, seq, folder, () => void events.push(name));
+
+  it("begins with the second look that sees nothing new, and ends with the first event", async () => {
+    const rest = new RestWatch();
+    onTestFinished(() => rest.close());
+    const { root } = tempRoot();
+    seen(rest, "p", 1, root);
+    seen(rest, "p", 2, root);
+    expect([rest.has("p"), watches(root)]).toEqual([false, 0]);
+    seen(rest, "p", 2, root);
+    seen(rest, "p", 2, root);
+    expect([rest.has("p"), watches(root)]).toEqual([true, 1]);
+    for (const name of ["a", "b"]) writeFileSync(join(root, name), "");
+    await expect.poll(() => events, { interval: 5 }).toEqual(["p"]);
+    expect([rest.has("p"), watches(root)]).toEqual([false, 0]);
+    expect(events.splice(0)).toEqual(["p"]);
+  });
+
+  it("of one that is gone is none, and others are watched still, until all are closed", () => {
+    const rest = new RestWatch();
+    const { root } = tempRoot();
+    for (const name of ["gone", "p"])
+      for (const _ of [1, 2]) seen(rest, name, 1, name === "p" ? root : join(root, name));
+    expect([rest.has("gone"), rest.has("p"), watches(root)]).toEqual([false, true, 1]);
+    rest.close();
+    for (const _ of [1, 2]) seen(rest, "q", 1, root);
+    expect([rest.has("p"), rest.has("q"), watches(root)]).toEqual([false, false, 0]);
+  });
 });
 
 it("a look that fails as a folder is touched is told, and the next one comes", async () => {

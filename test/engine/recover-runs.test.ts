@@ -4,13 +4,14 @@
  */
 import { mkdirSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { PipelineEvent } from "../../src/core/event.ts";
 import { recoverRuns, type RecoveryPorts } from "../../src/engine/recovery.ts";
 import type { PipelineDesk } from "../../src/engine/pipeline-desk.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { silentLog } from "../../src/log.ts";
-import { header, ledgerText, writeRun } from "../support/hand-ledger.ts";
+import { header, ledgerText, writePipeline, writeRun } from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -48,7 +49,7 @@ function rig({ active = {}, queued = [], ended = [], leftAt = 0, untouchedSince 
     append: async (events: readonly PipelineEvent[]) => {
       done.push(`append ${events.length}`);
       lines.push(...events);
-      await Promise.resolve();
+      await nextTurn();
       done.push("durable");
     },
   } as unknown as PipelineDesk;
@@ -211,6 +212,27 @@ describe("the run of a slot without a line", () => {
     ]);
     expect(done).toContain(`record ${ahead}`);
   });
+});
+
+it("the re-run of a slot's run is taken over as one by hand: it fired no slot", async () => {
+  const { store, done, lines, kinds, recover, left } = rig();
+  const again = `${slotted(0)}-r1`;
+  kinds[again] = "rerun";
+  left(again);
+  writeFileSync(store.pipelineLedger("p"), "");
+  await recover();
+  expect(lines).toEqual([{ type: "run.started", run: again, trigger: "rerun" }]);
+  expect(done).toContain(`record ${again}`);
+});
+
+it("the run of a slot that lies ahead has no second line", async () => {
+  const { store, done, lines, recover, left } = rig();
+  const ahead = slotted(7);
+  left(ahead);
+  const fired = { type: "slot.fired", slot: "2026-11-23T02:07:00.000Z", run: ahead, because: "x" };
+  writePipeline(store.runsDir, "p", [{ type: "pipeline.loaded" }, fired]);
+  await recover();
+  expect([lines, done.filter((one) => one.startsWith("append"))]).toEqual([[], []]);
 });
 
 describe("a path that is bad", () => {

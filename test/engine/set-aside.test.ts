@@ -57,6 +57,8 @@ it("only a ledger keeps slots undecided, and its end is a period with the reason
   aside.add("p", "runs", "No folder.");
   expect(aside.because("p")).toBeUndefined();
   aside.remove("p", "runs");
+  aside.add("p", "run p@1", "Run p@1 cannot go on.");
+  aside.remove("p", "run p@1");
   expect(aside.lastPeriod("p")).toBeUndefined();
   aside.add("p", "ledger", "Its ledger is a folder.");
   expect(aside.because("p")).toBe("Its ledger is a folder.");
@@ -80,6 +82,14 @@ it("only a ledger keeps slots undecided, and its end is a period with the reason
     until: START + 6_000,
     because: `set aside since ${iso(START + 5_000)}: Again`,
   });
+});
+
+it("nothing of an earlier daemon is told once this one is up", () => {
+  const { aside, clock, orchdDir, told } = made();
+  aside.add("p", "runs", "No folder.");
+  expect(Object.keys(told())).toEqual(["p"]);
+  expect(new SetAside({ clock, log: silentLog, orchdDir }).all("runs")).toEqual([]);
+  expect(told()).toEqual({});
 });
 
 it("what is left of several stays told", () => {

@@ -39,6 +39,8 @@ class Rig {
   readonly cacheIndex = new CacheIndex(this.store.cache, { clock: this.clock });
   compacted = 0;
   linesWait = false;
+  /** Runs that go on. */
+  readonly active = new Set<string>();
   readonly desks: Desk[] = [];
   readonly upkeep: Upkeep;
   readonly engine: Engine;
@@ -49,7 +51,7 @@ class Rig {
     this.engine = {
       settings: { retention: { keepDays: 10, keepRuns: 100 } },
       desks: () => this.desks,
-      runs: { ids: () => new Set<string>(), get: () => undefined },
+      runs: { ids: () => this.active, get: () => undefined },
     } as unknown as Engine;
     this.upkeep = new Upkeep({
       clock: this.clock,
@@ -130,6 +132,15 @@ it("the hour's sweep tells each ledger, compacts the index, and says what went",
   expect(rig.said[0]![0]).toMatchObject({ runs: 2, files: 0, bytes: expect.any(Number) });
   await rig.upkeep.retain(rig.engine);
   expect([rig.compacted, rig.said.length]).toEqual([1, 1]);
+});
+
+it("a run that goes on stays, whatever its ledger says", async () => {
+  const rig = new Rig();
+  await rig.pipeline("p", [30, 20, 1]);
+  const [first, second] = [30, 20].map((ago) => runIdForSlot("p", NOW - ago * DAY));
+  rig.active.add(first!);
+  await rig.upkeep.retain(rig.engine);
+  expect([rig.store.exists(first!), rig.store.exists(second!)]).toEqual([true, false]);
 });
 
 it("files alone are said too, and need no new index", async () => {
