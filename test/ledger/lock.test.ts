@@ -135,6 +135,7 @@ describe("the lock", () => {
   it("says before it is free that its holder has left, so a prompt restart may begin", async () => {
     const orchdDir = folder();
     const lock = await acquire(orchdDir);
+    await lock.setReady();
     const fd = openSync(join(orchdDir, "daemon.lock"), "a+");
     onTestFinished(() => closeSync(fd));
     expect(tryLock(fd)).toBe(false);

@@ -10,8 +10,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { parseRequest, type RequestInput } from "../../src/core/request.ts";
+import { systemDisk } from "../../src/disk/disk.ts";
 import {
   expireReplies,
   isRequestId,
@@ -199,6 +200,24 @@ describe("a request's defaults", () => {
   });
 });
 
+it("a request of 1 MiB is taken to its last byte", () => {
+  const { requests } = folders();
+  mkdirSync(requests, { recursive: true });
+  const text = JSON.stringify(submit);
+  writeFileSync(join(requests, "r1.json"), text + " ".repeat((1 << 20) - text.length));
+  expect(readRequest(requests, "r1", parseRequest)).toMatchObject({ ok: true, bytes: 1 << 20 });
+});
+
+it("a request that cannot be removed stays, and that is told", async () => {
+  const { runs, requests } = folders();
+  await writeRequest(runs, submit, { id: "r1" });
+  const fault = Object.assign(new Error("EROFS"), { code: "EROFS" });
+  const failing = vi.spyOn(systemDisk, "unlink").mockRejectedValue(fault);
+  onTestFinished(() => failing.mockRestore());
+  await expect(removeRequest(runs, "r1")).rejects.toBe(fault);
+  expect(readdirSync(requests)).toEqual(["r1.json"]);
+});
+
 describe("a reply", () => {
   it("is waited for, and can be read more than once", async () => {
     const { runs } = folders();
@@ -215,13 +234,16 @@ describe("a reply", () => {
   it("is null if it has not come in time", async () => {
     const { runs } = folders();
     const clock = new VirtualClock();
-    let answer: unknown = "none";
-    void waitForReply(runs, "r1", 1_000, clock).then((reply) => (answer = reply));
-    await clock.advance(999);
-    expect(answer).toBe("none");
-    await clock.advance(1);
-    expect(answer).toBeNull();
-    expect(clock.timers).toBe(0);
+    // Also where that time is no whole number of looks.
+    for (const time of [1_000, 1_003]) {
+      let answer: unknown = "none";
+      void waitForReply(runs, "r1", time, clock).then((reply) => (answer = reply));
+      await clock.advance(time - 1);
+      expect(answer).toBe("none");
+      await clock.advance(1);
+      expect(answer).toBeNull();
+      expect(clock.timers).toBe(0);
+    }
   });
 
   it("is kept for an hour", async () => {
@@ -230,7 +252,7 @@ describe("a reply", () => {
     await writeReply(runs, "new", { accepted: false, reason: "no" });
     const now = 1_800_000_000;
     utimesSync(join(replies, "old.json"), now - 3_601, now - 3_601);
-    utimesSync(join(replies, "new.json"), now - 3_599, now - 3_599);
+    utimesSync(join(replies, "new.json"), now - 3_600, now - 3_600);
     expect(await expireReplies(runs, now * 1_000)).toBe(1);
     expect([readReply(runs, "old"), readReply(runs, "new")]).toEqual([
       null,
