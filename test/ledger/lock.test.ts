@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import {
+import fs, {
   chmodSync,
   closeSync,
   cpSync,
@@ -16,11 +16,12 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { tryLock, unlock } from "fs-native-extensions";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import {
   isAlive,
   newestEpoch,
@@ -28,6 +29,7 @@ import {
   readEpoch,
   readHolder,
 } from "../../src/ledger/daemon-info.ts";
+import { systemDisk } from "../../src/disk/disk.ts";
 import { FolderLockHeld, withFolderLock } from "../../src/ledger/folder-lock.ts";
 import {
   acquireDaemonLock,
@@ -263,6 +265,70 @@ describe("the lock", () => {
     expect(all.filter(({ said }) => said.startsWith("held"))).toHaveLength(1);
     expect(all.filter(({ said }) => said === "DaemonLockHeld")).toHaveLength(5);
   });
+});
+
+describe("what happens as the lock is taken", () => {
+  /** Acts at each call of a function of `fs`, until the test ends. */
+  function at(name: "openSync" | "writeFileSync", act: (given: readonly unknown[]) => void): void {
+    const real = fs[name] as (...given: unknown[]) => unknown;
+    const spy = vi.spyOn(fs, name).mockImplementation(((...given: unknown[]) => {
+      const result = real(...given);
+      act(given);
+      return result;
+    }) as never);
+    syncBuiltinESMExports();
+    onTestFinished(() => {
+      spy.mockRestore();
+      syncBuiltinESMExports();
+    });
+  }
+
+  it("does not count where somebody replaced the file: the new one is locked", async () => {
+    const orchdDir = folder();
+    const path = join(orchdDir, "daemon.lock");
+    let replaced = 0;
+    at("openSync", ([opened]) => {
+      if (opened !== path || (replaced += 1) > 3) return;
+      unlinkSync(path);
+      writeFileSync(path, "");
+    });
+    const lock = await acquire(orchdDir);
+    expect([replaced, lock.stillHeld()]).toEqual([4, true]);
+    const fd = openSync(path, "a+");
+    onTestFinished(() => closeSync(fd));
+    expect(tryLock(fd)).toBe(false);
+  });
+
+  it("is a sentence where somebody replaces it without end", async () => {
+    const orchdDir = folder();
+    const path = join(orchdDir, "daemon.lock");
+    at("openSync", ([opened]) => {
+      if (opened === path) unlinkSync(path);
+    });
+    await expect(acquire(orchdDir)).rejects.toThrow(`${path} is replaced again and again`);
+  });
+
+  it("is that an epoch is durable before it has its name", async () => {
+    const orchdDir = folder();
+    const written: unknown[] = [];
+    at("writeFileSync", ([path, , how]) => {
+      const epoch = join(orchdDir, "epoch");
+      if (!String(path).startsWith(epoch)) return;
+      written.push([how, readdirSync(epoch).filter((name) => !name.startsWith("."))]);
+    });
+    await acquire(orchdDir);
+    expect(written).toEqual([[{ mode: 0o644, flush: true }, []]]);
+  });
+});
+
+it("what the holder tells is told although the time before could not be written", async () => {
+  const orchdDir = folder();
+  const lock = await acquire(orchdDir);
+  const failing = vi.spyOn(systemDisk, "rename").mockRejectedValueOnce(new Error("no room"));
+  onTestFinished(() => failing.mockRestore());
+  await expect(lock.setReady()).rejects.toThrow("no room");
+  await lock.setRuns(["p@20260101T000000Z"]);
+  expect(readHolder(orchdDir)).toMatchObject({ ready: true, runs: ["p@20260101T000000Z"] });
 });
 
 describe("what other processes learn", () => {
