@@ -126,6 +126,12 @@ it("goes on with a ledger that nobody touched, unread, and says the same of it",
   expect(types).toHaveLength(2);
 });
 
+it("is left by daemons that write nothing as they found it", async () => {
+  const daemons = await left();
+  for (let daemon = 0; daemon < 3; daemon += 1) expect(await daemons.one()).toBe(true);
+  expect(await daemons.one([4])).toBe(true);
+});
+
 it.each<[string, (daemons: Daemons) => void]>([
   ["lines were added", ({ path }) => appendFileSync(path, "\n")],
   [

@@ -3,16 +3,20 @@ import {
   linkSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { PipelineEvent, PipelineLine } from "../../src/core/event.ts";
 import { evolvePipeline } from "../../src/core/pipeline-fold.ts";
 import { emptyPipelineState, type PipelineState } from "../../src/core/pipeline-state.ts";
+import { systemDisk } from "../../src/disk/disk.ts";
 import { LedgerClosed, LedgerFailed, LedgerFormatError } from "../../src/ledger/ledger-error.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import { readLedger, readTail } from "../../src/ledger/ledger-reader.ts";
@@ -363,6 +367,73 @@ describe("a full one", () => {
   });
 });
 
+it("a full ledger that somebody removed is put back before it gets its second name", async () => {
+  const { runs } = tempRoot();
+  const ledger = await open(runs, { rotateBytes: 10 });
+  await ledger.append([loaded]);
+  rmSync(ledger.path);
+  await ledger.append([fired(1)]);
+  await ledger.close();
+  const [rotated, ...others] = readdirSync(join(runs, "p")).toSorted();
+  expect(others).toEqual(["pipeline.jsonl"]);
+  const types = [join(runs, "p", rotated!), ledger.path].map((path) =>
+    readWholeLedger(path).map(({ type }) => type),
+  );
+  const begin = ["pipeline.loaded", "pipeline.checkpoint"];
+  expect(types).toEqual([begin, [...begin, "slot.fired"]]);
+});
+
+it("a state that fits into no line has no checkpoint, and its lines are written", async () => {
+  const { runs } = tempRoot();
+  const ledger = await open(runs, { checkpointLines: 2 });
+  await ledger.append([loaded]);
+  const began = Array.from({ length: 5_000 }, (_, n): PipelineEvent => {
+    const run = `p@${n}-${"x".repeat(200)}`;
+    return { type: "run.started", run };
+  });
+  await ledger.append(began);
+  await ledger.append([fired(1), fired(2)]);
+  await ledger.close();
+  const types = readWholeLedger(ledger.path).map(({ type }) => type);
+  expect(types.slice(-2)).toEqual(["slot.fired", "slot.fired"]);
+  const again = await open(runs);
+  expect(again.state.active.size).toBe(5_002);
+  await again.close();
+});
+
+it("a ledger that is closed while it changes its file is closed after that", async () => {
+  const { runs } = tempRoot();
+  let goOn!: () => void;
+  const held = new Promise<void>((resolve) => (goOn = resolve));
+  let renames = 0;
+  const rename = async (from: string, to: string): Promise<void> => {
+    renames += 1;
+    await held;
+    await systemDisk.rename(from, to);
+  };
+  const disk = { ...systemDisk, rename };
+  const ledger = await open(runs, { rotateBytes: 10, disk });
+  await ledger.append([loaded]);
+  const late = ledger.append([fired(1)]);
+  late.catch(() => undefined);
+  await vi.waitFor(() => expect(renames).toBe(1));
+  let isOver = false;
+  const closed = ledger.close().then(() => (isOver = true));
+  await nextTurn();
+  expect(isOver).toBe(false);
+  goOn();
+  await closed;
+  await expect(late).rejects.toThrow(LedgerClosed);
+  const opened = readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(join(runs, "p/"));
+    } catch {
+      return false;
+    }
+  });
+  expect(opened).toEqual([]);
+});
+
 describe("a damaged one", () => {
   it("is kept aside, and a new one begins with what its good lines say", async () => {
     const { runs } = tempRoot();
@@ -383,11 +454,14 @@ describe("a damaged one", () => {
       keptAs,
       lastAt: "2026-11-23T02:00:00.000Z",
     });
+    expect(reopened.leftAt).toBe("2026-11-23T02:00:00.000Z");
     expect([...reopened.state.active.keys()]).toEqual(["p@1", "p@2", "p@3"]);
     expect(reopened.state.through).toBe(T0 + 3_000);
     expect(readFileSync(keptAs).equals(bytes)).toBe(true);
     await reopened.append([fired(6)]);
     await reopened.close();
+    // The next daemon has to read it: what the old one said is lost, and that is known here alone.
+    expect(reopened.end).toBeUndefined();
     expect(readWholeLedger(ledger.path).map(({ type }) => type)).toEqual([
       "pipeline.loaded",
       "pipeline.checkpoint",
