@@ -137,7 +137,7 @@ describe("a watch of a folder at rest", () => {
   const seen = (rest: RestWatch, name: string, seq: number, folder: string): void =>
     rest.seen(name, seq, folder, () => void events.push(name));
 
-  it("begins with the second look that sees nothing new, and ends with the first event", async () => {
+  it("begins with the second look that sees nothing new, and ends with an event", async () => {
     const rest = new RestWatch();
     onTestFinished(() => rest.close());
     const { root } = tempRoot();
@@ -153,7 +153,7 @@ describe("a watch of a folder at rest", () => {
     expect(events.splice(0)).toEqual(["p"]);
   });
 
-  it("of one that is gone is none, and others are watched still, until all are closed", () => {
+  it("of one that is gone is none, and others are watched until all are closed", () => {
     const rest = new RestWatch();
     const { root } = tempRoot();
     for (const name of ["gone", "p"])

@@ -271,11 +271,11 @@ describe("what happens as the lock is taken", () => {
   /** Acts at each call of a function of `fs`, until the test ends. */
   function at(name: "openSync" | "writeFileSync", act: (given: readonly unknown[]) => void): void {
     const real = fs[name] as (...given: unknown[]) => unknown;
-    const spy = vi.spyOn(fs, name).mockImplementation(((...given: unknown[]) => {
+    const spy = vi.spyOn(fs, name).mockImplementation((...given: unknown[]) => {
       const result = real(...given);
       act(given);
-      return result;
-    }) as never);
+      return result as never;
+    });
     syncBuiltinESMExports();
     onTestFinished(() => {
       spy.mockRestore();

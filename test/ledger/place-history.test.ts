@@ -203,3 +203,23 @@ it("leaves the history of daemons as it was", async () => {
   await history.close();
   expect(daemonsSeen(dir)("2026-11-23T02:00:00.000Z")).toBeUndefined();
 });
+
+it("writes again, on a line of its own, what could not be written whole", async () => {
+  const { dir, path, clock, open } = rig();
+  const history = open();
+  // As on a disk without room.
+  mkdirSync(path);
+  history.look();
+  // It waits to try again.
+  await clock.until(() => clock.timers > 0);
+  rmSync(path, { recursive: true });
+  // A part of the line is there.
+  writeFileSync(path, '{"at":"2026-11-23T02:00');
+  await clock.advance(SHORTEST_GAP_MS - 1);
+  expect(readPlaces(dir)).toEqual([]);
+  await clock.advance(1);
+  await clock.until(() => readPlaces(dir).length > 0);
+  expect(readPlaces(dir)).toMatchObject([local]);
+  await history.close();
+  expect(readFileSync(path, "utf8").split("\n")).toHaveLength(3);
+});
