@@ -53,6 +53,14 @@ describe("the init hook", () => {
   });
 });
 
+it("a hook of a step that is under way is not called again", () => {
+  const run = started(stepSpec("a", { hooks: { onSuccess: CODE } }), stepSpec("b"));
+  run.start("a").complete("a");
+  expect(short(run.plan())).toEqual(["hook onSuccess", "launch b 1"]);
+  expect(short(run.plan({ hooks: new Set(["onSuccess:a"]) }))).toEqual(["launch b 1"]);
+  expect(short(run.plan({ hooks: new Set(["onSuccess:b"]) }))[0]).toBe("hook onSuccess");
+});
+
 describe("a stop", () => {
   it.each<[string, "graceful" | "force", ReadonlyMap<string, "graceful" | "force">, string[]]>([
     ["is told", "graceful", new Map(), ["stopStep a graceful"]],
@@ -208,6 +216,12 @@ describe("time", () => {
     expect(short(run.plan(), from)).toEqual(["wake 120000"]);
     run.now += 1;
     expect(short(run.plan(), from)).toEqual(["launch a 2"]);
+  });
+
+  it("a step that gets its room at the last moment starts, and is not given up", () => {
+    const run = started(...["a", "b"].map((id) => stepSpec(id, { startWithinMs: MINUTE })));
+    run.now += MINUTE;
+    expect(short(run.plan({ capacity: { shell: 1 } }))).toEqual(["launch a 1", "expire b"]);
   });
 
   it("a retry waits for room from its moment on, and no longer than it may", () => {

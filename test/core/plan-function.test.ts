@@ -112,6 +112,16 @@ describe("the function", () => {
     expect(dynamic(hooks).happen(threw).plan()).toEqual(actions);
   });
 
+  it.each([
+    ["waits for its orchestrator, which hears of it", { open: true }, 0],
+    ["ends the run once that is over", { open: false }, 1],
+  ])("that threw %s", (_, delegated, actions) => {
+    expect(dynamic().happen(threw).plan({ delegated })).toHaveLength(actions);
+    // A run that was asked to stop waits for nobody.
+    const stopped = dynamic().happen(threw, stop("graceful"));
+    expect(stopped.plan({ delegated })).toHaveLength(1);
+  });
+
   it.each<[RunEvent, string]>([
     [ended(), 'it handled the failure of step "a"'],
     [ended(["a"]), 'warning: step "a" failed and nothing awaited it'],

@@ -96,6 +96,14 @@ describe("the time that a run has worked", () => {
     expect(run.state.resumedAt).toBe(new Date(run.now).toISOString());
   });
 
+  it("counts to the moment that the next daemon found, where it found one", () => {
+    const run = two();
+    run.now += 60_000;
+    const workedUntil = new Date(run.now - 50_000).toISOString();
+    run.happen({ type: "run.recovered", because: "x", workedUntil });
+    expect(run.state.workedMs).toBe(10_000);
+  });
+
   it("does not count what a queued run waited, before or after a recovery", () => {
     const run = new GivenRun(snapshotOf([stepSpec("a")]));
     run.happen({ type: "run.queued", because: "another run is active" });
@@ -109,6 +117,56 @@ describe("the time that a run has worked", () => {
   });
 });
 
+it("a stop by force stays one, whatever is asked for after it", () => {
+  const run = two().happen(STOP);
+  for (const mode of ["force", "graceful"] as const)
+    run.happen({ type: "run.stop_requested", mode, by: "ann", because: mode });
+  expect(run.state.stop).toEqual({ mode: "force", by: "ann", because: "graceful" });
+});
+
+it("a run that waits on waits under the limits that it was told first", () => {
+  const run = new GivenRun(snapshotOf([stepSpec("a")]));
+  run.happen({ type: "run.queued", because: "x", limits: { lane: 2 } });
+  run.happen({ type: "run.queued", because: "y" });
+  expect([run.state.limits, run.state.because]).toEqual([{ lane: 2 }, "y"]);
+});
+
+it("what was given with the submission is above what a step has itself", () => {
+  const run = new GivenRun(snapshotOf([stepSpec("a", { env: { A: "1", B: "1" } }), stepSpec("b")]));
+  const stepEnvironments = { a: { B: "2", C: "2" }, gone: { A: "3" } };
+  run.happen({ type: "submit.given", stepEnvironments, baseEnvironment: { D: "4" } });
+  const env = { A: "1", B: "2", C: "2" };
+  expect(run.state.steps.get("a")!.spec.env).toEqual(env);
+  expect(run.state.snapshot.steps.map((step) => step.env)).toEqual([env, {}]);
+  expect(run.state.snapshot.baseEnv).toEqual({ D: "4" });
+});
+
+it("an attempt's token is the line that began it", () => {
+  const run = two().start("a");
+  const first = run.state.steps.get("a")!.token;
+  expect(first).toBe(run.lines.length);
+  run.happen({ type: "step.interrupted", step: "a", attempt: 1, because: "x", next: "rerun" });
+  run.start("a");
+  expect(run.state.steps.get("a")!.token).toBe(first + 2);
+});
+
+it("a run is told of by the step that failed first, and each step ends once", () => {
+  const run = two().start("a").start("b").fail("b").fail("a");
+  expect([run.state.firstFailure, run.state.ended]).toEqual(["b", 2]);
+  expect(run.plan()).toMatchObject([{ because: expect.stringMatching(/^step "b" failed: /) }]);
+  run.happen({ type: "step.stopped", step: "a", attempt: 1, because: "late" });
+  expect(run.state.ended).toBe(2);
+});
+
+it("a step that starts waits for no room any more", () => {
+  const run = new GivenRun(snapshotOf(["a", "b"].map((id) => stepSpec(id, { on: ["gpu"] }))));
+  run.happen(STARTED, { type: "run.waits", on: ["gpu"], because: "gpu1 does not answer" });
+  run.happen({ type: "run.waits", on: ["arm", "gpu"], because: "no machine has both" });
+  expect([...run.state.waits.keys()]).toEqual(["gpu", "arm+gpu"]);
+  run.happen({ type: "step.started", step: "a", attempt: 1, because: "x" });
+  expect([...run.state.waits.keys()]).toEqual(["arm+gpu"]);
+});
+
 describe("a step with several attempts", () => {
   const failed = (attempt: number, retryAt?: string): RunEvent => ({
     type: "step.failed",
@@ -116,6 +174,31 @@ describe("a step with several attempts", () => {
     attempt,
     error: { name: "Error", message: `no ${attempt}` },
     ...(retryAt === undefined ? {} : { retryAt }),
+  });
+
+  it("waits for none once the next one started, or is not asked for", () => {
+    const retry = { ...NO_RETRY, maxRetries: 2 };
+    const run = new GivenRun(snapshotOf([stepSpec("a", { retry })])).happen(STARTED);
+    const step = () => run.state.steps.get("a")!;
+    const now = new Date(run.now).toISOString();
+    run.start("a").happen(failed(1, now));
+    expect([step().retryAt, step().phase]).toEqual([run.now, "delayed"]);
+    run.start("a");
+    expect([step().retryAt, step().phase]).toEqual([undefined, "running"]);
+    run.happen(failed(2, now));
+    expect(step().attempts.map(({ status }) => status)).toEqual(["retried", "retried"]);
+    run.happen(failed(2));
+    expect(step().attempts.map(({ status }) => status)).toEqual(["retried", "failed"]);
+    expect(step().status).toBe("failed");
+  });
+
+  it("that is stopped while it waits for the next one keeps how the last one ended", () => {
+    const retry = { ...NO_RETRY, maxRetries: 2 };
+    const run = new GivenRun(snapshotOf([stepSpec("a", { retry })])).happen(STARTED);
+    run.start("a").happen(failed(1, new Date(run.now).toISOString()));
+    run.happen({ type: "step.stopped", step: "a", attempt: 1, because: "told to" });
+    const [attempt] = run.state.steps.get("a")!.attempts;
+    expect(attempt).toMatchObject({ status: "retried", error: { message: "no 1" } });
   });
 
   it("began with its first one, and ended with its last one", () => {
