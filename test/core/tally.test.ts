@@ -6,9 +6,12 @@ import { evolvePipeline } from "../../src/core/pipeline-fold.ts";
 import { emptyPipelineState, type PipelineState } from "../../src/core/pipeline-state.ts";
 import {
   addTally,
+  copyOfTally,
   DURATION_BOUNDS,
   emptyTally,
   LATENESS_BOUNDS,
+  tallyRun,
+  tallySlot,
   type Tally,
 } from "../../src/core/tally.ts";
 import { anyEvent, countersOf } from "../support/counted-events.ts";
@@ -30,6 +33,23 @@ const run = (id: string, more: object = {}): PipelineEvent => ({
   status: "completed",
   durationMs: 2_000,
   ...more,
+});
+
+it("a copy of a tally shares nothing with it, and no time is below zero", () => {
+  const events: PipelineEvent[] = [
+    { type: "slot.fired", slot: iso(1), run: "p@1", latenessMs: -5 },
+    run("p@1", { durationMs: -3, steps: { completed: 2 }, retries: 1 }),
+  ];
+  const { tally } = foldEvents(events);
+  expect([tally.durations.sumMs, tally.lateness.sumMs]).toEqual([0, 0]);
+  const before = JSON.stringify(tally);
+  const copy = copyOfTally(tally);
+  expect(JSON.stringify(copy)).toBe(before);
+  addTally(copy, copy);
+  tallyRun(copy, { run: "p@2", at: iso(9), status: "completed", durationMs: 7 });
+  tallyRun(copy, { run: "p@3", at: iso(9), status: "failed", durationMs: 7 });
+  tallySlot(copy, "fired", 7);
+  expect(JSON.stringify(tally)).toBe(before);
 });
 
 describe("what a pipeline's ledger counts", () => {
