@@ -1,4 +1,13 @@
-import { mkdirSync, readdirSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join, relative } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
@@ -79,6 +88,20 @@ it("syncs for those that came later, also where the sync before failed", async (
     syncDirectory(disk, root),
   ]);
   expect([first.status, second.status]).toEqual(["rejected", "fulfilled"]);
+});
+
+it("is a failed disk where a sync fails, whatever the reason: nobody waits for room", async () => {
+  const { root } = tempRoot();
+  await expect(syncDirectory(failsOnce("fsync", "ENOSPC"), root)).rejects.toMatchObject({
+    code: "EIO",
+    message: `the sync of ${root} failed: ENOSPC: planted`,
+  });
+});
+
+it("gives up where no folder can be made, though the one above is there", async () => {
+  const { root } = tempRoot();
+  const disk = { ...systemDisk, mkdir: () => Promise.reject(failing("ENOENT")) };
+  await expect(ensureDirectory(disk, join(root, "none"))).rejects.toThrow("ENOENT: planted");
 });
 
 it("tries again to make a folder that found no room", async () => {
@@ -222,6 +245,19 @@ describe("a folder that was there before the folder above was synced", () => {
       await ensureDirectory(disk, folder);
       expect([laterMs, asked]).toEqual([laterMs, made]);
     }
+  });
+
+  it("is, if it was moved here meanwhile: its own time says nothing of that", async () => {
+    const { root } = tempRoot();
+    const folder = join(root, "2026-11");
+    mkdirSync(`${folder}-old`);
+    utimesSync(`${folder}-old`, 1, 1);
+    renameSync(`${folder}-old`, folder);
+    let asked = 0;
+    const disk: Disk = { ...systemDisk, mkdir: (path) => ((asked += 1), systemDisk.mkdir(path)) };
+    noteSynced(disk, root, Date.now() + 30_000);
+    await ensureDirectory(disk, folder);
+    expect(asked).toBe(1);
   });
 
   it("is, if it is gone meanwhile", async () => {

@@ -262,6 +262,49 @@ describe("the supervisor", () => {
     expect(log.map(([level]) => level)).toEqual(["warn", "debug", "warn"]);
   });
 
+  it("tells the same reason again after an hour, or once it has served", async () => {
+    const { made, log, supervisor, clock, die } = rig();
+    supervisor.want("a");
+    const ends = (serves = false): string[][] => {
+      const { listener } = made.at(-1)!;
+      for (const line of ["one", "two"]) listener.said(line);
+      if (serves) listener.serves();
+      die();
+      return log.splice(0);
+    };
+    const warned = (...lines: string[]) =>
+      lines.map((line) => ["warn", expect.stringContaining(line)]);
+    // What it said before it ended stands once beside the reason.
+    expect(ends()).toEqual(warned("one", "two", "status 1"));
+    for (let minute = 1; minute < 60; minute += 1) {
+      await clock.advance(60_000);
+      expect(ends()).toEqual([["debug", expect.stringContaining("status 1")]]);
+    }
+    await clock.advance(60_000);
+    expect(ends()).toEqual(warned("one", "two", "status 1"));
+    await clock.advance(60_000);
+    expect(ends(true)).toEqual(warned("one", "two", "status 1"));
+    await clock.advance(60_000);
+    expect(ends()).toEqual(warned("one", "two", "status 1"));
+    await supervisor.close();
+  });
+
+  it("takes nothing back for what an earlier process served", async () => {
+    const { made, supervisor, clock, die } = rig();
+    supervisor.want("a");
+    made[0]!.listener.serves();
+    await clock.advance(3_000);
+    for (const waitMs of [1_000, 2_000, 4_000, 8_000]) {
+      die();
+      const before = made.length;
+      await clock.advance(waitMs - 1);
+      expect(made).toHaveLength(before);
+      await clock.advance(1);
+      expect(made).toHaveLength(before + 1);
+    }
+    await supervisor.close();
+  });
+
   it("tells what a program prints, with its own level where it says one", () => {
     const { made, supervisor, log, die } = rig();
     supervisor.want("a");
@@ -273,12 +316,14 @@ describe("the supervisor", () => {
     listener.said('{"level":50,"msg":"number"}');
     listener.said('{"level":"info"}');
     listener.said("{no json");
+    listener.said('{"level":"fatal","msg":"the end"}');
     expect(log.splice(0)).toEqual([
       ["warn", "before"],
       ["info", "hello"],
       ["warn", "number"],
       ["warn", '{"level":"info"}'],
       ["warn", "{no json"],
+      ["error", "the end"],
     ]);
     die();
     expect(log).toEqual([["warn", "the page ended with status 1; it is started again in 1 s"]]);

@@ -1,5 +1,12 @@
 /** The files that a worker keeps: checked, bounded, and shared by its tasks. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { FileCache } from "../../src/worker/file-cache.ts";
@@ -39,6 +46,25 @@ it("removes what was used longest ago where it holds too much, and nothing in us
   expect(cache.bytes).toBe(200);
   expect(readdirSync(cache.artifacts)).toEqual([a]);
   expect(readdirSync(cache.bundles)).toEqual([`${c}.mjs`]);
+});
+
+it("removes what was used longest ago as it is opened, if it may hold less now", () => {
+  const { root } = tempRoot();
+  const { artifacts, bundles } = new FileCache(root);
+  const names = ["a", "b", "c"].map((word) => hashOf(text(word)));
+  const paths = [
+    join(artifacts, names[0]!),
+    join(bundles, `${names[1]!}.mjs`),
+    join(artifacts, names[2]!),
+  ];
+  for (const [index, usedAt] of [2_000, 1_000, 3_000].entries()) {
+    writeFileSync(paths[index]!, "x".repeat(100));
+    utimesSync(paths[index]!, usedAt, usedAt);
+  }
+  expect(new FileCache(root, 200).bytes).toBe(200);
+  expect(paths.map((path) => existsSync(path))).toEqual([true, false, true]);
+  expect(new FileCache(root, 199).bytes).toBe(100);
+  expect(paths.map((path) => existsSync(path))).toEqual([false, false, true]);
 });
 
 it("refuses a name that is no hash, and a content that is another", async () => {

@@ -18,6 +18,9 @@ it("the last 10,000 tasks are remembered, and the one that was heard of first go
   const known = new KnownTasks();
   for (let n = 0; n < 10_000; n += 1) known.hear(`t${n}`);
   expect(known.hear("t0")).toBe(false);
+  // One that is known takes nobody's place.
+  known.begins("t9999");
+  expect(known.hear("t0")).toBe(false);
   known.hear("t10000");
   expect([known.hear("t1"), known.hear("t9999")]).toEqual([false, false]);
   expect(known.hear("t0")).toBe(true);

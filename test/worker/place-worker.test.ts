@@ -5,7 +5,9 @@ import { describe, expect, it } from "vitest";
 import type { TaskResult } from "../../src/core/task.ts";
 import { BrokerSilence } from "../../src/places/broker/broker.ts";
 import {
+  BEAT_MS,
   BROKER_PROTOCOL,
+  WORKER_LEASE_MS,
   type FromWorkerAnswer,
   type ToWorkerAnswer,
 } from "../../src/places/broker/messages.ts";
@@ -60,6 +62,26 @@ describe("a worker", () => {
     await left;
     expect(world.said.slice(-2).map(({ type }) => type)).toEqual(["end", "bye"]);
     expect(world.clock.timers).toBe(0);
+  });
+
+  it("says once that no daemon answers, and not before its lease would be over", async () => {
+    const world = new WorkerWorld();
+    const silence =
+      "no daemon answers: it or the broker is down, it has no such place, or its key is another";
+    world.cut = true;
+    world.worker.start();
+    await world.clock.advance(WORKER_LEASE_MS - 1);
+    expect(world.warnings).toEqual([]);
+    await world.clock.advance(10 * BEAT_MS);
+    expect(world.warnings).toEqual([silence]);
+    world.cut = false;
+    await world.clock.advance(BEAT_MS);
+    world.cut = true;
+    // The daemon has answered at most a beat ago.
+    await world.clock.advance(WORKER_LEASE_MS - BEAT_MS);
+    expect(world.warnings).toHaveLength(1);
+    await world.clock.advance(10 * BEAT_MS);
+    expect(world.warnings).toEqual([silence, silence]);
   });
 
   it("claims a task before it starts, once, and starts none that it may not", async () => {
