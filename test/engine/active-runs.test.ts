@@ -239,3 +239,16 @@ it("a run that waits says what the caller knows, else which limit is reached", (
   world.add("b");
   expect(because({})).toBe("2 runs go on, the most that orchd.yaml allows");
 });
+
+it("tells that a run started whose turn came once the line that it waits was given", async () => {
+  const world = new World({ groups: {}, maxActiveRuns: 1 });
+  const first = world.add("a");
+  const entry = world.runs.reserve(ticketOf("b"), "its slot was due");
+  const handle = new OwnRun();
+  world.runs.attach(entry, handle);
+  await world.end(first);
+  expect([handle.told, world.started]).toEqual([["queue", "start"], []]);
+  world.runs.record(entry);
+  await nextTurn();
+  expect(world.started).toEqual(["b"]);
+});

@@ -259,6 +259,20 @@ describe("a backfill that meets a trouble", () => {
     expect(there.clock.timers).toBe(0);
   });
 
+  it("and again as a run ended meanwhile waits for one minute, not for two", async () => {
+    const there = rig();
+    there.faults.push(new Error("no room"), new Error("no room"));
+    await there.begin();
+    await there.clock.settle();
+    await there.clock.advance(30_000);
+    await there.end();
+    expect([there.said.length, there.clock.timers]).toEqual([2, 1]);
+    await there.clock.advance(59_999);
+    expect(there.made).toEqual([]);
+    await there.clock.advance(1);
+    expect(there.runs()).toHaveLength(1);
+  });
+
   it("waits no more where the daemon ends, and leaves it to the next one", async () => {
     const there = rig();
     there.faults.push(new Error("no room"));
@@ -394,6 +408,15 @@ it("a schedule by its name alone has its slots, with its params below those give
     trigger: { schedule: "hourly" },
   });
   expect(there.made[0]!.lines).toMatchObject([{ schedule: "hourly" }]);
+});
+
+it("a slot of a schedule that has a name alone is named by its time alone", async () => {
+  const there = rig([scheduleOf({ cron: "0 * * * *", name: "hourly" })]);
+  await there.begin();
+  await there.clock.settle();
+  expect(there.runs()).toEqual([`${slotOf(1)}-b1`]);
+  expect(there.made[0]!.header).toMatchObject({ trigger: { schedule: "hourly" } });
+  expect((there.made[0]!.lines as object[])[0]).not.toHaveProperty("schedule");
 });
 
 it("a slot that got its run while missing ones are run is missing no more", async () => {

@@ -272,6 +272,17 @@ it("runs are taken over one after the other, and a fault of one ends the look", 
   expect(rig.aside.all(`run ${runs[0]}`)).toEqual([]);
 });
 
+it("looks no more where it is closed in the middle of a look", async () => {
+  const rig = new Rig();
+  rig.watch.cannotOpen("p", new Error("no"));
+  rig.failing.set("back p", new Error("no"));
+  const looked = rig.look();
+  rig.watch.close();
+  await looked;
+  await rig.clock.settle();
+  expect(rig.clock.timers).toBe(0);
+});
+
 it("looks no more once it is closed, and goes on after a look that failed", async () => {
   const rig = new Rig(["a"]);
   const broken = {

@@ -244,6 +244,21 @@ test("who asks for a run of a file that hangs waits for the newest load of it", 
   expect(await asked).toMatchObject({ ok: true, loaded: { name: "hangs-a" } });
 });
 
+test("who asks for what no file is known to define waits for those that load yet", async () => {
+  const rig = new Rig();
+  await rig.files.firstReadingDone();
+  await rig.timeOf(rig.files.apply({ changed: [rig.hangs("x")], removed: [] }));
+  let told: unknown;
+  const asked = rig.files.refresh("other").then((answer) => (told = answer));
+  await rig.clock.advance(60_000);
+  expect(told).toBeUndefined();
+  const loaded = pipelineOf("other", [], { file: rig.hangs("x") });
+  rig.edited.set(rig.hangs("x"), { ok: true, loaded });
+  rig.hanging[0]!.end({ ok: true, loaded });
+  await asked;
+  expect(told).toMatchObject({ ok: true, loaded });
+});
+
 test("a version that is kept already is not written again at a start", async () => {
   const { root } = tempRoot();
   const kept = join(root, "in-force", "a.json");

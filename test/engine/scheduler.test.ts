@@ -175,6 +175,17 @@ function manyRig() {
   return { clock, told, scheduler, set };
 }
 
+it("says that many are due once, also where it wakes between for what is due no more", async () => {
+  const { clock, told, scheduler, set } = manyRig();
+  set(100, 10_000);
+  scheduler.start();
+  await clock.advance(10_000 - EVE_MS);
+  scheduler.set("gone", START + 9_900);
+  scheduler.set("gone", undefined);
+  await clock.advance(EVE_MS);
+  expect(told.map(([what]) => what)).toEqual(["eve 100 10000", "due 100"]);
+});
+
 it("says shortly before that many are due, once, and not where few of many are", async () => {
   const { clock, told, scheduler, set } = manyRig();
   set(100, 10_000);

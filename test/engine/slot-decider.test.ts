@@ -340,6 +340,13 @@ describe("what held a slot up", () => {
     expect(told(minute(10))).toBe(LATE);
   });
 
+  it("is that its pipeline was set aside, also where no daemon was up before that", () => {
+    const aside = { until: minute(10), because: "its folder was a file" };
+    const ports = { asidePeriod: () => aside, upSince: () => minute(20) };
+    const outcomes = deciding({}, {}, { ports }).decider.decide(minute(30), NOW);
+    expect(becauses(outcomes)[0]).toBe("its folder was a file; catchUp is none");
+  });
+
   it("is not lost by a damage that came while this daemon was up", () => {
     const told = (from: number): unknown =>
       becauses(deciding({}, {}, { view: { damaged: true } }).decider.decide(from, NOW))[0];
@@ -440,6 +447,17 @@ it("a run that waits for its pipeline's other run says so", () => {
     kind: "run",
     entry: { because: "run p@1 still goes on; overlap is queue" },
   });
+});
+
+it("a slot is skipped where as many runs wait as may", () => {
+  const queued = Array.from({ length: 3 }, (_, n) => `p@${n + 2}`);
+  const waiting = (maxQueuedRuns: number) => {
+    const busy = { running: ["p@1"], queued };
+    const more = { overlap: "queue_all", maxActiveRuns: 1, maxQueuedRuns } as const;
+    const { decider, short } = deciding(more, { busy: () => busy });
+    return short(decider.decide(SLOT - 1, SLOT));
+  };
+  expect([waiting(4), waiting(3)]).toEqual([["run 56"], ["skipped 56"]]);
 });
 
 it("a newer run that replaces an older one says so, and asks for its room", () => {

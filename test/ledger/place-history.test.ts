@@ -223,3 +223,26 @@ it("writes again, on a line of its own, what could not be written whole", async 
   await history.close();
   expect(readFileSync(path, "utf8").split("\n")).toHaveLength(3);
 });
+
+it("says once that a place was removed, whoever looks how often", async () => {
+  const { clock, lines, say, open } = rig();
+  say(local, gpu());
+  const first = open();
+  first.look();
+  await clock.until(() => lines().length === 2);
+  say(local);
+  for (let look = 0; look < 3; look += 1) {
+    await clock.advance(LONGEST_GAP_MS * 2);
+    first.look();
+    await clock.until(() => lines().length === 3);
+  }
+  await first.close();
+  const second = open(2);
+  second.look();
+  await second.close();
+  expect(lines().map(({ type, place }) => `${String(type)} ${String(place)}`)).toEqual([
+    "place.changed local",
+    "place.changed gpu1",
+    "place.removed gpu1",
+  ]);
+});
