@@ -190,7 +190,7 @@ export class Workers {
     if (worker.isSilent(now)) {
       this.#ports.silent(worker);
       this.#ports.changed();
-    } else this.#ports.overdue(worker);
+    } else if (!worker.beatsInTime(now)) this.#ports.overdue(worker);
     this.#watch(worker);
   }
 
