@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { BrokerSilence, type Broker, type Hear } from "../../../src/places/broker/broker.ts";
-import { Seal } from "../../../src/places/broker/seal.ts";
+import { Seal, SEAL_BYTES } from "../../../src/places/broker/seal.ts";
 import { SealedBroker } from "../../../src/places/broker/sealed-broker.ts";
 import { PlayedEngine } from "../../support/played-broker.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
@@ -162,4 +162,135 @@ it("sends all of a turn in one write: questions, and answers that took a while",
   for (const at of ["b", "c"]) void sealed.askTogether(at, {}, 1_000);
   await nextTurn();
   expect(writes).toEqual([1, 3]);
+});
+
+describe("questions together", () => {
+  it("are 128 at most in one message, and more are not heard", async () => {
+    for (const [count, messages] of [
+      [128, 2],
+      [129, 4],
+    ] as const) {
+      const { engine, hears, ends } = rig();
+      hears.listen("a", () => ({}));
+      const all = await ends(...Array.from({ length: count }, (_, n) => ({ n })));
+      expect([all.length, engine.seen.length]).toEqual([count, messages]);
+    }
+    const faults: string[] = [];
+    const { hears, asks, clock } = rig(faults);
+    hears.listen("a", () => ({}));
+    for (const count of [128, 129]) {
+      const many = Array.from({ length: count }, (_, n) => ({ n }));
+      asks.ask("a", many, 1_000).catch(() => undefined);
+      await clock.advance(2_000);
+    }
+    expect(faults).toEqual(["a message at t.a cannot be taken: it asks 129 things at once"]);
+  });
+
+  it("have the time of the one that has least", async () => {
+    const { asks, hears, clock } = rig();
+    hears.listen("a", () => new Promise(() => undefined));
+    const ends: number[] = [];
+    for (const timeoutMs of [5_000, 500])
+      void asks.askTogether("a", {}, timeoutMs).catch(() => void ends.push(clock.monotonic()));
+    await clock.advance(499);
+    expect(ends).toEqual([]);
+    await clock.advance(5_000);
+    expect(ends).toEqual([500, 500]);
+  });
+
+  it("are all silence where the answer is a list of another length, or none", async () => {
+    for (const answer of [[{}], [{}, {}, {}], {}]) {
+      const { asks, engine, clock } = rig();
+      const seal = new Seal("6f".repeat(32));
+      const other = new SealedBroker(engine.connect(), seal, "t", clock, () => undefined);
+      // It takes the whole list for one question.
+      const hear = other.broker.listen.bind(other.broker);
+      hear("t.a", (sealed, _subject, respond) => {
+        const about = `answer to ${Buffer.from(sealed.subarray(1, 25)).toString("base64")}`;
+        respond(seal.seal(Buffer.from(JSON.stringify(answer)), about));
+      });
+      const both = [1, 2].map((n) =>
+        asks.askTogether("a", { n }, 1_000).catch((error: Error) => error.message),
+      );
+      await clock.advance(10);
+      const because = "t.a does not answer each question";
+      expect(await Promise.all(both)).toEqual([because, because]);
+    }
+  });
+
+  it("wait for each other as long as none has an answer, and then 50 ms", async () => {
+    const { asks, hears, clock } = rig();
+    const answers: ((answer: object) => void)[] = [];
+    hears.listen("a", () => new Promise<object>((resolve) => answers.push(resolve)));
+    const ends: string[] = [];
+    for (const n of [1, 2])
+      void asks.askTogether("a", { n }, 60_000).then(
+        () => void ends.push(`${n} at ${clock.monotonic()}`),
+        () => void ends.push(`${n} not by ${clock.monotonic()}`),
+      );
+    await clock.advance(10_000);
+    expect(ends).toEqual([]);
+    answers[1]!({});
+    await clock.advance(1_000);
+    // The way back takes a millisecond.
+    expect(ends).toEqual(["1 not by 10051", "2 at 10051"]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it("leave no timer behind where the last answer comes in time", async () => {
+    const { asks, hears, clock } = rig();
+    hears.listen("a", (asked) => ((asked as Asked).n === 1 ? {} : Promise.resolve({})));
+    const both = [1, 2].map((n) => asks.askTogether("a", { n }, 1_000));
+    await clock.advance(10);
+    await Promise.all(both);
+    expect(clock.timers).toBe(0);
+  });
+});
+
+it("a text fits with twice its length, and an answer with a quarter of a message", () => {
+  const { asks, engine } = rig();
+  engine.messageLimit = 100_000;
+  const most = (100_000 - 8_192 - SEAL_BYTES) / 2;
+  expect([Math.floor(most), Math.floor(most) + 1].map((bytes) => asks.fits(bytes))).toEqual([
+    true,
+    false,
+  ]);
+  engine.messageLimit = 100_003;
+  expect(asks.answerLength).toBe(25_000);
+});
+
+it("trouble with objects is told as it comes and goes, if the engine is up", async () => {
+  const faults: string[] = [];
+  const clock = new VirtualClock();
+  const engine = new PlayedEngine(clock);
+  const broker = engine.connect();
+  let because: string | undefined = "its disk is full";
+  const put = broker.put.bind(broker);
+  broker.put = (...given) =>
+    because === undefined ? put(...given) : Promise.reject(new BrokerSilence(because));
+  const seal = new Seal("6f".repeat(32));
+  const sealed = new SealedBroker(broker, seal, "t", clock, (fault) => void faults.push(fault));
+  const changes: (string | undefined)[] = [];
+  const off = sealed.onTrouble(() => void changes.push(sealed.trouble));
+  const tries = async (): Promise<unknown> => {
+    const done = sealed.put("x", Buffer.from("y")).catch((error: Error) => error.message);
+    await clock.advance(5);
+    return done;
+  };
+  expect([await tries(), await tries()]).toEqual([because, because]);
+  expect([changes, faults]).toEqual([[because], [because, because]]);
+  broker.setDown("it is gone");
+  expect(sealed.trouble).toBeUndefined();
+  because = "another reason";
+  await tries();
+  expect([changes.length, faults.length]).toEqual([1, 2]);
+  broker.setDown(undefined);
+  expect(sealed.trouble).toBe("its disk is full");
+  because = undefined;
+  expect(await tries()).toBeUndefined();
+  expect([changes.at(-1), changes.length, sealed.trouble]).toEqual([undefined, 2, undefined]);
+  off();
+  because = "its disk is full";
+  await tries();
+  expect(changes).toHaveLength(2);
 });

@@ -54,7 +54,7 @@ function rig() {
       writeFileSync(`${path}.map`, JSON.stringify({ sources: [source], mappings }));
     writeFileSync(path, "export default 1;\n");
     map("AAAA");
-    return { files: new TaskFiles(sealed(), clock, folder, () => undefined), map };
+    return { files: new TaskFiles(sealed(), clock, folder, () => undefined), map, folder };
   };
   /** A task's files come to the worker. @returns what its source map says there */
   const have = async (files: TaskFiles, { task, files: all, map }: SentTask): Promise<unknown> => {
@@ -69,7 +69,7 @@ function rig() {
   };
   const mapAt = (bundle: string): unknown =>
     JSON.parse(readFileSync(join(cache.bundles, `${bundle}.mjs.map`), "utf8"));
-  return { clock, rootOf, have, mapAt, soon };
+  return { clock, engine, rootOf, have, mapAt, soon };
 }
 
 describe("the artifacts of earlier steps", () => {
@@ -152,4 +152,39 @@ it("a bundle that only this machine can run is refused as by every place", () =>
       message: expect.stringContaining("needs the package pad") as string,
     }),
   );
+});
+
+describe("a file that was put", () => {
+  const MINUTES = 60_000;
+
+  it("stays for five minutes after it was last asked for, and is put again then", async () => {
+    const { clock, engine, rootOf, soon } = rig();
+    const { files } = rootOf("/a.ts");
+    const [file] = files.of(TASK).files;
+    const put = (): Promise<void> => soon(files.put(file!));
+    await put();
+    const began = clock.monotonic();
+    await clock.advance(began + 4 * MINUTES - clock.monotonic());
+    await put();
+    await clock.advance(began + 8 * MINUTES - clock.monotonic());
+    expect(engine.objects.size).toBe(1);
+    await clock.advance(2 * MINUTES);
+    expect([engine.objects.size, clock.timers]).toEqual([0, 0]);
+    await put();
+    expect([engine.objects.size, engine.put.length]).toEqual([1, 3]);
+    await soon(files.close());
+    expect([engine.objects.size, clock.timers]).toEqual([0, 0]);
+    await soon(files.close());
+  });
+
+  it("is put once for all that ask at the same time, and is read again the next time", async () => {
+    const { engine, rootOf, soon, clock } = rig();
+    const { files, folder } = rootOf("/a.ts");
+    const [file] = files.of(TASK).files;
+    await soon(Promise.all([files.put(file!), files.put(file!), files.put(file!)]));
+    expect([engine.put.length, clock.timers]).toEqual([1, 1]);
+    writeFileSync(join(folder, "code.mjs"), "export default 2;\n");
+    await expect(soon(files.put(file!))).rejects.toThrow("has changed since the task was given");
+    await soon(files.close());
+  });
 });

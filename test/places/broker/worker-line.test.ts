@@ -166,3 +166,69 @@ describe("a worker's line", () => {
     expect(new Set(names.map(({ prefix }) => prefix)).size).toBe(3);
   });
 });
+
+describe("a worker's session", () => {
+  /** A daemon that answers each hello with a new session, and messages as a test says. */
+  function served(answer: (says: WorkerSays) => object | Promise<object> | undefined) {
+    const all = rig();
+    const hellos: (string | undefined)[] = [];
+    const said: string[] = [];
+    let sessions = 0;
+    all.daemon.listen("hello", (hello) => {
+      hellos.push((hello as Hello).root);
+      return { type: "welcome", root: "r", session: `s${(sessions += 1)}` };
+    });
+    all.daemon.listen("daemon.r", (says) => {
+      const { session, number, message } = says as WorkerSays;
+      said.push(`${session} ${number} ${"id" in message ? message.id : message.type}`);
+      return answer(says as WorkerSays);
+    });
+    return { ...all, hellos, said };
+  }
+  const yes = { type: "yes" };
+
+  it("is kept for a minute after the last answer; then any daemon may answer", async () => {
+    const { line, hellos, said, soon, clock } = served(() => yes);
+    await soon(line.ask(claim, 1_000));
+    for (let times = 0; times < 3; times += 1) {
+      await clock.advance(50_000);
+      await soon(line.ask(claim, 1_000));
+    }
+    expect([hellos, said.length]).toEqual([[undefined], 4]);
+    // It was heard 2 ms after it was asked, and 5 s have passed in which the test waited.
+    await clock.advance(55_002);
+    await soon(line.ask(claim, 1_000));
+    expect(hellos).toHaveLength(1);
+    await clock.advance(55_003);
+    await soon(line.ask(claim, 1_000));
+    expect(hellos).toEqual([undefined, undefined]);
+    expect(said.at(-1)).toBe("s2 1 p@1#3");
+  });
+
+  it("that its daemon does not know is asked of the same daemon, three times", async () => {
+    const { line, hellos, said, soon } = served(() => ({ type: "again" }));
+    await expect(soon(line.ask(claim, 1_000))).rejects.toThrow(
+      "the daemon does not know this worker, however often it says hello",
+    );
+    expect(hellos).toEqual([undefined, "r", "r"]);
+    expect(said).toEqual(["s1 1 p@1#3", "s2 1 p@1#3", "s3 1 p@1#3"]);
+  });
+
+  it("that is over has no answers: what was asked in it is asked again", async () => {
+    const waiting: ((answer: object) => void)[] = [];
+    const { line, said, clock } = served(({ session, message }) => {
+      if (session !== "s1") return yes;
+      if (message.type === "bye") return { type: "again" };
+      return new Promise((answered) => waiting.push(answered));
+    });
+    const asked = line.ask(claim, 60_000);
+    await clock.advance(10);
+    const other = line.ask({ type: "bye", worker: "a", incarnation: "i" }, 60_000);
+    await clock.advance(10);
+    // The first answer comes once the session is over.
+    waiting[0]!({ type: "no", because: "it was another's" });
+    await clock.advance(10);
+    expect([await asked, await other]).toEqual([yes, yes]);
+    expect(said).toEqual(["s1 1 p@1#3", "s1 2 bye", "s2 1 bye", "s2 2 p@1#3"]);
+  });
+});
