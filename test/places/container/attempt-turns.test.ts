@@ -212,7 +212,7 @@ describe("a step in a container", () => {
     }
   });
 
-  it.each([125, 126, 127])("that ends with %i itself said what it said", async (status) => {
+  it.each([3, 125, 126, 127])("that ends with %i itself said what it said", async (status) => {
     const { command, exits, over, world, lines } = rig();
     const run = await command();
     run.stderr.write("Error: of my own\n");
@@ -265,14 +265,26 @@ describe("a step in a container", () => {
 
 describe("an image", () => {
   it("that is always pulled is pulled before the command", async () => {
-    const { command, commands, exits, over, placed } = rig({ pull: "always" });
+    const { command, commands, exits, over, placed, lines } = rig({ pull: "always" });
     const pull = await command();
     expect([pull.words[0], placed]).toEqual(["pull", []]);
+    pull.stderr.write("Copying blob hunter2x done\n");
     await exits(pull, 0);
+    expect(lines.join()).toContain("Copying blob *** done");
     const run = await command(2);
     await exits(run, 0);
     expect((await over()).result.ok).toBe(true);
     expect(commands.map(({ words }) => words[0])).toEqual(["pull", "run"]);
+  });
+
+  it("that is always pulled, and is not there then, is not pulled a second time", async () => {
+    const { command, commands, exits, over, world } = rig({ pull: "always" });
+    world.image = false;
+    await exits(await command(), 0);
+    const run = await command(2);
+    await exits(run, 125);
+    expect((await over()).result.ok).toBe(false);
+    expect(commands).toHaveLength(2);
   });
 
   it("that is missing is pulled once, and the command runs again", async () => {
@@ -295,14 +307,14 @@ describe("an image", () => {
   });
 
   it("that is there is not pulled: what the engine says is why it does not begin", async () => {
-    const { command, exits, over, commands, how } = rig();
+    const { command, exits, over, commands, how, lines } = rig({ keep: "on-failure" });
     const run = await command();
     run.stderr.write("Error: unknown flag: --x\n");
     await exits(run, 125);
     expect((await over()).result.error.message).toBe(
       "the container of i could not be started: unknown flag: --x (container.options)",
     );
-    expect([commands.length, how()]).toEqual([1, ["doubtful"]]);
+    expect([commands.length, how(), lines]).toEqual([1, ["doubtful"], []]);
   });
 
   it("that may not be pulled is asked for", async () => {
@@ -401,7 +413,12 @@ describe("an engine that goes away", () => {
     world.state = ended(status);
     await exits(run, null);
     await clock.advance(1_000);
-    if (how === "done") await exits(await command(2), 0);
+    if (how === "done") {
+      const logs = await command(2);
+      world.away = 1;
+      await exits(logs, 0);
+      await clock.advance(1_000);
+    }
     const end = await over();
     const because = "podman went away while the step ran, and ended its container";
     if (how === "lost") expect(end).toMatchObject({ because, blameless: "lost" });
