@@ -1,5 +1,5 @@
 /** A sweep gives way to the daemon after each run that it reads and each file that it removes. */
-import { mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { RunEvent } from "../../src/core/event.ts";
@@ -121,4 +121,63 @@ it("leaves what is no artifact and no step code, and step code without a list of
   expect(await run({ bundlesInUse: new Set([sha]) })).toEqual({ files: 0, bytes: 0 });
   expect(await run({ bundlesInUse: new Set() })).toEqual({ files: 2, bytes: 4 });
   expect(readdirSync(store.bundles).toSorted()).toEqual([`${sha}.txt`, "notes", `x${sha}.mjs`]);
+});
+
+it("leaves what a spilled field refers to: step code, and other artifacts", async () => {
+  const there = await swept();
+  const { artifacts, store } = there;
+  const code = "c".repeat(64);
+  mkdirSync(store.bundles, { recursive: true });
+  const bundle = join(store.bundles, `${code}.mjs`);
+  writeFileSync(bundle, "x");
+  aged(bundle, 2 * 24 * 60 * MINUTE);
+  // A line has the snapshot, the snapshot's field is a file of its own, and that names both.
+  const value = await artifacts.put("a long output");
+  const outputs = await artifacts.put({ result: { ...value }, code: { bundle: code } });
+  const snapshot = await artifacts.put({ steps: [{ outputs: { ...outputs } }] });
+  for (const ref of [value, outputs, snapshot]) aged(artifacts.path(ref), 60 * MINUTE);
+  const run = "p@20260531T130000Z";
+  const created = LedgerFile.create<RunEvent>(
+    store.runLedger(run),
+    [header(run, { snapshot: { ...snapshot } })],
+    calm(),
+  );
+  await (await created).close();
+  expect(await there.run({ bundlesInUse: new Set() })).toEqual({ files: 3, bytes: 9 });
+  expect(existsSync(bundle)).toBe(true);
+  for (const ref of [value, outputs, snapshot]) expect(artifacts.verify(ref)).toBe(true);
+  // Once the run goes, all of it goes.
+  expect(await there.run({ bundlesInUse: new Set() }, [run])).toMatchObject({ files: 4 });
+});
+
+it.each([
+  ["an artifact", 10, {}],
+  ["an artifact while lines wait for room", 24 * 60, { linesWait: true }],
+  ["step code", 24 * 60, { bundlesInUse: new Set<string>() }],
+])("%s stays for %i minutes", async (what, minutes, options) => {
+  const { store, run, unused, artifacts } = await swept();
+  const folder = what === "step code" ? store.bundles : store.artifacts;
+  mkdirSync(folder, { recursive: true });
+  for (const ref of unused) aged(artifacts.path(ref), 0);
+  for (const [digit, ageMs] of [
+    ["d", minutes * MINUTE],
+    ["e", minutes * MINUTE + 1_000],
+  ] as const) {
+    const path = join(folder, digit.repeat(64) + (what === "step code" ? ".mjs" : ""));
+    writeFileSync(path, "x");
+    aged(path, ageMs);
+  }
+  expect(await run(options)).toEqual({ files: 1, bytes: 1 });
+  expect(readdirSync(folder).some((name) => name.startsWith("d"))).toBe(true);
+});
+
+it("leaves a file that became young again while the runs were read", async () => {
+  const { store, runs, unused, artifacts } = await swept();
+  let looks = 0;
+  const giveWay = async (): Promise<void> => {
+    if ((looks += 1) === runs.length) aged(artifacts.path(unused[0]!), 0);
+  };
+  const done = await sweep(store, { nowMs: NOW }, new Map(), new Map(), giveWay);
+  expect(done).toEqual({ files: 2, bytes: 6 });
+  expect(artifacts.verify(unused[0]!)).toBe(true);
 });
