@@ -96,6 +96,8 @@ describe("the quick reader of the end of a pipeline's ledger", () => {
     for (const event of [
       { type: "pipeline.invalid", errors: ["größe"] },
       { type: "pipeline.invalid", errors: [], ["__proto__x"]: 1 },
+      // Its text has an escape, and an escape may name a prototype.
+      { type: "pipeline.invalid", errors: ["\u0007"] },
       {
         type: "pipeline.checkpoint",
         format: 99,
