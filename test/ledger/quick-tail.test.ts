@@ -92,6 +92,22 @@ describe("the quick reader of the end of a pipeline's ledger", () => {
     }
   });
 
+  it.each<[string, Record<string, unknown>]>([
+    ["a line is missing before it", { seq: 4 }],
+    ["it is the line before it again", { seq: 2 }],
+    ["it is of no write", { b: 1.5 }],
+    ["it is of a write that was over", { b: 1 }],
+    ["it has no time", { at: 7 }],
+    ["its format is no number", { format: "1" }],
+  ])("gives up on a line whose checksum is right where %s", (_, more) => {
+    const line = { type: "request.noted", requestId: "r", because: "x" };
+    const text = (last: object) => ledgerText([loaded("* * * * *"), line, { ...line, ...last }]);
+    writeFileSync(path, text({}));
+    expect(readQuickTail(path, "pipeline.checkpoint")).toHaveLength(3);
+    writeFileSync(path, text(more));
+    expect(readQuickTail(path, "pipeline.checkpoint")).toBeUndefined();
+  });
+
   it("leaves other alphabets, prototypes, newer formats and empty files to the exact one", () => {
     for (const event of [
       { type: "pipeline.invalid", errors: ["größe"] },
