@@ -100,8 +100,10 @@ it("is a failed disk where a sync fails, whatever the reason: nobody waits for r
 
 it("gives up where no folder can be made, though the one above is there", async () => {
   const { root } = tempRoot();
-  const disk = { ...systemDisk, mkdir: () => Promise.reject(failing("ENOENT")) };
-  await expect(ensureDirectory(disk, join(root, "none"))).rejects.toThrow("ENOENT: planted");
+  const none = join(root, "none");
+  const mkdir = (path: string): Promise<void> =>
+    path === none ? Promise.reject(failing("ENOENT")) : systemDisk.mkdir(path);
+  await expect(ensureDirectory({ ...systemDisk, mkdir }, none)).rejects.toThrow("ENOENT: planted");
 });
 
 it("tries again to make a folder that found no room", async () => {
