@@ -37,7 +37,9 @@ function rig(readLarge?: ReadLarge) {
 const P = pipelineOf("p", []);
 /** A version that is written a piece in each turn. */
 const LARGE = pipelineOf("p", [], {
-  template: snapshotOf(Array.from({ length: 40 }, (_, n) => stepSpec(`step${n}`))),
+  template: snapshotOf(
+    Array.from({ length: 40 }, (_, n) => stepSpec(`step${n}`, { env: { X: "x".repeat(9_000) } })),
+  ),
 });
 
 describe("the version that was kept", () => {
