@@ -76,6 +76,8 @@ describe("the index", () => {
     for (let n = 0; n < 40; n += 1) index.record(key("x"), candidate(n));
     expect(index.lookup(key("x"))).toEqual(newest(39));
     const flushed = index.flush();
+    // The write begins in a moment: from then on these wait beside it.
+    await Promise.resolve();
     for (let n = 40; n < 60; n += 1) index.record(key("x"), candidate(n));
     expect(index.lookup(key("x"))).toEqual(newest(59));
     await flushed;
@@ -90,7 +92,6 @@ describe("the index", () => {
     for (const n of [1, 2]) index.record(key("x"), alike(n));
     expect(index.lookup(key("x"))).toEqual([2, 1].map(alike));
     const flushed = index.flush();
-    // The write begins in a moment: from then on these wait beside it.
     await Promise.resolve();
     for (const n of [3, 4]) index.record(key("x"), alike(n));
     expect(index.lookup(key("x"))).toEqual([4, 3, 2, 1].map(alike));
