@@ -461,8 +461,11 @@ describe("a file", () => {
   test("that is renamed, and the same, is told and kept with its new name", async () => {
     const rig = new Rig();
     await rig.save(of("p", "a.yaml", { digest: "d" }));
-    await rig.rid("/s/a.yaml");
-    expect(await rig.save(of("p", "b.yaml", { digest: "d" }))).toEqual(["p has /s/b.yaml"]);
+    rig.said();
+    const loaded = of("p", "b.yaml", { digest: "d" });
+    rig.edited.set("/s/b.yaml", { ok: true, loaded });
+    await rig.files.apply({ changed: ["/s/b.yaml"], removed: ["/s/a.yaml"] });
+    expect(rig.said()).toEqual(["p has /s/b.yaml"]);
     expect(rig.kept("p")).toMatchObject({ file: "/s/b.yaml" });
   });
 
