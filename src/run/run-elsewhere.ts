@@ -10,6 +10,7 @@ import { stopModeOf } from "../core/halt.ts";
 import { allEnded } from "../core/run-status.ts";
 import type { Json } from "../core/snapshot.ts";
 import { isFinal, STATUSES, type FinalRunStatus, type Status } from "../core/status.ts";
+import { iso } from "../core/time.ts";
 import type { TaskResult } from "../core/task.ts";
 import type { FetchedStatus, PlaceholderRun } from "../orchestrators/submission.ts";
 import type { FlavorCalls } from "./flavor-calls.ts";
@@ -152,13 +153,16 @@ export class RunElsewhere {
 
   /** Tells why the run waits. A platform that comes and goes fills no disk. */
   #couldNotSay(error: StepError): void {
-    const now = this.#parts.deps.clock.monotonic();
+    const { clock } = this.#parts.deps;
+    const now = clock.monotonic();
     if (this.#why === error.message || now - this.#toldAt < TELL_MS) return;
     this.#why = error.message;
     this.#toldAt = now;
-    const { flavor } = this.#of;
+    // With the time: it stays the run's reason though the orchestrator can say it again.
+    const at = iso(clock.now());
     this.#of.warn(
-      `the orchestrator ${flavor} could not say how the run stands, and is asked again`,
+      `the orchestrator ${this.#of.flavor} could not say at ${at} how the run stands, ` +
+        "and is asked again",
       error,
     );
   }

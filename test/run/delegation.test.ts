@@ -364,7 +364,8 @@ describe("a run that an earlier daemon handed over", () => {
     /** What is told of an answer, and the state after it. */
     const answer = async (result: TaskResult): Promise<void> => {
       const said = run.ends(`fetchStatus-${(call += 1)}`, result);
-      told.push(...said.filter((text) => text.startsWith("submit.")));
+      const warned = said.filter((text) => text.startsWith("submit."));
+      told.push(...warned.map((text) => text.replace(/20\S+Z/, "TIME")));
       await run.clock.advance(5_000);
       await run.later();
     };
@@ -374,10 +375,10 @@ describe("a run that an earlier daemon handed over", () => {
       outcome: "failed",
     });
     const line = (message: string): string =>
-      `submit.warning ${JSON.stringify(message)} (the orchestrator far could not say how the run ` +
-      `stands, and is asked again: ${message})`;
+      `submit.warning ${JSON.stringify(message)} (the orchestrator far could not say at TIME how ` +
+      `the run stands, and is asked again: ${message})`;
     await answer(fails("no net"));
-    expect(run.state.because).toMatch(/could not say how the run stands, .*: no net$/);
+    expect(run.state.because).toMatch(/could not say at \S+Z how the run stands, .*: no net$/);
     await answer(fails("no net"));
     await answer(status({ status: "running" }));
     await answer(fails("no net"));
