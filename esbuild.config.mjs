@@ -1,9 +1,11 @@
 /**
  * Bundles the command line into a folder's bin/, the programs in which steps run into its daemon/,
- * and the page's app into its page/. orchd.js answers `orchd status` alone, and is one file: every
- * file that Node opens costs half a millisecond. commands.js and its chunks are for everything
- * else, but for `orchd page`: page-alone.js is for that. Code that several need is in each.
+ * and the page's app into its page/. orchd.js runs the quick program, which answers `orchd
+ * status` alone, and is one CommonJS file: every file that Node opens costs time, and its loader of
+ * modules 3 ms. commands.mjs and its chunks are for everything else, but for `orchd page`:
+ * page-alone.mjs is for that. Code that several need is in each.
  */
+import { spawnSync } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { basename, join, relative, resolve } from "node:path";
 import { build } from "esbuild";
@@ -41,7 +43,7 @@ const commandsApart = {
   setup(bundler) {
     bundler.onResolve({ filter: /^\.\/(?:commands|page-alone)\.ts$/ }, ({ importer, path }) =>
       importer.endsWith("orchd.ts")
-        ? { path: path.replace(/ts$/, "js"), external: true }
+        ? { path: path.replace(/ts$/, "mjs"), external: true }
         : undefined,
     );
   },
@@ -72,12 +74,36 @@ const cryptoLate = {
       path: "node:crypto",
       namespace: "late",
     }));
-    bundler.onLoad({ filter: /.*/, namespace: "late" }, () => ({
+    bundler.onLoad({ filter: /^node:crypto$/, namespace: "late" }, () => ({
       contents: ["createHash", "randomBytes"]
         .map(
           (name) =>
             `export const ${name} = (...given) => ` +
             `process.getBuiltinModule("node:crypto").${name}(...given);`,
+        )
+        .join("\n"),
+    }));
+  },
+};
+
+/**
+ * Loads croner with its first call in the quick file, of which it would be a quarter. Few patterns
+ * and moments need it (src/views/quick-calculator.ts).
+ */
+const cronerLate = {
+  name: "croner-late",
+  setup(bundler) {
+    bundler.onResolve({ filter: /^croner$/ }, ({ namespace }) =>
+      namespace === "late"
+        ? { path: "croner", external: true }
+        : { path: "croner", namespace: "late" },
+    );
+    bundler.onLoad({ filter: /^croner$/, namespace: "late" }, () => ({
+      contents: ["Cron", "CronPattern"]
+        .map(
+          (name) =>
+            `export function ${name}(...given) ` +
+            `{ return new (require("croner").${name})(...given); }`,
         )
         .join("\n"),
     }));
@@ -152,33 +178,66 @@ const importedLate = {
 };
 
 /**
+ * Writes the quick program as an expression, a function of `require` and `module`, and its bytecode
+ * beside it. Both have a name that holds a hash of the text, so they are of one build.
+ *
+ * @returns its path
+ */
+async function buildQuick(outdir) {
+  const { metafile } = await build({
+    ...shared,
+    outdir,
+    format: "cjs",
+    banner: { js: "(function(require,module){" },
+    footer: { js: "})" },
+    supported: { "dynamic-import": false },
+    // Names are a quarter of what V8 has to read.
+    minifyIdentifiers: true,
+    metafile: true,
+    entryPoints: ["daemon/quick.ts"],
+    entryNames: "chunks/[name]-[hash]",
+    plugins: [cryptoLate, cronerLate, colorsQuiet],
+  });
+  const [program] = Object.keys(metafile.outputs);
+  const { NODE_OPTIONS: _, ...env } = process.env;
+  const made = spawnSync(process.execPath, ["code-cache.mjs", resolve(program)], {
+    env,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  if (made.status !== 0) throw new Error(`${program} did not run: ${made.stdout}`);
+  return program;
+}
+
+/**
  * Writes FOLDER/bin, and of FOLDER/daemon the runner and its threads as one file each: a thread of
  * 36 files takes 20 ms more of processor time to start.
  */
 export async function bundle(folder) {
   const outdir = join(folder, "bin");
+  const quick = await buildQuick(outdir);
   await build({
     ...shared,
     outdir,
+    format: "cjs",
     entryPoints: ["daemon/orchd.ts"],
-    plugins: [commandsApart, cryptoLate, colorsQuiet],
+    define: { QUICK_PROGRAM: JSON.stringify(relative(outdir, quick)) },
+    plugins: [commandsApart],
   });
-  await build({
+  // Of this folder alone: the package's modules are ECMAScript modules.
+  await writeFile(join(outdir, "package.json"), '{ "type": "commonjs" }\n');
+  const modules = {
     ...shared,
     outdir,
+    outExtension: { ".js": ".mjs" },
+    splitting: true,
+    chunkNames: "chunks/[name]-[hash]",
+  };
+  await build({
+    ...modules,
     entryPoints: ["daemon/commands.ts"],
     plugins: [helpLate, widthsLate, withoutHttp2],
-    splitting: true,
-    chunkNames: "chunks/[name]-[hash]",
   });
-  await build({
-    ...shared,
-    outdir,
-    entryPoints: ["daemon/page-alone.ts"],
-    plugins: [withoutHttp2],
-    splitting: true,
-    chunkNames: "chunks/[name]-[hash]",
-  });
+  await build({ ...modules, entryPoints: ["daemon/page-alone.ts"], plugins: [withoutHttp2] });
   await build({
     ...shared,
     outdir: join(folder, "daemon"),

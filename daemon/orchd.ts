@@ -1,47 +1,43 @@
 #!/usr/bin/env node
 /**
- * The entry of the command line. It answers `orchd status` with the few files that this takes.
- * `orchd page` is loaded with page-alone.ts, and every other command with commands.ts. Both are
- * built apart from this file (esbuild.config.mjs): the quick commands do not pay for the others.
+ * The entry of the command line. It runs the quick program (quick.ts) from the bytecode that V8
+ * made of it as it was built (code-cache.mjs). To read the program's text takes V8 as long as all
+ * that the program does.
+ *
+ * V8 takes the bytecode only if its own version and flags are those of the build. Otherwise, and
+ * where there is none, it reads the text: nothing but time depends on it.
  */
-import type { Arguments } from "../src/cli/arguments.ts";
-import { refuseNowhere, runFast, TOO_FEW_DESCRIPTORS } from "../src/cli/entry.ts";
-import { parseFastPage } from "../src/cli/fast-path.ts";
-import { runBelowReaper } from "../src/cli/first-process.ts";
-import { keepHeapSmall, keepYoungHeapSmall } from "../src/small-heap.ts";
-import { ignoreUserSignals } from "../src/user-signals.ts";
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { Script } from "node:vm";
+import type { runQuick } from "./quick.ts";
 
-const words = process.argv.slice(2);
-process.exitCode =
-  refuseNowhere() ?? (await runFast(words)) ?? (await runApart()) ?? (await runOther());
+/** The path of the quick program from this file's folder. The build puts it here. */
+declare const QUICK_PROGRAM: string;
 
-/** As process 1 of a container, the command runs below a reaper. */
-async function runApart(): Promise<number | undefined> {
-  return process.pid === 1 ? runBelowReaper() : undefined;
-}
+/** A copy of the package has files of the time of copying: so much is no edit of the text. */
+const COPYING_MS = 60_000;
 
-async function runOther(): Promise<number> {
-  ignoreUserSignals();
-  const page = parseFastPage(words);
+const program = join(__dirname, QUICK_PROGRAM);
+const cachedData = bytecodeOf(program);
+const script = new Script(readFileSync(program, "latin1"), {
+  filename: program,
+  ...(cachedData === undefined ? {} : { cachedData }),
+});
+const quick = { exports: {} };
+(script.runInThisContext() as (load: NodeJS.Require, module: object) => void)(require, quick);
+void (quick.exports as { runQuick: typeof runQuick }).runQuick({
+  commands: () => import("./commands.ts"),
+  page: () => import("./page-alone.ts"),
+});
+
+/** Undefined where the text was changed after it: of the text V8 compares the length alone. */
+function bytecodeOf(path: string): Buffer | undefined {
+  const made = path.replace(/js$/, "cache");
   try {
-    return await (page === undefined ? runCommand() : servePage(page));
-  } catch (error) {
-    // The program's own files could not be opened. Everything later is told by `guarded`.
-    if ((error as NodeJS.ErrnoException).code !== "EMFILE") throw error;
-    process.stderr.write(`orchd: ${TOO_FEW_DESCRIPTORS}\n`);
-    return 1;
+    const edited = statSync(path).mtimeMs - statSync(made).mtimeMs > COPYING_MS;
+    return edited ? undefined : readFileSync(made);
+  } catch {
+    return undefined;
   }
-}
-
-async function runCommand(): Promise<number> {
-  keepHeapSmall();
-  return (await import("./commands.ts")).runCommands(words);
-}
-
-async function servePage(args: Arguments): Promise<number> {
-  keepYoungHeapSmall();
-  const { runPageAlone } = await import("./page-alone.ts");
-  // Not before the import, which makes much that stays: each collection then is for nothing.
-  keepHeapSmall();
-  return runPageAlone(args);
 }

@@ -3,7 +3,7 @@
  * command throws.
  *
  * A command returns a status or throws a {@link CliError}; entry.ts makes a status of either, and
- * daemon/orchd.ts exits with it. Everything else that is thrown is a bug or a Node error: even that
+ * daemon/quick.ts exits with it. Everything else that is thrown is a bug or a Node error: even that
  * is told in one sentence, without a stack.
  */
 import type { NoView } from "../views/no-view.ts";

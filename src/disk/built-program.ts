@@ -24,12 +24,13 @@ export function builtProgram(
   above = dirname(fileURLToPath(import.meta.url)),
 ): string {
   const manifest = join(above, "package.json");
-  if (!existsSync(manifest)) {
+  const installed = existsSync(manifest) ? versionIn(manifest) : undefined;
+  // dist/bin has a manifest too, without a version: it says of what kind the files there are.
+  if (installed === undefined) {
     if (above === dirname(above))
       throw new Error("the package's folder was not found: no package.json above this module");
     return builtProgram(name, folder, dirname(above));
   }
-  const installed = versionIn(manifest);
   if (installed !== VERSION)
     throw new OtherRelease(
       `orchd ${installed} was installed while this process is orchd ${VERSION}: start it again`,
@@ -51,9 +52,9 @@ export function whyOtherRelease(above?: string): string | undefined {
   }
 }
 
-function versionIn(manifest: string): string {
+function versionIn(manifest: string): string | undefined {
   try {
-    return (JSON.parse(readFileSync(manifest, "utf8")) as { version: string }).version;
+    return (JSON.parse(readFileSync(manifest, "utf8")) as { version?: string }).version;
   } catch {
     throw new OtherRelease(`${manifest} is not whole: is orchd being installed?`);
   }

@@ -5,7 +5,19 @@
  * Every call goes through libuv's threads: an fdatasync takes 0.1 to 4 ms, and the daemon's main
  * thread has timers to keep. Reading is not here: readers use node:fs directly.
  */
-import * as fs from "node:fs";
+import {
+  close,
+  fchmod,
+  fdatasync,
+  fsync,
+  ftruncate,
+  link,
+  mkdir,
+  open,
+  rename,
+  unlink,
+  write,
+} from "node:fs";
 
 /** The calls that durable writing needs. Each rejects with a Node error that has a `code`. */
 export interface Disk {
@@ -46,26 +58,24 @@ export function bytesWritten(): number {
 
 /** The disk of the machine. */
 export const systemDisk: Disk = {
-  open: (path, flags, mode) => call((done) => fs.open(path, flags, mode, done)),
+  open: (path, flags, mode) => call((done) => open(path, flags, mode, done)),
   write: (fd, bytes, offset, position) => {
     written += bytes.byteLength - offset;
-    return call((done) => fs.write(fd, bytes, offset, bytes.byteLength - offset, position, done));
+    return call((done) => write(fd, bytes, offset, bytes.byteLength - offset, position, done));
   },
-  fdatasync: (fd) =>
-    call((done: Done<void>) => fs.fdatasync(fd, (error) => done(error, undefined))),
-  fsync: (fd) => call((done: Done<void>) => fs.fsync(fd, (error) => done(error, undefined))),
+  fdatasync: (fd) => call((done: Done<void>) => fdatasync(fd, (error) => done(error, undefined))),
+  fsync: (fd) => call((done: Done<void>) => fsync(fd, (error) => done(error, undefined))),
   fchmod: (fd, mode) =>
-    call((done: Done<void>) => fs.fchmod(fd, mode, (error) => done(error, undefined))),
+    call((done: Done<void>) => fchmod(fd, mode, (error) => done(error, undefined))),
   ftruncate: (fd, length) =>
-    call((done: Done<void>) => fs.ftruncate(fd, length, (error) => done(error, undefined))),
-  close: (fd) =>
-    call((done: Done<void>) => fs.close(fd, (error) => done(error ?? null, undefined))),
+    call((done: Done<void>) => ftruncate(fd, length, (error) => done(error, undefined))),
+  close: (fd) => call((done: Done<void>) => close(fd, (error) => done(error ?? null, undefined))),
   link: (existing, path) =>
-    call((done: Done<void>) => fs.link(existing, path, (error) => done(error, undefined))),
+    call((done: Done<void>) => link(existing, path, (error) => done(error, undefined))),
   rename: (from, to) =>
-    call((done: Done<void>) => fs.rename(from, to, (error) => done(error, undefined))),
-  unlink: (path) => call((done: Done<void>) => fs.unlink(path, (error) => done(error, undefined))),
-  mkdir: (path) => call((done: Done<void>) => fs.mkdir(path, (error) => done(error, undefined))),
+    call((done: Done<void>) => rename(from, to, (error) => done(error, undefined))),
+  unlink: (path) => call((done: Done<void>) => unlink(path, (error) => done(error, undefined))),
+  mkdir: (path) => call((done: Done<void>) => mkdir(path, (error) => done(error, undefined))),
 };
 
 /**

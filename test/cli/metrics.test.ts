@@ -78,7 +78,7 @@ it("is the only command that loads what it needs", () => {
       visit(join(dirname(path), to));
   };
   visit(orchdProgram);
-  visit(join(dirname(orchdProgram), "page-alone.js"));
-  visit(join(dirname(orchdProgram), "commands.js"));
+  visit(join(dirname(orchdProgram), "page-alone.mjs"));
+  visit(join(dirname(orchdProgram), "commands.mjs"));
   expect(seen.size).toBeGreaterThan(1);
 });

@@ -15,6 +15,7 @@ function installed(manifest: string): { readonly folder: string; readonly module
   for (const program of ["bin/orchd.js", "daemon/runner.js"])
     writeFileSync(join(folder, "dist", program), "");
   writeFileSync(join(folder, "package.json"), manifest);
+  writeFileSync(join(folder, "dist/bin/package.json"), '{ "type": "commonjs" }\n');
   return { folder, modules };
 }
 

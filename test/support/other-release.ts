@@ -18,7 +18,7 @@ export function otherRelease(edits: readonly (readonly [from: RegExp, to: string
   cpSync(join(projectRoot, "package.json"), join(root, "package.json"));
   symlinkSync(join(projectRoot, "node_modules"), join(root, "node_modules"));
   const paths = readdirSync(dist, { recursive: true, encoding: "utf8" })
-    .filter((path) => path.endsWith(".js"))
+    .filter((path) => /\.m?js$/.test(path))
     .map((path) => join(dist, path))
     .concat(join(root, "package.json"));
   for (const [from, to] of edits) {

@@ -36,7 +36,7 @@ export function buildProgram(name: string, plant?: Plant): Promise<string> {
  * })`. Its runners are those of dist/.
  */
 export function buildPlanted(name: string, plant: Plant): Promise<string> {
-  return bundle("daemon/orchd.ts", name, plant);
+  return bundle("test/faults/programs/orchd.ts", name, plant);
 }
 
 async function bundle(entry: string, name: string, plant: Plant | undefined): Promise<string> {

@@ -12,6 +12,7 @@ import { projectRoot, tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 const SOURCES = [
   "build.mjs",
+  "code-cache.mjs",
   "esbuild.config.mjs",
   "package.json",
   "tsconfig.json",

@@ -202,7 +202,7 @@ describe.runIf(mayUnshare)("as process 1", { timeout: 60_000 }, () => {
 
   it("would leave some without a reaper", async () => {
     const program = await buildPlanted("first-process-alone", {
-      file: "daemon/orchd.ts",
+      file: "daemon/quick.ts",
       from: "process.pid === 1",
       to: "process.pid === -1",
     });
