@@ -2,14 +2,17 @@
  * A run elsewhere that is stopped: which of the things that can tell its end decides, when the
  * orchestrator is called, and what is written. The orchestrator is played by the test.
  */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Json } from "../../src/core/snapshot.ts";
 import type { TaskResult } from "../../src/core/task.ts";
 import type { RunEvent } from "../../src/core/event.ts";
+import { BaseOrchestrator } from "../../src/orchestrators/base-orchestrator.ts";
 import type { FlavorCall } from "../../src/run/flavor-tasks.ts";
 import type { RunParts } from "../../src/run/run-parts.ts";
 import { StopElsewhere } from "../../src/run/stop-elsewhere.ts";
+import { held } from "../support/fake-pool.ts";
 import { GivenRun, snapshotOf, stepSpec } from "../support/given-run.ts";
+import { moduleStep, RunBench } from "../support/run-bench.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
 type Mode = "graceful" | "force";
@@ -265,4 +268,80 @@ it("an answer that comes after the run's end is not written", () => {
   expect(bench.told).toEqual(["insists"]);
   const argument: Json = bench.calls[0]!.argument;
   expect(argument).toEqual({ run: { id: "p@1" }, graceful: false });
+});
+
+describe("a stop of a run that is handed over", () => {
+  /** An orchestrator whose run goes on until it is told to stop. */
+  function farm(stops: boolean) {
+    const told: string[] = [];
+    let end!: () => void;
+    const over = new Promise<void>((resolve) => (end = resolve));
+    class Far extends BaseOrchestrator {
+      static flavor = "far";
+      override getOrchestratorRunId(): string {
+        return "there";
+      }
+      override submitPipeline(): Promise<{ waitForCompletion: () => Promise<void> }> {
+        return Promise.resolve({ waitForCompletion: () => over });
+      }
+    }
+    if (stops)
+      Object.assign(Far.prototype, {
+        stopRun: ({ orchestratorRunId }: { orchestratorRunId: string }, how: object) => {
+          told.push(`${orchestratorRunId} ${JSON.stringify(how)}`);
+          end();
+          return Promise.resolve();
+        },
+      });
+    const bench = new RunBench({ functions: { "export:Far": Far } });
+    const code = { bundle: "far", pick: "export:Far", source: "./far.ts" };
+    const orchestrator = { flavor: "far", config: {}, code };
+    return { bench, told, end, orchestrator };
+  }
+
+  const begun = async (stops: boolean) => {
+    const rig = farm(stops);
+    const loop = await rig.bench.begin([moduleStep("a")], {}, { orchestrator: rig.orchestrator });
+    await vi.waitFor(() => expect(loop.state.submission).toBe("accepted"));
+    return { ...rig, loop };
+  };
+
+  it("says that its orchestrator is asked, with what of the reason a line holds", async () => {
+    const { bench, told, loop } = await begun(true);
+    const order = { by: "b".repeat(201), because: "x".repeat(1_001), requestId: "r1" };
+    expect(await loop.requestStop({ mode: "graceful", ...order })).toEqual({ accepted: true });
+    const line = bench.lines(loop.state.run).find(({ type }) => type === "run.stop_requested");
+    expect(line).toMatchObject({
+      mode: "graceful",
+      by: "b".repeat(200),
+      because: "x".repeat(1_000),
+      requestId: "r1",
+      asksOrchestrator: true,
+    });
+    expect((await bench.end(loop)).status).toBe("stopped");
+    expect(told).toEqual(['there {"graceful":true}']);
+  });
+
+  it("is refused where nobody can stop what runs there, and nothing is written", async () => {
+    const { bench, end, loop } = await begun(false);
+    const { lastSeq } = loop.state;
+    expect(await loop.requestStop({ mode: "force", by: "me" })).toEqual({
+      accepted: false,
+      reason: "The orchestrator far cannot stop a run.",
+    });
+    expect(loop.state.lastSeq).toBe(lastSeq);
+    end();
+    await bench.end(loop);
+  });
+
+  it("of steps that orchd runs itself says nothing of an orchestrator", async () => {
+    const a = held();
+    const bench = new RunBench({ functions: { a } });
+    const loop = await bench.begin([moduleStep("a")]);
+    await a.began;
+    await loop.requestStop({ mode: "graceful", by: "me" });
+    const line = bench.lines(loop.state.run).find(({ type }) => type === "run.stop_requested");
+    expect(line).not.toHaveProperty("asksOrchestrator");
+    await bench.end(loop);
+  });
 });
