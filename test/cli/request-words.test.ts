@@ -102,6 +102,8 @@ it.each<[string, object]>([
   [`repair ${RUN}`, { type: "repair", run: RUN }],
   ["run etl", { type: "submit", pipeline: "etl" }],
   ["run etl --no-cache", { type: "submit", pipeline: "etl", noCache: true }],
+  // The sign that stands for what is no UTF-8 may be meant.
+  ["run etl -p a=\ufffd", { type: "submit", pipeline: "etl", params: { a: "\ufffd" } }],
   [
     'run etl -p a=1 -p b=x --param c={"d":[1]} -p e= -p f=g=h',
     {
