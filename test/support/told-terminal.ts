@@ -21,7 +21,7 @@ export function styled(part: Part): [Style, string][] {
 /** What a command told. */
 export class ToldTerminal {
   readonly columns: number | undefined;
-  readonly interactive = false;
+  readonly interactive: boolean = false;
   readonly rows = 24;
   readonly lines: string[] = [];
   readonly parts: Part[] = [];
