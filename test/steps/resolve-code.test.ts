@@ -421,4 +421,38 @@ describe("a bundle", () => {
     const loaded = await modules().load(bundled(wrapped), "p");
     expect({ ...loaded.exports }).toEqual(exports);
   });
+
+  it("names a step that has none by the variable that it is assigned to", async () => {
+    const made = (name: string): string =>
+      `const ${name} = (0, make)(/* a */ 1);\nlet other_${name} = make();\nmake();\n`;
+    const text =
+      `const make = () => { const it = function () {};\n` +
+      `Object.defineProperty(it, "name", { value: "", configurable: true });\n` +
+      `it[Symbol.for("orchd.origin")] = new Error().stack.split("\\n").slice(2).join("\\n");\n` +
+      `globalThis[Symbol.for("orchd.collector")].push(it); return it; };\n${made("check")}`;
+    const loaded = await modules().load(bundled(text), "p");
+    expect(loaded.made.map((each) => (each as { name: string }).name)).toEqual([
+      "check",
+      "other_check",
+      "",
+    ]);
+    // And what has a name, or no origin, stays as it is.
+    const named = 'globalThis[Symbol.for("orchd.collector")].push(function own() {});\n';
+    const [own] = (await modules().load(bundled(named), "p")).made;
+    expect((own as { name: string }).name).toBe("own");
+  });
+
+  it("is no function's where it exports nothing, and its default says what it is", async () => {
+    const wrapped = (value: string): string =>
+      `var require_p = () => (${value});\nexport default require_p();\n`;
+    for (const [value, exports] of [
+      ["null", { default: null }],
+      ['"text"', { default: "text" }],
+      ["Object.assign(() => 1, { a: 2 })", { a: 2, default: expect.any(Function) as unknown }],
+    ] as const) {
+      const loaded = await modules().load(bundled(wrapped(value)), "p");
+      expect(loaded.exports).toMatchObject(exports);
+      expect(Object.keys(loaded.exports).toSorted()).toEqual(Object.keys(exports).toSorted());
+    }
+  });
 });
