@@ -39,6 +39,11 @@ export function buildPlanted(name: string, plant: Plant): Promise<string> {
   return bundle("test/faults/programs/orchd.ts", name, plant);
 }
 
+/** Bundles the program of a worker thread, of the sources as they are here, and gives its path. */
+export function buildThread(): Promise<string> {
+  return bundle("daemon/worker.ts", "worker", undefined);
+}
+
 async function bundle(entry: string, name: string, plant: Plant | undefined): Promise<string> {
   const outfile = join(projectRoot, "dist/test-programs", `${name}-${process.pid}.mjs`);
   await build({
