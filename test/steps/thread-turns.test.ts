@@ -1,9 +1,11 @@
 /**
  * A real worker thread below a played runner: which piece it takes, how each end is told, what it
- * hears, and when it serves nobody more.
+ * hears, and when it serves nobody more. All of it stands on the one runner that is played, so it
+ * is one file.
  */
+import { execFileSync } from "node:child_process";
 import { EventEmitter, once } from "node:events";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
@@ -35,6 +37,8 @@ class PlayedRunner {
   readonly folder = tempRoot().root;
   readonly artifacts = join(this.folder, "artifacts");
   readonly exit: Promise<unknown>;
+  /** Whether each call is answered. */
+  answers = false;
   readonly #worker: Worker;
   readonly #heard = new EventEmitter();
   #seq = 0;
@@ -56,6 +60,9 @@ class PlayedRunner {
     this.#worker = new Worker(program, { workerData: data, env: { PATH: "/bin" } });
     this.#worker.on("message", (message: FromThread) => {
       this.said.push(message);
+      const { type, seq, call } = message as Said<"call">;
+      if (type === "call" && this.answers)
+        this.post({ type: "reply", seq, call, value: { result: 1 } });
       this.#heard.emit("heard");
     });
     this.exit = once(this.#worker, "exit").then(([status]) => status as number);
@@ -142,6 +149,20 @@ class PlayedRunner {
 }
 
 const time = expect.any(Number) as number;
+
+/** A dynamic pipeline whose function has this body, and gets `run`. */
+function dynamicPiece(runner: PlayedRunner, body: string, more: object): SentPiece {
+  const text = `
+    export const one = (context) => 1;
+    export default { [Symbol.for("orchd.kind")]: "dynamic",
+      [Symbol.for("orchd.function")]: async (run) => { ${body} } };`;
+  writeFileSync(join(runner.folder, "bundles", "dynamic.mjs"), text);
+  return runner.again("dynamic", {
+    kind: "dynamic",
+    code: { bundle: "dynamic", pick: "function", source: "./p.ts" },
+    ...more,
+  });
+}
 
 describe("an end", () => {
   it("has the value, its beginning and its length, and nothing that did not happen", async () => {
@@ -297,19 +318,6 @@ describe("what a step hears", () => {
     expect((await runner.heard("done")).json).toBe('[true,"enough"]');
   });
 
-  const dynamic = (runner: PlayedRunner, body: string, more: object = {}): SentPiece => {
-    const text = `
-      export const one = (context) => 1;
-      export default { [Symbol.for("orchd.kind")]: "dynamic",
-        [Symbol.for("orchd.function")]: async (run) => { ${body} } };`;
-    writeFileSync(join(runner.folder, "bundles", "dynamic.mjs"), text);
-    return runner.again("dynamic", {
-      kind: "dynamic",
-      code: { bundle: "dynamic", pick: "function", source: "./p.ts" },
-      ...more,
-    });
-  };
-
   it("of a call is its answer, from files too, or the error; others are not its own", async () => {
     const runner = new PlayedRunner();
     const artifacts = new Artifacts(runner.artifacts);
@@ -319,7 +327,7 @@ describe("what a step hears", () => {
       for (const id of ["a", "b", "c", "d"])
         answers.push(await run.step(one, { id }).then((value) => value, (error) => error.message));
       console.log(JSON.stringify(answers));`;
-    const piece = dynamic(runner, body, { artifacts: runner.artifacts });
+    const piece = dynamicPiece(runner, body, { artifacts: runner.artifacts });
     runner.run(piece);
     const answers = [
       { value: { result: 1 } },
@@ -347,6 +355,51 @@ describe("what a step hears", () => {
     expect([plain, stored, failed]).toEqual([1, [7], "it failed"]);
     expect(gone).toContain("The artifact");
   });
+});
+
+it("what a step asks is told with no secret in it, and only up to a limit", async () => {
+  const runner = new PlayedRunner();
+  const body = `
+    const give = (id, text) =>
+      run.step(one, { id, params: { text } }).catch((error) => console.log(error.message));
+    await give("secret", "the-" + "secret-word");
+    await give("fits", "x".repeat(261_900));
+    await give("long", "x".repeat(262_144));`;
+  const piece = dynamicPiece(runner, body, { secrets: ["the-secret-word"] });
+  runner.answers = true;
+  await runner.ends(piece);
+  const calls = runner.said.flatMap((said) =>
+    said.type === "call" && said.method === "step" ? [said.argument] : [],
+  );
+  expect(calls).toMatchObject([
+    { id: "secret", params: { text: "***" } },
+    { id: "fits", params: { text: "x".repeat(261_900) } },
+  ]);
+  const sentence =
+    'step "long" is given 257 KiB of JSON directly, and at most 256 KiB can be given so: ' +
+    "let a step return the value, and give its result";
+  const lines = runner.printed().flatMap(([, stream, line]) => (stream === "stdout" ? line : []));
+  expect(lines).toEqual([sentence]);
+});
+
+it("a thread that was bound meanwhile says so, and then ends quickly again", async () => {
+  const runner = new PlayedRunner();
+  await runner.ends(runner.piece("return 1"));
+  const brief = (): SentPiece => runner.again("code-1");
+  const binds = runner.piece('// from "left-pad"\nreturn 2');
+  const [before, behind, last] = [brief(), brief(), brief()];
+  runner.run(before, binds, behind, last);
+  const end = await runner.until(() =>
+    runner.said.find((said) => said.type === "done" && said.seq === last.seq),
+  );
+  expect(end).toMatchObject({ bound: true });
+  const told = runner.said.filter((said): said is Said<"done"> => said.type === "done");
+  expect(told.map(({ seq, bound }) => [seq, bound])).toEqual([
+    [1, undefined],
+    [binds.seq, true],
+    [last.seq, true],
+  ]);
+  expect(runner.quick().map(({ seq }) => seq)).toEqual([before.seq, behind.seq]);
 });
 
 describe("a thread serves nobody more", () => {
@@ -446,6 +499,19 @@ describe("after a step that left", () => {
     const next = runner.piece("return 2");
     runner.run(next);
     expect(Atomics.load(runner.cells, claimCell(next.seq))).toBe(next.seq);
+  });
+
+  it("a request that nobody waits for, which may end by itself", async () => {
+    const runner = new PlayedRunner();
+    const pipe = join(runner.folder, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    const body = `(await import("node:fs")).readFile(${JSON.stringify(pipe)}, () => undefined)`;
+    expect(await runner.ends(runner.piece(body))).toMatchObject({
+      retire: "a step did not wait for what it had asked of the system",
+      pending: true,
+    });
+    // The thread of libuv that waits for a writer is let go.
+    closeSync(openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK));
   });
 
   const settled = "await new Promise((go) => setTimeout(go, 30));";
