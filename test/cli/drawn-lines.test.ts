@@ -1,7 +1,9 @@
 /** What reaches a terminal that a person looks at, to the letter: lines, colours, and drawing. */
 import type * as FS from "node:fs";
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import { printTable, tableWidth } from "../../src/cli/table.ts";
 import { cutParts, partWidth, span, Terminal, type Part } from "../../src/cli/terminal.ts";
+import { ToldTerminal } from "../support/told-terminal.ts";
 
 vi.mock("node:fs", async (original) => {
   const fs = await original<typeof FS>();
@@ -127,4 +129,54 @@ it("JSON is on several lines for a person, and on one for a program", () => {
     '{"a":["\\u009b"]}\n',
     '{"a":"\\u007f"}\n',
   ]);
+});
+
+describe("a table", () => {
+  const HEAD = ["RUN", "TRIGGER", "STARTED", "WHY"];
+  const WHY = "0123456789".repeat(3);
+  const rows = [
+    ["r1", "manual", "01:00", WHY],
+    ["r2", "", "", ""],
+  ];
+  const drawn = (columns: number | undefined, options: Parameters<typeof printTable>[3] = {}) => {
+    const told = new ToldTerminal(columns);
+    printTable(told.it, HEAD, rows, options);
+    return told;
+  };
+
+  it.each([
+    [undefined, "RUN  TRIGGER  STARTED  WHY", WHY],
+    [53, "RUN  TRIGGER  STARTED  WHY", WHY],
+    [47, "RUN  TRIGGER  STARTED  WHY", `${WHY.slice(0, 23)}…`],
+    [46, "RUN  STARTED  WHY", WHY],
+    [38, "RUN  STARTED  WHY", `${WHY.slice(0, 23)}…`],
+    [37, "RUN  WHY", WHY],
+    [29, "RUN  WHY", `${WHY.slice(0, 23)}…`],
+    [12, "RUN  WHY", `${WHY.slice(0, 6)}…`],
+  ])("of %s columns leaves out what can be spared: %s", (columns, head, why) => {
+    const { lines } = drawn(columns, { spare: ["TRIGGER", "STARTED"] });
+    expect(lines[0]).toBe(head);
+    expect(lines[1]!.split(/ {2,}/).at(-1)).toBe(why);
+    expect(lines).toHaveLength(3);
+  });
+
+  it("has its reasons below where they do not fit beside", () => {
+    expect(drawn(53, { reasons: true }).lines).toEqual([
+      "RUN  TRIGGER  STARTED  WHY",
+      `r1   manual   01:00    ${WHY}`,
+      "r2                     ",
+    ]);
+    expect(drawn(52, { reasons: true }).lines).toEqual([
+      "RUN  TRIGGER  STARTED",
+      "r1   manual   01:00",
+      `    ${WHY}`,
+      "r2            ",
+    ]);
+  });
+
+  it("is as wide as its widest cells, with two between two of them", () => {
+    expect(tableWidth(HEAD, rows)).toBe(53);
+    expect(tableWidth(["A"], [])).toBe(1);
+    expect(tableWidth(["A", "B"], [["界", span("dim", "x")]])).toBe(5);
+  });
 });
