@@ -7,6 +7,7 @@ import { followRun } from "../../src/cli/follow-run.ts";
 import type { RunView } from "../../src/views/run-view.ts";
 import { holdEpoch } from "../support/fake-daemon.ts";
 import { completedRun, ledgerText, writeRun } from "../support/hand-ledger.ts";
+import { ToldTerminal } from "../support/told-terminal.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const RUN = "p@20261123T020000Z";
@@ -54,13 +55,28 @@ it("gives up once the daemon is away for three seconds, and says what comes then
   daemon(false);
   let gaveUp = false;
   void end.then(() => (gaveUp = true));
-  await vi.advanceTimersByTimeAsync(2_900);
+  await vi.advanceTimersByTimeAsync(3_000);
   expect(gaveUp).toBe(false);
-  await vi.advanceTimersByTimeAsync(400);
+  await vi.advanceTimersByTimeAsync(100);
   const error = await end;
   expect(error).toBeInstanceOf(CliError);
   expect(error).toMatchObject({
     status: 4,
     message: expect.stringContaining("the run goes on once `orchd start` runs") as string,
   });
+});
+
+it("tells each event but the end, with the time of day that its ledger has", async () => {
+  const { root, runs } = tempRoot();
+  writeRun(runs, RUN, completedRun(RUN), "2026-11-23T02:00:07.125Z");
+  const terminal = new ToldTerminal();
+  const context = {
+    args: { flag: () => false },
+    roots: { root, schedules: `${root}/schedules`, runs },
+    terminal: terminal.it,
+  } as unknown as CommandContext;
+  await followRun(context, RUN);
+  const events = completedRun(RUN).filter(({ type }) => type !== "run.finished");
+  expect(terminal.lines).toHaveLength(events.length);
+  expect(terminal.lines[0]).toMatch(/^02:00:07\.125 /);
 });
