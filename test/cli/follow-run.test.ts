@@ -1,9 +1,12 @@
 /** How long a command that follows a run waits for a daemon that is away. */
-import { writeFileSync } from "node:fs";
+import { appendFileSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { Arguments } from "../../src/cli/arguments.ts";
 import type { CommandContext } from "../../src/cli/command.ts";
+import { run as runLogs } from "../../src/cli/commands/logs.ts";
 import { CliError } from "../../src/cli/exit.ts";
 import { followRun } from "../../src/cli/follow-run.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
 import type { RunView } from "../../src/views/run-view.ts";
 import { holdEpoch } from "../support/fake-daemon.ts";
 import { completedRun, ledgerText, writeRun } from "../support/hand-ledger.ts";
@@ -79,4 +82,43 @@ it("tells each event but the end, with the time of day that its ledger has", asy
   const events = completedRun(RUN).filter(({ type }) => type !== "run.finished");
   expect(terminal.lines).toHaveLength(events.length);
   expect(terminal.lines[0]).toMatch(/^02:00:07\.125 /);
+});
+
+it("follows a log by its looks, to the last line, and then tells the errors", async () => {
+  const made = tempRoot();
+  const error = { name: "E", message: "no room" };
+  const events = completedRun(RUN).map((event) =>
+    event.type === "step.completed" ? { ...event, type: "step.failed", error } : event,
+  );
+  const path = writeRun(made.runs, RUN, events.slice(0, -2));
+  const log = new RunStore(made.runs).runLog(RUN);
+  const print = (line: string): void =>
+    appendFileSync(log, `${JSON.stringify({ step: "a", stream: "stdout", line })}\n`);
+  const terminal = new ToldTerminal();
+  const context = {
+    args: new Arguments({ run: RUN, follow: true }),
+    roots: made,
+    terminal: terminal.it,
+  } as unknown as CommandContext;
+  print("one");
+  const over = runLogs(context);
+  await vi.advanceTimersByTimeAsync(0);
+  const shown = (): number => terminal.lines.filter((line) => line.includes("| ")).length;
+  expect(shown()).toBe(1);
+  print("two");
+  await vi.advanceTimersByTimeAsync(99);
+  expect(shown()).toBe(1);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(shown()).toBe(2);
+  print("three");
+  writeFileSync(path, ledgerText(events));
+  await vi.advanceTimersByTimeAsync(100);
+  expect(await over).toBe(0);
+  expect(terminal.lines.map((line) => line.replace(/^.*\| /, ""))).toEqual([
+    "one",
+    "two",
+    "three",
+    expect.stringMatching(/ failed:$/),
+    "  E: no room",
+  ]);
 });
