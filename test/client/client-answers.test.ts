@@ -2,7 +2,7 @@
  * What a client reads of one made-up root, and the request that each of its questions leaves: every
  * member, default and bound.
  */
-import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { connect } from "../../src/client/connect.ts";
@@ -318,4 +318,32 @@ describe("the lines that a client follows", () => {
     const [code, said] = await fault(() => all(client.follow({ from: position })));
     expect([code, said]).toEqual(["usage", expect.stringContaining("is one of other ledgers")]);
   });
+});
+
+it("holds no file of the root, whatever it was asked", async () => {
+  const open = (): string[] =>
+    readdirSync("/proc/self/fd").flatMap((fd) => {
+      try {
+        const path = readlinkSync(`/proc/self/fd/${fd}`);
+        return path.startsWith(made.root) ? [path] : [];
+      } catch {
+        return [];
+      }
+    });
+  const [ended, goesOn] = [idOf("etl", 1), idOf("etl", 9)];
+  writeFileSync(new RunStore(made.runs).runLog(ended), '{"step":"pull","line":"x"}\n');
+  const gone = AbortSignal.abort();
+  await client.status();
+  await client.status("etl");
+  await client.places();
+  await client.run(goesOn);
+  await all(client.pipelines());
+  await all(client.runs());
+  await all(client.slots());
+  expect(await all(client.logs(ended))).toHaveLength(1);
+  await all(client.logs(goesOn, { follow: true, signal: gone }));
+  await all(client.follow({ signal: gone }));
+  await client.finished(ended);
+  await client.finished(goesOn, { signal: gone });
+  expect(open()).toEqual([]);
 });
