@@ -51,6 +51,15 @@ const fault = async (act: () => unknown): Promise<[string, string]> => {
   throw new Error("it did not fail");
 };
 
+/** Appends a line to a ledger. */
+function append(path: string, type: string, more: object = {}): void {
+  const last = readWholeLedger(path).at(-1)! as PlainLine & { readonly crc: string };
+  const seq = last.seq + 1;
+  const open = JSON.stringify({ seq, b: seq, at: at(9, 59), type, ...more }).slice(0, -1);
+  const crc = plainCrc32(Buffer.from(open), Number.parseInt(last.crc, 16));
+  appendFileSync(path, `${open},"crc":"${crc.toString(16).padStart(8, "0")}"}\n`);
+}
+
 describe("connect", () => {
   it("takes a root's folders as they are by default, or as they are given", async () => {
     expect(client.roots).toEqual({
@@ -267,14 +276,6 @@ describe("what a client reads", () => {
 
 describe("the lines that a client follows", () => {
   /** Appends the next line of a ledger. */
-  const append = (path: string, type: string): void => {
-    const last = readWholeLedger(path).at(-1)! as PlainLine & { readonly crc: string };
-    const seq = last.seq + 1;
-    const open = JSON.stringify({ seq, b: seq, at: at(9, 59), type }).slice(0, -1);
-    const crc = plainCrc32(Buffer.from(open), Number.parseInt(last.crc, 16));
-    appendFileSync(path, `${open},"crc":"${crc.toString(16).padStart(8, "0")}"}\n`);
-  };
-
   it("are those that come, and go on from a position", async () => {
     const abort = new AbortController();
     const follow = client.follow({ signal: abort.signal });
@@ -346,4 +347,26 @@ it("holds no file of the root, whatever it was asked", async () => {
   await client.finished(ended);
   await client.finished(goesOn, { signal: gone });
   expect(open()).toEqual([]);
+});
+
+it("the lines of a log that is followed come until its run has ended, or the signal", async () => {
+  const run = idOf("etl", 9);
+  const log = new RunStore(made.runs).runLog(run);
+  const print = (line: string): void => appendFileSync(log, `${JSON.stringify({ line })}\n`);
+  print("one");
+  const abort = new AbortController();
+  const until = client.logs(run, { follow: true, signal: abort.signal });
+  const following = client.logs(run, { follow: true });
+  const next = async (of: typeof following): Promise<unknown> => (await of.next()).value;
+  expect([await next(until), await next(following)]).toEqual([{ line: "one" }, { line: "one" }]);
+  const [second, other] = [next(following), next(until)];
+  print("two");
+  expect([await second, await other]).toEqual([{ line: "two" }, { line: "two" }]);
+  abort.abort();
+  expect((await until.next()).done).toBe(true);
+  const last = all(following);
+  print("three");
+  const end = { status: "completed", because: "x", durationMs: 1 };
+  append(runPath(made.runs, run), "run.finished", end);
+  expect(await last).toEqual([{ line: "three" }]);
 });
