@@ -289,6 +289,18 @@ describe("the supervisor", () => {
     await supervisor.close();
   });
 
+  it("tells the same reason again of a program that served meanwhile", async () => {
+    const { made, log, supervisor, clock, die } = rig();
+    supervisor.want("a");
+    for (const serves of [false, false, true, false]) {
+      if (serves) made.at(-1)!.listener.serves();
+      die();
+      await clock.advance(10_000);
+    }
+    expect(log.map(([level]) => level)).toEqual(["warn", "debug", "warn", "debug"]);
+    await supervisor.close();
+  });
+
   it("takes nothing back for what an earlier process served", async () => {
     const { made, supervisor, clock, die } = rig();
     supervisor.want("a");
