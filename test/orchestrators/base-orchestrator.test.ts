@@ -24,6 +24,12 @@ class Plain extends BaseOrchestrator {
 const declaring = (capabilities: Partial<Capabilities>): Plain =>
   Object.assign(new Plain(), { capabilities });
 
+it("an instance shows the fields of its class, and nothing of orchd's", () => {
+  expect(Object.keys(new Plain())).toEqual(expect.arrayContaining(["runId"]));
+  const hidden = new Set(["submitPipeline", "submitDynamicPipeline", "fetchStatus", "stopRun"]);
+  expect(Object.keys(new Plain()).filter((name) => hidden.has(name))).toEqual([]);
+});
+
 describe("what a class declares", () => {
   it("are the defaults where it declares nothing", () => {
     expect(new Plain().describe()).toEqual({
