@@ -461,6 +461,18 @@ describe("canonical JSON", () => {
   });
 });
 
+it.each(["timeout", "startWithin"])("names a step's %s where it is no time", (key) => {
+  const sentence = expect.stringMatching(new RegExp(`^steps.a.${key} `));
+  expect(faults({ steps: { a: { run: "true", [key]: "0s" } } })).toEqual([sentence]);
+});
+
+it("looks for places of params in the text of a shell, and of no other program", () => {
+  const text = (more: object) => faults({ steps: { a: { run: "echo ${params.x}", ...more } } });
+  expect(text({})).toEqual([expect.stringMatching(/^steps.a.run /)]);
+  expect(text({ shell: "bash -eu" })).toHaveLength(1);
+  expect(text({ shell: "python3 -c" })).toEqual([]);
+});
+
 it("tells of a schedule that will hardly ever fire, and of a group that is not there", () => {
   const run = { steps: { a: { run: "true" } } };
   const rare = loaded({ ...run, schedule: { cron: "0 0 29 2 *" } });
@@ -485,5 +497,8 @@ it("a stack's environment makes another version, with and without params of a ru
     expect(digest).not.toBe(plain.digest);
     expect([template.stackEnv, snapshot.stackEnv]).toEqual([{ REGION: "eu" }, { REGION: "eu" }]);
     expect(withStackEnv(plain, {})).toEqual({ ok: true, loaded: plain });
+    // The snapshot has the values of the params, and the template their places.
+    expect(snapshot.steps).toEqual(plain.snapshot.steps);
+    expect(template.steps).toEqual(plain.template.steps);
   }
 });
