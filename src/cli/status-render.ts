@@ -22,15 +22,18 @@ const TOLD_MS = 7 * DAY_MS;
  *
  * @param detail one pipeline was asked for, so its counts are printed too
  * @param past for a moment of the past, the line that stands in the daemon's place
+ * @param full why nothing can be written now
  */
 export function printStatus(
   terminal: Terminal,
   view: StatusView,
   detail: boolean,
   now: number,
-  past?: string,
+  { past, full }: { readonly past?: string; readonly full?: string | undefined } = {},
 ): void {
   terminal.line(past === undefined ? daemonLine(view.daemon, now) : past);
+  if (full !== undefined)
+    terminal.line([span("red", "✗ "), `${full}: nothing starts until there is room`]);
   const note = past === undefined ? releaseNote(view.daemon) : undefined;
   if (note !== undefined) terminal.line(note);
   if (view.pipelines.length === 0) {

@@ -17,6 +17,7 @@ import {
 } from "../core/run-id.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { isThere } from "../disk/path-fault.ts";
+import { whyFullNow } from "../disk/room.ts";
 
 const MONTH = /^\d{4}-\d\d$/;
 const LEDGER = ".jsonl";
@@ -115,6 +116,11 @@ export class RunStore {
   /** What a runner leaves as its daemon dies: which steps had begun. */
   get claims(): string {
     return `${this.orchdDir}/claims`;
+  }
+
+  /** Why nothing more can be written here, as a clause; undefined: there is room. */
+  whyFull(): string | undefined {
+    return whyFullNow(this.runsDir);
   }
 
   /** A pipeline's folder. @throws RangeError if the name is not a pipeline's */

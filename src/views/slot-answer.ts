@@ -78,7 +78,7 @@ function sentenceOf(outcome: SlotOutcome, store: RunStore, time: number, now: nu
       return `${what} is still to come${why}.`;
     case "pending": {
       const next = daemonRuns(store.runsDir)
-        ? "the daemon is about to"
+        ? (because ?? "the daemon is about to")
         : "no daemon runs; it is decided once `orchd start` runs";
       return `${what} is due and not decided yet: ${next}.`;
     }

@@ -4,13 +4,18 @@
  */
 import type { PipelineState } from "../core/pipeline-state.ts";
 import { blackoutOf, timetable, type DueSlot, type Schedule } from "../core/schedule/schedule.ts";
+import { formatDuration } from "../core/duration.ts";
 import { iso } from "../core/time.ts";
+import { daemonRuns } from "../ledger/ask.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { endOfSlots, nearSlots } from "./near-slots.ts";
 import { readPipeline } from "./pipeline-reading.ts";
 import { textAt, type BeforeLedger, type TextInForce } from "./schedule-history.ts";
 import { slotsWithin } from "./slot-decisions.ts";
 import type { SlotOutcome } from "./slot-outcome.ts";
+
+/** A daemon that is well decides a slot before this, in milliseconds. */
+const SOON_MS = 10_000;
 
 /**
  * What is known of the time from `time` through `until`, in which nothing was decided. Times are
@@ -46,7 +51,19 @@ export function undecidedSlot(
     return { ...noSlot(pipeline, comingNote(state, due)), ...slot, decision: "coming" };
   if (state.through !== undefined && due.due <= state.through)
     return none("the ledger of that time is gone, or damaged");
-  return { ...noSlot(pipeline, null), ...slot, decision: "pending" };
+  return { ...noSlot(pipeline, heldBecause(store, now - due.due)), ...slot, decision: "pending" };
+}
+
+/** Why a daemon that is up has not decided a slot that was due `lateMs` ago; null: it will soon. */
+function heldBecause(store: RunStore, lateMs: number): string | null {
+  if (!daemonRuns(store.runsDir)) return null;
+  const full = store.whyFull();
+  if (full !== undefined) return `${full}, and nothing starts before it is recorded`;
+  if (lateMs < SOON_MS) return null;
+  return (
+    `the daemon has not come to it for ${formatDuration(lateMs)}; ` +
+    "`orchd status` and the daemon's log say what holds it up"
+  );
 }
 
 function noSlot(pipeline: string, because: string | null): SlotOutcome {

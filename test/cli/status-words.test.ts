@@ -83,8 +83,11 @@ it("the head stands above an empty line; a moment of the past replaces the daemo
   ]);
   expect(told({}).lines).toHaveLength(4);
   const terminal = new ToldTerminal();
-  printStatus(terminal.it, { daemon: null, pipelines: [] }, false, NOW, "as it was");
+  printStatus(terminal.it, { daemon: null, pipelines: [] }, false, NOW, { past: "as it was" });
   expect(terminal.lines).toEqual(["as it was", "no pipeline had been loaded by then"]);
+  const full = new ToldTerminal();
+  printStatus(full.it, { daemon: null, pipelines: [PLAIN] }, false, NOW, { full: "it is full" });
+  expect(full.lines.slice(1, 3)).toEqual(["✗ it is full: nothing starts until there is room", ""]);
   const first = new ToldTerminal();
   printStatus(first.it, { daemon: null, pipelines: [] }, false, NOW);
   expect(first.lines[1]).toBe(

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { giveToOwner, makeOwnersFolder } from "../../src/disk/give-to-owner.ts";
 import { isThere, regularFile } from "../../src/disk/path-fault.ts";
-import { whyFull } from "../../src/disk/room.ts";
+import { whyFull, whyFullNow } from "../../src/disk/room.ts";
 import { SecretFiles } from "../../src/disk/secret-files.ts";
 import { untilRoom } from "../../src/disk/until-room.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -120,6 +120,11 @@ describe("a path", () => {
     expect(await whyFull("/nowhere/at/all")).toBeUndefined();
     // This one never has a byte to give.
     expect(await whyFull("/proc")).toBe("the disk of /proc is full");
+    expect(["/proc", "/nowhere/at/all", tempRoot().root].map(whyFullNow)).toEqual([
+      "the disk of /proc is full",
+      undefined,
+      undefined,
+    ]);
   });
 });
 

@@ -1,7 +1,7 @@
 /** What is said of a time that no line of a ledger decides: every reason, and both of its sides. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { readPastStatus } from "../../src/views/past-status.ts";
 import { slotAnswers } from "../../src/views/slot-answer.ts";
@@ -223,7 +223,16 @@ describe("the sentence of a slot", () => {
       `${due} no daemon runs; it is decided once \`orchd start\` runs.`,
     ]);
     holdEpoch(made.runs);
-    expect(sentences(made, [])).toEqual([`${due} the daemon is about to.`]);
+    expect(sentences(made, [], day(21, 2))).toEqual([`${due} the daemon is about to.`]);
+    expect(sentences(made, [])).toEqual([
+      `${due} the daemon has not come to it for 1d 10h; ` +
+        "`orchd status` and the daemon's log say what holds it up.",
+    ]);
+    const full = vi.spyOn(RunStore.prototype, "whyFull").mockReturnValue("the disk is full");
+    expect(sentences(made, [], day(21, 2))).toEqual([
+      `${due} the disk is full, and nothing starts before it is recorded.`,
+    ]);
+    full.mockRestore();
     holdEpoch(made.runs, { role: "run" });
     expect(sentences(made, [])[0]).toContain("no daemon runs");
   });

@@ -33,7 +33,7 @@ export async function statusAt({ args, roots, terminal }: CommandContext): Promi
     return EXIT.done;
   }
   const past = `as the ledgers had it at ${timeText(at)}`;
-  printStatus(terminal, view, target !== undefined, at, past);
+  printStatus(terminal, view, target !== undefined, at, { past });
   if (view.missing.length > 0)
     terminal.note(
       `the ledgers of ${countText(view.missing.length, "run")} of that time are missing: ` +

@@ -26,6 +26,9 @@ export function showStatus({ args, roots, terminal }: StatusContext): ExitStatus
   }
   const { view } = seen(readStatus(roots, target, now));
   if (json) terminal.json(view);
-  else printStatus(terminal, view, target !== undefined, now);
+  else {
+    const full = new RunStore(roots.runs).whyFull();
+    printStatus(terminal, view, target !== undefined, now, { full });
+  }
   return EXIT.done;
 }

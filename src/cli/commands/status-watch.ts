@@ -40,7 +40,8 @@ async function show(
     if (args.flag("json")) terminal.jsonLine(view);
     else {
       if (terminal.interactive) terminal.clear();
-      if ("pipelines" in view) printStatus(terminal, view, target !== undefined, now);
+      const full = new RunStore(roots.runs).whyFull();
+      if ("pipelines" in view) printStatus(terminal, view, target !== undefined, now, { full });
       else printRun(terminal, view, now);
     }
     await Promise.race([pause(EVERY_MS), ...(keys === undefined ? [] : [keys.quit])]);
