@@ -10,7 +10,8 @@ import { didYouMean } from "./did-you-mean.ts";
 import { formatPath, type Fault } from "./fault.ts";
 import { isObject } from "./json-object.ts";
 import { SCHEDULE_NAME, parseRunId, PIPELINE_NAME } from "./run-id.ts";
-import { checkShape, kindOf } from "./shape-faults.ts";
+import { checkShape } from "./shape-faults.ts";
+import { kindOf } from "./value-words.ts";
 import type { Json } from "./snapshot.ts";
 
 /**

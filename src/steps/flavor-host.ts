@@ -14,6 +14,7 @@ import {
   type FlavorTask,
   type HookReply,
 } from "../core/task.ts";
+import { configFaults, type ConfigIssue } from "./config-faults.ts";
 import { checkedMetadata, checkedRunId, checkedStatus, checkedWait } from "./flavor-answers.ts";
 import { LoadError, pickValue, type LoadedModule } from "./resolve-code.ts";
 import type { DaemonCall } from "./thread-protocol.ts";
@@ -192,8 +193,9 @@ function instantiate(
     return new type(config);
   } catch (error) {
     if (!isZodError(error)) throw error;
-    const issues = error.issues.map(({ path, message }) => `${path.join(".") || "it"}: ${message}`);
-    throw new LoadError(`${code.source}: the config does not fit: ${issues.join("; ")}`);
+    const { shape } = (type as { config?: { shape?: object } }).config ?? {};
+    const faults = configFaults(error.issues, config, Object.keys(shape ?? {}));
+    throw new LoadError(`${code.source}: the config does not fit: ${faults.join("; ")}`);
   }
 }
 
@@ -293,9 +295,7 @@ function runIdOf(instance: Methods): string | undefined {
   return checkedRunId(id);
 }
 
-function isZodError(error: unknown): error is {
-  readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[];
-} {
+function isZodError(error: unknown): error is { readonly issues: readonly ConfigIssue[] } {
   return (
     error instanceof Error &&
     Array.isArray((error as { issues?: unknown }).issues) &&

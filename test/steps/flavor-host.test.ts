@@ -451,7 +451,7 @@ describe("an export", () => {
     ];
     const zod = Object.assign(new Error("x"), { name: "ZodError", issues });
     expect(await refusal(throwing(zod))).toBe(
-      "LoadError: ./mine.ts: the config does not fit: limit.0: too large; it: no object",
+      "LoadError: ./mine.ts: the config does not fit: limit[0]: too large; it: no object",
     );
     const own = Object.assign(new Error("x"), { issues });
     expect(await refusal(throwing(own))).toBe("Error: x");
