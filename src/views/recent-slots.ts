@@ -29,6 +29,8 @@ export class RecentSlots {
   #strip: readonly StripMark[];
   readonly #changes: readonly Change[];
   readonly #tally: DayTally;
+  /** The slots that a backfill ran: one of them is decided after it where the clock went back. */
+  readonly #backfilled: ReadonlySet<string | null>;
   #end: LedgerEnd | undefined;
 
   /**
@@ -43,6 +45,9 @@ export class RecentSlots {
     const to = timeOf(lines, now);
     const marks = slotMarks(marked, lines, { from, to, older: STRIP_MARKS });
     this.#strip = marks.filter(({ decision }) => decision !== "backfilled").slice(-STRIP_MARKS);
+    this.#backfilled = new Set(
+      marks.flatMap(({ decision, slot }) => (decision === "backfilled" ? [slot] : [])),
+    );
     this.#tally = new DayTally(pipeline, marks);
     this.#changes = changesOf(pipeline, lines, from).slice(0, MOST_CHANGES);
     this.#end = end;
@@ -72,7 +77,9 @@ export class RecentSlots {
     const added = found.filter(({ decision, run }) => decision !== "by_hand" || !known.has(run));
     // A slot is decided once. What is decided again was written by nobody that keeps the rules.
     const slots = new Set(this.#strip.map(slotKey));
-    if (added.some((mark) => mark.decision !== "by_hand" && slots.has(slotKey(mark)))) return false;
+    const isKnown = (mark: StripMark): boolean =>
+      slots.has(slotKey(mark)) || this.#backfilled.has(mark.slot);
+    if (added.some((mark) => mark.decision !== "by_hand" && isKnown(mark))) return false;
     const marks = new Map(this.#strip.map((mark) => [mark.run ?? mark, mark]));
     const ownRuns = new Set(added.map(({ run }) => run));
     for (const line of news.lines)
