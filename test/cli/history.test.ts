@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { ask } from "../support/asked-command.ts";
 import { orchdProgram } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -697,6 +697,22 @@ describe("orchd verify", () => {
 });
 
 describe("orchd prune", () => {
+  it.each([
+    ["ENOSPC", "the disk is full"],
+    ["EDQUOT", "the quota on the disk is used up"],
+  ])("says what to remove where it finds no room itself: %s", async (code, what) => {
+    const full = Object.assign(new Error(`${code}: no`), { code });
+    vi.doMock("../../src/ledger/folder-lock.ts", () => ({
+      withFolderLock: () => Promise.reject(full),
+    }));
+    onTestFinished(() => vi.doUnmock("../../src/ledger/folder-lock.ts"));
+    const { root } = tempRoot();
+    const { status, stderr } = await ask(root, "prune");
+    expect(status).toBe(1);
+    expect(stderr).toContain(`orchd: ${what}, and prune has to write a little itself`);
+    expect(stderr).toContain("remove what a few runs printed");
+  });
+
   it("says what would go, removes it, and keeps the newest", async () => {
     const { root, runs } = tempRoot();
     writeHistory(runs, "a", [

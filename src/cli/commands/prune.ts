@@ -5,6 +5,7 @@
 import { systemClock } from "../../clock.ts";
 import { defined } from "../../core/defined.ts";
 import type { Json } from "../../core/snapshot.ts";
+import { errorCode, whatRanOut } from "../../disk/disk-error.ts";
 import { daemonRuns } from "../../ledger/ask.ts";
 import type { PruneOptions } from "../../ledger/prune.ts";
 import type { AskedLimits, RetentionPolicy } from "../../ledger/retention.ts";
@@ -18,7 +19,7 @@ import type { Arguments } from "../arguments.ts";
 import { answerOf } from "../../client/asking.ts";
 import { askDaemon, refusal, sayKept } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
-import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
+import { CliError, EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
 import { parseCount } from "../number-text.ts";
 import { span } from "../terminal.ts";
 
@@ -53,8 +54,18 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const pipeline = args.text("pipeline");
   if (pipeline !== undefined) seen(knownPipeline(roots, pipeline));
   const wish = { limits, pipeline, dryRun: args.flag("dry-run") };
-  if (daemonRuns(roots.runs)) return askForPruning(context, wish);
-  return report(context, await pruneHere(roots, wish), undefined, wish.dryRun);
+  try {
+    if (daemonRuns(roots.runs)) return await askForPruning(context, wish);
+    return report(context, await pruneHere(roots, wish), undefined, wish.dryRun);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
+    throw new CliError(
+      EXIT.failed,
+      `${whatRanOut(error)}, and prune has to write a little itself, before it removes: ` +
+        `remove what a few runs printed (${roots.runs}/PIPELINE/MONTH/RUN.log), and prune again.`,
+    );
+  }
 }
 
 function parseLimits(args: Arguments): AskedLimits {
