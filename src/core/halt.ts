@@ -1,4 +1,5 @@
 /** Why a run starts nothing new, and what its running steps are told then. */
+import { failureText } from "./failure.ts";
 import type { RunState } from "./run-state.ts";
 
 /**
@@ -27,11 +28,15 @@ export function haltReason(state: RunState): Halt | undefined {
     return { because: "the run was asked to stop", stop: state.stop.mode };
   if (state.timedOut !== undefined) return { because: state.timedOut, stop: "force" };
   if (state.submissionError !== undefined)
-    return { because: `the orchestrator did not take the run: ${state.submissionError.message}` };
-  if (state.init === "failed")
-    return { because: `the init hook failed: ${state.initError?.message ?? "no reason given"}` };
+    return {
+      because: `the orchestrator did not take the run: ${failureText(state.submissionError)}`,
+    };
+  if (state.init === "failed") {
+    const reason = state.initError === undefined ? "no reason given" : failureText(state.initError);
+    return { because: `the init hook failed: ${reason}` };
+  }
   if (state.functionError !== undefined)
-    return { because: `the pipeline's function failed: ${state.functionError.message}` };
+    return { because: `the pipeline's function failed: ${failureText(state.functionError)}` };
   if (state.failed === 0) return undefined;
   const failed = `step "${state.firstFailure ?? ""}" failed`;
   switch (state.snapshot.executionMode) {

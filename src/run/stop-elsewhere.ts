@@ -20,7 +20,7 @@
  * still tell, the run is not said to have ended: it may well go on there.
  */
 import type { Timer } from "../clock.ts";
-import { clipError, type StepError } from "../core/failure.ts";
+import { clipError, failureText, type StepError } from "../core/failure.ts";
 import { stopModeOf } from "../core/halt.ts";
 import type { DelegatedFacts } from "../core/plan.ts";
 import type { Json } from "../core/snapshot.ts";
@@ -172,7 +172,7 @@ export class StopElsewhere {
     const { state, emit, deps } = this.#parts;
     const clipped = clipError(error);
     const because =
-      `the orchestrator ${this.#of.flavor} could not stop the run: ` + clipped.message;
+      `the orchestrator ${this.#of.flavor} could not stop the run: ` + failureText(clipped);
     emit({ type: "stop.failed", mode, error: { ...clipped }, because: because.slice(0, 4_096) });
     deps.log.warn({ run: state.run }, because);
   }

@@ -4,7 +4,13 @@
  *
  * States: open (the orchestrator may still ask for steps) -> closed, for good.
  */
-import { FAILURE_CODES, clipError, errorTree, type StepError } from "../core/failure.ts";
+import {
+  FAILURE_CODES,
+  clipError,
+  errorTree,
+  failureText,
+  type StepError,
+} from "../core/failure.ts";
 import { stopModeOf } from "../core/halt.ts";
 import { allEnded } from "../core/run-status.ts";
 import type { AskedSteps } from "./asked-steps.ts";
@@ -123,7 +129,7 @@ export class SubmissionEnd {
   warn(when: string, error: StepError): void {
     const { deps, state, emit } = this.#parts;
     const clipped = clipError(error);
-    const because = `${when}: ${clipped.message}`.slice(0, 4_096);
+    const because = `${when}: ${failureText(clipped)}`.slice(0, 4_096);
     emit({ type: "submit.warning", error: { ...clipped }, because });
     deps.log.warn({ run: state.run }, because);
   }

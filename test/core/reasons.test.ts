@@ -20,6 +20,7 @@ import { GivenRun, snapshotOf, stepSpec } from "../support/given-run.ts";
 
 const STARTED: RunEvent = { type: "run.started", because: "scheduled" };
 const ERROR = { name: "Error", message: "no" };
+const CAUSED = { ...ERROR, cause: { name: "Error", message: "nothing listens there" } };
 
 describe("a slot beside other runs", () => {
   const becauseOf = (decision: OverlapDecision): string =>
@@ -85,6 +86,19 @@ describe("a run starts nothing more", () => {
     [
       [{ type: "hook.failed", hook: "init", error: ERROR }],
       { because: "the init hook failed: no" },
+    ],
+    // What an error was thrown because of is the reason that a person looks for.
+    [
+      [{ type: "submit.failed", error: CAUSED }],
+      { because: "the orchestrator did not take the run: no (cause: nothing listens there)" },
+    ],
+    [
+      [{ type: "hook.failed", hook: "init", error: CAUSED }],
+      { because: "the init hook failed: no (cause: nothing listens there)" },
+    ],
+    [
+      [{ type: "run.function_ended", error: CAUSED }],
+      { because: "the pipeline's function failed: no (cause: nothing listens there)" },
     ],
   ])("after %j", (events, halt) => {
     expect(haltReason(given(...events).state)).toEqual(halt);
