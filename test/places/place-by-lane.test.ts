@@ -217,12 +217,13 @@ describe("a step", () => {
   it("starts once where its room was kept, though it is gone, if that takes work", async () => {
     const far = new PlayedFar("one", "gpu");
     const { place, world } = rig(far);
-    const tries = async (id: string): Promise<unknown> => {
+    const tries = async (id: string, meanwhile = (): void => undefined): Promise<unknown> => {
       died.length = 0;
       far.free.module = 1;
       place.promise("module@gpu");
       far.free.module = 0;
       place.redeem("module@gpu");
+      meanwhile();
       place.start(id, taskOf({ on: ["gpu"] }), handlers);
       expect(died).toEqual([]);
       await Promise.resolve();
@@ -238,11 +239,11 @@ describe("a step", () => {
     far.because = "it broke";
     expect(await tries("c")).toEqual({ ...death, inFlight: ["c"], because: "it broke" });
     far.because = undefined;
-    world.open = [];
-    expect(await tries("d")).toMatchObject({ because: gone });
+    const closes = (): void => void (world.open = []);
+    expect(await tries("d", closes)).toMatchObject({ because: gone });
     world.open = [far];
-    far.labels.splice(1);
-    expect(await tries("e")).toMatchObject({ because: 'no place has the label "gpu"' });
+    const changes = (): void => void far.labels.splice(1);
+    expect(await tries("e", changes)).toMatchObject({ because: 'no place has the label "gpu"' });
     expect(far.said.filter((one) => one.startsWith("start"))).toEqual(["start a"]);
   });
 
