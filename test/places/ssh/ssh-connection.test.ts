@@ -156,3 +156,62 @@ it("a command that does not end is ended with its time, and its words are kept",
     stderr: "\nit did not answer within 5 s",
   });
 });
+
+it("rests for a second again after it was up", async () => {
+  const started = '$(wc -l <"$(dirname "$(dirname "$0")")/starts")';
+  const { connection, until, next, heard, starts, clock } = played(
+    `case ${started} in 4) echo orchd-connected;; esac; exit 255`,
+  );
+  connection.open();
+  await until("down");
+  for (const rest of [1, 2, 4]) {
+    const before = heard.length;
+    await clock.advance(rest * 1_000);
+    while (heard.length < before + 2) await next();
+  }
+  await until("down");
+  expect(heard.slice(-2)).toEqual([
+    { kind: "up" },
+    { kind: "down", because: "the connection to far broke" },
+  ]);
+  await clock.advance(999);
+  expect(starts()).toBe(4);
+  await clock.advance(1);
+  expect(heard.at(-1)).toEqual({ kind: "connecting", because: "the connection to far broke" });
+});
+
+it.each([
+  ["printf orchd-connected; exit 7", /^the account runs no commands on far: orchd-connected$/],
+  ["kill -KILL $$", /^(?!the account runs no commands)/],
+])("by %s it is not up, and says so", async (script, because) => {
+  const { connection, until, kinds } = played(script);
+  connection.open();
+  expect(await until("down")).toMatchObject({
+    because: expect.stringMatching(because) as string,
+  });
+  expect(kinds()).toEqual(["connecting", "down"]);
+});
+
+it("a client that does not heed its end is ended a second later", async () => {
+  const { connection, until, clock } = played(
+    "trap '' TERM; echo orchd-connected; while :; do read -r line || exec 0</dev/null; done",
+  );
+  connection.open();
+  await until("up");
+  let isClosed = false;
+  const closed = connection.close().then(() => (isClosed = true));
+  await clock.advance(999);
+  expect(isClosed).toBe(false);
+  await clock.advance(1);
+  await closed;
+  expect(clock.timers).toBe(0);
+});
+
+it("of a command that says much the end is kept", async () => {
+  const { connection } = played('exec /bin/sh -c "$last"');
+  const { stdout, stderr } = await connection.ask(
+    "head -c 20000 /dev/zero | tr '\\0' x; echo END; seq 1 5000 >&2",
+  );
+  expect([stdout.length, stderr.length]).toEqual([16_384, 16_384]);
+  expect([stdout.slice(-5), stderr.slice(-5)]).toEqual(["xEND\n", "5000\n"]);
+});
