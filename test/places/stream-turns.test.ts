@@ -518,3 +518,18 @@ it("a runner that waits for its command is closed at once, and starts none later
   await closed;
   expect([await far.later(10 * RETRY_MS), far.commands.length]).toEqual([[], 0]);
 });
+
+it("a runner that ends without a word may run on for 15 s from when it was ready", async () => {
+  const far = new Far();
+  await far.heard();
+  await far.clock.advance(30_000);
+  await far.says({ ...HELLO, protocol: WIRE_PROTOCOL }, READY);
+  await far.clock.advance(1_000);
+  await far.ends(1);
+  await far.clock.advance(PATIENCE_MS - 1_001);
+  const exits = async (): Promise<string[]> =>
+    (await far.heard()).filter((text) => text.startsWith("exit:"));
+  expect(await exits()).toEqual([]);
+  await far.clock.advance(1);
+  expect(await exits()).toEqual(["exit: on gpu1 ended with status 1, lost"]);
+});
