@@ -1,10 +1,10 @@
 /** An attempt that begins in a container here, under an engine that a test plays, to each end. */
 import { EventEmitter } from "node:events";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import type { ImageContainer } from "../../../src/core/container.ts";
 import { TOKEN_VARIABLE, type ShellTask, type TaskResult } from "../../../src/core/task.ts";
 import { ContainerAttempt } from "../../../src/places/container/container-attempt.ts";
@@ -73,6 +73,8 @@ const ended = (exitCode: number, more: object = {}): ContainerState => ({
   ...more,
 });
 
+let rigs = 0;
+
 function rig(
   container: Partial<ImageContainer> = {},
   name: "podman" | "docker" = "podman",
@@ -114,7 +116,12 @@ function rig(
     },
     remove: () => Promise.resolve(undefined),
   } as unknown as Engine;
-  const folder = new ContainersFolder(join(tempRoot().root, "containers"), `turns${process.pid}`);
+  const id = `turns${process.pid}-${(rigs += 1)}`;
+  const folder = new ContainersFolder(join(tempRoot().root, "containers"), id);
+  // Those of a step with secrets are in memory, and no temporary root.
+  onTestFinished(() => {
+    for (const path of folder.all) rmSync(path, { recursive: true, force: true });
+  });
   const lines: string[] = [];
   const placed: object[] = [];
   const ends: unknown[] = [];
@@ -501,6 +508,17 @@ describe("a stop", () => {
     await clock.advance(60_000);
     expect([run.signals, lines, left, clock.timers]).toEqual([["SIGKILL"], [], [], 0]);
     expect(existsSync(run.how.cwd!)).toBe(true);
+  });
+
+  it("by the daemon's end before there is an engine begins nothing", async () => {
+    let isReady = (): void => undefined;
+    const ready = (): Promise<void> => new Promise((resolve) => (isReady = resolve));
+    const { clock, attempt, commands, folder } = rig({}, "podman", ready);
+    await clock.settle();
+    attempt.leave();
+    isReady();
+    await clock.advance(1_000);
+    expect([commands, folder.isUsed, clock.timers]).toEqual([[], false, 0]);
   });
 
   it("by the daemon's end ends a pull", async () => {
