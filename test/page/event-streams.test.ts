@@ -83,6 +83,42 @@ it("serves as many streams as it may, and one again where one has left", () => {
   expect(streams.size).toBe(2);
 });
 
+it("closes the feed of a client that leaves, and that of no other", () => {
+  const streams = new EventStreams(new RunStore(tempRoot().runs));
+  onTestFinished(() => streams.close());
+  const closed: string[] = [];
+  const subscribe = streams.hub.subscribe.bind(streams.hub);
+  vi.spyOn(streams.hub, "subscribe").mockImplementation((options, ...more) => {
+    const feed = subscribe(options, ...more);
+    const close = feed.close.bind(feed);
+    const name = options?.pipeline ?? "all";
+    feed.close = () => {
+      closed.push(name);
+      close();
+    };
+    return feed;
+  });
+  const [all, one] = [new FakeClient(), new FakeClient()];
+  const query = { pipeline: undefined, run: undefined, from: undefined, short: false };
+  streams.serve(all as never, query);
+  streams.serve(one as never, { ...query, pipeline: "etl" });
+  one.emit("error", new Error("it was reset"));
+  expect([closed, streams.size]).toEqual([["etl"], 1]);
+  all.emit("close");
+  expect([closed, streams.size]).toEqual([["etl", "all"], 0]);
+});
+
+it("says that a name is no pipeline's as what it is, and no position's", () => {
+  const streams = new EventStreams(new RunStore(tempRoot().runs));
+  onTestFinished(() => streams.close());
+  const query = { run: undefined, from: undefined, short: false };
+  const serve = (more: object): unknown =>
+    streams.serve(new FakeClient() as never, { ...query, pipeline: undefined, ...more });
+  expect(() => serve({ pipeline: "../x" })).toThrow(RangeError);
+  expect(() => serve({ from: "here" })).toThrow(/^the stream cannot go on there: /);
+  expect(streams.size).toBe(0);
+});
+
 describe("a stream", () => {
   const query = { pipeline: undefined, run: undefined, from: undefined, short: false };
   function served(more: object = {}, most?: number) {
