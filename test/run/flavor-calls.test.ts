@@ -8,6 +8,7 @@ import { flavorCalls } from "../../src/run/flavor-calls.ts";
 import { answerLimit, type FlavorCall } from "../../src/run/flavor-tasks.ts";
 import type { RunParts } from "../../src/run/run-parts.ts";
 import { GivenRun, snapshotOf, stepSpec } from "../support/given-run.ts";
+import { PlayedRun } from "../support/played-run.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
 describe("a call of a live orchestrator", () => {
@@ -210,5 +211,49 @@ describe("steps that an orchestrator asks for", () => {
     expect(bare.cause).toBeUndefined();
     for (const other of [{ phase: "delayed" }, { status: "completed" }])
       expect(steps.spent({ ...step, attempt, ...other } as never)).toBeUndefined();
+  });
+});
+
+describe("a call of a class in a runner", () => {
+  const code = { bundle: "b", pick: "p", source: "s" };
+  const begun = (more: Partial<FlavorCall> = {}) => {
+    const run = new PlayedRun(snapshotOf([stepSpec("a")]));
+    const ref = { flavor: "farm", config: { a: 1 }, code };
+    const calls = flavorCalls(run.parts, { ref } as never, () => Promise.resolve(null));
+    const heard: string[] = [];
+    const call = { method: "fetchStatus", argument: 1, done: () => heard.push("done") } as const;
+    const id = calls.start({ ...call, ...more });
+    return { run, calls, heard, id };
+  };
+
+  it.each<[Partial<FlavorCall>, number | undefined]>([
+    [{ method: "fetchStatus" }, answerLimit("fetchStatus")],
+    [{ method: "stopRun", timeoutMs: 7 }, 7],
+    [{ method: "submitPipeline" }, undefined],
+    [{ method: "runInitHook", timeoutMs: 9 }, 9],
+  ])("is a task of its own, with the limit that it is given or has: %j", (more, timeoutMs) => {
+    const { run, id } = begun({ ...more, secrets: ["s", "s"] });
+    const method = more.method!;
+    expect(id).toBe(`${run.state.run}#${method}-1`);
+    const task = run.tasks.get(id)!;
+    expect(task).toMatchObject({
+      kind: "flavor",
+      code,
+      config: { a: 1 },
+      method,
+      argument: 1,
+      secrets: ["s"],
+      gracePeriodMs: 10_000,
+    });
+    expect(task.timeoutMs).toBe(timeoutMs);
+  });
+
+  it("is ended by force, and hears nothing once all is over", () => {
+    const { run, calls, heard, id } = begun();
+    run.turn(() => calls.stop(id, "enough"));
+    expect(run.said.at(-1)).toBe(`stop ${id} force (enough)`);
+    calls.end();
+    run.turn(() => run.handlers.get(id)!.done({ ok: true, value: null }, 1, 0));
+    expect(heard).toEqual([]);
   });
 });
