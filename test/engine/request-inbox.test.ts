@@ -20,7 +20,7 @@ import {
   type InboxPorts,
   type TakenRequest,
 } from "../../src/engine/request-inbox.ts";
-import { readReply, writeRequest } from "../../src/ledger/requests.ts";
+import { readReply, writeReply, writeRequest } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { readWorkSign } from "../../src/ledger/work-sign.ts";
 import { silentLog } from "../../src/log.ts";
@@ -163,6 +163,130 @@ it("carries out the requests of a pipeline in the order of their times and names
   }
   await inbox.takeUpAll();
   expect(taken).toEqual(["b", "d", "c", "a"]);
+});
+
+it("carries a request out once where two look for it at once, before it has started", async () => {
+  const { runs } = tempRoot();
+  const taken: string[] = [];
+  const inbox = inboxAt(runs, async ({ id }) => {
+    taken.push(id);
+    await nextTurn();
+    return { accepted: true };
+  });
+  // More than are under way at a time: some are still to be taken when the other one looks.
+  const ids = numbered("f", 80);
+  leave(runs, ids, { type: "prune" });
+  await Promise.all([inbox.takeUpAll(), inbox.takeUpAll()]);
+  expect(taken.toSorted()).toEqual(ids.toSorted());
+});
+
+it("knows nothing of a request once it is answered: its id alone makes it no old one", async () => {
+  const { runs } = tempRoot();
+  let taken = 0;
+  const inbox = inboxAt(runs, () => Promise.resolve({ accepted: true, result: { nth: ++taken } }));
+  for (let times = 1; times <= 2; times += 1) {
+    leave(runs, ["a"], { type: "prune" });
+    await inbox.takeUpAll();
+    expect(readReply(runs, "a")).toMatchObject({ result: { nth: times } });
+    rmSync(join(new RunStore(runs).replies, "a.json"));
+  }
+});
+
+it("only removes a request that was answered before the daemon came", async () => {
+  const { runs } = tempRoot();
+  const store = new RunStore(runs);
+  const inbox = inboxAt(runs, () => expect.fail("it was carried out before"));
+  leave(runs, ["a"], { type: "prune" });
+  await writeReply(runs, "a", { accepted: true, reason: "the first" });
+  await inbox.takeUpAll();
+  expect(readdirSync(store.requests)).toEqual([]);
+  expect(readReply(runs, "a")).toMatchObject({ reason: "the first" });
+});
+
+it("says who asked: the file's owner, and what the request says beside it", async () => {
+  const { runs } = tempRoot();
+  const asked: string[] = [];
+  const inbox = inboxAt(runs, ({ id, by }) => {
+    asked.push(`${id}: ${by}`);
+    return Promise.resolve({ accepted: true });
+  });
+  leave(runs, ["a"], { type: "prune" });
+  leave(runs, ["b"], { type: "prune", by: "cli:ann" });
+  await inbox.takeUpAll();
+  const uid = process.getuid!();
+  expect(asked.toSorted()).toEqual([`a: uid ${uid}`, `b: cli:ann (uid ${uid})`]);
+});
+
+it("has few large requests under way at a time", async () => {
+  const { runs } = tempRoot();
+  let begun = 0;
+  let end: (reply: Reply) => void = () => undefined;
+  const long = new Promise<Reply>((resolve) => (end = resolve));
+  const inbox = inboxAt(runs, () => {
+    begun += 1;
+    return long;
+  });
+  const ids = numbered("l", 12);
+  for (const [at, id] of ids.entries())
+    leave(runs, [id], {
+      type: "submit",
+      pipeline: `p${at}`,
+      params: { text: "x".repeat(900_000) },
+    });
+  inbox.start();
+  // The fifth begins while the others have less than 4 MiB together.
+  await vi.waitFor(() => expect(begun).toBe(5), 10_000);
+  for (let turns = 0; turns < 50; turns += 1) await nextTurn();
+  expect(begun).toBe(5);
+  end({ accepted: true });
+  await answered(runs, ids);
+  await inbox.close();
+});
+
+it("removes old replies as it starts, and each ten minutes after that", async () => {
+  const { runs } = tempRoot();
+  const clock = new VirtualClock();
+  const { replies } = new RunStore(runs);
+  const inbox = inboxAt(runs, () => expect.fail("there is no request"), { clock });
+  mkdirSync(replies, { recursive: true });
+  const old = join(replies, "old.json");
+  const leaveOld = (): void => {
+    writeFileSync(old, "{}");
+    const at = clock.now() / 1_000 - 4_000;
+    utimesSync(old, at, at);
+  };
+  leaveOld();
+  inbox.start();
+  await clock.until(() => !existsSync(old));
+  leaveOld();
+  await clock.advance(599_000);
+  expect(existsSync(old)).toBe(true);
+  await clock.advance(1_000);
+  // The disk answers in its own time, and no time passes meanwhile.
+  await vi.waitFor(() => expect(existsSync(old)).toBe(false), 10_000);
+  await inbox.close();
+});
+
+it("reads a request that it leaves to a daemon once", async () => {
+  const { runs } = tempRoot();
+  const clock = new VirtualClock();
+  const asked: string[] = [];
+  const inbox = inboxAt(runs, () => Promise.resolve({ accepted: true }), {
+    clock,
+    accepts: ({ id }) => {
+      asked.push(id);
+      return id === "mine";
+    },
+  });
+  leave(runs, ["other"], { type: "prune" });
+  inbox.start();
+  await clock.until(() => asked.length > 0);
+  for (let look = 0; look < 3; look += 1) await clock.advance(1_000);
+  leave(runs, ["mine"], { type: "prune" });
+  await clock.advance(1_000);
+  await answered(runs, ["mine"], clock);
+  await inbox.close();
+  expect(asked).toEqual(["other", "mine"]);
 });
 
 it("tells what came of each request", async () => {
