@@ -3,7 +3,8 @@ import { spawn, spawnSync } from "node:child_process";
 import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { beforeAll, expect, it } from "vitest";
+import { beforeAll, expect, it, onTestFinished, vi } from "vitest";
+import { openDaemonLog } from "../../src/observe/daemon-log.ts";
 import { buildProgram } from "../support/program.ts";
 import { endedWithTest } from "../support/process-end.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -133,4 +134,13 @@ it("writes to stderr what the journal does not take", async () => {
       .toSorted();
   // perl may still read its pipe.
   await expect.poll(priorities).toEqual(["", "<2>", "<3>", "<4>", "<4>", "<4>"]);
+});
+
+it.each([
+  [undefined, "info"],
+  ["debug", "debug"],
+])("the level of the log where the variable says %s is %s", (value, level) => {
+  vi.stubEnv("ORCHD_LOG_LEVEL", value);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  expect(openDaemonLog(false).level).toBe(level);
 });
