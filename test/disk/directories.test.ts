@@ -16,6 +16,7 @@ import {
   createFile,
   ensureDirectory,
   noteSynced,
+  openFolder,
   syncDirectory,
 } from "../../src/disk/directories.ts";
 import type { LedgerFailed } from "../../src/ledger/ledger-error.ts";
@@ -79,6 +80,41 @@ it("syncs again for names that came while a sync was under way, once for all", a
   await last;
   expect(begun).toBe(3);
 });
+
+it.each([undefined, "EIO"])(
+  "with a folder that is open waits for the next sync: %s",
+  async (code) => {
+    const { root } = tempRoot();
+    const under: (() => void)[] = [];
+    const closed: number[] = [];
+    const disk: Disk = {
+      ...systemDisk,
+      fsync: async () => {
+        await new Promise<void>((resolve) => under.push(resolve));
+        if (code !== undefined) throw failing(code);
+      },
+      close: async (fd) => {
+        closed.push(fd);
+        await systemDisk.close(fd);
+      },
+    };
+    const first = syncDirectory(disk, root).catch(() => undefined);
+    while (under.length < 1) await nextTurn();
+    const opened = openFolder(disk, root);
+    let said: unknown = "nothing";
+    const second = syncDirectory(disk, root, opened).then(
+      () => (said = "durable"),
+      (error: unknown) => (said = (error as { code?: string }).code),
+    );
+    under[0]!();
+    await first;
+    while (under.length < 2) await nextTurn();
+    expect([said, closed.includes((await opened)!)]).toEqual(["nothing", false]);
+    under[1]!();
+    await second;
+    expect([said, closed.includes((await opened)!)]).toEqual([code ?? "durable", true]);
+  },
+);
 
 it("syncs for those that came later, also where the sync before failed", async () => {
   const { root } = tempRoot();
