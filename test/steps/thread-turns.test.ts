@@ -465,7 +465,8 @@ describe("after a step that left", () => {
     [
       "a process that nobody waits for",
       `const { spawn } = await import("node:child_process");
-       spawn("sleep", ["5"], { stdio: "ignore" }).unref()`,
+       const child = spawn("sleep", ["60"], { stdio: "ignore" });
+       child.unref(); console.log("pid", child.pid)`,
       unseen,
     ],
     ["a watcher", 'const fs = await import("node:fs"); fs.watch("/tmp")', active],
@@ -491,6 +492,8 @@ describe("after a step that left", () => {
   ])("%s", async (_, body, retire) => {
     const runner = new PlayedRunner();
     const end = await runner.ends(runner.piece(body));
+    for (const [, , line] of runner.printed())
+      if (line.startsWith("pid ")) process.kill(Number(line.slice(4)), "SIGKILL");
     expect([end.error, end.retire]).toEqual([undefined, retire]);
     if (retire === undefined) {
       expect((await runner.ends(runner.piece("return 2"))).json).toBe("2");
