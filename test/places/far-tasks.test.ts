@@ -7,7 +7,12 @@ import { NotSent, type FarFile } from "../../src/places/pool/sent-files.ts";
 const HASH = "a".repeat(64);
 
 /** Files that are there when the test says so. */
-let files: { names: string[]; there: () => void; fail: (error: Error) => void }[];
+let files: {
+  names: string[];
+  wanted: readonly FarFile[];
+  there: () => void;
+  fail: (error: Error) => void;
+}[];
 let isThere: boolean;
 let sent: ToRunner[];
 let ended: FromRunner[];
@@ -22,7 +27,7 @@ beforeEach(() => {
         isThere || wanted.length === 0
           ? undefined
           : new Promise<void>((there, fail) =>
-              files.push({ names: wanted.map(({ name }) => name), there, fail }),
+              files.push({ names: wanted.map(({ name }) => name), wanted, there, fail }),
             ),
     } as never,
     send: (message) => void sent.push(message),
@@ -134,4 +139,58 @@ it("an answer goes once its value is there, or cannot be: then the runner says s
   files[1]!.fail(new NotSent("gone"));
   await turn();
   expect(sent.filter(({ type }) => type === "reply")).toHaveLength(3);
+});
+
+describe("a task that comes whole", () => {
+  const run = { id: "p@1", pipeline: "p", attempt: 1 };
+  const start = (task: object): never =>
+    ({ type: "start", id: "a", isMoved: true, task: { run, env: {}, ...task } }) as never;
+  const code = { bundle: "b", pick: "x", source: "./s.ts" };
+  const bodyOf = (message: ToRunner): { code?: object; artifacts?: string } =>
+    JSON.parse((message as unknown as { body: string }).body) as never;
+
+  it("waits for its code, and names what it finds over there", async () => {
+    const stored = [{ step: "s", outputs: { $artifact: HASH, bytes: 1 }, inputs: {} }];
+    tasks.take(start({ kind: "module", step: "s", code, artifacts: "/here", stored }));
+    expect([sent, tasks.artifactsOf("a")]).toEqual([[], "/here"]);
+    expect(files[0]!.names).toEqual(["bundles/b.mjs", `artifacts/${HASH}`, `artifacts/${HASH}/`]);
+    files[0]!.there();
+    await turn();
+    expect(sent).toMatchObject([{ type: "start", id: "a", isMoved: true }]);
+    expect(bodyOf(sent[0]!)).toMatchObject({ code, artifacts: "/far/artifacts" });
+  });
+
+  it("and is of a shell goes at once, without a bundle and a folder that it does not have", () => {
+    tasks.take(start({ kind: "shell", text: "true", shell: ["/bin/sh"], step: "s" }));
+    expect([files.length, sent.length]).toEqual([0, 1]);
+    expect(bodyOf(sent[0]!)).not.toHaveProperty("artifacts");
+    expect([tasks.has("a"), tasks.artifactsOf("a")]).toEqual([true, undefined]);
+  });
+});
+
+it("values that a value holds are sent too, and the state of an orchestrator", () => {
+  const of = (digit: string): object => ({ $artifact: digit.repeat(64), bytes: 1 });
+  const nameOf = (digit: string): string => `artifacts/${digit.repeat(64)}`;
+  tasks.take(frame({ state: JSON.stringify(of("d")) }));
+  tasks.take(step("a", { stored: [{ step: "s", outputs: of("a"), inputs: {} }] }));
+  const names = ["bundles/b.mjs", nameOf("d"), nameOf("a"), `${nameOf("a")}/`];
+  expect(files[0]!.names).toEqual(names);
+  const { within } = files[0]!.wanted.at(-1)!;
+  const inner = (value: unknown): string[] =>
+    within!(JSON.stringify(value)).map(({ name, path }) => `${name} ${path}`);
+  expect(inner({ x: of("b"), y: 1, z: of("c") })).toEqual(
+    ["b", "c"].map((digit) => `${nameOf(digit)} /here/${digit.repeat(64)}`),
+  );
+  for (const value of ["text", { x: 1 }, 'a text with "$artifact"', of("b")])
+    expect(inner(value)).toEqual([]);
+});
+
+it("what a runner on this machine is told of claims goes nowhere", () => {
+  for (const message of [
+    { type: "leave", path: "/x" },
+    { type: "expect", run: "r@1" },
+    { type: "settled", ids: ["a"] },
+  ])
+    tasks.take(message as never);
+  expect(sent).toEqual([]);
 });
