@@ -92,14 +92,14 @@ export class HeldRuns implements RootRuns {
 
   async submit(id: string, submission: ProgramSubmission): Promise<SubmissionResult> {
     const run = this.#unfinished(id);
-    const { snapshot, stop } = run.state;
-    if (run.isStarted) throw new Error(`run ${id} was submitted already`);
-    if (stop !== undefined) throw new Error(`run ${id} was stopped`);
+    const { snapshot } = run.state;
+    checkWaiting(run);
     const chosen = await this.#choose(run, submission);
     const fault = refusalOf(chosen.flavor, snapshot, false);
     if (fault !== undefined) throw new SubmissionRefused(fault);
     const given = givenOf(run.state, chosen, submission);
-    if (run.isStarted) throw new Error(`run ${id} was submitted already`);
+    // It may have been submitted or stopped while its orchestrator was asked for.
+    checkWaiting(run);
     await run.start("its program submitted it", given, chosen.flavor);
     const ended = async (): Promise<void> => void (await run.finished);
     if (chosen.live === undefined) {
@@ -181,6 +181,12 @@ export class HeldRuns implements RootRuns {
     const config = jsonOf(orchestrator.config) as OrchestratorRef["config"];
     return { ref: { flavor: name, config }, flavor: { name, ...described, live }, live };
   }
+}
+
+/** @throws Error if the run does not wait for its submission any more */
+function checkWaiting({ id, state, isStarted }: HeldRun): void {
+  if (isStarted) throw new Error(`run ${id} was submitted already`);
+  if (state.stop !== undefined) throw new Error(`run ${id} was stopped`);
 }
 
 /** @throws Error if the class has not what each orchestrator needs; only the compiler says so */

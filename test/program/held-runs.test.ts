@@ -49,6 +49,8 @@ class Played {
   readonly finished: Promise<void>;
   /** What the run does once it is started. */
   begun: (flavor: Flavor) => void = () => undefined;
+  /** What happens while its orchestrator is asked for. */
+  meanwhile: () => void = () => undefined;
   answer: { accepted: boolean; reason?: string } = { accepted: true };
   end!: () => void;
   leave!: () => void;
@@ -95,6 +97,7 @@ function rootWith(run: Played | undefined, named: Partial<Flavor> = {}) {
     },
     flavor: ({ flavor: name }: OrchestratorRef): Promise<Flavor> => {
       told.push(["flavor", name]);
+      run?.meanwhile();
       return Promise.resolve({ ...FLAVOR, name, ...named });
     },
     close: (mode: string) => Promise.resolve(void told.push(["close", mode])),
@@ -249,6 +252,13 @@ describe("a submission is refused", () => {
     const reason = new Error(`run ${ID} was submitted already`);
     expect(both).toMatchObject([{ status: "fulfilled" }, { status: "rejected", reason }]);
     expect(run.told).toHaveLength(1);
+  });
+
+  it("after a stop that came while its orchestrator was asked for", async () => {
+    const run = new Played();
+    run.meanwhile = () => void run.given.happen(stop);
+    await expect(rootWith(run).runs.submit(ID, given())).rejects.toThrow(`run ${ID} was stopped`);
+    expect(run.told).toEqual([]);
   });
 
   it("to a place only where another one was compiled into the steps", async () => {
