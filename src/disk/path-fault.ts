@@ -64,8 +64,20 @@ export function regularFile(path: string): Stats | undefined {
   if (stats?.isFile() === true) return stats;
   if (stats !== undefined) throw new PathFault(path, stats.isDirectory() ? "EISDIR" : "EFTYPE");
   // `stat` says the same of a link to nothing as of no entry.
-  if (isThere(path)) throw new PathFault(path, "ENOENT");
+  if (isLink(path)) throw new PathFault(path, "ENOENT");
   return undefined;
+}
+
+/**
+ * Whether a symbolic link has this path. Where `stat` found nothing, that is a link to nothing; any
+ * other entry was made meanwhile.
+ */
+export function isLink(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether any entry has this path, a link to nothing too. */

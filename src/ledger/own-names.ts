@@ -11,7 +11,7 @@
 import { statSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { moveOutOfTheWay } from "../disk/own-file.ts";
-import { isThere } from "../disk/path-fault.ts";
+import { isLink } from "../disk/path-fault.ts";
 
 const FILES = [
   "cache/index.jsonl",
@@ -95,7 +95,7 @@ function clear(path: string, wanted: "file" | "folder", moved: string[]): void {
 /** What has the name, if it is neither nothing nor what it must be. */
 function otherKind(path: string, wanted: "file" | "folder"): string | undefined {
   const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats === undefined) return isThere(path) ? NOTHING : undefined;
+  if (stats === undefined) return isLink(path) ? NOTHING : undefined;
   const isWanted = wanted === "file" ? stats.isFile() : stats.isDirectory();
   return isWanted ? undefined : kindOf(stats);
 }

@@ -15,6 +15,7 @@ import { closeSync, fstatSync, lstatSync, openSync, readSync, readdirSync } from
 import { statSync, writeFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { errorCode } from "../../disk/disk-error.ts";
+import { isLink } from "../../disk/path-fault.ts";
 import { readBytes } from "../../disk/read-bytes.ts";
 import { removeFile } from "../../disk/remove-file.ts";
 import { BadOutput } from "../../steps/step-result.ts";
@@ -140,9 +141,9 @@ export class AttemptFiles {
 
   #kindOfOutput(step: string): string | undefined {
     try {
-      if (lstatSync(this.output, { throwIfNoEntry: false }) === undefined) return undefined;
       const target = statSync(this.output, { throwIfNoEntry: false });
-      return target === undefined ? "a link to nothing" : kindOf(target);
+      if (target !== undefined) return kindOf(target);
+      return isLink(this.output) ? "a link to nothing" : undefined;
     } catch (error) {
       // A part of the path is no folder any more: the command removed the folder.
       if (errorCode(error) === "ENOTDIR") return undefined;
