@@ -40,6 +40,7 @@ import { recordedOutput, writtenOutput } from "../shell-result.ts";
 import { writtenFolder } from "./attempt-room.ts";
 import { givenVariables, runWords, type Script } from "./container-command.ts";
 import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
+import { lateOutOfMemory } from "./late-out-of-memory.ts";
 import {
   containerError,
   endedResult,
@@ -62,6 +63,8 @@ import { missingImage, startFault } from "./start-fault.ts";
 const END_SLACK_MS = 1_500;
 /** How long to wait before a signal is sent again that met no container, in milliseconds. */
 const AGAIN_MS = 100;
+/** The status of a command that SIGKILL ended. */
+const KILLED = 137;
 
 /** How a container ends whose engine ends it as it dies, or as it is back. */
 const ENDED_BY_ENGINE: ReadonlySet<number> = new Set([137, 143, 255, -1]);
@@ -163,7 +166,7 @@ export class ContainerAttempt {
         // The command died, or the engine under it: the container knows more.
         const goesOn = state?.running === true || state?.exitCode !== status;
         if (state?.startedAt !== undefined)
-          return goesOn ? await this.#follow(engine, state) : this.#failure(state);
+          return goesOn ? await this.#follow(engine, state) : this.#failure(engine, state);
         if (this.#heard.stdout + this.#heard.stderr > 0 || isCut(said ?? ""))
           throw new EngineLost(`${engine.name} went away as the step began`);
         // What it had asked the runtime for may still begin, and its engine does not know of it.
@@ -351,7 +354,8 @@ export class ContainerAttempt {
       const state = await this.#state(engine);
       if (state === undefined)
         throw new EngineError(`its container ${name} was removed by somebody while it ran`);
-      if (!state.running) return state.exitCode === 0 ? this.#output() : this.#failure(state);
+      if (!state.running)
+        return state.exitCode === 0 ? this.#output() : this.#failure(engine, state);
       // What reads the log has ended too early: the end is waited for all the same.
       const { status } = await engine.ask(["wait", name], 24 * 3_600_000);
       if (status !== 0) await this.#pause();
@@ -464,12 +468,17 @@ export class ContainerAttempt {
     return "json" in recorded ? { ok: true, value: JSON.parse(recorded.json) as Json } : recorded;
   }
 
-  #failure(state: ContainerState): TaskResult {
+  async #failure(engine: Engine, { exitCode, ...state }: ContainerState): Promise<TaskResult> {
     if (this.#ending !== undefined) return this.#endResult();
     const unstarted = initFault(this.#lastError, this.#container, this.#task.shell);
     if (unstarted !== undefined) return this.#failed(containerError(unstarted));
-    const outOfMemory = state.outOfMemory || this.#files?.wasOutOfMemory === true;
-    return this.#failed(endError(state.exitCode, { outOfMemory }, this.#task, this.#lastError));
+    const { name, clock } = this.#host;
+    const outOfMemory =
+      state.outOfMemory ||
+      this.#files?.wasOutOfMemory === true ||
+      (exitCode === KILLED && (await lateOutOfMemory(engine, name, clock)));
+    if (this.#ending !== undefined) return this.#endResult();
+    return this.#failed(endError(exitCode, { outOfMemory }, this.#task, this.#lastError));
   }
 
   #failed(error: StepError): TaskResult {

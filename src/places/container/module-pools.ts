@@ -37,6 +37,7 @@ import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
 import { containerName, keptName } from "./container-name.ts";
 import type { Engine, EngineName } from "./engine.ts";
 import { isCut, stateOnceBack } from "./engine-away.ts";
+import { lateOutOfMemory } from "./late-out-of-memory.ts";
 import { startFault } from "./start-fault.ts";
 
 /** How long a pool without tasks waits for the next one, in milliseconds. */
@@ -299,6 +300,7 @@ export class ModulePool {
       : { ...exit, detail: `${where} ${exit.detail}` };
     if (exit.detail.includes("SIGKILL")) {
       await this.#askOfMemory(place);
+      place.isOutOfMemory ||= await lateOutOfMemory(engine, name, this.#host.clock);
       if (place.isOutOfMemory) known = { detail: `${where} ran out of memory`, outOfMemory: true };
     } else if (isGreeted && (place.isCut || exit.detail.includes("was not heard")))
       known = { ...known, ...(await this.#lossOf(place)) };

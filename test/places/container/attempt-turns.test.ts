@@ -252,6 +252,20 @@ describe("a step in a container", () => {
     }
   });
 
+  it("that ran out of memory says so where the engine tells it after the end", async () => {
+    for (const isTold of [true, false]) {
+      const { clock, command, exits, over, world } = rig({}, "docker");
+      const run = await command();
+      world.state = ended(137);
+      await exits(run, 137);
+      await clock.advance(200);
+      if (isTold) world.state = ended(137, { outOfMemory: true });
+      await clock.advance(100);
+      const code = isTold ? "ORCHD_OUT_OF_MEMORY" : "ORCHD_SIGNAL";
+      expect((await over()).result.error.code).toBe(code);
+    }
+  });
+
   it("has its time from the start of its command", async () => {
     const { clock, command, exits, over, asked, world, how } = rig({ keep: "on-failure" });
     const run = await command();
