@@ -47,6 +47,27 @@ it("does not trust a folder whose sync failed, though a second sync would succee
   );
 });
 
+it.each([["well", systemDisk] as const, ["badly", failsOnce("fsync", "EIO")] as const])(
+  "closes a folder whose sync ended %s",
+  async (_, one) => {
+    const opened = new Set<number>();
+    const disk: Disk = {
+      ...one,
+      open: async (...words) => {
+        const fd = await one.open(...words);
+        opened.add(fd);
+        return fd;
+      },
+      close: async (fd) => {
+        opened.delete(fd);
+        await one.close(fd);
+      },
+    };
+    await syncDirectory(disk, tempRoot().root).catch(() => undefined);
+    expect(opened.size).toBe(0);
+  },
+);
+
 it("syncs again for names that came while a sync was under way, once for all", async () => {
   const { root } = tempRoot();
   const under: (() => void)[] = [];

@@ -118,21 +118,31 @@ it("a pipeline at rest is looked at each 24th time, and when its folder is touch
   expect(rig.done).toEqual(["a"]);
 });
 
+/** How often the kernel watches a folder for this process. */
+function watches(folder: string): number {
+  const wanted = new RegExp(`^inotify .*\\bino:${statSync(folder).ino.toString(16)}\\b`, "gm");
+  return readdirSync("/proc/self/fdinfo")
+    .flatMap((fd) => {
+      try {
+        return [readFileSync(`/proc/self/fdinfo/${fd}`, "utf8")];
+      } catch {
+        // It was closed meanwhile.
+        return [];
+      }
+    })
+    .reduce((sum, text) => sum + (text.match(wanted)?.length ?? 0), 0);
+}
+
+it("watches no folder once it is closed", async () => {
+  const rig = new Rig(["a"]);
+  const folder = rig.store.pipelineDir("a");
+  for (let turn = 1; turn <= 3; turn += 1) await rig.look();
+  expect(watches(folder)).toBe(1);
+  rig.watch.close();
+  expect(watches(folder)).toBe(0);
+});
+
 describe("a watch of a folder at rest", () => {
-  /** How often the kernel watches a folder for this process. */
-  const watches = (folder: string): number => {
-    const wanted = new RegExp(`^inotify .*\\bino:${statSync(folder).ino.toString(16)}\\b`, "gm");
-    return readdirSync("/proc/self/fdinfo")
-      .flatMap((fd) => {
-        try {
-          return [readFileSync(`/proc/self/fdinfo/${fd}`, "utf8")];
-        } catch {
-          // It was closed meanwhile.
-          return [];
-        }
-      })
-      .reduce((sum, text) => sum + (text.match(wanted)?.length ?? 0), 0);
-  };
   const events: string[] = [];
   const seen = (rest: RestWatch, name: string, seq: number, folder: string): void =>
     rest.seen(name, seq, folder, () => void events.push(name));

@@ -2,6 +2,7 @@
 /** What each kind of task gives to the user's function, and what it makes of what comes back. */
 import { describe, expect, it } from "vitest";
 import type { CodeRef } from "../../src/core/snapshot.ts";
+import { ANSWER_LIMIT } from "../../src/core/task.ts";
 import type { DaemonCall } from "../../src/steps/thread-protocol.ts";
 import { dynamicPipeline } from "../../src/steps/dynamic-pipeline.ts";
 import type { LoadedModule, Modules } from "../../src/steps/resolve-code.ts";
@@ -155,11 +156,28 @@ describe("a cache function", () => {
 
   it("has to give one that passes whole", async () => {
     const given = new Given();
-    const size = 64 * 1_048_576;
-    await expect(perform(asked, given.host(given.gives("x".repeat(size))))).rejects.toThrow(
+    // In quotes.
+    const most = "x".repeat(ANSWER_LIMIT - 2);
+    expect(await perform(asked, given.host(given.gives(most)))).toHaveLength(ANSWER_LIMIT);
+    await expect(perform(asked, given.host(given.gives(`${most}x`)))).rejects.toThrow(
       /^\.\/p\.ts: the text of the cache function is [\d.]+ MiB of JSON, and at most [\d.]+ MiB/,
     );
   });
+});
+
+it("a call of an orchestrator's class has begun before the class is called", async () => {
+  const given = new Given();
+  class Orchestrator {
+    getOrchestratorRunId(): string {
+      return "o";
+    }
+    submitPipeline(): void {
+      given.order.push("called");
+    }
+  }
+  const call = { kind: "flavor", method: "submitPipeline", config: {}, argument: {} };
+  await perform(task(call), given.host(Orchestrator));
+  expect(given.order).toEqual(["begins", "called"]);
 });
 
 it("a load describes the definition", async () => {

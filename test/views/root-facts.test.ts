@@ -221,6 +221,12 @@ it("pages of runs end and begin anywhere, also among runs of one moment", () => 
     } while (cursor !== null);
     expect(found).toEqual(whole);
   }
+  const { cursor } = page(1, null);
+  writePipeline(runs, "d", [
+    { ...loaded("* * * * *"), at: at(1) },
+    { type: "run.queued", at: at(9), run: idOf("d", 2), because: "x" },
+  ]);
+  expect(readRunCursor(page(1, cursor).cursor!)!.top).toBe(moment);
   writeFileSync(join(runs, "x"), "");
   for (const text of ["", "e30", "x", Buffer.from('{"top":1}').toString("base64url")])
     expect(readRunCursor(text)).toBeNull();

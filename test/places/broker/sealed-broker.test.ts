@@ -119,6 +119,11 @@ describe("questions of one turn", () => {
     await clock.advance(2_000);
     expect(await fits).toEqual({ n: 1 });
     expect(await refused).toContain("and 4000 are allowed");
+    // What counts is the message as it is sent.
+    const text = "x".repeat(3_990 - JSON.stringify({ n: 1, text: "" }).length);
+    const nearly = asks.ask("a", { n: 1, text }, 1_000).catch((error: unknown) => String(error));
+    await clock.advance(2_000);
+    expect(await nearly).toContain(`has ${3_990 + SEAL_BYTES} bytes, and 4000 are allowed`);
   });
 });
 
@@ -162,6 +167,17 @@ it("sends all of a turn in one write: questions, and answers that took a while",
   for (const at of ["b", "c"]) void sealed.askTogether(at, {}, 1_000);
   await nextTurn();
   expect(writes).toEqual([1, 3]);
+});
+
+it("sends the questions of a turn in the order in which they were asked", async () => {
+  const { asks, hears, clock } = rig();
+  const heard: string[] = [];
+  for (const at of ["b", "c", "d"]) hears.listen(at, () => (heard.push(at), {}));
+  await Promise.all([
+    ...["b", "c", "d"].map((at) => asks.askTogether(at, {}, 1_000)),
+    clock.advance(100),
+  ]);
+  expect(heard).toEqual(["b", "c", "d"]);
 });
 
 describe("questions together", () => {
