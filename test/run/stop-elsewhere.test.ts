@@ -139,6 +139,13 @@ describe("what tells the end once `stopRun` has answered", () => {
     expect(bench.told).toEqual(["ended stopped"]);
   });
 
+  it("nothing, before it was asked", () => {
+    const bench = new Bench();
+    bench.run.happen({ type: "run.stop_requested", mode: "force", because: "asked", by: "x" });
+    bench.stop.settle();
+    expect(bench.told).toEqual([]);
+  });
+
   it("nothing, while it has not answered", () => {
     const bench = new Bench().ask("force");
     bench.stop.waited("well");

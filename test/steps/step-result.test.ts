@@ -39,6 +39,10 @@ describe("a result", () => {
     expect(() => of(deep(501))).toThrow("deeper than 500 levels");
   });
 
+  it("is what its toJSON says, whatever else it holds", () => {
+    expect(of({ at: { toJSON: () => "now", f: () => 1, n: 1n } })).toBe('{"at":"now"}');
+  });
+
   it.each<[string, (value: Record<string, unknown>) => void, string]>([
     ["itself", (value) => (value["a"] = [value]), '"a[0]" in the result is a part of itself'],
     ["a function", (value) => (value["a"] = { f: () => 1 }), '"a.f" in the result is a function'],

@@ -7,7 +7,14 @@ import { MINUTE_MS } from "../../src/core/time.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { dayStart } from "../../src/views/day-tally.ts";
 import { PipelineMemory } from "../../src/views/pipeline-memory.ts";
-import { ledgerText, loaded, writePipeline, type HandEvent } from "../support/hand-ledger.ts";
+import {
+  header,
+  ledgerText,
+  loaded,
+  writePipeline,
+  writeRun,
+  type HandEvent,
+} from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const BEGIN = Date.UTC(2026, 10, 23);
@@ -172,4 +179,26 @@ test("counts a slot whose line came between the look at the clock and the readin
     memory.facts("p", before);
     expect(memory.facts("p", before + MINUTE_MS)!.tally.sums(dayStart(before)).ran).toBe(1);
   }
+});
+
+test("what is as before has a later fire once its fire is due, to the millisecond", () => {
+  const { runs } = tempRoot();
+  writePipeline(runs, "p", [{ ...loaded("* * * * *"), at: iso(BEGIN) }]);
+  const memory = new PipelineMemory(new RunStore(runs));
+  const next = (now: number): string | null | undefined => memory.view("p", now)?.nextFire;
+  const [due, after] = [BEGIN + MINUTE_MS, BEGIN + 2 * MINUTE_MS];
+  expect([BEGIN, due - 1, due].map(next)).toEqual([iso(due), iso(due), iso(after)]);
+});
+
+test("how far a run has come is kept while it goes on, and not longer", () => {
+  const { runs } = tempRoot();
+  const run = "p@20261123T000000Z";
+  writeRun(runs, run, [{ ...header(run, { s: [] }), at: iso(BEGIN) }]);
+  const memory = new PipelineMemory(new RunStore(runs));
+  const known = memory.progress(run);
+  expect(known).toMatchObject({ done: 0, steps: 1 });
+  memory.keepRuns(new Set([run]));
+  expect(memory.progress(run)).toBe(known);
+  memory.keepRuns(new Set());
+  expect(memory.progress(run)).not.toBe(known);
 });

@@ -60,6 +60,14 @@ it("each kind of alert has its severity at PagerDuty, and its tag at ntfy", () =
   ]);
 });
 
+it("what looks like an encoded word in a title is shown as it is written", () => {
+  const title = "=?UTF-8?Q?all_well?= failed";
+  const settings = { kind: "ntfy", url: "http://n/t" } as const;
+  const [post] = ntfy.posts(settings, message({}, { title }), secretsOf(), HOST);
+  const [, word] = /^=\?UTF-8\?B\?(.*)\?=$/.exec(post!.headers["Title"]!) ?? [];
+  expect(Buffer.from(word!, "base64").toString()).toBe(title);
+});
+
 it.each<[string | undefined, object]>([
   [undefined, {}],
   ["no address", {}],

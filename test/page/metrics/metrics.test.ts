@@ -141,6 +141,24 @@ describe("the metrics of a root", () => {
     expect((await read(at(9, 30))).keysOf("orchd_slots_total")).toEqual([]);
   });
 
+  it("follow what holds now where it changes no count", async () => {
+    const { runs } = tempRoot();
+    const metrics = new Metrics(runs);
+    const holds = async (hours: number): Promise<(number | undefined)[]> => {
+      const { value } = parseMetrics((await metrics.text(NOW + hours * 3_600_000)).body);
+      return ["orchd_pipeline_paused", "orchd_next_fire_timestamp_seconds"].map((name) =>
+        value(name, { pipeline: "etl" }),
+      );
+    };
+    const lines = [loaded("0 * * * *"), { type: "pipeline.paused" }];
+    writePipeline(runs, "etl", lines.slice(0, 1));
+    const [, next] = await holds(0);
+    // Nobody wrote anything.
+    expect(await holds(2)).toEqual([0, next! + 7_200]);
+    writePipeline(runs, "etl", lines);
+    expect(await holds(2)).toEqual([1, 0]);
+  });
+
   it("say what holds now of a paused, an invalid, a removed and an unreadable one", async () => {
     const { runs } = tempRoot();
     const valid = loaded("0 * * * *");
@@ -152,6 +170,9 @@ describe("the metrics of a root", () => {
     writeFileSync(join(runs, "damaged", "pipeline.jsonl"), "no ledger\nat all\n");
     mkdirSync(join(runs, "loops"));
     symlinkSync("pipeline.jsonl", join(runs, "loops", "pipeline.jsonl"));
+    // A daemon that is gone left it: it means nothing now.
+    mkdirSync(join(runs, ".orchd"));
+    writeFileSync(join(runs, ".orchd/set-aside.json"), '{"paused":{"since":"","because":""}}');
     const { value, keysOf } = await scrape(runs, Date.parse("2026-11-23T02:10:00Z"));
     const of = (pipeline: string): (number | undefined)[] =>
       ["valid", "paused"].map((what) => value(`orchd_pipeline_${what}`, { pipeline }));
