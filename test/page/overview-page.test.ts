@@ -112,6 +112,8 @@ describe.runIf(hasBrowser)("Overview", () => {
   it("asks before it runs or pauses, with the command that does the same", async () => {
     const { browser, root } = await openPage(pages, "");
     await browser.locator(ROW).first().waitFor();
+    // What the page may ask for comes apart from the rows.
+    await browser.locator("kbd", { hasText: /^p$/ }).waitFor();
     await browser.locator('[data-name="etl"] a.name').focus();
     await browser.keyboard.press("p");
     const dialog = browser.getByRole("dialog");
