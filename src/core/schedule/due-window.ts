@@ -58,7 +58,7 @@ export class DueWindow<T extends Timed> {
   first(until: number): T | undefined {
     for (
       let slot = this.#ahead;
-      slot !== undefined && slot.slot <= until && slot.slot < (this.#heap[0]?.due ?? Infinity);
+      slot !== undefined && slot.slot <= until && slot.slot <= (this.#heap[0]?.due ?? Infinity);
       slot = this.#goOn()
     )
       if (slot.due > this.#after) this.#push(slot);

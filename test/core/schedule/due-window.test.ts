@@ -61,6 +61,19 @@ describe("a schedule with jitter", () => {
     );
   });
 
+  it("has no slot the less where one is due in the very moment of the next", () => {
+    // By their hashes the first is due a whole second after itself, and the second at once.
+    const second = Date.parse("2026-01-03T05:46:12Z");
+    const first = second - 1_000;
+    expect([jitterOf("p", first, 1), jitterOf("p", second, 1)]).toEqual([1_000, 0]);
+    const table = timetable("p", [scheduleOf({ cron: "* * * * * *", jitterSeconds: 1 })]);
+    expect(short(table.dueSlots(second - 1, second))).toEqual([
+      [first, second],
+      [second, second],
+    ]);
+    expect(short([table.newest(second - 60_000, second)])).toEqual([[second, second]]);
+  });
+
   it("of a day on every second looks at each slot once, however often it is asked", () => {
     let asked = 0;
     const table = timetable(
