@@ -66,3 +66,18 @@ it("one turn starts no more than each limit has left, by priority, then slot, th
     "5 runs go on, the most that orchd.yaml allows",
   );
 });
+
+it("one turn counts each run that it starts, with those that ran before it", () => {
+  const load = { lanes: new Map([["x", 1]]), groups: new Map([["db", 1]]), total: 1 };
+  const of = (more: Partial<Waiting>) => names("w", 4).map((run) => waiting(run, more));
+  for (const runs of [of({ group: "db" }), of({ lane: "x", limit: 3 })])
+    expect(admit(runs, load, { groups: { db: 3 } }).map(({ start }) => start)).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
+  expect(admit(of({ group: "db" }), load, { groups: { db: 3 } }).at(-1)).toMatchObject({
+    because: 'the concurrency group "db" is full: 3 of 3',
+  });
+});

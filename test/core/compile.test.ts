@@ -483,6 +483,20 @@ it("tells of a schedule that will hardly ever fire, and of a group that is not t
   );
 });
 
+it("refuses what its own params make an environment that no process can have", () => {
+  const made = (length: number, more: object = {}): string[] =>
+    faults({
+      params: { long: "x".repeat(length) },
+      steps: { a: { run: "true", env: { A: "${params.long}" } } },
+      ...more,
+    });
+  expect(made(131_071)).toEqual([expect.stringMatching(/^steps.a.env.A has 131073 bytes /)]);
+  expect(made(131_069)).toEqual([]);
+  expect(made(131_071, { env: { B: "${params.long}" }, steps: { a: { run: "true" } } })).toEqual([
+    expect.stringMatching(/^env.B has 131073 bytes /),
+  ]);
+});
+
 it("a stack's environment makes another version, with and without params of a run", () => {
   for (const written of [
     { steps: { a: { run: "true" } } },
