@@ -40,7 +40,7 @@ export function parseCronLog(text: string, now: number): CronStart[] {
     const time = command === undefined ? undefined : timeOf(line, now);
     return command === undefined || time === undefined
       ? []
-      : [{ minute: Math.floor(time / MINUTE_MS) * MINUTE_MS, command: plain(command) }];
+      : [{ minute: minuteOf(time), command: plain(command) }];
   });
 }
 
@@ -73,6 +73,18 @@ export function plain(command: string): string {
   return command.trim().replaceAll(/\s+/g, " ");
 }
 
+/** What a pipeline's slots are compared with. */
+export interface CronSide {
+  /** The command as the crontab has it. */
+  readonly command: string;
+  readonly starts: readonly CronStart[];
+  /**
+   * Slots of other pipelines with the same command, milliseconds since 1970: the log does not tell
+   * their starts from those of this one.
+   */
+  readonly others?: readonly number[];
+}
+
 /**
  * Compares one command's starts with one pipeline's slots, over the time that both cover.
  *
@@ -82,25 +94,41 @@ export function plain(command: string): string {
  */
 export function compareWithCron(
   pipeline: string,
-  command: string,
-  starts: readonly CronStart[],
+  { command, starts, others = [] }: CronSide,
   slots: readonly number[],
   through = Number.NEGATIVE_INFINITY,
 ): CronComparison {
-  const own = starts
-    .filter((start) => start.command === plain(command))
-    .map(({ minute }) => minute);
-  const minutes = slots.map((slot) => Math.floor(slot / MINUTE_MS) * MINUTE_MS);
-  const all = starts.map(({ minute }) => minute);
-  const from = Math.max(Math.min(...all), Math.min(...minutes));
-  const to = Math.min(Math.max(...all), Math.max(through, ...minutes));
-  const cron = new Set(own.filter((minute) => minute >= from && minute <= to));
-  const orchd = new Set(minutes.filter((minute) => minute >= from && minute <= to));
+  const own = plain(command);
+  const all = boundsOf(starts.map(({ minute }) => minute));
+  const minutes = slots.map(minuteOf);
+  const decided = boundsOf(minutes);
+  const from = Math.max(all.first, decided.first);
+  const to = Math.min(all.last, Math.max(through, decided.last));
+  const isWithin = (minute: number): boolean => minute >= from && minute <= to;
+  const cron = new Set<number>();
+  for (const start of starts)
+    if (isWithin(start.minute) && start.command === own) cron.add(start.minute);
+  const orchd = new Set(minutes.filter(isWithin));
+  const elsewhere = new Set(others.map(minuteOf));
   const sorted = (times: readonly number[]): string[] => times.toSorted((a, b) => a - b).map(iso);
   return {
     pipeline,
     both: [...cron].filter((minute) => orchd.has(minute)).length,
-    onlyCron: sorted([...cron].filter((minute) => !orchd.has(minute))),
+    onlyCron: sorted([...cron].filter((minute) => !orchd.has(minute) && !elsewhere.has(minute))),
     onlyOrchd: sorted([...orchd].filter((minute) => !cron.has(minute))),
   };
+}
+
+function minuteOf(time: number): number {
+  return Math.floor(time / MINUTE_MS) * MINUTE_MS;
+}
+
+/** The first and the last of times. A log may have more of them than a call takes arguments. */
+function boundsOf(times: readonly number[]): { readonly first: number; readonly last: number } {
+  let [first, last] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const time of times) {
+    first = Math.min(first, time);
+    last = Math.max(last, time);
+  }
+  return { first, last };
 }

@@ -382,7 +382,8 @@ nonsense CMD (x)
     const minute = (of: number): number => Date.UTC(2026, 10, 23, 2, of);
     const starts = [0, 5, 10, 15].map((of) => ({ minute: minute(of), command: "poll" }));
     const alone = (through?: number): readonly string[] =>
-      compareWithCron("poll", "poll", starts, [minute(0), minute(5)], through).onlyCron;
+      compareWithCron("poll", { command: "poll", starts }, [minute(0), minute(5)], through)
+        .onlyCron;
     expect(alone()).toEqual([]);
     expect(alone(minute(10))).toEqual(["2026-11-23T02:10:00.000Z"]);
   });
@@ -392,12 +393,22 @@ nonsense CMD (x)
       .map((minute) => ({ minute: at(minute), command: "backup" }))
       .concat({ minute: at(12), command: "other" });
     const slots = [at(5), at(10), at(12), at(20), at(25)];
-    expect(compareWithCron("backup", " backup ", starts, slots)).toEqual({
+    expect(compareWithCron("backup", { command: " backup ", starts }, slots)).toEqual({
       pipeline: "backup",
       both: 3,
       onlyCron: [new Date(at(15)).toISOString()],
       onlyOrchd: [new Date(at(12)).toISOString()],
     });
+  });
+
+  it("is compared where it has more starts than a call takes arguments", () => {
+    const starts = Array.from({ length: 200_000 }, (_, nth) => ({
+      minute: at(nth >> 2),
+      command: `c${nth % 4}`,
+    }));
+    const slots = Array.from({ length: 200_000 }, (_, nth) => at(nth));
+    const found = compareWithCron("c", { command: "c1", starts }, slots, at(200_000));
+    expect(found).toEqual({ pipeline: "c", both: 50_000, onlyCron: [], onlyOrchd: [] });
   });
 });
 

@@ -537,6 +537,35 @@ TZ=CET-1CEST
     expect((await ask(root, ...words)).status).toBe(1);
   });
 
+  it("import crontab does not take the starts of another line with the same command", async () => {
+    const { root, runs } = tempRoot();
+    writeFileSync(join(root, "crontab"), "0 2 * * * /opt/backup.sh\n0 14 * * * /opt/backup.sh\n");
+    const start = (time: string): string =>
+      `${time}:01+00:00 h CRON[1]: (root) CMD (/opt/backup.sh)`;
+    const log = ["2026-11-23T02:00", "2026-11-23T14:00", "2026-11-24T02:00", "2026-11-24T14:00"];
+    writeFileSync(join(root, "log"), `${log.map(start).join("\n")}\n`);
+    const fired = (name: string, hour: string) =>
+      ["23", "24"].map((day) => ({
+        type: "slot.fired",
+        slot: `2026-11-${day}T${hour}:00:00.000Z`,
+        run: `${name}@202611${day}T${hour}0000Z`,
+        shadow: true,
+      }));
+    writePipeline(runs, "backup", [loaded("0 2 * * *"), ...fired("backup", "02")]);
+    writePipeline(runs, "backup-2", [loaded("0 14 * * *"), ...fired("backup-2", "14")]);
+    const words = ["import", "crontab", "crontab", "--compare", "log", "--json"];
+    const { status, json } = await ask(root, ...words);
+    expect({ status, found: json() }).toEqual({
+      status: 0,
+      found: ["backup", "backup-2"].map((pipeline) => ({
+        pipeline,
+        both: 2,
+        onlyCron: [],
+        onlyOrchd: [],
+      })),
+    });
+  });
+
   it("import crontab reads standard input, and writes nothing on a dry run", async () => {
     const { root, schedules } = tempRoot();
     const { status, stdout } = await orchd(root, "import", "crontab", "-", "--dry-run", {

@@ -7,7 +7,7 @@ import { RunStore } from "../../ledger/run-store.ts";
 import { readPipeline } from "../../views/pipeline-reading.ts";
 import { linesBackwards } from "../../views/run-history.ts";
 import type { CommandContext } from "../command.ts";
-import { compareWithCron, parseCronLog, type CronComparison } from "../cron-log.ts";
+import { compareWithCron, parseCronLog, plain, type CronComparison } from "../cron-log.ts";
 import { faultOf } from "../crontab-pipeline.ts";
 import type { MachineZone } from "../crontab-zone.ts";
 import { pipelineName, type CronEntry } from "../crontab.ts";
@@ -45,8 +45,12 @@ export function compareImport(
     );
   const store = new RunStore(roots.runs);
   const compared: CronComparison[] = [];
-  for (const { name, entry } of named(crontab)) {
-    const slots = existsSync(store.pipelineLedger(name)) ? slotsOf(store, name) : [];
+  const all = named(crontab).map((one) => ({ ...one, slots: slotsOf(store, one.name) }));
+  for (const { name, entry, slots } of all) {
+    const command = entry.text;
+    const others = all.flatMap((other) =>
+      other.name !== name && plain(other.entry.text) === plain(command) ? other.slots : [],
+    );
     if (slots.length === 0)
       terminal.note(
         `${name} (line ${entry.line}) has no slots yet: import it with --shadow ` +
@@ -54,7 +58,12 @@ export function compareImport(
       );
     else
       compared.push(
-        compareWithCron(name, entry.text, starts, slots, readPipeline(store, name)?.state.through),
+        compareWithCron(
+          name,
+          { command, starts, others },
+          slots,
+          readPipeline(store, name)?.state.through,
+        ),
       );
   }
   if (args.flag("json")) terminal.json(compared);
@@ -82,6 +91,7 @@ function named({
 
 function slotsOf(store: RunStore, pipeline: string): number[] {
   const slots: number[] = [];
+  if (!existsSync(store.pipelineLedger(pipeline))) return slots;
   for (const { type, slot } of linesBackwards(store, pipeline))
     if (type === "slot.fired" && typeof slot === "string") slots.push(Date.parse(slot));
   return slots;
