@@ -35,3 +35,15 @@ it("comes to a feed that goes on where it was", async () => {
   const { value } = await feed[Symbol.asyncIterator]().next();
   expect(value).toMatchObject({ run, seq: 2 });
 });
+
+it("comes to a feed of one run that began before the folder of its month", async () => {
+  const world = new WrittenWorld(join(tempRoot().root, "runs"));
+  world.pipeline("p");
+  const run = "p@20261128T000001Z";
+  const hub = new FeedHub(world.store, { clock: new VirtualClock() }, { run });
+  onTestFinished(() => hub.close());
+  const first = hub.subscribe({ run })[Symbol.asyncIterator]().next();
+  world.fire("p");
+  expect(world.pipelines.get("p")!.active).toEqual([run]);
+  expect((await first).value).toMatchObject({ run, seq: 1 });
+});

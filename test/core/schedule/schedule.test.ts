@@ -67,6 +67,16 @@ describe("slots", () => {
     ]);
   });
 
+  test("of tracks that are due in one moment, the first by name is the next", () => {
+    const tracks = ["b", "a"].map((name) =>
+      scheduleOf({ name, cron: "0 2 * * *", params: { region: name } }),
+    );
+    const from = "2026-11-24T01:00:00Z";
+    const two = "2026-11-24T02:00:00.000Z";
+    expect(slots(tracks, from, "2026-11-24T03:00:00Z")).toEqual([`${two}.a`, `${two}.b`]);
+    expect(slotId(timetable("p", tracks).next(at(from))!)).toBe(`${two}.a`);
+  });
+
   test("slots before `since` do not count", () => {
     const table = timetable(
       "p",
