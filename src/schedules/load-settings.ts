@@ -17,23 +17,15 @@ import { problemOf, type Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
 import { readSettingsFile } from "./settings-file.ts";
 
-/**
- * The settings, or all that is wrong with the file. `watched` are the absolute paths of the files
- * whose change may change the answer.
- */
+/** The settings, or all that is wrong with the file. */
 export type SettingsResult =
   | {
       readonly ok: true;
       readonly settings: OrchdSettings;
       /** What is wrong with modules of orchestrators, where that is left to the pipelines. */
       readonly problems: readonly Problem[];
-      readonly watched: readonly string[];
     }
-  | {
-      readonly ok: false;
-      readonly errors: readonly Problem[];
-      readonly watched: readonly string[];
-    };
+  | { readonly ok: false; readonly errors: readonly Problem[] };
 
 /**
  * Loads `ROOT/orchd.yaml`. Without that file the defaults hold.
@@ -50,21 +42,18 @@ export async function loadSettings(
 ): Promise<SettingsResult> {
   const path = join(resolve(root), "orchd.yaml");
   const file = readSettingsFile(path);
-  if (!file.ok) return { ok: false, errors: file.errors, watched: [path] };
+  if (!file.ok) return { ok: false, errors: file.errors };
   const { source } = file;
-  if (source === undefined)
-    return { ok: true, settings: DEFAULT_SETTINGS, problems: [], watched: [path] };
+  if (source === undefined) return { ok: true, settings: DEFAULT_SETTINGS, problems: [] };
   const problem = (fault: Fault): Problem =>
     problemOf(path, fault, source.locate(fault.path, fault.atKey));
   const shape = checkShape(orchdSettingsSchema, source.value);
-  if (!shape.ok) return { ok: false, errors: shape.faults.map(problem), watched: [path] };
-  const watched = new Set([path]);
+  if (!shape.ok) return { ok: false, errors: shape.faults.map(problem) };
   const errors: Problem[] = [];
   const problems: Problem[] = [];
   const orchestrators: Record<string, NamedOrchestrator> = {};
   for (const [name, written] of Object.entries(shape.value.orchestrators ?? {})) {
     const loaded = await loadOrchestrator(name, written, resolve(root), bundlesDir);
-    for (const input of loaded.watched) watched.add(input);
     const bad = [...(loaded.faults ?? []).map(problem), ...(loaded.problems ?? [])];
     (modules === "later" && loaded.ref?.uses !== undefined ? problems : errors).push(...bad);
     if (loaded.ref !== undefined) orchestrators[name] = loaded.ref;
@@ -72,8 +61,8 @@ export async function loadSettings(
   const resolved = resolveSettings(shape.value, orchestrators, (path) => resolve(root, path));
   if (!resolved.ok) errors.push(problem({ path: resolved.path, message: resolved.message }));
   return resolved.ok && errors.length === 0
-    ? { ok: true, settings: resolved.settings, problems, watched: [...watched] }
-    : { ok: false, errors, watched: [...watched] };
+    ? { ok: true, settings: resolved.settings, problems }
+    : { ok: false, errors };
 }
 
 /** One entry of `orchestrators`, and what is wrong with it. */
