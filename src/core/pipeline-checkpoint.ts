@@ -6,6 +6,7 @@
 import type { PipelineEvent, PipelineLine } from "./event.ts";
 import { aboutIn } from "./pipeline-about.ts";
 import {
+  ENDED_KEPT,
   rememberRequest,
   silenceIn,
   type ActiveRun,
@@ -50,7 +51,7 @@ export function checkpointOf(
     backfills: [...state.backfills.values()],
     ...(state.since === undefined ? {} : { since: iso(state.since) }),
     ran: { ...state.ran },
-    ended: [...state.ended].slice(-64),
+    ended: [...state.ended].slice(-ENDED_KEPT),
     durations: [...state.durations],
     tally: copyOfTally(state.tally),
     // Always present: it says that retention is told in this ledger from here on.

@@ -4,6 +4,7 @@ import type { PipelineEvent, PipelineLine } from "./event.ts";
 import { aboutIn } from "./pipeline-about.ts";
 import { restoreCheckpoint } from "./pipeline-checkpoint.ts";
 import {
+  ENDED_KEPT,
   rememberRequest,
   silenceIn,
   slotKey,
@@ -17,8 +18,6 @@ import { beginning } from "./whole-characters.ts";
 
 /** How much of the reason of a run's end is remembered, in characters. */
 const REASON_CHARACTERS = 300;
-/** How many of the runs that ended last are known. */
-export const ENDED_KEPT = 512;
 const DURATIONS_KEPT = 100;
 
 /**

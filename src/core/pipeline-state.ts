@@ -117,8 +117,8 @@ export interface PipelineState {
    */
   ran: Record<string, number>;
   /**
-   * Runs that ended recently. Newest last, bounded. A run that is neither active nor here was never
-   * recorded.
+   * Runs that ended recently. Newest last, bounded ({@link ENDED_KEPT}). An older one is found by
+   * its line alone.
    */
   readonly ended: Set<string>;
   /**
@@ -141,6 +141,8 @@ export interface PipelineState {
  * How many request ids are remembered. The reply answers for an older one: it lives for an hour.
  */
 const REQUESTS_KEPT = 512;
+/** How many of the runs that ended last are known. A checkpoint repeats them. */
+export const ENDED_KEPT = 64;
 /**
  * How many slots a clock may go back before the ledger must be read again: a day and a half of
  * minutely slots.

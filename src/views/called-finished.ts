@@ -1,5 +1,5 @@
 /** Whether a pipeline's own ledger says that a run has finished. */
-import { ENDED_KEPT } from "../core/pipeline-fold.ts";
+import { ENDED_KEPT } from "../core/pipeline-state.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { readPipeline } from "./pipeline-reading.ts";
 import { linesBackwards } from "./run-history.ts";

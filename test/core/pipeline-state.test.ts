@@ -245,7 +245,7 @@ describe("what is remembered of the past", () => {
     expect([...again(restored).requests]).toEqual(ids(46, 110));
   });
 
-  it("is bounded: the newest 512 requests and ends, and 100 durations", () => {
+  it("is bounded: the newest 512 requests, 64 ends and 100 durations", () => {
     const numbers = Array.from({ length: 514 }, (_, nth) => nth);
     const noted = numbers.map((nth): PipelineEvent => {
       return { type: "request.noted", requestId: `r${nth}`, because: "done" };
@@ -261,7 +261,7 @@ describe("what is remembered of the past", () => {
     ]);
     const ids = noted.map((line) => (line as { requestId: string }).requestId);
     expect([...state.requests]).toEqual([...ids.slice(3, 512), "r1", "r512", "r513"]);
-    expect([...state.ended]).toEqual(numbers.slice(2).map((nth) => `p@${nth}`));
+    expect([...state.ended]).toEqual(numbers.slice(450).map((nth) => `p@${nth}`));
     expect(state.durations).toEqual(numbers.slice(414));
   });
 

@@ -2,7 +2,8 @@
 import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { ENDED_KEPT } from "../../src/core/pipeline-fold.ts";
+import { checkpointOf } from "../../src/core/pipeline-checkpoint.ts";
+import { emptyPipelineState, ENDED_KEPT } from "../../src/core/pipeline-state.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { readRun } from "../../src/views/run-reading.ts";
 import { completedRun, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
@@ -54,6 +55,13 @@ it("the end of a run that many others ended after is found, too", () => {
   const finished = readRun(given(lastLine, [endOf(RUN), ...others]), RUN);
   expect(finished).toMatchObject({ fault: `line ${LAST}: it is missing` });
   expect(readRun(given(lastLine, others), RUN)).not.toHaveProperty("fault");
+});
+
+it("so it is where the newest checkpoint knows of later ends alone", () => {
+  const state = emptyPipelineState();
+  for (let n = 0; n < ENDED_KEPT; n += 1) state.ended.add(`p@20261124T02${10 + n}00Z`);
+  const finished = readRun(given(lastLine, [endOf(RUN), checkpointOf(state)]), RUN);
+  expect(finished).toMatchObject({ fault: `line ${LAST}: it is missing` });
 });
 
 it("nothing is said where the past is asked for, or the pipeline's ledger cannot be read", () => {
