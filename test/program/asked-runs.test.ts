@@ -10,10 +10,11 @@ import type { OrchestratorRef, Snapshot } from "../../src/core/snapshot.ts";
 import type { Answer } from "../../src/ledger/ask.ts";
 import { writeReply } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
-import { BaseOrchestrator, LocalOrchestrator } from "../../src/index.ts";
+import { BaseOrchestrator } from "../../src/index.ts";
 import { AskedRuns } from "../../src/program/asked-runs.ts";
 import type { ProgramSubmission } from "../../src/program/root-runs.ts";
 import { snapshotOf, stepSpec } from "../support/given-run.ts";
+import { givenSubmission } from "../support/given-submission.ts";
 import { pipelineOf } from "../support/engine-rig.ts";
 import { header, ledgerText, runPath, writeRun } from "../support/hand-ledger.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
@@ -68,15 +69,6 @@ const loadedOf = (more: Partial<Snapshot> = {}) => {
   const snapshot = snapshotOf([stepSpec("one")], more);
   return pipelineOf("p", [], { snapshot, template: snapshot, params: { a: 1 } });
 };
-const given = (more: Partial<ProgramSubmission> = {}): ProgramSubmission => ({
-  orchestrator: new LocalOrchestrator(),
-  isInline: false,
-  stack: undefined,
-  stackEnvironment: {},
-  baseEnvironment: {},
-  stepEnvironments: {},
-  ...more,
-});
 const by = `program:${process.getuid!()}`;
 const placed = async (more: Partial<Snapshot> = {}): Promise<string> =>
   (await runs.placeholder(loadedOf(more), {})).id;
@@ -107,7 +99,7 @@ describe("a submission", () => {
   it("is a request with the placeholder's id, once", async () => {
     const loaded = loadedOf();
     const { id: run } = await runs.placeholder(loaded, { params: { a: 2 }, noCache: true });
-    const { metadata } = await runs.submit(run, given());
+    const { metadata } = await runs.submit(run, givenSubmission());
     expect(metadata).toEqual({});
     const { digest } = loaded;
     const params = { a: 2 };
@@ -115,26 +107,31 @@ describe("a submission", () => {
       { type: "submit", pipeline: "p", params, noCache: true, run, digest, by },
     ]);
     for (const id of [run, "p@unknown"])
-      await expect(runs.submit(id, given())).rejects.toThrow(`run ${id} was submitted already`);
+      await expect(runs.submit(id, givenSubmission())).rejects.toThrow(
+        `run ${id} was submitted already`,
+      );
     expect(requests).toHaveLength(1);
     // What was not given is not in the request.
-    await runs.submit(await placed(), given());
+    await runs.submit(await placed(), givenSubmission());
     expect(Object.keys(requests[1]!)).toEqual(["type", "pipeline", "run", "digest", "by"]);
   });
 
   it("that failed may be made again, and of two at once one is refused", async () => {
     const run = await placed();
     answer = { kind: "answered", id: "q", reply: { accepted: false, reason: "it is full" } };
-    await expect(runs.submit(run, given())).rejects.toThrow(new Error("it is full"));
+    await expect(runs.submit(run, givenSubmission())).rejects.toThrow(new Error("it is full"));
     answer = { kind: "answered", id: "q", reply: { accepted: false } };
-    await expect(runs.submit(run, given())).rejects.toThrow("the daemon refused it");
+    await expect(runs.submit(run, givenSubmission())).rejects.toThrow("the daemon refused it");
     const error = new Error("ENOSPC: no space");
     answer = { kind: "unwritten", error };
-    await expect(runs.submit(run, given())).rejects.toThrow(
+    await expect(runs.submit(run, givenSubmission())).rejects.toThrow(
       "the daemon cannot be asked: the requests folder cannot be written (ENOSPC: no space)",
     );
     answer = { kind: "answered", id: "q", reply: { accepted: true } };
-    const both = await Promise.allSettled([runs.submit(run, given()), runs.submit(run, given())]);
+    const both = await Promise.allSettled([
+      runs.submit(run, givenSubmission()),
+      runs.submit(run, givenSubmission()),
+    ]);
     const reason = new Error(`run ${run} was submitted already`);
     expect(both).toMatchObject([{ status: "fulfilled" }, { status: "rejected", reason }]);
     expect(requests).toHaveLength(4);
@@ -144,14 +141,14 @@ describe("a submission", () => {
     const run = await placed();
     answer = { kind, id: "20261123T100000Z-q" };
     let isTaken = false;
-    const submitted = runs.submit(run, given()).finally(() => (isTaken = true));
+    const submitted = runs.submit(run, givenSubmission()).finally(() => (isTaken = true));
     await vi.waitFor(() => expect(requests).toHaveLength(1));
     expect(isTaken).toBe(false);
     await writeReply(made.runs, "20261123T100000Z-q", { accepted: true });
     await submitted;
     // Another, whose answer never comes, ends with the root.
     answer = { kind, id: "20261123T100000Z-r" };
-    const never = runs.submit(await placed(), given());
+    const never = runs.submit(await placed(), givenSubmission());
     await vi.waitFor(() => expect(requests).toHaveLength(2));
     const closed = `the root ${made.root} is closed.`;
     await Promise.all([expect(never).rejects.toThrow(closed), runs.close()]);
@@ -245,7 +242,7 @@ describe("no request brings", () => {
     ],
   ])("%s", async (_, snapshot, more, sentence) => {
     const run = await placed(snapshot);
-    const submitted = runs.submit(run, given(more()));
+    const submitted = runs.submit(run, givenSubmission(more()));
     if (sentence === undefined) await submitted;
     else {
       const told = sentence.replace("SCHEDULES", made.schedules);
@@ -261,7 +258,7 @@ describe("no request brings", () => {
 
 describe("a run", () => {
   it("has finished when its ledger says so, or is not waited for in a closed root", async () => {
-    const { waitForCompletion } = await runs.submit(await placed(), given());
+    const { waitForCompletion } = await runs.submit(await placed(), givenSubmission());
     let isOver = false;
     const over = waitForCompletion!().finally(() => (isOver = true));
     writeRun(made.runs, ID, [header(ID, {})]);
@@ -284,7 +281,7 @@ describe("a run", () => {
       await expect(runs.stop(id, "force")).rejects.toThrow(
         `run ${id} was not submitted: there is nothing to stop`,
       );
-    await runs.submit(run, given());
+    await runs.submit(run, givenSubmission());
     await runs.stop(run, "graceful");
     writeRun(made.runs, run, [header(run, {}), { type: "run.started", because: "x" }]);
     failure = "the cluster is away";

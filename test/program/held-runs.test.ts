@@ -13,6 +13,7 @@ import { HeldRuns } from "../../src/program/held-runs.ts";
 import { NamedOrchestrator } from "../../src/program/named-orchestrator.ts";
 import type { ProgramSubmission } from "../../src/program/root-runs.ts";
 import { GivenRun, snapshotOf, stepSpec } from "../support/given-run.ts";
+import { givenSubmission } from "../support/given-submission.ts";
 import { pipelineOf } from "../support/engine-rig.ts";
 
 /** What `stopRun` of the run's orchestrator could not do. */
@@ -134,16 +135,6 @@ class Telling extends Live {
   }
 }
 
-const given = (more: Partial<ProgramSubmission> = {}): ProgramSubmission => ({
-  orchestrator: new LocalOrchestrator(),
-  isInline: false,
-  stack: undefined,
-  stackEnvironment: {},
-  baseEnvironment: {},
-  stepEnvironments: {},
-  ...more,
-});
-
 /** Calls a live instance as the run-loop does, with these answers for what it asks. */
 const callLive = (flavor: Flavor, answers: (name: string, given: Json) => Json = () => null) =>
   flavor.live!.call(
@@ -230,25 +221,28 @@ describe("a submission is refused", () => {
   ])("%s", async (_, make, sentence) => {
     const run = new Played();
     const more = make(run) ?? {};
-    const submitted = rootWith(run).runs.submit(ID, given(more));
+    const submitted = rootWith(run).runs.submit(ID, givenSubmission(more));
     await expect(submitted).rejects.toMatchObject({ message: sentence });
     expect(run.told).toEqual([]);
     // One byte less is taken.
     if (more.baseEnvironment === undefined) return;
     run.end();
-    await rootWith(run).runs.submit(ID, given(wide(65_536 - 50)));
+    await rootWith(run).runs.submit(ID, givenSubmission(wide(65_536 - 50)));
     expect(run.told).toHaveLength(1);
   });
 
   it("if the run is not there any more, as are a stop and its second submission", async () => {
     const { runs } = rootWith(undefined);
     const over = `run ${ID} has finished already`;
-    await expect(runs.submit(ID, given())).rejects.toThrow(over);
+    await expect(runs.submit(ID, givenSubmission())).rejects.toThrow(over);
     await expect(runs.stop(ID, "force")).rejects.toThrow(over);
     await expect(runs.finished(ID)).resolves.toBeUndefined();
     const run = new Played();
     const twice = rootWith(run).runs;
-    const both = await Promise.allSettled([twice.submit(ID, given()), twice.submit(ID, given())]);
+    const both = await Promise.allSettled([
+      twice.submit(ID, givenSubmission()),
+      twice.submit(ID, givenSubmission()),
+    ]);
     const reason = new Error(`run ${ID} was submitted already`);
     expect(both).toMatchObject([{ status: "fulfilled" }, { status: "rejected", reason }]);
     expect(run.told).toHaveLength(1);
@@ -257,7 +251,9 @@ describe("a submission is refused", () => {
   it("after a stop that came while its orchestrator was asked for", async () => {
     const run = new Played();
     run.meanwhile = () => void run.given.happen(stop);
-    await expect(rootWith(run).runs.submit(ID, given())).rejects.toThrow(`run ${ID} was stopped`);
+    await expect(rootWith(run).runs.submit(ID, givenSubmission())).rejects.toThrow(
+      `run ${ID} was stopped`,
+    );
     expect(run.told).toEqual([]);
   });
 
@@ -270,7 +266,7 @@ describe("a submission is refused", () => {
       const run = new Played({ orchestrator });
       const submitted = rootWith(run).runs.submit(
         ID,
-        given({ orchestrator: new NamedOrchestrator("far", far, FLAVOR) }),
+        givenSubmission({ orchestrator: new NamedOrchestrator("far", far, FLAVOR) }),
       );
       if (isTaken) await submitted;
       else await expect(submitted).rejects.toThrow(other);
@@ -312,7 +308,7 @@ describe("the ledger is told of a submission", () => {
   ])("%s", async (_, snapshot, more, line) => {
     const run = new Played(snapshot);
     run.end();
-    await rootWith(run).runs.submit(ID, given(more()));
+    await rootWith(run).runs.submit(ID, givenSubmission(more()));
     const told = line === undefined ? undefined : { type: "submit.given", ...line };
     const { flavor } = (told as { orchestrator?: OrchestratorRef } | undefined)?.orchestrator ?? {};
     expect(run.told).toEqual([["start", "its program submitted it", told, flavor ?? "local"]]);
@@ -327,7 +323,7 @@ describe("the ledger is told of a submission", () => {
     ] as const) {
       const run = new Played();
       Object.assign(run.state, { orchestratorHooks: before ?? [] });
-      await rootWith(run, { hooks }).runs.submit(ID, given());
+      await rootWith(run, { hooks }).runs.submit(ID, givenSubmission());
       expect(run.told[0]![2]).toEqual(line);
     }
   });
@@ -342,7 +338,7 @@ describe("a program is answered", () => {
   it("by local at once, and of the end when the run has ended", async () => {
     const run = new Played();
     const { runs } = rootWith(run);
-    const { metadata, waitForCompletion } = await runs.submit(ID, given());
+    const { metadata, waitForCompletion } = await runs.submit(ID, givenSubmission());
     expect(metadata).toEqual({});
     const order: string[] = [];
     const ended = waitForCompletion!().then(() => order.push("told"));
@@ -358,7 +354,7 @@ describe("a program is answered", () => {
     const submitted = (run: Played) => {
       const { ref } = { ref: CODED };
       const orchestrator = new NamedOrchestrator("mine", ref, FLAVOR);
-      return rootWith(run, { ref }).runs.submit(ID, given({ orchestrator }));
+      return rootWith(run, { ref }).runs.submit(ID, givenSubmission({ orchestrator }));
     };
     const error = { name: "Error", message: "it has no room" };
     const well = new Played();
@@ -409,7 +405,7 @@ describe("a program is answered", () => {
       });
     const { metadata, waitForCompletion } = await rootWith(run).runs.submit(
       ID,
-      given({ orchestrator }),
+      givenSubmission({ orchestrator }),
     );
     const id = `live of ${ID} in p`;
     expect(asked).toEqual([
@@ -441,7 +437,7 @@ describe("a program is answered", () => {
     }
     const run = new Played();
     run.begun = (flavor) => void callLive(flavor).catch(() => undefined);
-    const broken = rootWith(run).runs.submit(ID, given({ orchestrator: new Broken() }));
+    const broken = rootWith(run).runs.submit(ID, givenSubmission({ orchestrator: new Broken() }));
     await expect(broken).rejects.toThrow(new TypeError("no cluster"));
     const cut = new Played();
     cut.begun = () => {
@@ -449,7 +445,7 @@ describe("a program is answered", () => {
       cut.end();
     };
     await expect(
-      rootWith(cut).runs.submit(ID, given({ orchestrator: new Live() })),
+      rootWith(cut).runs.submit(ID, givenSubmission({ orchestrator: new Live() })),
     ).rejects.toThrow("ended before its orchestrator had accepted it");
   });
 });
@@ -460,7 +456,7 @@ describe("how a run stands elsewhere", () => {
     const run = new Played();
     run.begun = (flavor) => void callLive(flavor);
     const { runs } = rootWith(run);
-    await runs.submit(ID, given({ orchestrator }));
+    await runs.submit(ID, givenSubmission({ orchestrator }));
     orchestrator.seen = [];
     return { run, runs };
   };
@@ -519,7 +515,7 @@ describe("a live submission", () => {
     const run = new Played();
     let found!: Flavor;
     run.begun = (flavor) => void (found = flavor);
-    void rootWith(run).runs.submit(ID, given({ orchestrator, stack }));
+    void rootWith(run).runs.submit(ID, givenSubmission({ orchestrator, stack }));
     await vi.waitFor(() => expect(run.isStarted).toBe(true));
     return found;
   };
