@@ -9,8 +9,11 @@ import { familyUs } from "./processor.ts";
 import { figuresOf } from "./resources.ts";
 import type { BenchOptions, Row } from "./row.ts";
 
-/** What a start leaves to do takes this long: code that warms, garbage, watches that are made. */
-const SETTLE_MS = 25_000;
+/**
+ * What a start leaves to do takes this long: code that warms, garbage, watches that are made, and a
+ * minute later the first retention, of which nine tenths are code that runs for the first time.
+ */
+const SETTLE_MS = 75_000;
 const WATCH_MS = 60_000;
 /** Two of the looks that come every 15 s. */
 const SHORT_WATCH_MS = 30_000;
