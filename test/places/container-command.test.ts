@@ -4,6 +4,7 @@ import type { ImageContainer } from "../../src/core/container.ts";
 import {
   givenVariables,
   pullWords,
+  runnerWords,
   runWords,
 } from "../../src/places/container/container-command.ts";
 import { NotGivable } from "../../src/places/shell-environment.ts";
@@ -31,6 +32,32 @@ function words(more: Partial<ImageContainer> = {}, engine: "podman" | "docker" =
     relabels: false,
   });
 }
+
+describe("a runner's run", () => {
+  const runner = (folder: string): string[] =>
+    runnerWords(CONTAINER, {
+      engine: "podman",
+      name: "orchd-1",
+      labels: {},
+      image: "sha256:1",
+      package: folder,
+      program: "dist/daemon/runner.js",
+      wire: "/wire",
+      relabels: false,
+    });
+
+  it("mounts the package, and starts the program in it", () => {
+    const words = runner("/srv/orchd");
+    expect(words).toContain("--volume=/srv/orchd:/orchd-package:ro");
+    expect(words.slice(-2)).toEqual(["/orchd-package/dist/daemon/runner.js", "--stdio"]);
+  });
+
+  it("mounts a folder of packages under its name, where packages find one another", () => {
+    const words = runner("/srv/node_modules");
+    expect(words).toContain("--volume=/srv/node_modules:/orchd-package/node_modules:ro");
+    expect(words.at(-2)).toBe("/orchd-package/node_modules/dist/daemon/runner.js");
+  });
+});
 
 describe("run", () => {
   it("has each setting as one word, then the image, then the shell", () => {

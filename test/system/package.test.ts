@@ -10,11 +10,13 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { transformSync } from "esbuild";
 import { runProgram } from "../program/program-rig.ts";
+import { readyContainers, readyNodeImage, SKIP_CONTAINERS } from "../support/containers.ts";
 import { orchd, startDaemon } from "../support/daemon.ts";
 import { fullFigures } from "../support/figures.ts";
 import { runsOf, type PlainRun } from "../support/ledgers.ts";
 import { projectRoot, tempRoot } from "../support/temp-root.ts";
 import type { TempRoot } from "../support/temp-root.ts";
+import { NODE_IMAGE } from "../support/test-engine.ts";
 
 /** A user of the public types. docs/ shows every name that is used here. */
 const CONSUMER = `
@@ -61,6 +63,13 @@ const PROGRAMS: Readonly<Record<string, string>> = Object.fromEntries(
 
 /** The program that was promised; test/program/surface.test.ts runs it. */
 const PROMISED = readFileSync(join(projectRoot, "test/fixtures/promised-program.txt"), "utf8");
+
+/** A step that needs what orchd's package needs, and says whose process it is in. */
+const LEAP = `import { BaseOrchestrator, step } from "orchd";
+export default step(async () => {
+  console.log("leap of", process.getuid!(), typeof BaseOrchestrator);
+});
+`;
 
 /** The ways in which TypeScript finds a package, with what else each needs. */
 const RESOLUTIONS = {
@@ -259,6 +268,26 @@ export default step(
     const runs = installed("runs", "hello", "--json");
     expect(runs.stdout).toContain('"completed"');
   });
+
+  it.skipIf(SKIP_CONTAINERS)(
+    "runs a module in a container",
+    () => {
+      readyContainers();
+      readyNodeImage();
+      elsewhere.write("schedules/steps/leap.ts", LEAP);
+      elsewhere.write(
+        "schedules/apart.yaml",
+        "steps:\n  leap:\n    uses: ./steps/leap.ts\n" +
+          `    container: { image: "${NODE_IMAGE}", network: none, user: 1000 }\n`,
+      );
+      const ran = installed("run", "apart", "--foreground");
+      expect(ran.stdout).toContain("all steps ended well");
+      expect(installed("logs", runsOf(elsewhere.runs, "apart").at(-1)!.run).stdout).toContain(
+        "leap of 1000 function",
+      );
+    },
+    120_000,
+  );
 
   it("runs the orchestrator of docs/orchestrators.md, by path and by name", async () => {
     const { asked, endpoint } = await jobPlatform();

@@ -5,6 +5,7 @@
  * takes a variable's value from its own environment (`--env NAME`). Some names mean something to
  * the engine itself, such as PATH and HOME: those are given in a file that only this user can read.
  */
+import { basename } from "node:path";
 import { CONTAINER_FILES, type ImageContainer } from "../../core/container.ts";
 import type { ShellTask } from "../../core/task.ts";
 import { NotGivable } from "../shell-environment.ts";
@@ -72,7 +73,7 @@ export interface ContainerFacts extends CommonFacts {
 export interface RunnerFacts extends CommonFacts {
   /** The id of the image. */
   readonly image: string;
-  /** The folder of this machine that is mounted at {@link PACKAGE_FOLDER}. */
+  /** The folder of this machine that is mounted: orchd's package, or `node_modules` above it. */
   readonly package: string;
   /** The runner's program below it. */
   readonly program: string;
@@ -121,13 +122,16 @@ export function runWords(
  */
 export function runnerWords(container: ImageContainer, facts: RunnerFacts): string[] {
   const { image, relabels } = facts;
+  // Packages find one another only in a folder of that name.
+  const isAmongPackages = basename(facts.package) === "node_modules";
+  const mounted = isAmongPackages ? `${PACKAGE_FOLDER}/node_modules` : PACKAGE_FOLDER;
   const [program, ...rest] = [...(container.entrypoint ?? []), "node"];
   return [
     ...begin(facts, ["--interactive", "--log-driver=none"]),
     // The package is not labelled again: it is this machine's own. Nor is the daemon's socket.
     ...(relabels ? ["--security-opt=label=disable"] : []),
     ...words([
-      ["volume", `${facts.package}:${PACKAGE_FOLDER}:ro`],
+      ["volume", `${facts.package}:${mounted}:ro`],
       ["volume", `${facts.wire}:${WIRE_FOLDER}:ro`],
       ...settingsOf(container, facts),
       ["entrypoint", program],
@@ -135,7 +139,7 @@ export function runnerWords(container: ImageContainer, facts: RunnerFacts): stri
     ...container.options,
     image,
     ...rest,
-    `${PACKAGE_FOLDER}/${facts.program}`,
+    `${mounted}/${facts.program}`,
     "--stdio",
   ];
 }

@@ -254,7 +254,7 @@ export class ModulePool {
       image: this.#image,
       package: folder,
       wire: files.mounted,
-      program: join(folder === own ? "" : "node_modules", relative(folder, program)),
+      program: relative(folder, program),
     });
     return [this.engine.name, ...words];
   }
@@ -349,6 +349,8 @@ function runnerFault(end: CommandEnd, container: ImageContainer, engine: EngineN
   if (/exec format error/i.test(end.said)) return otherProcessor(image);
   if (entrypoint === undefined && NO_PROGRAM.test(end.said))
     return `the image ${image} has no Node: a module needs Node ${LEAST_NODE} or later in it`;
+  const [thrown] = /^\w*Error\b.*: .+(?=[^]*^Node\.js v\S+\s*$)/m.exec(end.said) ?? [];
+  if (thrown !== undefined) return startFault({ ...end, said: thrown }, container, engine);
   return startFault(end, container, engine);
 }
 

@@ -289,6 +289,18 @@ describe("a runner in a container", () => {
     expect((await end(of(), "r@1#2")).fault).toContain(`the image node:20 ${sentence}`);
   });
 
+  it("whose Node throws at the start is told by the error, not by Node's last words", async () => {
+    const said =
+      "node:internal/modules/cjs/loader:1210\n  throw err;\n  ^\n\n" +
+      "Error: EACCES: permission denied, open /a/runner.js\n" +
+      "    at Module._load (node:internal:1)\n\nNode.js v20.20.2\n";
+    const { of } = played(`printf '%s' '${said}' >&2; exit 1`);
+    expect((await end(of(), "r@1#2")).fault).toBe(
+      "the container of node:20 could not be started: " +
+        "EACCES: permission denied, open /a/runner.js",
+    );
+  });
+
   it.each([
     ["19.9.0", "the image node:20 has Node 19.9.0, and a module needs Node 20 or later"],
     ["20.0.0", undefined],
