@@ -137,6 +137,9 @@ function refusedOf({ recipient = "", response = "" }: SmtpError): RefusedAddress
   return { address: recipient, reply: response, later: response.startsWith("4") };
 }
 
+/** OpenSSL's codes where a server begins with words. */
+const SPEAKS_NO_TLS = new Set(["EPROTO", "ERR_SSL_WRONG_VERSION_NUMBER"]);
+
 /** Why it was not taken, with the server in front. */
 function becauseOf(error: SmtpError, { host, port, tls }: SmtpServer): string {
   const { code, originalCode, command = "", response, rejectedErrors = [], message } = error;
@@ -151,6 +154,11 @@ function becauseOf(error: SmtpError, { host, port, tls }: SmtpServer): string {
   if (said !== "" && command === "MAIL FROM") return `${host} refuses the sender${said}`;
   if (said !== "" && command === "DATA") return `${host} refuses the mail${said}`;
   if (said !== "") return `${host} answers${command === "" ? "" : ` to ${command}`}${said}`;
+  if (SPEAKS_NO_TLS.has(originalCode ?? ""))
+    return (
+      `${host} does not speak TLS from the start at port ${port}: ` +
+      "set `tls: starttls`, or port 465"
+    );
   if (originalCode !== undefined)
     return connectionFault(Object.assign(new Error(message), { code: originalCode }), host);
   if (code === "ECONNECTION" || code === "ESOCKET")

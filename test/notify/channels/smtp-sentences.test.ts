@@ -72,7 +72,9 @@ it("a port that speaks no TLS is told of where TLS is meant", async () => {
   const outcome = await sent({}, { tls: "implicit" });
   expect(outcome).toEqual({
     taken: false,
-    because: "127.0.0.1 does not speak TLS there: check the port, or write http:",
+    because: expect.stringMatching(
+      /^127\.0\.0\.1 does not speak TLS from the start at port \d+: set `tls: starttls`, or/,
+    ) as string,
   });
 });
 
