@@ -6,6 +6,7 @@ import { expect, it, onTestFinished } from "vitest";
 import type { OtlpEncoder } from "../../src/traces/otlp-encoding.ts";
 import { lineSender, otlpSender, type Sent } from "../../src/traces/otlp-sender.ts";
 import type { OtlpTarget } from "../../src/traces/otlp-target.ts";
+import { collectGarbage } from "../support/held-memory.ts";
 import { MOST_EVENTS, SpanEvents, shortText } from "../../src/traces/span.ts";
 
 const NOW = Date.UTC(2026, 10, 23, 2);
@@ -104,6 +105,11 @@ it("sends the body with its headers, packed where that is asked for", async () =
   }
   const head = ["POST", "/v1/traces", "k", "application/json"];
   expect(seen).toEqual([head, [undefined, true], "spans 0", head, ["gzip", true], "spans 0"]);
+});
+
+it("a collector that does not answer is given up also where garbage is collected", async () => {
+  const silent = await collector(() => collectGarbage(), { timeoutMs: 500 });
+  expect(await silent()).toEqual(later("it does not answer in time"));
 });
 
 it("a collector that does not answer, hangs up or is not there is tried later", async () => {
