@@ -88,6 +88,8 @@ export class Workers {
     if (worker.session === session) return worker;
     const offer = worker.offered(session);
     if (offer === undefined) return undefined;
+    const now = this.#ports.clock.monotonic();
+    const before = told(worker, now);
     if (worker.session !== undefined && worker.incarnation === offer.incarnation)
       this.#ports.renewed(worker);
     else if (worker.session !== undefined) {
@@ -95,9 +97,11 @@ export class Workers {
       this.#ports.gone(worker, `the worker ${name} started again`);
     }
     worker.enter(session, offer);
-    worker.heardAt = this.#ports.clock.monotonic();
+    worker.heardAt = now;
     this.#refused.delete(name);
     this.#watch(worker);
+    // Where nothing is known of it yet, its first beat is what is told.
+    if (worker.beat !== undefined && told(worker, now) !== before) this.#ports.changed();
     this.#ports.log.info({ worker: name, place: this.#ports.place }, "a worker is here");
     return worker;
   }

@@ -207,6 +207,20 @@ describe("a worker that is here", () => {
     expect(beat(worker, 1)).toBe(true);
   });
 
+  it.each([
+    [4_000, "it is silent"],
+    [20_000, "it was silent for 15 s"],
+  ])("that is back after %d ms is told of as here, though it beats as before", async (ms, was) => {
+    const { clock, workers, enter, beat, changes } = rig();
+    beat(enter(), 1);
+    await clock.advance(ms);
+    expect(workers.hosts([])[0]!.because).toBe(was);
+    const before = changes.length;
+    beat(enter(), 1);
+    expect(workers.hosts([])[0]!.because).toBeUndefined();
+    expect(changes.length).toBe(before + 1);
+  });
+
   it("that nobody listens as gets nothing, and says so until it beats", () => {
     const { workers, enter, told, beat, logged, changes } = rig();
     const worker = enter();
