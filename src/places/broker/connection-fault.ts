@@ -10,6 +10,19 @@ const WORDS: Readonly<Record<string, string>> = {
   EAI_AGAIN: "its host's name cannot be looked up now",
   ETIMEDOUT: "its host is silent",
   EPIPE: "it broke the connection off",
+  CERT_HAS_EXPIRED: "its certificate has expired",
+  CERT_NOT_YET_VALID: "its certificate is not valid yet: check this machine's clock",
+  EPROTO: "it speaks no TLS at that port",
+  ERR_SSL_WRONG_VERSION_NUMBER: "it speaks no TLS at that port",
+  ...Object.fromEntries(
+    [
+      "DEPTH_ZERO_SELF_SIGNED_CERT",
+      "SELF_SIGNED_CERT_IN_CHAIN",
+      "UNABLE_TO_GET_ISSUER_CERT",
+      "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+      "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+    ].map((code) => [code, "name the file of the authority that signed its certificate by tls.ca"]),
+  ),
 };
 /** What the package of NATS says of everything that goes wrong as it connects. */
 const SAYS_NOTHING = "connection refused";

@@ -21,6 +21,19 @@ describe("why a connection failed", () => {
       new Error("connection refused"),
       "connection refused",
     ],
+    [
+      "with what to do where nobody who is trusted signed a certificate",
+      new Error("connection refused", {
+        cause: coded("UNABLE_TO_VERIFY_LEAF_SIGNATURE", "unable to verify the first certificate"),
+      }),
+      "name the file of the authority that signed its certificate by tls.ca " +
+        "(UNABLE_TO_VERIFY_LEAF_SIGNATURE)",
+    ],
+    [
+      "of a port without TLS",
+      coded("ERR_SSL_WRONG_VERSION_NUMBER", "C0AC:error:0A00010B:SSL routines:ssl3_get_record:"),
+      "it speaks no TLS at that port (ERR_SSL_WRONG_VERSION_NUMBER)",
+    ],
     ["of several addresses", coded("ECONNREFUSED"), "nothing listens there (ECONNREFUSED)"],
     ["by the code, where there are no words", coded("E_OWN"), "E_OWN"],
     [
