@@ -209,7 +209,7 @@ export class SlotDecider {
     );
     const decisions = decideCatchUp(survey, {
       now,
-      cause: this.#cause(from, now),
+      cause: this.#cause(slots),
       paused: this.#paused(),
       impossible: lost ? "ledger damaged" : this.#without(),
       decided: new Set([...state.decided.keys(), ...state.firedAhead]),
@@ -255,13 +255,16 @@ export class SlotDecider {
     }
   }
 
-  #cause(from: number, now: number): string {
+  /** Why slots were not decided in time: what held up one of them, nothing that was over before. */
+  #cause(slots: readonly DueSlot[]): string {
     const upSince = this.#ports.upSince();
     const jump = this.#ports.lastJump();
     const aside = this.#ports.asidePeriod?.(this.#view.name);
-    if (aside !== undefined && from < aside.until) return aside.because;
-    if (from < upSince) return `no daemon was up until ${iso(upSince)}`;
-    if (jump !== undefined && jump.to > from && jump.from < now)
+    const oneIsDue = (after: number, until: number): boolean =>
+      slots.some(({ due }) => due > after && due <= until);
+    if (aside !== undefined && oneIsDue(0, aside.until)) return aside.because;
+    if (oneIsDue(0, upSince)) return `no daemon was up until ${iso(upSince)}`;
+    if (jump !== undefined && oneIsDue(jump.from, jump.to))
       return (
         `the clock jumped from ${iso(jump.from)} to ${iso(jump.to)} ` +
         "(it was set, or the machine slept)"

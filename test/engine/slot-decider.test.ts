@@ -81,6 +81,7 @@ it.each([
   ["long before it", { from: minute(300), to: minute(200) }],
   ["to the moment up to which all was decided", { from: minute(9), to: minute(5) }],
   ["after it", { from: minute(1), to: minute(0) }],
+  ["that was over before it was due", { from: minute(4.9), to: minute(4.6) }],
 ])("is no jump %s", (_when, jump) => {
   expect(becauseOf(jump)).toBe(LATE);
 });
