@@ -15,8 +15,16 @@ import { isWorkerName } from "./worker-says.ts";
 
 /** The most names that are remembered. */
 const MOST = 10_000;
-/** How long a worker that is gone is still told of, in milliseconds. */
+/** How long a worker that is gone is still told of, and one that was refused, in milliseconds. */
 const TOLD_MS = 600_000;
+const REFUSAL_TOLD_MS = PATIENCE_MS * 2;
+
+/** A worker that gets no session. */
+interface RefusedWorker {
+  readonly host: PlaceHost;
+  /** Ends what is told of it. */
+  readonly timer: Timer;
+}
 
 type Beat = Extract<FromWorker, { readonly type: "beat" }>;
 
@@ -45,7 +53,7 @@ export class Workers {
   readonly #workers = new Map<string, FarWorker>();
   readonly #timers = new Map<FarWorker, Timer>();
   /** Workers of another protocol, and others that were refused, by name. */
-  readonly #refused = new Map<string, { readonly host: PlaceHost; readonly at: number }>();
+  readonly #refused = new Map<string, RefusedWorker>();
 
   constructor(ports: WorkersPorts) {
     this.#ports = ports;
@@ -98,7 +106,7 @@ export class Workers {
     }
     worker.enter(session, offer);
     worker.heardAt = now;
-    this.#refused.delete(name);
+    this.#tellNoMore(name);
     this.#watch(worker);
     // Where nothing is known of it yet, its first beat is what is told.
     if (worker.beat !== undefined && told(worker, now) !== before) this.#ports.changed();
@@ -128,15 +136,15 @@ export class Workers {
         session !== undefined || (beat !== undefined && now - heardAt < TOLD_MS),
     );
     const hosts = told.map((worker) => worker.report(now, labels));
-    for (const [name, { host, at }] of this.#refused)
-      if (now - at < PATIENCE_MS * 2 && !hosts.some((known) => known.host === name))
-        hosts.push({ ...host, labels });
+    for (const [name, { host }] of this.#refused)
+      if (!hosts.some((known) => known.host === name)) hosts.push({ ...host, labels });
     return hosts.toSorted((one, other) => (one.host < other.host ? -1 : 1));
   }
 
   close(): void {
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
+    for (const name of this.#refused.keys()) this.#tellNoMore(name);
   }
 
   /** Why a worker gets no session, in a sentence. */
@@ -157,13 +165,23 @@ export class Workers {
     const { log, clock, place } = this.#ports;
     const known = this.#refused.get(name);
     const host = { host: name, labels: [], threads: 0, version, protocol, because };
-    if (this.#refused.size >= 100) this.#refused.delete(this.#refused.keys().next().value!);
-    this.#refused.set(name, { host, at: clock.monotonic() });
+    this.#tellNoMore(name);
+    if (this.#refused.size >= 100) this.#tellNoMore(this.#refused.keys().next().value!);
+    const timer = clock.after(REFUSAL_TOLD_MS, () => {
+      this.#tellNoMore(name);
+      this.#ports.changed();
+    });
+    this.#refused.set(name, { host, timer });
     if (known?.host.because !== because) {
       log.warn({ place, worker: name }, `a worker gets no tasks: ${because}`);
       this.#ports.changed();
     }
     return { type: "no", because };
+  }
+
+  #tellNoMore(name: string): void {
+    this.#refused.get(name)?.timer.cancel();
+    this.#refused.delete(name);
   }
 
   /** Nobody listens as a worker: it gets no new tasks before it beats again. */
@@ -205,6 +223,18 @@ export class Workers {
     this.#ports.log.warn({ place: this.#ports.place, worker: worker.name }, because);
     this.#ports.gone(worker, because);
     this.#ports.changed();
+    this.#tellUntilOld(worker);
+  }
+
+  /** What is told of a worker that is gone changes once more, when it is not told of any more. */
+  #tellUntilOld(worker: FarWorker): void {
+    const { clock } = this.#ports;
+    if (worker.beat === undefined) return;
+    const timer = clock.after(worker.heardAt + TOLD_MS - clock.monotonic(), () => {
+      this.#timers.delete(worker);
+      this.#ports.changed();
+    });
+    this.#timers.set(worker, timer);
   }
 
   #forgetOld(): void {

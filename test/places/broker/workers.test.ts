@@ -107,8 +107,14 @@ it.each<[string, Partial<Hello>, string]>([
   expect(workers.hosts(["gpu"])).toMatchObject([{ host: name, labels: ["gpu"], because }]);
   await clock.advance(29_999);
   expect(workers.hosts([])).toHaveLength(1);
+  expect(changes.length).toBe(before + 1);
   await clock.advance(1);
   expect(workers.hosts([])).toEqual([]);
+  expect([changes.length, clock.timers]).toEqual([before + 2, 0]);
+  workers.hello({ ...HELLO, ...more });
+  expect(changes.length).toBe(before + 3);
+  workers.close();
+  expect(clock.timers).toBe(0);
 });
 
 it("the same folder takes the name of one that is here", () => {
@@ -234,22 +240,20 @@ describe("a worker that is here", () => {
   });
 
   it("that ends is told of for ten minutes, and watched no more", async () => {
-    const { clock, workers, enter, told, beat, logged } = rig();
+    const { clock, workers, enter, told, beat, logged, changes } = rig();
     const worker = enter();
     beat(worker, 1);
     workers.bye(worker);
-    expect([told, clock.timers, workers.here]).toEqual([
-      ["0 gone w1: away: the worker w1 ended"],
-      0,
-      [],
-    ]);
+    expect([told, workers.here]).toEqual([["0 gone w1: away: the worker w1 ended"], []]);
     expect(logged.at(-1)).toBe("the worker w1 ended");
     await clock.advance(599_999);
     expect(workers.hosts(["far"])).toMatchObject([
       { host: "w1", labels: ["far", "gpu"], because: "it ended" },
     ]);
+    expect(changes).toEqual([0, 0]);
     await clock.advance(1);
     expect(workers.hosts([])).toEqual([]);
+    expect([changes, clock.timers]).toEqual([[0, 0, 600_000], 0]);
     // It may come back.
     enter();
     expect(workers.here).toHaveLength(1);
