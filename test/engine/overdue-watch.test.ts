@@ -63,6 +63,24 @@ test("a run that came and went between two looks is overdue too", async () => {
   ]);
 });
 
+test("a run is overdue by how long daemons worked on it, and not by how long it took", async () => {
+  const there = new EngineRig({
+    runs: tempRoot().runs,
+    script: {
+      durationOf: (run) => (run.slice(11, 15) === "0221" ? 7_000 : 2_000),
+      // No daemon was there for most of the one; the clock was set back during the other.
+      workedMsOf: (run) => ({ "0221": 2_000, "0222": 7_000 })[run.slice(11, 15)],
+    },
+  });
+  await there.up();
+  await there.drop(pipelineOf("p", [minutely]));
+  await there.clock.advance(23 * 60_000);
+  const overdue = there.lines("p").filter(({ type }) => type === "run.overdue");
+  expect(overdue.map(({ because }) => because)).toEqual([
+    "run p@20261123T022200Z took 7s; 99 of 100 of the last 21 took no more than 2s",
+  ]);
+});
+
 test.each([
   [99, [9_000], 26_999, undefined],
   [99, [9_000], 27_000, "9s"],

@@ -17,6 +17,8 @@ import type { RunStore } from "../../src/ledger/run-store.ts";
 export interface Script {
   /** How long a run takes, in milliseconds. */
   durationOf(run: string): number;
+  /** How long daemons worked on a run, where that is not how long it took, in milliseconds. */
+  workedMsOf?(run: string): number | undefined;
   /** How long a graceful stop takes, in milliseconds. Default: 0. */
   stopMs?: number;
 }
@@ -143,11 +145,13 @@ export class ScriptedRun implements RunHandle {
     this.#timer?.cancel();
     const durationMs =
       this.#began === undefined ? 0 : Math.round(this.#maker.parts.clock.monotonic() - this.#began);
-    await this.#append([{ type: "run.finished", status, because, durationMs }]);
+    const workedMs = this.#maker.parts.script.workedMsOf?.(this.id);
+    const times = defined({ durationMs, workedMs });
+    await this.#append([{ type: "run.finished", status, because, ...times }]);
     if (this.#state?.phase !== "finished") return;
     await this.file.close().catch(() => undefined);
     this.#maker.live.delete(this.id);
-    this.#finish({ status, because, durationMs });
+    this.#finish({ status, because, ...times });
   }
 
   #goOn(): void {
