@@ -12,15 +12,18 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import { STAGED_PREFIX } from "../../src/core/task.ts";
+import { NamedFarPlaces } from "../../src/engine/far-places.ts";
 import { openWorkshop, tokenOf } from "../../src/engine/workshop.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { silentLog } from "../../src/log.ts";
+import { RunnerPool } from "../../src/places/pool/runner-pool.ts";
 import { header } from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const RUN = "p@20261123T020000Z";
 
-function opened(runs: string) {
+/** @param closes whether it is closed as the test ends, and not by the test */
+function opened(runs: string, closes = true) {
   const lines: string[] = [];
   const workshop = openWorkshop({
     clock: systemClock,
@@ -33,7 +36,7 @@ function opened(runs: string) {
     },
     onDurableLine: (durable) => void lines.push(durable.line.type),
   });
-  onTestFinished(() => workshop.close(true));
+  if (closes) onTestFinished(() => workshop.close(true));
   return { workshop, lines };
 }
 
@@ -82,4 +85,13 @@ it("makes a run that waits until it is driven, once, and tells each durable line
     "state",
   );
   expect((await workshop.flavor({ flavor: "local", config: {} })).name).toBe("local");
+});
+
+it.each([true, false])("ends all its runners by force where it is told so: %s", async (force) => {
+  const pool = vi.spyOn(RunnerPool.prototype, "close");
+  const far = vi.spyOn(NamedFarPlaces.prototype, "close");
+  onTestFinished(() => [pool, far].forEach((spy) => spy.mockRestore()));
+  const { workshop } = opened(tempRoot().runs, false);
+  await workshop.close(force);
+  expect([...pool.mock.calls, ...far.mock.calls]).toEqual([[{ force }], [force]]);
 });
