@@ -5,6 +5,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { writeFileAtomically } from "../../src/disk/atomic-file.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";
 import { createLedger } from "../../src/ledger/ledger-creation.ts";
+import { LedgerBlocked } from "../../src/ledger/ledger-error.ts";
 import type { LedgerHost } from "../../src/ledger/ledger-host.ts";
 import { systemDisk, type Disk } from "../../src/disk/disk.ts";
 import { keepExportPosition } from "../../src/ledger/export-position.ts";
@@ -226,6 +227,37 @@ it("a ledger whose name cannot be synced is fatal, for that may be lost", async 
     (trace) => (trace.failing = { call: "sync folder", code: "EIO" }),
   );
   expect(told).toEqual([expect.stringMatching(/^Syncing .*folder/)]);
+});
+
+it.each<[string, string | undefined, readonly string[]]>([
+  ["a new ledger gives its name back", undefined, []],
+  ["a ledger that replaces another stays, and so does the other", "old", ["a.jsonl", "old.jsonl"]],
+])("in a folder that may not be opened %s, and no descriptor is left", async (_, old, names) => {
+  const folder = folderOf();
+  const path = join(folder, "a.jsonl");
+  if (old !== undefined) await systemDisk.close(await createLedger(path, created(false), calm()));
+  const open = new Set<number>();
+  const disk: Disk = {
+    ...systemDisk,
+    async open(name, flags, mode) {
+      if (name === folder) throw Object.assign(new Error("no"), { code: "EACCES" });
+      const fd = await systemDisk.open(name, flags, mode);
+      open.add(fd);
+      return fd;
+    },
+    async close(fd) {
+      await systemDisk.close(fd);
+      open.delete(fd);
+    },
+  };
+  const { told, host } = fatalHost();
+  const keepAs = old === undefined ? undefined : join(folder, `${old}.jsonl`);
+  await expect(createLedger(path, created(true, keepAs), { ...host, disk })).rejects.toThrow(
+    LedgerBlocked,
+  );
+  expect([...open]).toEqual([]);
+  expect(readdirSync(folder).toSorted()).toEqual(names);
+  expect(told).toEqual([]);
 });
 
 it("an artifact is durable, and one that is there is not written again", async () => {
