@@ -187,6 +187,18 @@ it("passes over what is no line of its own, and tries again where it could not w
   await history.close();
 });
 
+it("a line of a later release about a place hides nothing that was said of it", async () => {
+  const { dir, path, clock, say, open } = rig();
+  say(gpu());
+  const history = open();
+  history.look();
+  await clock.until(() => readPlaces(dir).length > 0);
+  await history.close();
+  const at = "2026-11-23T02:00:01.000Z";
+  appendFileSync(path, `${JSON.stringify({ ...gpu("old"), at, type: "place.drained" })}\n`);
+  expect(readPlaces(dir)).toMatchObject([{ at: "2026-11-23T02:00:00.000Z", ...gpu() }]);
+});
+
 it("a line after a torn one is whole", async () => {
   const { dir, path, open } = rig();
   writeFileSync(path, '{"at":"2026-11-22T00:00:00.000Z","type":"place.cha');

@@ -291,6 +291,24 @@ describe("deciding what is removed", () => {
     expect(decideRetention([facts], NOW, none, 20_000_000).prune.size).toBe(100_000);
   });
 
+  it("gives back all that a list of runs was given, beyond 4 GiB too", () => {
+    const given: RunFacts[] = [
+      run(3, { bytes: 5 * 2 ** 30 + 1, scheduled: false }),
+      run(2, { finishedAt: undefined, damaged: true }),
+      run(1, { bytes: 0, artifacts: [{ sha: "a", bytes: 3 * 2 ** 30 }] }),
+    ];
+    const list = new RunFactsList();
+    list.begin(2);
+    for (const facts of given.slice(0, 2)) list.add(facts);
+    list.begin(1);
+    list.add(given[2]!);
+    expect(given.map((_, index) => list.at(index))).toEqual(
+      given.map((facts) => ({ damaged: false, artifacts: undefined, ...facts })),
+    );
+    const due = decideRetention([pipeline(list)], NOW, none, 4 * 2 ** 30);
+    expect([...due.prune.keys()]).toEqual(["r3"]);
+  });
+
   it("asks for no sources if nothing would be removed", () => {
     const asked: string[] = [];
     decideRetention([pipeline([run(0), run(1)])], NOW, (id) => {
