@@ -635,7 +635,7 @@ describe("a submission that a crash cut off", () => {
       { status: "running", steps: { a: "completed", b: "running" } },
       { status: "completed", steps: { a: "completed", b: "completed" } },
     ];
-    const asked: number[] = [];
+    const asked: [at: number, metadata: unknown][] = [];
     const clock = new VirtualClock();
     class Elsewhere extends MinimalOrchestrator {
       override submitPipeline(): Promise<SubmissionResult> {
@@ -644,8 +644,8 @@ describe("a submission that a crash cut off", () => {
           waitForCompletion: () => new Promise<void>(() => undefined),
         });
       }
-      override fetchStatus(): Promise<FetchedStatus> {
-        asked.push(clock.monotonic());
+      override fetchStatus({ metadata }: PlaceholderRun): Promise<FetchedStatus> {
+        asked.push([clock.monotonic(), metadata]);
         return Promise.resolve(answers.shift() ?? {});
       }
     }
@@ -659,7 +659,11 @@ describe("a submission that a crash cut off", () => {
     const ended = await second.end(again);
     expect(ended.status).toBe("completed");
     expect(ended.statuses()).toEqual({ a: "completed", b: "completed" });
-    expect(asked).toEqual([0, 5_000]);
+    // By what it said of the run when it took it, it finds the run there.
+    expect(asked).toEqual([
+      [0, { job: "1" }],
+      [5_000, { job: "1" }],
+    ]);
   });
 
   it("54e. leaves the steps that orchd runs to orchd, whatever fetchStatus says", async () => {

@@ -1,7 +1,8 @@
 /** The calls of a dynamic pipeline's function: which are recorded, held back and refused. */
 import { describe, expect, it } from "vitest";
 import type { RunEvent } from "../../src/core/event.ts";
-import type { DynamicCall, TaskResult } from "../../src/core/task.ts";
+import type { RunState } from "../../src/core/run-state.ts";
+import type { DynamicCall, Task, TaskResult } from "../../src/core/task.ts";
 import type { TaskHandlers } from "../../src/places/place.ts";
 import { DynamicCalls } from "../../src/run/dynamic-calls.ts";
 import type { RunParts } from "../../src/run/run-parts.ts";
@@ -14,9 +15,9 @@ const CODE = { bundle: "b".repeat(64), pick: "function", source: "./p.ts" };
 
 /** A run whose turns, writes and place are the test's. */
 class Rig {
-  readonly run = new GivenRun(snapshotOf([], { dynamic: CODE }));
+  readonly run: GivenRun;
   readonly clock = new VirtualClock();
-  readonly started: { id: string; alone: boolean; handlers: TaskHandlers }[] = [];
+  readonly started: { id: string; task: Task; alone: boolean; handlers: TaskHandlers }[] = [];
   readonly stops: string[] = [];
   readonly warned: string[] = [];
   readonly events: RunEvent[] = [];
@@ -28,7 +29,13 @@ class Rig {
   holdsPuts = false;
   readonly calls: DynamicCalls;
 
-  constructor(recorded: readonly DynamicCall[] = []) {
+  /** @param shared the secrets of the environment that steps share, by variable */
+  constructor(
+    recorded: readonly DynamicCall[] = [],
+    params: RunState["params"] = {},
+    shared: Readonly<Record<string, string>> = {},
+  ) {
+    this.run = new GivenRun(snapshotOf([], { dynamic: CODE }), params);
     for (const call of recorded)
       this.run.happen({
         type: "step.added",
@@ -49,14 +56,17 @@ class Rig {
         log: { ...silentLog, warn: (_: object, text: string) => void this.warned.push(text) },
         artifacts: { directory: "/artifacts" },
         place: {
-          start: (id: string, _: object, handlers: TaskHandlers, { alone }: { alone: boolean }) =>
-            void this.started.push({ id, alone, handlers }),
+          start: (id: string, task: Task, handlers: TaskHandlers, { alone }: { alone: boolean }) =>
+            void this.started.push({ id, task, alone, handlers }),
           stop: (id: string, mode: string) => void this.stops.push(`${mode} ${id.slice(-1)}`),
         },
       },
       journal: { afterwards: (act: () => void) => act() },
-      secrets: { get: () => "" },
-      environment: { shared: () => ({ env: {}, secrets: [] }), trace: {} },
+      secrets: { get: (name: string) => `the ${name}` },
+      environment: {
+        shared: () => ({ env: shared, secrets: Object.values(shared) }),
+        trace: {},
+      },
       waiters: new StepWaiters(run.state, false),
       emit,
       emitWhole: (event: RunEvent, still: () => boolean) => {
@@ -121,6 +131,19 @@ function callOf(id: string, more: Partial<DynamicCall> = {}): DynamicCall {
     ...more,
   };
 }
+
+describe("a function", () => {
+  it("is given the secrets of its params and of its environment, all to be masked", () => {
+    const params = { token: { secret: "TOKEN" }, deep: [{ key: { secret: "KEY" } }], n: 1 };
+    const rig = new Rig([], params, { PASSWORD: "open" });
+    expect(rig.started[0]!.task).toMatchObject({
+      params: { token: "the TOKEN", deep: [{ key: "the KEY" }], n: 1 },
+      env: { PASSWORD: "open" },
+      secrets: ["open", "the TOKEN", "the KEY"],
+    });
+    expect(new Rig().started[0]!.task).not.toHaveProperty("secrets");
+  });
+});
 
 describe("a call of a function", () => {
   it("is recorded in its order, and answered when it is", async () => {

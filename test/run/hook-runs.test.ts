@@ -292,13 +292,17 @@ describe("a hook whose secrets cannot be read", () => {
     expect(run.tasks.get(INIT)).toMatchObject({ secrets: ["key"], env: { KEY: "key" } });
   });
 
-  it("begins no more once the daemon ends", async () => {
+  it.each<[string, (hooks: HookRuns) => void]>([
+    ["the daemon ends", (hooks) => hooks.abandon()],
+    ["nothing can be written any more", (hooks) => hooks.kill("it cannot be written")],
+  ])("begins no more once %s, whatever can be read then", async (_, end) => {
     const run = new Hooks({ env });
     run.secrets = () => {
       throw none;
     };
     run.start("init");
-    run.turn(() => run.hooks.abandon());
+    run.turn(() => end(run.hooks));
+    run.secrets = () => "key";
     await run.clock.advance(1_000);
     expect(run.turn()).toEqual([]);
   });

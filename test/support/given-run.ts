@@ -39,7 +39,7 @@ export class GivenRun {
   now = Date.UTC(2026, 10, 23, 2);
   facts: Partial<PlanFacts> = {};
 
-  constructor(snapshot: Snapshot) {
+  constructor(snapshot: Snapshot, params: RunState["params"] = {}) {
     this.state = undefined as unknown as RunState;
     this.happen({
       type: "run.submitted",
@@ -48,7 +48,7 @@ export class GivenRun {
       pipeline: "p",
       orchestratorRunId: "o",
       trigger: { kind: "manual" },
-      params: {},
+      params,
       snapshot,
       tags: [],
     });
