@@ -19,6 +19,8 @@ export class ServiceManager {
   #timer: Timer | undefined;
   #failed = false;
   #ends = false;
+  /** How many signs of life were due. The newest is wanted; none is once this is closed. */
+  #beats = 0;
 
   constructor(options: {
     readonly environment: NotifyEnvironment;
@@ -48,7 +50,9 @@ export class ServiceManager {
     const watchdogMs = Number(this.#environment["WATCHDOG_USEC"] ?? Number.NaN) / 1_000;
     if (!this.listens || !(watchdogMs > 0)) return;
     const beat = (): void => {
-      this.#tell(["WATCHDOG=1"]);
+      const own = (this.#beats += 1);
+      // Systemd ends the daemon where one is left out: the next comes as its time is over.
+      this.#tell(["WATCHDOG=1"], () => this.#beats === own);
       this.#timer = this.#clock.after(watchdogMs / 2, beat);
     };
     beat();
@@ -63,6 +67,7 @@ export class ServiceManager {
 
   /** Sends no more signs of life. */
   close(): void {
+    this.#beats += 1;
     this.#timer?.cancel();
   }
 

@@ -1,11 +1,26 @@
 /** What systemd is told, by a `systemd-notify` of the test's own. */
+import type * as childProcess from "node:child_process";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { ServiceManager } from "../../src/observe/service-manager.ts";
 import { awaitSight } from "../support/await-event.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
+
+/** Why no process can be started, where none can, and what was tried. */
+const machine = vi.hoisted(() => ({ lacks: undefined as string | undefined, tries: [""] }));
+
+vi.mock("node:child_process", async (original) => {
+  const real = await original<typeof childProcess>();
+  const spawn = (...given: Parameters<typeof real.spawn>): childProcess.ChildProcess => {
+    const code = machine.lacks;
+    machine.tries.push(given[1].join(" "));
+    if (code !== undefined) throw Object.assign(new Error(`spawn ${code}`), { code });
+    return real.spawn(...given);
+  };
+  return { ...real, spawn };
+});
 
 class World {
   readonly clock = new VirtualClock();
@@ -121,4 +136,37 @@ it("a program that cannot be run is told of once, whatever is said after", async
   }
   manager.close();
   expect(errors).toEqual(["ENOENT"]);
+});
+
+it("a sign of life that no process could tell is told later, unless the next one is due", async () => {
+  const clock = new VirtualClock();
+  const errors: string[] = [];
+  const manager = new ServiceManager({
+    environment: { PATH: "/usr/bin:/bin", NOTIFY_SOCKET: "/nowhere", WATCHDOG_USEC: "60000000" },
+    clock,
+    onError: (error) => void errors.push((error as NodeJS.ErrnoException).code ?? ""),
+  });
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
+  onTestFinished(() => {
+    machine.lacks = undefined;
+    vi.useRealTimers();
+  });
+  machine.tries = [];
+  machine.lacks = "EAGAIN";
+  manager.ready("ready");
+  /** How often a sign of life was tried by then. */
+  const tried = async (seconds: number): Promise<number> => {
+    await vi.advanceTimersByTimeAsync(1_000 * seconds);
+    return machine.tries.filter((words) => words === "WATCHDOG=1").length;
+  };
+  expect(await tried(0)).toBe(1);
+  expect(await tried(2)).toBe(3);
+  // The one that was due first is given up, and that is told.
+  await clock.advance(30_000);
+  expect(await tried(0)).toBe(4);
+  expect(await tried(1)).toBe(5);
+  expect(errors).toEqual(["EAGAIN"]);
+  manager.stopping();
+  manager.close();
+  expect(await tried(5)).toBe(5);
 });
