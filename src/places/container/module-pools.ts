@@ -259,10 +259,11 @@ export class ModulePool {
     return [this.engine.name, ...words];
   }
 
-  #tell(id: string, { name, fault }: Place): void {
-    const placed = this.#placed.get(id);
-    this.#placed.delete(id);
-    if (fault === undefined) placed?.({ place: this.engine.name, host: hostname(), ref: name });
+  #tell(id: string, place: Place): void {
+    // It has ended, or has moved to another runner, which tells.
+    if (this.#places.get(id) !== place || place.fault !== undefined) return;
+    const ref = place.name;
+    this.#placed.get(id)?.({ place: this.engine.name, host: hostname(), ref });
   }
 
   /** Why no step is to blame for a runner that was not heard to its end. Undefined: one may be. */

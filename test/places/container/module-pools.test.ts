@@ -235,26 +235,27 @@ describe("two steps have one pool", () => {
   });
 });
 
+const MODULE_TASK = {
+  kind: "module",
+  code: { bundle: "b", pick: "export:default", source: "./b.ts" },
+  isolated: false,
+  params: {},
+  inputs: {},
+  run: { id: "r@1", pipeline: "r", attempt: 1 },
+  step: "it",
+  env: {},
+  gracePeriodMs: 300,
+} as unknown as ModuleTask;
+
 /** How a task ended in a pool, and what was told of its place. */
 async function end(pool: ModulePool, id: string, isStarted?: () => void) {
   const places: string[] = [];
   const printed: string[] = [];
   pool.begin(id, ({ ref }) => void places.push(ref));
-  const task = {
-    kind: "module",
-    code: { bundle: "b", pick: "export:default", source: "./b.ts" },
-    isolated: false,
-    params: {},
-    inputs: {},
-    run: { id: "r@1", pipeline: "r", attempt: 1 },
-    step: "it",
-    env: {},
-    gracePeriodMs: 300,
-  } as unknown as ModuleTask;
   const ended = new Promise<DeathInfo | TaskResult>((resolve) =>
     pool.pool.start(
       id,
-      task,
+      MODULE_TASK,
       {
         done: (result) => resolve(result),
         output: (lines) => void printed.push(...lines.map((one) => one.line)),
@@ -405,6 +406,39 @@ describe("a runner in a container", () => {
       expect.stringMatching(/^r@1#3 orchd-pools-/),
     ]);
     expect(places[0]!.slice(6)).toBe(places[1]!.slice(6));
+  });
+
+  it("names its container to a step that moved to it from one with a stuck thread", async () => {
+    const error = { name: "StepTimedOut", message: "it is over its limit" };
+    const result = { ok: false, outcome: "timeout", error };
+    const times = { durationMs: 1, startedAt: 1 };
+    const stuck = { type: "stuck", id: "r@1#2", result, ...times, unstarted: ["r@1#3"] };
+    const { of, engine } = played(
+      `${line(HELLO)}${line({ type: "ready", folder: "/nowhere" })}` +
+        'if [ -e "$0.go" ]; then read -r _; read -r _; exit 3; fi\n' +
+        'until [ -e "$0.go" ]; do sleep 0.05; done\n' +
+        `${line([stuck])}exec sleep 60`,
+    );
+    const pool = of();
+    const places: [id: string, ref: string][] = [];
+    const ends = ["r@1#2", "r@1#3"].map((id) => {
+      pool.begin(id, ({ ref }) => void places.push([id, ref]));
+      return new Promise<DeathInfo | TaskResult>((resolve) =>
+        pool.pool.start(id, MODULE_TASK, {
+          done: resolve,
+          output: () => undefined,
+          died: resolve,
+        }),
+      );
+    });
+    await vi.waitFor(() => expect(places).toHaveLength(2), PATIENCE);
+    writeFileSync(`${engine.name}.go`, "");
+    const [first, moved] = await Promise.all(ends);
+    expect(first).toMatchObject(result);
+    expect(places.map(([id]) => id)).toEqual(["r@1#2", "r@1#3", "r@1#3"]);
+    expect(places[1]![1]).toBe(places[0]![1]);
+    expect(places[2]![1]).not.toBe(places[0]![1]);
+    expect((moved as DeathInfo).because).toContain(places[2]![1]);
   });
 
   it("with an older Node is ended, and does not wait for more", async () => {
