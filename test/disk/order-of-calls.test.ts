@@ -216,6 +216,22 @@ it.each(["write .a.jsonl", "datasync .a.jsonl", "link .a.jsonl a.jsonl"])(
   },
 );
 
+it("where the old ledger gets no second name, it stays as it is", async () => {
+  const folder = folderOf();
+  const [path, old] = [join(folder, "a.jsonl"), join(folder, "old.jsonl")];
+  await systemDisk.close(await createLedger(path, created(false), calm()));
+  const { told, host } = fatalHost();
+  const creation = { ...created(false, old), bytes: Buffer.from("another\n") };
+  const calls = await callsOf(
+    () => expect(createLedger(path, creation, host)).rejects.toThrow("Creating"),
+    (trace) => (trace.failing = { call: "link a.jsonl old.jsonl", code: "EIO" }),
+  );
+  expect(calls.slice(-2)).toEqual(["link a.jsonl old.jsonl", "unlink .a.jsonl"]);
+  expect(readdirSync(folder)).toEqual(["a.jsonl"]);
+  expect(readFileSync(path, "utf8")).toBe("line\n");
+  expect(told).toEqual([expect.stringMatching(/^Creating /)]);
+});
+
 it("a ledger whose name cannot be synced is fatal, for that may be lost", async () => {
   const folder = folderOf();
   const { told, host } = fatalHost();
