@@ -138,7 +138,8 @@ it("a program that cannot be run is told of once, whatever is said after", async
   expect(errors).toEqual(["ENOENT"]);
 });
 
-it("a sign of life that no process could tell is told later, unless the next one is due", async () => {
+/** A daemon that tells systemd where no process can be started. */
+function starved() {
   const clock = new VirtualClock();
   const errors: string[] = [];
   const manager = new ServiceManager({
@@ -153,20 +154,37 @@ it("a sign of life that no process could tell is told later, unless the next one
   });
   machine.tries = [];
   machine.lacks = "EAGAIN";
-  manager.ready("ready");
-  /** How often a sign of life was tried by then. */
-  const tried = async (seconds: number): Promise<number> => {
+  /** How often it was tried to tell this, by so many seconds from now. */
+  const tried = async (told: string, seconds: number): Promise<number> => {
     await vi.advanceTimersByTimeAsync(1_000 * seconds);
-    return machine.tries.filter((words) => words === "WATCHDOG=1").length;
+    return machine.tries.filter((words) => words.startsWith(told)).length;
   };
-  expect(await tried(0)).toBe(1);
-  expect(await tried(2)).toBe(3);
+  return { clock, errors, manager, tried };
+}
+
+it("a sign of life that could not be told is told later, unless the next is due", async () => {
+  const { clock, errors, manager, tried } = starved();
+  manager.ready("ready");
+  expect(await tried("WATCHDOG", 0)).toBe(1);
+  expect(await tried("WATCHDOG", 2)).toBe(3);
   // The one that was due first is given up, and that is told.
   await clock.advance(30_000);
-  expect(await tried(0)).toBe(4);
-  expect(await tried(1)).toBe(5);
+  expect(await tried("WATCHDOG", 0)).toBe(4);
+  expect(await tried("WATCHDOG", 1)).toBe(5);
   expect(errors).toEqual(["EAGAIN"]);
   manager.stopping();
   manager.close();
-  expect(await tried(5)).toBe(5);
+  expect(await tried("WATCHDOG", 5)).toBe(5);
+});
+
+it("that the daemon is ready is told later, unless it is about to end by then", async () => {
+  const { manager, tried } = starved();
+  manager.ready("ready");
+  expect(await tried("READY=1", 0)).toBe(1);
+  expect(await tried("READY=1", 2)).toBe(3);
+  manager.stopping();
+  expect(await tried("READY=1", 5)).toBe(3);
+  expect(await tried("STOPPING=1", 5)).toBe(1);
+  manager.close();
+  await tried("", 1);
 });
