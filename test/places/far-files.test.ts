@@ -7,7 +7,7 @@ import { farBundleFault, farSourceMap } from "../../src/places/pool/far-bundle.t
 import { FarTasks } from "../../src/places/pool/far-tasks.ts";
 import type { ToRunner } from "../../src/places/pool/protocol.ts";
 import { ReceivedFiles } from "../../src/places/pool/received-files.ts";
-import { SentFiles } from "../../src/places/pool/sent-files.ts";
+import { SentFiles, type FarFile } from "../../src/places/pool/sent-files.ts";
 import { PIECE_BYTES, type FromFar, type ToFar } from "../../src/places/pool/wire.ts";
 import { FarFolder } from "../../src/places/runner/far-folder.ts";
 import type { ModuleTask } from "../../src/core/task.ts";
@@ -85,6 +85,38 @@ describe("files on their way to a far runner", () => {
     const { sent, said } = bothEnds();
     await sent.ensure([{ name: "bundles/code.mjs", path: "/nowhere/code.mjs" }]);
     expect(said).toEqual([]);
+  });
+
+  it("that were gone here are sent once they are back", async () => {
+    const { root } = tempRoot();
+    const { sent, said, folder } = bothEnds();
+    const [code, value, list] = ["code.mjs", "value", "list"].map((name) => join(root, name));
+    const hash = sha("[1]");
+    const files: FarFile[] = [
+      { name: "bundles/code.mjs", path: code! },
+      { name: `artifacts/${hash}`, path: value!, hash },
+      {
+        name: `artifacts/${sha("list")}`,
+        path: list!,
+        within: (text) => (text === "x" ? [{ name: "bundles/x.mjs", path: join(root, "x") }] : []),
+      },
+    ];
+    await sent.ensure(files);
+    expect(said).toEqual([{ type: "need", name: `artifacts/${hash}`, hash }]);
+    for (const [path, text] of [
+      [code, "1;"],
+      [value, "[1]"],
+      [list, "x"],
+    ] as const)
+      writeFileSync(path!, text);
+    await sent.ensure(files);
+    expect(readFileSync(join(folder, "bundles/code.mjs"), "utf8")).toBe("1;");
+    expect(readFileSync(join(folder, "artifacts", hash), "utf8")).toBe("[1]");
+    // What a value names was not there yet.
+    writeFileSync(join(root, "x"), "2;");
+    await sent.ensure(files);
+    expect(readFileSync(join(folder, "bundles/x.mjs"), "utf8")).toBe("2;");
+    expect(sent.ensure(files)).toBeUndefined();
   });
 
   it("may have no name outside their folders", () => {

@@ -37,7 +37,8 @@ export interface FileWire {
 }
 
 interface Known {
-  readonly there: Promise<void>;
+  /** Whether it was here to be sent, or is over there. */
+  readonly there: Promise<boolean>;
   isThere: boolean;
   hear(answer: Extract<FromFar, { readonly name: string }>): void;
 }
@@ -58,7 +59,7 @@ export class SentFiles {
    * @returns undefined: they are; otherwise a promise, which rejects with {@link NotSent}
    */
   ensure(files: readonly FarFile[]): Promise<unknown> | undefined {
-    let waits: Promise<void>[] | undefined;
+    let waits: Promise<boolean>[] | undefined;
     for (const file of files) {
       let known = this.#known.get(file.name);
       if (known?.isThere === true) continue;
@@ -88,29 +89,30 @@ export class SentFiles {
       }),
     };
     this.#known.set(file.name, known);
-    known.there.then(
-      () => (known.isThere = true),
-      // The next task that needs it tries again.
-      () => this.#known.delete(file.name),
-    );
+    // The next task that needs it tries again.
+    const forget = (): void => void this.#known.delete(file.name);
+    known.there.then((isThere) => (isThere ? (known.isThere = true) : forget()), forget);
     return known;
   }
 
+  /** @returns false: it is gone here, and the runner says so when it needs it */
   async #have(
     { name, path, hash: given, check, sentAs, within }: FarFile,
     answer: () => Promise<Extract<FromFar, { readonly name: string }>>,
-  ): Promise<void> {
+  ): Promise<boolean> {
     if (within !== undefined) {
-      const text = await readFile(path, "utf8").catch(() => "");
-      await this.ensure(within(text));
-      return;
+      const text = await readFile(path, "utf8").catch(() => undefined);
+      if (text === undefined) return false;
+      const files = within(text);
+      await this.ensure(files);
+      return files.every((file) => this.#known.get(file.name)?.isThere === true);
     }
     let hash = given;
     let content: Buffer | undefined;
     if (hash === undefined) {
       let bytes = await readFile(path).catch(() => undefined);
       // The runner says what is missing, as it does on this machine.
-      if (bytes === undefined) return;
+      if (bytes === undefined) return false;
       const because = check?.(bytes.toString("utf8"));
       if (because !== undefined) throw new NotSent(because);
       if (sentAs !== undefined) content = bytes = Buffer.from(sentAs(bytes.toString("utf8")));
@@ -126,10 +128,11 @@ export class SentFiles {
         () => undefined,
         () => undefined,
       );
-      if (!(await sent)) return;
+      if (!(await sent)) return false;
       said = await answer();
     }
     if (said.type === "cannot") throw new NotSent(said.because);
+    return true;
   }
 
   async #sendBytes(name: string, bytes: Buffer, hash: string): Promise<true> {
@@ -142,7 +145,7 @@ export class SentFiles {
     }
   }
 
-  /** @returns false if the file is gone: then the runner says so when it needs it */
+  /** @returns false if the file is gone */
   async #send(name: string, path: string, hash: string): Promise<boolean> {
     const file = await open(path, "r").catch(() => undefined);
     if (file === undefined) return false;
