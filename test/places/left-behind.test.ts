@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { LeftBehind } from "../../src/places/runner/left-behind.ts";
 import { awaitSight } from "../support/await-event.ts";
 import { reached } from "../support/figures.ts";
@@ -178,6 +178,15 @@ describe("looking for what was left", () => {
     const most = Number(readFileSync("/proc/sys/kernel/pid_max", "utf8"));
     left.end({ ...mark, at: mark.at - 60_000, forks: mark.forks! - most }, TOKEN);
     await awaitSight("/proc", () => (before.isThere() ? undefined : true), "its end");
+  });
+
+  it("looks at all processes where the kernel does not say its last pid any more", async () => {
+    const left = new LeftBehind();
+    const mark = left.began(spawn("true").pid!);
+    const one = carrier();
+    vi.spyOn(left, "lastPid").mockReturnValue(undefined);
+    left.end(mark, TOKEN);
+    await awaitSight("/proc", () => (one.isThere() ? undefined : true), "its end");
   });
 
   it("looks at all processes where the kernel's last pid makes no sense", async () => {

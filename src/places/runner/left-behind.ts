@@ -112,7 +112,9 @@ export class LeftBehind {
     let from = mark.after;
     for (let look = 0; look < LOOKS; look += 1) {
       const last = this.lastPid();
-      if (last === undefined || last === from) break;
+      // Nobody says any more where to look.
+      if (last === undefined) return void killByToken(token);
+      if (last === from) break;
       for (const pid of this.#between(from, last)) {
         if (others.includes(pid) || shells.has(pid)) continue;
         const environment = environmentOf(pid);
