@@ -1,5 +1,6 @@
 /** What a far runner says of a task's end, as the pool hears it. */
 import { describe, expect, it } from "vitest";
+import { LINE_OVERHEAD, OUTPUT_LIMIT } from "../../src/core/task.ts";
 import { FarAnswers } from "../../src/places/pool/far-answers.ts";
 import type { FarTasks } from "../../src/places/pool/far-tasks.ts";
 import type { FromRunner } from "../../src/places/pool/protocol.ts";
@@ -36,4 +37,23 @@ describe("an end", () => {
     const message = { type: "done", ...said, id: "run@1#9" } as const;
     expect(own.take([message], NOW)).toEqual([]);
   });
+});
+
+it.each([
+  ["empty lines", "", LINE_OVERHEAD],
+  ["lines of 904 characters", "x".repeat(904), LINE_OVERHEAD + 904],
+])("a task prints twice the limit of an attempt, and no more: %s", (_, line, cost) => {
+  const { answers: own } = answers();
+  const most = Math.floor((2 * OUTPUT_LIMIT) / cost);
+  const output = (count: number): FromRunner => ({
+    type: "output",
+    id: ID,
+    at: "then",
+    stream: "stdout",
+    lines: Array<string>(count).fill(line),
+  });
+  const at = "1970-01-01T00:16:40.000Z";
+  expect(own.take([output(most - 1)], NOW)).toMatchObject([{ type: "output", at }]);
+  expect(own.take([output(1)], NOW)).toHaveLength(1);
+  expect(own.take([output(1)], NOW)).toBe("printed more than an attempt may");
 });

@@ -104,9 +104,14 @@ describe("where a task begins", () => {
       end(late);
     }
     expect(heard).toEqual(["over", "placed", "done", "over", "placed", "died"]);
-    for (let times = 0; times < 2; times += 1) placings.of(handlers).placed(AT);
+    const waiting = [placings.of(handlers), placings.of(handlers)];
+    for (const late of waiting) late.placed(AT);
     placings.end();
     await clock.advance(100);
     expect(heard).toHaveLength(6);
+    // What is heard of them yet says nothing of where they began.
+    waiting[0]!.done({ ok: true, value: 1 }, 1, 0);
+    waiting[1]!.died(DEATH);
+    expect(heard.slice(6)).toEqual(["done", "died"]);
   });
 });

@@ -1,4 +1,5 @@
 /** What a worker says, and what becomes of tasks by it. Its parts are played. */
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -12,6 +13,7 @@ import { GivenTasks } from "../../../src/places/broker/given-tasks.ts";
 import { HeardWorkers } from "../../../src/places/broker/heard-workers.ts";
 import type { HeardWorkersPorts } from "../../../src/places/broker/heard-workers.ts";
 import type { FromWorker, TaskEnd } from "../../../src/places/broker/messages.ts";
+import { canMount } from "../../support/figures.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
 /** The files of `lack`. */
@@ -464,6 +466,20 @@ describe("a result in files", () => {
       undefined,
     ]);
     expect(readdirSync(daemon.folder)).toEqual([]);
+  });
+
+  it.skipIf(!canMount())("that the disk has no room for fails the step, and is gone", async () => {
+    const long = "x".repeat(100_000);
+    daemon.objects.set(`file ${HASH}`, long);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "none", daemon.folder]);
+    try {
+      const said = await until(daemon.says(staged(long)));
+      expect(said[0]).toContain("it cannot be kept here: ENOSPC");
+      expect(said[2]).toContain('"outcome":"failed"');
+      expect(readdirSync(daemon.folder)).toEqual([]);
+    } finally {
+      execFileSync("umount", ["--lazy", daemon.folder]);
+    }
   });
 
   it("is fetched once where it is said twice", async () => {

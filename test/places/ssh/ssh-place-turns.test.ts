@@ -109,6 +109,7 @@ let logged: string[];
 beforeEach(() => {
   Object.assign(played, { looked: [], taken: [], commands: [], looks: 0, started: new Map() });
   Object.assign(played, { stopped: [], closed: [], state: { kind: "connecting" } });
+  played.poolCapacity = () => undefined;
   clock = new VirtualClock();
   logged = [];
 });
@@ -162,9 +163,12 @@ describe("a place over SSH takes steps", () => {
       hosts: [{ host: "gpu1", node: "20.19.0", platform: "linux/x64", version: "9.9.9" }],
     });
     expect(logged).toEqual(["a place is ready for steps"]);
+    // A runner has more room: a step that waits for some hears of it.
+    played.poolCapacity();
+    expect(told).toEqual(["report", "capacity", "capacity"]);
     end();
     played.poolCapacity();
-    expect(told).toHaveLength(2);
+    expect(told).toHaveLength(3);
     await place.close(true);
     expect(played.closed).toEqual([{ force: true }, "connection"]);
   });
