@@ -32,6 +32,13 @@ const world = vi.hoisted(() => ({
   /** Whether the process has a group. */
   hasGroup: true,
   noneLeft: undefined as Promise<unknown> | undefined,
+  /** This machine's memory, in bytes. */
+  memory: 0,
+}));
+
+vi.mock("node:os", async (original) => ({
+  ...(await original<object>()),
+  totalmem: () => world.memory,
 }));
 
 vi.mock("node:child_process", async (original) => ({
@@ -180,6 +187,7 @@ class Forked {
 
 beforeEach(() => {
   Object.assign(world, { noProgram: undefined, state: "S", hasGroup: true, noneLeft: undefined });
+  world.memory = 2 ** 40;
   vi.useFakeTimers({
     toFake: [
       "setTimeout",
@@ -266,6 +274,27 @@ describe("a runner's messages", () => {
       false,
       undefined,
     ]);
+  });
+});
+
+describe("where nothing says how much memory it may hold", () => {
+  /** What becomes of one that holds what this process does, on a machine of this size. */
+  async function weighed(memoryMb: number, settings: Partial<RunnerSettings> = {}) {
+    world.memory = memoryMb * 1024 * 1024;
+    const one = await new Forked(settings).up();
+    one.process.pid = process.pid;
+    return { one, said: await one.later(1_000) };
+  }
+
+  it("has three quarters of the machine's", async () => {
+    const { one, said } = await weighed(20);
+    expect(said).toEqual(["ends all of t.7", "SIGKILL to its group"]);
+    one.process.ends(null, "SIGKILL");
+    const sentence = /^exit: held \d+ MiB and may hold 15 \(runner\.memoryMb.*, out of memory$/;
+    expect((await one.heard()).at(-1)).toMatch(sentence);
+    expect((await weighed(1024 * 1024)).said).toEqual([]);
+    // What is said counts, however small the machine.
+    expect((await weighed(20, { memoryMb: 100_000 })).said).toEqual([]);
   });
 });
 

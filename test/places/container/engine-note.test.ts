@@ -30,9 +30,19 @@ it("a note has what an engine is reached by, and no other variable", () => {
   expect(env).toMatchObject({ DOCKER_HOST: "tcp://b:1", HOME: "/home/ann" });
   expect(env).not.toHaveProperty("TOKEN");
   expect(env).not.toHaveProperty("DOCKER_CONTEXT");
-  for (const variable of ["DOCKER_TLS_VERIFY", "STORAGE_OPTS", "CONTAINERS_CONF"]) {
-    vi.stubEnv(variable, "y");
-    expect(noteOf(engine("docker", "i1")).env).toHaveProperty(variable, "y");
+});
+
+it.each([
+  ["docker", "HOST CONTEXT CONFIG TLS_VERIFY CERT_PATH", "DOCKER_"],
+  ["podman", "HOST CONNECTION SSHKEY", "CONTAINER_"],
+  ["podman", "CONF STORAGE_CONF", "CONTAINERS_"],
+  ["podman", "DRIVER OPTS", "STORAGE_"],
+  ["either", "CONFIG_HOME DATA_HOME RUNTIME_DIR", "XDG_"],
+  ["either", "HOME", ""],
+])("a note has each variable that says where %s is (%s)", (_, names, prefix) => {
+  for (const name of names.split(" ")) {
+    vi.stubEnv(`${prefix}${name}`, "y");
+    expect(noteOf(engine("docker", "i1")).env).toHaveProperty(`${prefix}${name}`, "y");
   }
 });
 

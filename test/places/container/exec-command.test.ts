@@ -125,6 +125,17 @@ it("ends with the step's status, and ends what the step left", async () => {
   await awaitEnd(pid);
 });
 
+it("a step reads the end of its input at once: what tells it to begin is not for it", async () => {
+  const script = ["/bin/sh", "-c", "echo reads $(readlink /proc/self/fd/0); cat"] as const;
+  const step = here(execWords(PLAIN, `${token}-i`, script, NONE));
+  await step.line();
+  step.child.stdin.write(`${GO}more\n`);
+  await once(step.child.stdout, "data");
+  step.child.stdin.end();
+  const { status, said } = await step.end;
+  expect([status, said.split("\n").slice(1)]).toEqual([0, ["reads /dev/null", ""]]);
+});
+
 it("a signal reaches all of an attempt, and of no other", async () => {
   const script = [
     "/bin/sh",

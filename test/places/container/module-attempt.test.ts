@@ -6,6 +6,7 @@ import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { ImageContainer } from "../../../src/core/container.ts";
+import { ERROR_CHARACTERS } from "../../../src/core/failure.ts";
 import type { ModuleTask, TaskResult } from "../../../src/core/task.ts";
 import type { DeathInfo, StartOptions, TaskHandlers } from "../../../src/places/place.ts";
 import { ContainerFiles } from "../../../src/places/container/container-files.ts";
@@ -208,6 +209,16 @@ describe("an attempt of a module step in an image", () => {
     expect(one.ends).toMatchObject([
       { result: { error: { message: "the runners are closed" } }, ms: 0 },
     ]);
+  });
+
+  it("fails with a cut sentence in which no half of a secret is", async () => {
+    const before = "x".repeat(ERROR_CHARACTERS - 3);
+    const one = played({ startFault: new Error(`${before}canary and more`) });
+    await one.isThere();
+    expect(one.ends).toMatchObject([{ result: { error: { message: expect.any(String) } } }]);
+    const [{ result }] = one.ends as [{ result: { error: { message: string } } }];
+    expect(result.error.message.slice(0, before.length + 3)).toBe(`${before}***`);
+    expect(result.error.message).not.toContain("can");
   });
 
   it("dies with its runner; where that ran nothing, it fails with the reason", async () => {
