@@ -12,11 +12,14 @@
  * engine has removed what may still run: what an earlier daemon left, and what it did not tell of.
  *
  * The engine changes, by orchd.yaml or the daemon's environment: each attempt stays with the one
- * that it was begun in (engine-note.ts).
+ * that it was begun in (engine-note.ts). A step that waits while the old one is asked for has the
+ * new one.
  *
  * A container is removed when the end of its attempt is durable, with others in one command. If the
  * daemon dies before that, the next one takes the result from the container: the step does not run
  * again.
+ *
+ * It stays one file: to sweep, to adopt and to begin wait for each other here.
  */
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
@@ -424,23 +427,28 @@ export class ContainerPlace implements Place {
     return { clock: this.#clock, folder: this.#folder, id, name, relabels: RELABELS };
   }
 
-  /** The engine. It is asked again where none answered. */
+  /** The engine. It is asked again where none answered, and where another one was set meanwhile. */
   #find(): Promise<Engine> {
+    if (this.#engine !== undefined) return this.#engine;
     const waiter = engineWaiter(this.#log, () => !this.#closed);
-    return (this.#engine ??= findEngine(this.#settings.engine, {}, waiter).then(
+    const asked: Promise<Engine> = findEngine(this.#settings.engine, {}, waiter).then(
       (engine) => {
+        if (this.#engine !== asked) return this.#find();
         this.#log.info({ engine: engine.name, version: engine.version }, "containers are run");
         this.#found = engine;
         this.#tellReport();
         return engine;
       },
       (error: unknown) => {
+        if (this.#engine !== asked) return this.#find();
         this.#engine = undefined;
         this.#found = error instanceof EngineError ? error : undefined;
         this.#tellReport();
         throw error;
       },
-    ));
+    );
+    this.#engine = asked;
+    return asked;
   }
 
   /** The engine, once nothing is left of an earlier daemon but what was adopted. */

@@ -35,6 +35,8 @@ const world = vi.hoisted(() => ({
   hosts: new Map<string, unknown>(),
   engines: {} as Record<string, unknown>,
   noEngine: undefined as Error | undefined,
+  /** How long each engine takes to answer. */
+  slow: {} as Record<string, Promise<void> | undefined>,
   left: {} as Record<string, Left>,
   silent: undefined as string | undefined,
   /** Why nothing can be removed. */
@@ -143,11 +145,12 @@ vi.mock("../../../src/places/pool/kill-by-token.ts", () => ({
 }));
 vi.mock("../../../src/places/container/engine.ts", async (original) => ({
   ...(await original<object>()),
-  findEngine: (wanted = "podman") => {
+  findEngine: async (wanted = "podman") => {
     world.said.push(`find ${wanted}`);
-    return world.noEngine === undefined
-      ? Promise.resolve((world.engines[wanted] ??= { name: wanted, version: "5" }))
-      : Promise.reject(world.noEngine);
+    const { noEngine } = world;
+    if (world.slow[wanted] !== undefined) await world.slow[wanted];
+    if (noEngine !== undefined) throw noEngine;
+    return (world.engines[wanted] ??= { name: wanted, version: "5" });
   },
 }));
 
@@ -226,6 +229,7 @@ beforeEach(() => {
     said: [],
     engines: {},
     noEngine: undefined,
+    slow: {},
     left: {},
     silent: undefined,
     stays: undefined,
@@ -564,6 +568,30 @@ describe("what is reported", () => {
     // What was begun in the one before stays with it.
     const engine: Pick<Engine, "name"> = await opened.host("a").ready();
     expect(engine.name).toBe("docker");
+  });
+});
+
+describe("an engine that answers once another one was set", () => {
+  it.each([
+    ["that it is there", undefined],
+    ["that it is not", new EngineError("podman does not answer")],
+  ])("has no step, and is not reported: %s", async (_, noEngine) => {
+    const opened = new Opened();
+    let answers = (): void => undefined;
+    world.slow["podman"] = new Promise((resolve) => (answers = resolve));
+    world.noEngine = noEngine;
+    opened.start("a");
+    const before = opened.ready("a");
+    opened.place.setSettings({ atOnce: 2, engine: "docker" });
+    world.noEngine = undefined;
+    opened.start("b");
+    const after = opened.ready("b");
+    answers();
+    const said = [...(await before), ...(await after)];
+    expect(said.filter((text) => text.startsWith("->"))).toEqual(["-> docker", "-> docker"]);
+    expect(opened.place.reports()).toMatchObject([{ place: "docker", engineVersion: "5" }]);
+    // It is not asked again.
+    expect(await opened.ready("b")).toEqual(["-> docker"]);
   });
 });
 
