@@ -78,6 +78,8 @@ interface Place {
   fault?: string;
   /** Its container stays. */
   isKept: boolean;
+  /** Its runner has died, and what becomes of its container is decided. */
+  isDead: boolean;
   /** The engine's command failed under it. */
   isCut: boolean;
   /** The engine says so. It must be asked before the container is removed. */
@@ -157,10 +159,14 @@ export class ModulePool {
     return this.#places.get(id)?.fault;
   }
 
-  /** The container of a task that was alone in it stays. @returns its name from then on */
+  /**
+   * The container of a task that was alone in it stays.
+   *
+   * @returns its name from then on. Undefined: its runner has died, and it goes
+   */
   keep(id: string): string | undefined {
     const place = this.#places.get(id);
-    if (place === undefined) return undefined;
+    if (place === undefined || place.isDead) return undefined;
     place.isKept = true;
     return keptName(place.name);
   }
@@ -184,6 +190,7 @@ export class ModulePool {
       name: containerName(root, `${settings.token}.${number}`),
       isGreeted: false,
       isKept: false,
+      isDead: false,
       isCut: false,
       isOutOfMemory: false,
     };
@@ -293,6 +300,7 @@ export class ModulePool {
   async #buried(place: Place, exit: RunnerExit): Promise<RunnerExit> {
     const { engine } = this;
     const { name, isKept, isGreeted } = place;
+    place.isDead = true;
     if (!isGreeted || exit.detail.startsWith("could not be started"))
       place.fault ??= `the runner for the image ${this.#container.image} ${exit.detail}`;
     const where = `in the container ${name}`;

@@ -6,12 +6,17 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { ImageContainer } from "../../../src/core/container.ts";
+import { FAILURE_CODES } from "../../../src/core/failure.ts";
 import type { ModuleTask, TaskResult } from "../../../src/core/task.ts";
 import { FramedTask } from "../../../src/core/task-frame.ts";
 import type { DeathInfo } from "../../../src/places/place.ts";
 import { silentLog } from "../../../src/log.ts";
 import { ContainersFolder } from "../../../src/places/container/container-files.ts";
-import type { ContainerState, Engine } from "../../../src/places/container/engine.ts";
+import {
+  EngineError,
+  type ContainerState,
+  type Engine,
+} from "../../../src/places/container/engine.ts";
 import { ModulePools, type ModulePool } from "../../../src/places/container/module-pools.ts";
 import { OVER_STATUS, PATIENCE_MS, WIRE_PROTOCOL } from "../../../src/places/pool/wire.ts";
 import { tempRoot } from "../../support/temp-root.ts";
@@ -52,6 +57,7 @@ function played(
     removal,
     renamed = 0,
     removesLater = false,
+    away = 0,
   }: {
     /** What `inspect` gives. Undefined: no such container. */
     readonly state?: Partial<ContainerState>;
@@ -60,6 +66,8 @@ function played(
     readonly renamed?: number;
     /** Nothing is removed before the test says so. */
     readonly removesLater?: boolean;
+    /** How often the engine does not answer at first. */
+    readonly away?: number;
   } = {},
 ) {
   const { root } = tempRoot();
@@ -70,6 +78,7 @@ function played(
   const logged: unknown[] = [];
   let removes: () => void = () => undefined;
   let isThere = state !== undefined;
+  let silences = away;
   const gate = removesLater
     ? new Promise<void>((resolve) => (removes = resolve))
     : Promise.resolve();
@@ -79,7 +88,10 @@ function played(
       version: "5",
       id: "",
       env: {},
-      inspect: () => Promise.resolve(isThere ? [{ ...STATE, ...state }] : []),
+      inspect: () =>
+        (silences -= 1) < 0
+          ? Promise.resolve(isThere ? [{ ...STATE, ...state }] : [])
+          : Promise.reject(new EngineError("it does not answer")),
       remove: async (names: readonly string[]) => {
         asked.push(`remove ${names.length}`);
         await gate;
@@ -272,14 +284,25 @@ async function end(pool: ModulePool, id: string, isStarted?: () => void) {
 describe("a runner in a container", () => {
   it("that never spoke ran nothing, with the engine's reason, and its container goes", async () => {
     const { of, asked, left } = played("echo 'Error: nothing: no such image' >&2; exit 125");
-    const { how, places, fault } = await end(of(), "r@1#2");
+    const pool = of();
+    const { how, places, fault } = await end(pool, "r@1#2");
     expect(fault).toMatch(
       /^the container of node:20 could not be started: the image node:20 is not there, /,
     );
     expect(how).toMatchObject({ blameless: "unbegun" });
     expect(places).toEqual([]);
+    pool.end("r@1#2");
+    expect(pool.faultOf("r@1#2")).toBeUndefined();
     expect(asked.at(-1)).toBe("remove 1");
     await vi.waitFor(() => expect(left()).toEqual([]), PATIENCE);
+  });
+
+  it("that ran nothing has no container to keep: it was removed", async () => {
+    const { of, asked } = played("exit 125");
+    const pool = of({ keep: "on-failure" });
+    await end(pool, "r@1#2");
+    expect(pool.keep("r@1#2")).toBeUndefined();
+    expect(asked.filter((one) => one.startsWith("rename"))).toEqual([]);
   });
 
   it.each([
@@ -327,12 +350,23 @@ describe("a runner in a container", () => {
   });
 
   it.each([
-    ["ran out of memory where the engine says so", { outOfMemory: true }, "ran out of memory"],
-    ["was ended by SIGKILL where it does not", {}, "was ended by SIGKILL"],
-  ])("%s", async (_, state, told) => {
+    [
+      "ran out of memory where the engine says so",
+      { outOfMemory: true },
+      "ran out of memory",
+      FAILURE_CODES.memory,
+    ],
+    [
+      "was ended by SIGKILL where it does not",
+      {},
+      "was ended by SIGKILL",
+      FAILURE_CODES.runnerDied,
+    ],
+  ])("%s", async (_, state, told, code) => {
     const { of } = played(`${GIVEN}exit 137`, { state });
     const { how, places } = await end(of(), "r@1#2");
-    expect((how as DeathInfo).because).toBe(`the runner in the container ${places[0]} ${told}`);
+    const because = `the runner in the container ${places[0]} ${told}`;
+    expect(how).toMatchObject({ because, code });
   });
 
   it("whose engine died is lost, and no step is to blame", async () => {
@@ -345,9 +379,13 @@ describe("a runner in a container", () => {
     expect((how as DeathInfo).because).toMatch(/ died$/);
   });
 
-  it("that stays is renamed and not removed", async () => {
+  it.each([
+    ["is renamed and not removed", 0],
+    ["and cannot be renamed is removed: the next one needs its name", 125],
+  ])("that stays %s", async (_, renamed) => {
     const { of, engine, asked, left } = played(
       `${GIVEN}until [ -e "$0.go" ]; do sleep 0.05; done; exit 3`,
+      { renamed },
     );
     const pool = of();
     expect(pool.keep("r@1#2")).toBeUndefined();
@@ -359,7 +397,8 @@ describe("a runner in a container", () => {
     });
     expect(kept).toBe(`${places[0]}-kept`);
     expect(asked).toContain("rename to kept");
-    expect(asked.indexOf("rename to kept")).toBeGreaterThan(asked.lastIndexOf("remove 1"));
+    const isRemoved = asked.indexOf("rename to kept") < asked.lastIndexOf("remove 1");
+    expect(isRemoved).toBe(renamed !== 0);
     await vi.waitFor(() => expect(left()).toEqual([]), PATIENCE);
   });
 
@@ -448,12 +487,14 @@ describe("a runner in a container", () => {
   });
 
   it.each([
-    ["is frozen", { paused: true }, "was frozen by somebody (paused)", "lost"],
-    ["is not", {}, "was not heard for 15 s", undefined],
+    ["is frozen", { state: { paused: true } }, "was frozen by somebody (paused)", "lost"],
+    ["is not", { state: {} }, "was not heard for 15 s", undefined],
+    // It is asked about memory first.
+    ["has an engine that was away", { state: {}, away: 2 }, "engine died", "lost"],
   ] as const)(
     "that is not heard any more says why, where it %s",
-    async (_, state, told, blameless) => {
-      const { of, clock } = played(`${GIVEN}sleep 60`, { state });
+    async (_, world, told, blameless) => {
+      const { of, clock } = played(`${GIVEN}sleep 60`, world);
       let ended: DeathInfo | TaskResult | undefined;
       void end(of(), "r@1#2").then(({ how }) => (ended = how));
       await vi.waitFor(async () => {
