@@ -103,6 +103,14 @@ describe("a shell that the spawner starts", () => {
     expect((await rig.startShell("exit 5").ended).result).toMatchObject({ ok: false });
   });
 
+  it("begins though the daemon's environment has variables of perl", async () => {
+    vi.stubEnv("PERL5OPT", "-MNo::Such::Module");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const rig = new PoolRig();
+    await rig.spawner();
+    expect((await rig.startShell("exit 0").ended).result).toMatchObject({ ok: true });
+  });
+
   it("hears what it was told before it had begun", async () => {
     const rig = new PoolRig();
     const spawner = await rig.spawner();
