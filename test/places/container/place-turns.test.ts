@@ -6,6 +6,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { ContainerSpec, ImageContainer } from "../../../src/core/container.ts";
 import type { ContainerSettings } from "../../../src/core/settings.ts";
 import type { Task } from "../../../src/core/task.ts";
 import { silentLog } from "../../../src/log.ts";
@@ -18,6 +19,7 @@ import {
 import { ContainerPlace } from "../../../src/places/container/container-place.ts";
 import { noteIn, writeNote } from "../../../src/places/container/engine-note.ts";
 import { EngineError, type Engine } from "../../../src/places/container/engine.ts";
+import type { ImageRequest } from "../../../src/places/container/image.ts";
 import type { EarlierAttempt, TaskHandlers } from "../../../src/places/place.ts";
 import { tempRoot } from "../../support/temp-root.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
@@ -35,6 +37,9 @@ const world = vi.hoisted(() => ({
   hosts: new Map<string, unknown>(),
   engines: {} as Record<string, unknown>,
   noEngine: undefined as Error | undefined,
+  noImage: undefined as Error | undefined,
+  /** Where the pull of an image has its files. */
+  pullFolder: "",
   /** How long each engine takes to answer. */
   slow: {} as Record<string, Promise<void> | undefined>,
   left: {} as Record<string, Left>,
@@ -91,6 +96,21 @@ vi.mock("../../../src/places/container/module-pools.ts", () => ({
     }
     close(): void {
       world.said.push("pools are closed");
+    }
+  },
+}));
+vi.mock("../../../src/places/container/image.ts", async (original) => ({
+  ...(await original<object>()),
+  KnownImages: class {
+    idOf(engine: Engine, container: ImageContainer, request: ImageRequest): Promise<string> {
+      world.pullFolder = request.files().folder;
+      const isThere = existsSync(world.pullFolder);
+      const { image } = container;
+      say(`image ${image} of ${engine.name} as ${request.auth}, with files: ${isThere}`);
+      request.tell([`${image} is pulled`]);
+      return world.noImage === undefined
+        ? Promise.resolve("sha256:1")
+        : Promise.reject(world.noImage);
     }
   },
 }));
@@ -165,7 +185,8 @@ const STARTED = "2026-11-23T02:00:00Z";
 class Opened {
   readonly clock = new VirtualClock();
   readonly folder = join(tempRoot().root, "containers");
-  readonly root = "/the/runs";
+  /** Files in memory are named by it. */
+  readonly root = `/the/runs/of-${process.pid}`;
   readonly place: ContainerPlace;
   readonly client = clientToken(this.root);
 
@@ -229,6 +250,7 @@ beforeEach(() => {
     said: [],
     engines: {},
     noEngine: undefined,
+    noImage: undefined,
     slow: {},
     left: {},
     silent: undefined,
@@ -303,7 +325,7 @@ describe("a step", () => {
     const { name, labels, clientToken: client } = opened.host("r@1#2");
     expect([name, client]).toEqual([containerName(opened.root, "r@1#2"), opened.client]);
     expect(labels).toEqual({
-      "orchd.root": "/the/runs",
+      "orchd.root": opened.root,
       "orchd.token": "r@1#2",
       "orchd.keep": "on-failure",
     });
@@ -529,6 +551,36 @@ describe("the next daemon", () => {
     await place.close();
     expect(world.said).toEqual(["leave b", "pools are closed"]);
     expect(place.has("b")).toBe(false);
+  });
+});
+
+describe("the id of an image", () => {
+  it.each([
+    ["is given", undefined],
+    ["cannot be had", new EngineError("there is none")],
+  ])("comes once an earlier daemon's are gone, and its files go: it %s", async (_, noImage) => {
+    const opened = new Opened(true);
+    world.left = { x: { startedAt: STARTED } };
+    world.noImage = noImage;
+    const told: string[] = [];
+    const { signal } = new AbortController();
+    const hearing = { tell: (lines: readonly string[]) => void told.push(...lines), signal };
+    const id = await opened.place
+      .imageId(IMAGE as ContainerSpec, "me:token", hearing)
+      .catch((error: unknown) => error);
+    expect(id).toBe(noImage ?? "sha256:1");
+    const said = world.said.filter((text) => /^(?:remove|image)/.test(text));
+    expect(said).toEqual(["remove c-x", "image tool:1 of podman as me:token, with files: true"]);
+    expect(told).toEqual(["tool:1 is pulled"]);
+    await vi.waitFor(() => expect(existsSync(world.pullFolder)).toBe(false));
+  });
+
+  it("is none of a container that runs already", async () => {
+    const { place } = new Opened();
+    await expect(place.imageId({ exec: "db" }, undefined)).rejects.toThrow(
+      "a container that runs has no image",
+    );
+    expect(world.said).toEqual([]);
   });
 });
 
