@@ -326,6 +326,14 @@ describe("output that passed by the capture", () => {
     expect(heard).toEqual([["a", "output", "x", "y"]]);
   });
 
+  it("has no half of a secret in the log, where that cuts it", () => {
+    start("a", { secrets: ["canary"] });
+    start("b");
+    const before = "x".repeat(497);
+    stray(runner(0), `${before}canary and more`);
+    expect(log.at(-1)![1]).toMatchObject({ line: `${before}***` });
+  });
+
   it("is nobody's where there are several tasks, or none, and stands in the log", () => {
     start("a");
     start("b");
@@ -789,6 +797,14 @@ describe("a task", () => {
     dies(runner(0));
     dies(runner(1));
     expect([heard, log]).toEqual([[], []]);
+  });
+
+  it("that was to end by force is watched no more once its runner has died", () => {
+    start("a");
+    pool.stop("a", "force", "asked");
+    expect(clock.timers).toBe(1);
+    dies(runner(0));
+    expect([ends.length, clock.timers]).toEqual([1, 0]);
   });
 
   it("that moved once stays where it is, whatever its first runner says of it later", () => {
