@@ -4,7 +4,10 @@
  */
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { TEXT_LIMIT } from "../../src/core/environment-limits.ts";
+import { ERROR_CHARACTERS } from "../../src/core/failure.ts";
 import type { ShellTask } from "../../src/core/task.ts";
+import { AttemptFiles } from "../../src/places/runner/attempt-files.ts";
 import type { Guard } from "../../src/places/runner/guard.ts";
 import type { LeftBehind } from "../../src/places/runner/left-behind.ts";
 import { Scratch } from "../../src/places/runner/scratch.ts";
@@ -209,6 +212,28 @@ describe("a shell that the machine does not start now", () => {
     expect(results).toEqual([{ ok: true, json: "null" }]);
   });
 
+  it("keeps no folder of a try for which there was no room", () => {
+    const { step, scratch, said, results } = played({ text: "#".repeat(TEXT_LIMIT + 1) });
+    const begin = vi.spyOn(scratch, "begin");
+    const end = vi.spyOn(scratch, "end");
+    const write = vi.spyOn(AttemptFiles.prototype, "write").mockImplementation(() => {
+      throw fault("ENOSPC");
+    });
+    onTestFinished(() => write.mockRestore());
+    step.start();
+    vi.advanceTimersByTime(2_000);
+    // Each try is one in another folder too.
+    expect([begin.mock.calls.length, results]).toEqual([6, []]);
+    expect(end.mock.calls.map(([files]) => files)).toEqual(
+      begin.mock.results.map(({ value }) => value as AttemptFiles),
+    );
+    write.mockRestore();
+    vi.advanceTimersByTime(1_000);
+    expect(said().at(-1)).toBe("start");
+    step.abandon();
+    expect(end).toHaveBeenCalledTimes(7);
+  });
+
   it("waits for no file where it is told to end meanwhile, nor for a descriptor", () => {
     for (const code of ["ENOSPC", "EMFILE"]) {
       const { step, scratch, said, results } = played();
@@ -236,6 +261,8 @@ describe("a shell that the machine does not start now", () => {
     // Pids may have gone round since it was asked for: no mark.
     expect(said()).toEqual(["start", "guard + 1"]);
     step.exited(0, null);
+    // Nor is it looked for behind the pid of the one before: all processes are looked at.
+    expect(said()).toEqual([]);
     step.closed();
     expect(said().filter((one) => one.startsWith("guard"))).toEqual(["guard - 1"]);
   });
@@ -289,6 +316,15 @@ it("an error of a start is told without the step's secrets", () => {
   step.failed(fault("ENOENT"));
   expect(JSON.stringify(results)).toContain("is there a folder /home/***");
   expect(JSON.stringify(results)).not.toContain("canary");
+});
+
+it("an error that is cut has no half of a secret", () => {
+  const before = "the command could not be started: spawn ENOENT (is there a folder ";
+  const path = `/${"x".repeat(ERROR_CHARACTERS - before.length - 4)}`;
+  const { step, results } = played({ cwd: `${path}canary/more`, secrets: ["canary"] });
+  step.start();
+  step.failed(fault("ENOENT"));
+  expect(results).toMatchObject([{ error: { message: `${before}${path}***` } }]);
 });
 
 describe("a signal to a shell step", () => {
