@@ -360,11 +360,7 @@ function supervised(ground: Ground): Pick<Parts, "page" | "telemetry" | "notify"
     }),
     notify: superviseNotify({
       ...portsOf("notify"),
-      settings: () => {
-        const { notify, timezone, retention } = settings.current;
-        const { keepDays } = retention;
-        return notify === undefined ? undefined : { notify, timezone, keepDays };
-      },
+      settings: () => settings.current,
       env: process.env,
     }),
   };

@@ -2,13 +2,14 @@
  * `orchd notify` beside the daemon, where orchd.yaml has `notify`. It reads orchd.yaml by itself.
  */
 import type { NotifySettings } from "../core/notify-settings.ts";
+import type { OrchdSettings } from "../core/settings.ts";
 import { networkEnvironment } from "./network-environment.ts";
 import { rootWords, SupervisedProgram, type SupervisionPorts } from "./supervised-program.ts";
 
 /** What the supervision needs. */
 export interface SupervisedNotifyOptions extends SupervisionPorts {
-  /** What orchd.yaml says now: `notify`, and what else it goes by; undefined: it has none. */
-  readonly settings: () => NotifyProgramSettings | undefined;
+  /** What orchd.yaml says now. */
+  readonly settings: () => OrchdSettings;
   /** The daemon's environment. */
   readonly env: NodeJS.ProcessEnv;
 }
@@ -18,6 +19,8 @@ export interface NotifyProgramSettings {
   readonly notify: NotifySettings;
   readonly timezone: string;
   readonly keepDays: number;
+  /** Channels that run a command give it these. */
+  readonly env: OrchdSettings["env"];
 }
 
 /** Keeps `orchd notify` running. */
@@ -28,6 +31,7 @@ export function superviseNotify(
   return new SupervisedProgram({
     ...options,
     name: "orchd notify",
+    settings: () => goesBy(options.settings()),
     start: () => ({
       path: program(),
       words: ["notify", "--json", ...rootWords(roots)],
@@ -36,4 +40,14 @@ export function superviseNotify(
     }),
     onAnswer: () => log.info({}, "orchd notify tells people what orchd.yaml's `notify` says"),
   });
+}
+
+/** Undefined without `notify`: there is nobody to tell. */
+function goesBy({
+  notify,
+  timezone,
+  retention: { keepDays },
+  env,
+}: OrchdSettings): NotifyProgramSettings | undefined {
+  return notify === undefined ? undefined : { notify, timezone, keepDays, env };
 }

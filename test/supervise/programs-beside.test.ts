@@ -1,11 +1,9 @@
 /** How the daemon starts those who tell people and send traces, and what the log says of them. */
 import { expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
+import { DEFAULT_SETTINGS, type OrchdSettings } from "../../src/core/settings.ts";
 import type { TelemetrySettings } from "../../src/core/telemetry-settings.ts";
-import {
-  superviseNotify,
-  type NotifyProgramSettings,
-} from "../../src/supervise/supervised-notify.ts";
+import { superviseNotify } from "../../src/supervise/supervised-notify.ts";
 import type { SupervisionPorts } from "../../src/supervise/supervised-program.ts";
 import { superviseTelemetry } from "../../src/supervise/supervised-telemetry.ts";
 import { awaitSight, linesOf } from "../support/await-event.ts";
@@ -71,10 +69,14 @@ it("the export is told where to send, and the log whereto it sends", async () =>
   expect(await said(/status 3/)).toMatch(/^warn: the export of traces /);
 });
 
+const NOTIFYING: OrchdSettings = {
+  ...DEFAULT_SETTINGS,
+  notify: { channels: {}, rules: [] } as unknown as NonNullable<OrchdSettings["notify"]>,
+};
+
 it("who tells people is told its roots alone, and the log that it tells", async () => {
   const { ports, said, started, told } = rig();
-  const settings = { notify: {}, timezone: "UTC", keepDays: 1 } as unknown as NotifyProgramSettings;
-  const program = superviseNotify({ ...ports, settings: () => settings, env: ENV });
+  const program = superviseNotify({ ...ports, settings: () => NOTIFYING, env: ENV });
   onTestFinished(() => program.close());
   program.begin();
   expect(await said(/tells people/)).toBe(
@@ -85,4 +87,29 @@ it("who tells people is told its roots alone, and the log that it tells", async 
   ]);
   expect(started()[0]).not.toHaveProperty("env.OTEL_SERVICE_NAME");
   expect(told).not.toEqual([]);
+});
+
+it("who tells people starts again when what it goes by changes, and with nothing else", async () => {
+  const { ports, started, told } = rig();
+  let settings = NOTIFYING;
+  const program = superviseNotify({ ...ports, settings: () => settings, env: ENV });
+  onTestFinished(() => program.close());
+  const tells = (): number => told.filter((one) => one.includes("tells people")).length;
+  program.begin();
+  await expect.poll(tells).toBe(1);
+  const changes: Partial<OrchdSettings>[] = [
+    { env: { TEAM: "night" } },
+    { timezone: "Europe/Zurich" },
+    { retention: { keepDays: 3, keepRuns: 10_000 } },
+  ];
+  for (const [index, change] of changes.entries()) {
+    // What other programs go by leaves it alone: a start for that would be one too many.
+    const retention = { ...settings.retention, keepRuns: index };
+    settings = { ...settings, project: `other-${index}`, retention };
+    program.refresh();
+    settings = { ...settings, ...change };
+    program.refresh();
+    await expect.poll(tells).toBe(index + 2);
+  }
+  expect(started()).toHaveLength(changes.length + 1);
 });
