@@ -13,7 +13,10 @@ import { parseObject } from "../core/json-object.ts";
 /** A run as its pipeline's ledger knows it. */
 export interface RunMention {
   readonly run: string;
-  /** When its newest line there was written, ISO 8601. */
+  /**
+   * When its newest line there was written, ISO 8601; or when a newer mention was, if the clock was
+   * set back between the two. So the mentions of a ledger are in the order of their times.
+   */
   readonly at: string;
   /** How it ended; undefined while it goes on. */
   readonly status?: string;
@@ -94,7 +97,8 @@ export function* linesBackwards(
 /**
  * A pipeline's runs from the newest mention to the oldest, each once.
  *
- * @param top lines after this moment (ISO 8601) are passed over, as if they were not written yet
+ * @param top the newest lines, as far as they are after this moment (ISO 8601), are passed over, as
+ *   if they were not written yet
  */
 export function* runsBackwards(
   store: RunStore,
@@ -102,15 +106,17 @@ export function* runsBackwards(
   top = "~",
 ): Generator<RunMention> {
   const seen = new Set<string>();
+  let told: string | undefined;
   for (const line of linesBackwards(store, pipeline)) {
     const { run, at, type, status, durationMs, workedMs = durationMs } = line;
     if (typeof run !== "string" || typeof at !== "string") continue;
-    if (at > top || seen.has(run)) continue;
+    if ((told === undefined && at > top) || seen.has(run)) continue;
     seen.add(run);
+    told = told === undefined || at < told ? at : told;
     const ended = type === "run.finished" && typeof status === "string";
     yield {
       run,
-      at,
+      at: told,
       ...defined({
         status: ended ? status : undefined,
         workedMs: ended && typeof workedMs === "number" ? workedMs : undefined,

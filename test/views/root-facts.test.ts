@@ -12,7 +12,7 @@ import { readPastStatus } from "../../src/views/past-status.ts";
 import { readPipelineFile } from "../../src/views/pipeline-file.ts";
 import { pipelineFiles, unreadFiles } from "../../src/views/pipeline-file-list.ts";
 import { allToldOf, pipelineLines, slotsBetween, toldOf } from "../../src/views/pipeline-facts.ts";
-import { readRunCursor, readRunPages } from "../../src/views/run-pages.ts";
+import { readRunCursor, readRunPages, type RunPages } from "../../src/views/run-pages.ts";
 import { GivenRun, snapshotOf, stepSpec } from "../support/given-run.ts";
 import { ledgerText, loaded, runPath, writePipeline, writeRun } from "../support/hand-ledger.ts";
 import { completedRun, header } from "../support/hand-ledger.ts";
@@ -234,4 +234,36 @@ it("pages of runs end and begin anywhere, also among runs of one moment", () => 
   writeFileSync(join(runs, "x"), "");
   for (const text of ["", "e30", "x", Buffer.from('{"top":1}').toString("base64url")])
     expect(readRunCursor(text)).toBeNull();
+});
+
+it("pages of runs hold those, too, that a clock made before it was set back", () => {
+  const { runs } = tempRoot();
+  const written = { a: [1, 8, 9, 3, 4], b: [2, 3, 5] };
+  for (const [pipeline, hours] of Object.entries(written)) {
+    writePipeline(
+      runs,
+      pipeline,
+      hours.map((hour) => ({ type: "run.queued", at: at(hour), run: idOf(pipeline, hour) })),
+    );
+    for (const hour of hours) {
+      const run = idOf(pipeline, hour);
+      writeRun(runs, run, [{ ...header(run, { s: [] }), at: at(hour) }]);
+    }
+  }
+  const found: string[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: RunPages = readRunPages(new RunStore(runs), ["a", "b"], {
+      filter: {} as never,
+      q: undefined,
+      from: cursor === null ? undefined : readRunCursor(cursor)!,
+      limit: 1,
+    });
+    found.push(...page.runs.map(({ run }) => run));
+    cursor = page.cursor;
+  } while (cursor !== null);
+  const newestFirst = ["b 5", "a 4", "a 3", "a 9", "a 8", "b 3", "b 2", "a 1"];
+  expect(found).toEqual(
+    newestFirst.map((one) => idOf(one.split(" ")[0]!, Number(one.split(" ")[1]))),
+  );
 });
