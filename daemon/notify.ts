@@ -108,7 +108,7 @@ async function serve(ground: Ground, lock: NotifyLock): Promise<void> {
     onFatal,
     onHeld: (held) => disk.watch?.held(held),
     onRestored: (because) => log.warn({}, `${store.notifyLedger}: ${because}`),
-    keepDays: inForce.keepDays,
+    keepDays: () => ground.inForce.keepDays,
   });
   tellDamage(ground, ledger);
   const feed = feedOf(ground, ledger);
@@ -126,25 +126,13 @@ async function serve(ground: Ground, lock: NotifyLock): Promise<void> {
   const watch = (disk.watch = rootWatch(ground, fold, notifier));
   let heartbeat = heartbeatOf(ground);
   const upkeep = keepLedger(ground, ledger, lock);
-  const reload = async (): Promise<void> => {
-    const again = await readSettings(options);
-    if (!again.ok) {
-      for (const sentence of again.because)
-        log.error({}, `${sentence}; the settings that were in force stay`);
-      return;
-    }
-    ground.inForce = again.inForce;
-    ground.secrets.learn(again.inForce.notify);
-    fold.use(bookOf(again.inForce));
+  const following = followSettings(ground, () => {
+    fold.use(bookOf(ground.inForce));
     deliveries.setChannels(channelsOf(ground));
     heartbeat?.close();
     heartbeat = heartbeatOf(ground);
     notifier.refresh();
-    log.info({}, "orchd.yaml was read again");
-  };
-  const onHangup = (): void =>
-    void reload().catch((error: unknown) => log.error({ err: error }, "orchd.yaml"));
-  process.on("SIGHUP", onHangup);
+  });
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => notifier.close());
   onParentGone(() => notifier.close());
   const { channels, rules, heartbeat: beat } = inForce.notify;
@@ -154,7 +142,7 @@ async function serve(ground: Ground, lock: NotifyLock): Promise<void> {
     heartbeat: beat !== undefined,
   });
   await notifier.run();
-  process.off("SIGHUP", onHangup);
+  following.close();
   heartbeat?.close();
   watch.close();
   upkeep.close();
@@ -170,6 +158,43 @@ function tellDamage({ log, store }: Ground, { damage }: NotifyLedger): void {
     { line, fault, keptAs },
     `${store.notifyLedger} was damaged at line ${line} (${fault}); it is kept as ${keptAs}`,
   );
+}
+
+/**
+ * Reads orchd.yaml again at each SIGHUP, one after the other: what was read last is what holds.
+ *
+ * @param use is called when other settings are in force
+ */
+function followSettings(ground: Ground, use: () => void): { readonly close: () => void } {
+  const { options, log, secrets } = ground;
+  let isOver = false;
+  const reload = async (): Promise<void> => {
+    const again = await readSettings(options);
+    // A heartbeat that begins after the end would beat on.
+    if (isOver) return;
+    if (!again.ok) {
+      for (const sentence of again.because)
+        log.error({}, `${sentence}; the settings that were in force stay`);
+      return;
+    }
+    ground.inForce = again.inForce;
+    secrets.learn(again.inForce.notify);
+    use();
+    log.info({}, "orchd.yaml was read again");
+  };
+  let reloaded = Promise.resolve();
+  const onHangup = (): void => {
+    reloaded = reloaded
+      .then(reload)
+      .catch((error: unknown) => log.error({ err: error }, "orchd.yaml"));
+  };
+  process.on("SIGHUP", onHangup);
+  return {
+    close() {
+      isOver = true;
+      process.off("SIGHUP", onHangup);
+    },
+  };
 }
 
 /** Reads `notify:` of orchd.yaml. */

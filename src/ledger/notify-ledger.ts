@@ -59,7 +59,7 @@ export interface NotifyLedgerOptions extends LedgerHost {
   /** The length at which a new file begins, in bytes; default 8 MiB. */
   readonly rotateBytes?: number | undefined;
   /** How long rotated files are kept, in days; default 30. */
-  readonly keepDays?: number | undefined;
+  readonly keepDays?: (() => number) | undefined;
 }
 
 /** The open ledger. It rotates by itself. */
@@ -165,7 +165,7 @@ export class NotifyLedger {
     const folder = dirname(this.path);
     const names = namesIn(folder);
     const now = this.#options.clock.now();
-    const keepDays = this.#options.keepDays ?? KEEP_DAYS;
+    const keepDays = this.#options.keepDays?.() ?? KEEP_DAYS;
     const isOlder = (name: string, days: number): boolean => {
       const mtimeMs = statSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? now;
       return now - mtimeMs > days * DAY_MS;

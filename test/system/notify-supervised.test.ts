@@ -1,10 +1,12 @@
 /** `orchd notify` beside a real daemon, with a real receiver. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { alertReceiver, type AlertReceiver } from "../support/alert-receiver.ts";
-import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
-import { awaitEnd } from "../support/process-end.ts";
+import { orchd, orchdProgram, startDaemon, type Daemon } from "../support/daemon.ts";
+import { awaitEnd, endedWithTest } from "../support/process-end.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 const FAILING = 'schedule: { cron: "* * * * * *" }\nsteps: { a: { run: "echo why; exit 3" } }\n';
@@ -142,4 +144,27 @@ it("says what is missing where orchd.yaml has no notify", async () => {
   const { status, stderr } = await orchd(root.root, "notify");
   expect(status).toBe(2);
   expect(stderr).toContain("orchd.yaml has no `notify`");
+});
+
+it("ends on SIGTERM while orchd.yaml is read again", { timeout: 60_000 }, async () => {
+  const { url } = await alertReceiver();
+  const names = Array.from({ length: 12 }, (_, nth) => `m${nth}`);
+  const uses = names.map((name) => `  ${name}: { uses: ./${name}.ts }\n`).join("");
+  const module = (name: string): string =>
+    'import { BaseOrchestrator } from "orchd";\n' +
+    `export default class ${name} extends BaseOrchestrator {}\n`;
+  const beating = `  heartbeat: { url: "${url}", every: 1h }\n`;
+  const root = tempRoot({
+    "orchd.yaml": `${settingsFor(url)}${beating}orchestrators:\n${uses}`,
+    ...Object.fromEntries(names.map((name) => [`${name}.ts`, module("Before")])),
+  });
+  const words = ["notify", "--json", "--root", root.root];
+  const stdio = ["ignore", "pipe", "ignore"] as const;
+  const notify = endedWithTest(spawn(process.execPath, [orchdProgram, ...words], { stdio }));
+  await once(notify.stdout, "data");
+  // Modules that are bundled again take a moment: the end comes first.
+  for (const name of names) root.write(`${name}.ts`, module("After"));
+  notify.kill("SIGHUP");
+  notify.kill("SIGTERM");
+  expect(await once(notify, "exit")).toEqual([0, null]);
 });
