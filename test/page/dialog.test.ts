@@ -4,6 +4,8 @@ import { h, render } from "preact";
 import { act } from "preact/test-utils";
 import { beforeEach, expect, it, onTestFinished, vi } from "vitest";
 import { confirmFirst, ConfirmDialog, type Intent } from "../../src/page/app/confirm.tsx";
+import { askToRun } from "../../src/page/app/pipeline-requests.tsx";
+import type { PipelineRow } from "../../src/views/overview.ts";
 
 const INTENT: Intent = {
   title: "Run etl now",
@@ -59,6 +61,16 @@ it("stays open where the browser tells late that the one before it was closed", 
   await act(() => confirmFirst(INTENT));
   await before.happens("close");
   expect(body.one("h2").textContent).toBe("Run etl now");
+});
+
+it.each([
+  [[], false, "with the default params. Its page has"],
+  [["etl@1"], false, "params. 1 run of it goes on: its limits say if this one waits. Its page"],
+  [["etl@1", "etl@2"], true, "Its schedule stays paused. 2 runs of it go on: its limits say"],
+])("before a run by hand says what goes on: %j, paused: %s", async (active, paused, text) => {
+  askToRun({ name: "etl", paused, active } as unknown as PipelineRow);
+  const body = await drawn(h(ConfirmDialog, {}));
+  expect(body.one("div.what").text).toContain(text);
 });
 
 it("tells an answer of a daemon that was busy for minutes", async () => {

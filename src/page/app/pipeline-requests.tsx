@@ -15,7 +15,8 @@ export function askToRun({ name, paused, active }: PipelineRow): void {
       <p>
         A run by hand begins, with the default params. {paused && "Its schedule stays paused. "}
         {active.length > 0 &&
-          `${countText(active.length, "run")} of it goes on: its limits say if this one waits. `}
+          `${countText(active.length, "run of it goes", "runs of it go")} on: ` +
+            "its limits say if this one waits. "}
         <a href={hrefOf(["pipelines", name])}>Its page</a> has a form for other params.
       </p>
     ),
