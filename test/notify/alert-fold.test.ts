@@ -384,6 +384,17 @@ describe("overdue and invalid", () => {
     expect(texts(rig.all)[0]).toBe("overdue a ×1 → ops");
   });
 
+  it("of more than a hundred runs that are overdue, the newest hundred decide when it is over", () => {
+    const rig = new FoldRig([{ to: ["ops"], on: ["overdue", "recovered"], after: 1 }]);
+    const runs = Array.from({ length: 101 }, (_, nth) => `a@${nth}`);
+    for (const run of runs) rig.line("a", "run.overdue", { run, because: "it goes on for 3h" });
+    for (const run of runs.slice(0, 100))
+      expect(texts(rig.ends("a", "completed", run))).toEqual([]);
+    expect(texts(rig.ends("a", "completed", "a@100"))).toEqual([
+      expect.stringMatching(/recovered/),
+    ]);
+  });
+
   it("end with a good file, or quietly with the file", () => {
     const rig = new FoldRig([{ to: ["ops"], after: 9 }]);
     expect(texts(rig.line("a", "pipeline.invalid", { errors: ["bad", "worse"] }))).toEqual([

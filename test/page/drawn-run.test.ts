@@ -264,6 +264,26 @@ describe("a step", () => {
     const filter = list.one("div.step-filter");
     expect(filter.every("a").map(({ text }) => text)).toEqual(["All 3", "failed 1", "completed 2"]);
   });
+
+  it("of the list is chosen by its link, and let go by it", async () => {
+    const query = new URLSearchParams("steps=list&step=b");
+    atAddress(`runs/${RUN}?${query}`);
+    address.value = { path: `runs/${RUN}`, query };
+    onTestFinished(() => void (address.value = { path: "", query: new URLSearchParams() }));
+    const list = await drawn(h(Steps, { page: page({ steps: [step("a"), step("b")] }) }));
+    const links = list
+      .every("a.g-n")
+      .map((link) => [
+        link.text,
+        link.getAttribute("aria-current"),
+        new URL(link.getAttribute("href")!).search,
+      ]);
+    expect(links).toEqual([
+      ["a", null, "?steps=list&step=a"],
+      ["b", "true", "?steps=list"],
+    ]);
+    expect(list.every("div.step-row.selected").map(({ text }) => text)).toHaveLength(1);
+  });
 });
 
 it("attempts and waits stand on an axis of the whole run", async () => {

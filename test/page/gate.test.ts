@@ -361,7 +361,15 @@ describe("a place to listen", () => {
     const listen = { kind: "tcp", host: "0.0.0.0", port: 0 } as const;
     expect(await start({ listen })).toMatch(/can be reached from other machines/);
     expect(await start({ listen, tokenFile: tokenFile() })).toMatch(/^http:\/\/0\.0\.0\.0:\d+\/$/);
-    expect(await start({ listen, trustProxy: true })).toMatch(/^http/);
+    expect(await start({ listen, trustProxy: true })).toMatch(/^http:\/\/0\.0\.0\.0:\d+\/$/);
+  });
+
+  it("behind such a proxy asks for no token: the proxy's users have none", async () => {
+    const listen = { kind: "tcp", host: "0.0.0.0", port: 0 } as const;
+    const rig = await pageRig({ listen, trustProxy: true });
+    expect(rig.page.token).toBeNull();
+    const headers = { host: "orchd.example" };
+    expect(await statusOf(rig.ask(STATUS, { token: null, headers }))).toBe(200);
   });
 
   it("that is taken is said to be", async () => {

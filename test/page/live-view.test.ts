@@ -8,20 +8,25 @@ import { here } from "../../src/page/app/here.ts";
 import { listen, live, parser, type FeedLine, type Scope } from "../../src/page/app/live.ts";
 import { address } from "../../src/page/app/location.ts";
 import { Alerts } from "../../src/page/app/pages/alerts.tsx";
+import { Backfill } from "../../src/page/app/pages/backfill.tsx";
 import { Overview } from "../../src/page/app/pages/overview.tsx";
 import { Pipeline } from "../../src/page/app/pages/pipeline.tsx";
 import { Places } from "../../src/page/app/pages/places.tsx";
 import { Requests } from "../../src/page/app/pages/requests.tsx";
 import { Run } from "../../src/page/app/pages/run.tsx";
 import { Runs } from "../../src/page/app/pages/runs.tsx";
+import { Page } from "../../src/page/app/routes.tsx";
 import { useView } from "../../src/page/app/view.ts";
 
 const RUN = "etl@20261128T020000Z";
+const AT = "2026-11-28T12:00:00.000Z";
 
 /** What the server was asked, in its order, without the API's path. */
 let asked: string[] = [];
 /** What it answers: a status, or nothing at all. */
 let status: number | undefined = 503;
+const BUSY = { title: "Busy", detail: "Busy now." };
+let body: unknown = BUSY;
 /** The open stream, as the server has it. */
 let stream: ReadableStreamDefaultController<Uint8Array> | undefined;
 let isStreamServed = true;
@@ -32,9 +37,9 @@ const server = ((url: string, { signal }: { signal?: AbortSignal } = {}) => {
   if (!route.startsWith("events"))
     return status === undefined
       ? Promise.reject(new TypeError("fetch failed"))
-      : Promise.resolve(Response.json({ title: "Busy", detail: "Busy now." }, { status }));
+      : Promise.resolve(Response.json(body, { status }));
   if (!isStreamServed) return Promise.resolve(Response.json({}, { status: 503 }));
-  const body = new ReadableStream<Uint8Array>({
+  const lines = new ReadableStream<Uint8Array>({
     start: (controller) => {
       stream = controller;
       signal?.addEventListener("abort", () => {
@@ -43,7 +48,7 @@ const server = ((url: string, { signal }: { signal?: AbortSignal } = {}) => {
       });
     },
   });
-  return Promise.resolve(new Response(body));
+  return Promise.resolve(new Response(lines));
 }) as typeof fetch;
 
 /** Time passes, and what it makes happen is over. */
@@ -68,7 +73,7 @@ beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance", "Date"] });
   globalThis.fetch = server;
   vi.spyOn(Math, "random").mockReturnValue(0.5);
-  [asked, status, stream, isStreamServed] = [[], 503, undefined, true];
+  [asked, status, body, stream, isStreamServed] = [[], 503, BUSY, undefined, true];
   now.value = Date.parse("2026-11-28T12:00:00.000Z");
   here.value = { may: "operate", daemon: { pid: 1 } } as never;
   root = document.createElement("body") as unknown as PlainElement;
@@ -229,6 +234,41 @@ describe("a view", () => {
     asked = [];
     await pass(15_100);
     expect(asked).toEqual(["x?a=2"]);
+  });
+});
+
+describe("what is drawn", () => {
+  it("of a plan that is refused holds no price of the plan before it", async () => {
+    const plan = (from: string): string =>
+      `backfill?pipeline=etl&from=${from}&to=now&which=missing&maxActive=1`;
+    [status, body] = [200, { slots: 0, runs: 0, executes: 0, cached: 0, steps: {}, backfills: [] }];
+    Object.assign(body as object, { from: AT, to: AT, which: "missing", pricedBy: null });
+    Object.assign(body as object, { steps: { total: 0, cached: 0 }, first: null, last: null });
+    go(plan("8h"));
+    show(Backfill, {});
+    await pass(50);
+    expect(root.every("section.price")).toHaveLength(1);
+    [status, body] = [400, { title: "No such time", detail: "from: 8x is no time." }];
+    go(plan("8x"));
+    await pass(50);
+    expect(root.text).toContain("from: 8x is no time.");
+    expect(root.every("section.price")).toEqual([]);
+  });
+
+  it("of a run that could not be shown is not what the next run is met with", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => undefined);
+    [status, body] = [200, {}];
+    go(`runs/${RUN}`);
+    show(Page, {});
+    await vi.waitFor(async () => {
+      await pass(50);
+      expect(root.text).toContain("This page cannot be shown");
+    });
+    [status, body] = [503, BUSY];
+    go("runs/etl@20261128T030000Z");
+    await pass(50);
+    expect(root.text).toContain("Busy now.");
+    expect(root.text).not.toContain("cannot be shown");
   });
 });
 

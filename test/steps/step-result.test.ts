@@ -48,6 +48,8 @@ describe("a result", () => {
     ["a function", (value) => (value["a"] = { f: () => 1 }), '"a.f" in the result is a function'],
     ["a Map", (value) => (value["a"] = new Map()), '"a" in the result is a Map'],
     ["NaN", (value) => (value["a"] = [1, Number.NaN]), '"a[1]" in the result is NaN'],
+    ["Infinity", (value) => (value["a"] = Infinity), '"a" in the result is Infinity'],
+    ["-Infinity", (value) => (value["a"] = [-Infinity]), '"a[0]" in the result is -Infinity'],
     ["a BigInt", (value) => (value["a"] = 1n), '"a" in the result is a BigInt'],
     ["bytes", (value) => (value["a"] = new Uint8Array(2)), '"a" in the result is a Uint8Array'],
   ])("may not hold %s", (_, put, said) => {

@@ -3,7 +3,7 @@
  * and each thing that decides whether it is the answer is changed alone.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { cacheKey, cacheKeyParts, contentHash } from "../../src/core/cache-key.ts";
@@ -47,6 +47,17 @@ const moduleStep = (more: Partial<SnapshotStep> = {}): SnapshotStep =>
     ...more,
   });
 
+/** What this process has open in a folder. */
+const openFilesIn = (folder: string): string[] =>
+  readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`);
+      return path.startsWith(folder) ? [path] : [];
+    } catch {
+      return [];
+    }
+  });
+
 class World {
   readonly made = tempRoot();
   readonly store = new RunStore(this.made.runs);
@@ -80,12 +91,14 @@ class World {
     { settings = {}, now = BEGAN }: { settings?: Partial<OrchdSettings>; now?: number } = {},
   ): Promise<string[]> {
     await this.#index.flush();
+    const before = openFilesIn(this.store.cache);
     const forecast = new CacheForecast(this.store, { ...DEFAULT_SETTINGS, ...settings });
     const snapshot = snapshotOf(steps, { file: join(this.made.schedules, "p.yaml"), ...more });
     try {
       return forecast.cachedSteps(snapshot, ASKER, SLOT, now);
     } finally {
       forecast.close();
+      expect(openFilesIn(this.store.cache)).toEqual(before);
     }
   }
 }

@@ -45,6 +45,21 @@ describe("the price of a backfill by ledgers", () => {
     });
   });
 
+  test("names the newest run that it goes by, where schedules differ in their params", () => {
+    const { runs } = tempRoot();
+    const base = loaded("0 * * * *") as unknown as { schedules: readonly object[] };
+    const schedules = [1, 2].map((day) => ({ ...base.schedules[0], params: { day } }));
+    writePipeline(runs, "p", [
+      { ...loaded("0 * * * *"), at: at(0), tags: [], params: {}, schedules },
+      made(runs, 1, 7, { day: 2 }),
+      made(runs, 2, 3, { day: 1 }),
+    ]);
+    const priced = price(runs);
+    expect(priced).toMatchObject({ pricedBy: { run: idOf("p", 2), at: at(2), older: false } });
+    const { runs: count, steps: counted } = priced as LedgerPrice;
+    expect(counted.total).toBe((count / 2) * (7 + 3));
+  });
+
   test("says that the version in force is newer; of an old ledger any run will do", () => {
     const { runs } = tempRoot();
     const before = made(runs, 1, 7, { day: 1 });

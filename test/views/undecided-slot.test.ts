@@ -177,6 +177,16 @@ it("each answer is a sentence of its own, with what was decided and when", () =>
   ]);
 });
 
+it("the sentence names the time that was asked about, not the end of its minute", () => {
+  const { runs } = tempRoot();
+  writePipeline(runs, "p", [daily()]);
+  const [at, now] = [Date.parse(day(22, 3)), Date.parse(day(22, 12))];
+  const answer = slotAnswers(new RunStore(runs), "p", at, at + 59_000, now);
+  const said = answer.ok ? answer.answers.map(({ sentence }) => sentence) : [];
+  expect(said).toHaveLength(1);
+  expect(said[0]).toMatch(new RegExp(`^no slot of p at ${day(22, 3)} was due`));
+});
+
 /** The sentences about the slot of the 21st, which these lines decide. */
 function sentences(made: TempRoot, events: readonly HandEvent[], now = day(22, 12)): string[] {
   writePipeline(made.runs, "p", [daily(), ...events]);
