@@ -1,6 +1,6 @@
 /** Commands about files, with files that a person may have: what each takes, and what it says. */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { run as runInit } from "../../src/cli/commands/init.ts";
 import { run as runGraph } from "../../src/cli/commands/graph.ts";
@@ -25,6 +25,14 @@ describe("orchd validate", () => {
         `the folder ${made.schedules} is not there; name it with --schedules or --root, ` +
         "or make one with `orchd init`.",
     });
+  });
+
+  it("takes the file of the working folder before one of the drop folder", async () => {
+    const made = tempRoot({ "schedules/package.json": good });
+    const { terminal } = await command(runValidate, made, { files: ["package.json"], json: true });
+    expect(terminal.values).toEqual([[expect.objectContaining({ file: resolve("package.json") })]]);
+    const other = await command(runValidate, made, { files: ["LICENSE.yaml"] });
+    expect(other.sentence).toBe(`there is no file LICENSE.yaml, here or in ${made.schedules}.`);
   });
 
   it("takes a folder for its files, and none for a sentence", async () => {
@@ -68,6 +76,16 @@ describe("orchd validate", () => {
       `there is no file no.yaml, here or in ${made.schedules}.`,
     );
   });
+});
+
+it("orchd import crontab writes files that other users may read: the daemon may be one", async () => {
+  const made = tempRoot();
+  const crontab = join(made.root, "crontab");
+  writeFileSync(crontab, "0 * * * * /opt/x.sh\n");
+  const given = { kind: "crontab", file: crontab };
+  const { terminal } = await command(runImport, made, { ...given, json: true });
+  const [{ imported }] = terminal.values as [{ imported: [{ file: string }] }];
+  expect(statSync(imported[0].file).mode & 0o777).toBe(0o644 & ~process.umask());
 });
 
 describe("orchd import crontab --compare", () => {

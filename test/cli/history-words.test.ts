@@ -65,6 +65,20 @@ function history(): TempRoot {
 }
 
 describe("orchd runs", () => {
+  it.each([
+    ["slot.skipped", "1 slot of p skipped, 0 missed"],
+    ["slot.missed", "0 slots of p skipped, 1 missed"],
+  ])("says how many slots have no run, where it is only %s", async (type, text) => {
+    const made = tempRoot();
+    const slot = { at: slotOf(20), slot: slotOf(20), through: slotOf(20), because: "x" };
+    writePipeline(made.runs, "p", [
+      { ...loaded("* * * * *"), at: slotOf(0) },
+      { type, ...slot, ...(type === "slot.missed" ? { until: slotOf(20), count: 1 } : {}) },
+    ]);
+    const { terminal } = await command(runRuns, made, { pipeline: "p" });
+    expect(terminal.notes.join("\n")).toContain(`${text}; \`orchd why p TIME\` says why.`);
+  });
+
   it("has a row for each run, newest first", async () => {
     const { terminal } = await command(runRuns, history(), { pipeline: "p" });
     const row = (mark: string, index: number, text: string): string[] => [

@@ -2,7 +2,7 @@
 import { drawn, type PlainElement } from "./plain-document.ts";
 import { at, atNoon, go } from "./page-moment.ts";
 import { h } from "preact";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Overview as OverviewView } from "../../src/views/overview.ts";
 import { here } from "../../src/page/app/here.ts";
 import { live } from "../../src/page/app/live.ts";
@@ -50,6 +50,22 @@ describe("Overview", () => {
     } as unknown as OverviewView;
     return drawn(h(Overview, {}), { "overview?strips=60": view });
   };
+  it("asks for the strips of the rows in sight, however many pipelines there are", async () => {
+    const asked: string[] = [];
+    const plain = globalThis.fetch;
+    onTestFinished(() => void (globalThis.fetch = plain));
+    globalThis.fetch = ((url: string, ...more: []) => {
+      const { pathname, searchParams } = new URL(url);
+      if (pathname.endsWith("/strips")) asked.push(searchParams.get("pipelines")!);
+      return plain(url, ...more);
+    }) as typeof fetch;
+    await overview(Array.from({ length: 200 }, (_, nth) => row(`p${nth}`, { strip: null })));
+    await vi.waitFor(() => expect(asked).not.toEqual([]));
+    const names = asked[0]!.split(",");
+    expect(names.slice(0, 5)).toEqual(["p0", "p1", "p2", "p3", "p4"]);
+    expect(names.length).toBeLessThan(60);
+  });
+
   const ALL = [
     row("a", { needsYou: true, tags: ["night", "db"] }),
     row("b", { active: ["b@1"], paused: true, tags: ["db"] }),

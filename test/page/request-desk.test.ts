@@ -97,6 +97,23 @@ describe("a request", () => {
     expect(requestsIn(runs)).toEqual([]);
   });
 
+  it("that comes with another one at once under its id is the one that is left", async () => {
+    const answers = await Promise.all([take(PAUSE, "k"), take({ ...PAUSE, type: "resume" }, "k")]);
+    const refused = answers.filter((one) => Array.isArray(one));
+    expect(refused).toEqual([[409, expect.stringMatching(/another request's/)]]);
+    const [left] = answers.filter((one) => !Array.isArray(one)) as [{ readonly type: string }];
+    expect(requestsIn(runs).map(({ type }) => type)).toEqual([left.type]);
+  });
+
+  it("whose answer is all that another page left is known by it from then on", async () => {
+    await writeReply(runs, "yes", { accepted: true });
+    expect(await take(PAUSE, "yes")).toEqual({ id: "yes", type: "pause", state: "accepted" });
+    expect(await take({ ...PAUSE, type: "resume" }, "yes")).toMatchObject([
+      409,
+      expect.stringMatching(/another/),
+    ]);
+  });
+
   it("that somebody took away before it was answered is left once more", async () => {
     await take(PAUSE, "k1");
     rmSync(join(store.requests, "k1.json"));

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { SharedAnswers } from "../../src/page/server/shared-answers.ts";
 
 const busy = (milliseconds: number): void => {
@@ -67,6 +67,26 @@ describe("answers that are shared", () => {
     // The rest of twice the reading, and the reading itself.
     expect(await waited(2)).toBeGreaterThan(145);
     expect(await waited(1)).toBeLessThan(145);
+  });
+
+  it("do not rest for a page that is alone, however often it has asked", async () => {
+    let at = 0;
+    const spies = [
+      vi.spyOn(performance, "now").mockImplementation(() => at),
+      vi.spyOn(globalThis, "setTimeout"),
+    ];
+    onTestFinished(() => spies.forEach((spy) => spy.mockRestore()));
+    const shared = new SharedAnswers();
+    const ask = (): Promise<Uint8Array> =>
+      shared.give("/a", async () => {
+        at += 50;
+        return Uint8Array.of(1);
+      });
+    await ask();
+    at += 5_000;
+    await ask();
+    await ask();
+    expect(spies[1]).not.toHaveBeenCalled();
   });
 
   it("are asked for again after a fault, by each that asks", async () => {

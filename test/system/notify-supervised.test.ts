@@ -159,8 +159,9 @@ it("ends on SIGTERM while orchd.yaml is read again", { timeout: 60_000 }, async 
     ...Object.fromEntries(names.map((name) => [`${name}.ts`, module("Before")])),
   });
   const words = ["notify", "--json", "--root", root.root];
-  const stdio = ["ignore", "pipe", "ignore"] as const;
-  const notify = endedWithTest(spawn(process.execPath, [orchdProgram, ...words], { stdio }));
+  const notify = endedWithTest(
+    spawn(process.execPath, [orchdProgram, ...words], { stdio: ["ignore", "pipe", "ignore"] }),
+  );
   await once(notify.stdout, "data");
   // Modules that are bundled again take a moment: the end comes first.
   for (const name of names) root.write(`${name}.ts`, module("After"));
