@@ -78,7 +78,7 @@ describe("orchd validate", () => {
   });
 });
 
-it("orchd import crontab writes files that other users may read: the daemon may be one", async () => {
+it("orchd import crontab writes files that the daemon may read as another user", async () => {
   const made = tempRoot();
   const crontab = join(made.root, "crontab");
   writeFileSync(crontab, "0 * * * * /opt/x.sh\n");

@@ -384,7 +384,7 @@ describe("overdue and invalid", () => {
     expect(texts(rig.all)[0]).toBe("overdue a ×1 → ops");
   });
 
-  it("of more than a hundred runs that are overdue, the newest hundred decide when it is over", () => {
+  it("of more than a hundred overdue runs, the newest hundred decide when it is over", () => {
     const rig = new FoldRig([{ to: ["ops"], on: ["overdue", "recovered"], after: 1 }]);
     const runs = Array.from({ length: 101 }, (_, nth) => `a@${nth}`);
     for (const run of runs) rig.line("a", "run.overdue", { run, because: "it goes on for 3h" });

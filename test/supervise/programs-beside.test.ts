@@ -89,7 +89,7 @@ it("who tells people is told its roots alone, and the log that it tells", async 
   expect(told).not.toEqual([]);
 });
 
-it("who tells people starts again when what it goes by changes, and with nothing else", async () => {
+it("who tells people starts again when what it goes by changes, and only then", async () => {
   const { ports, started, told } = rig();
   let settings = NOTIFYING;
   const program = superviseNotify({ ...ports, settings: () => settings, env: ENV });
