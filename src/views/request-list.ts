@@ -16,7 +16,7 @@ import { linesBackwards } from "./run-history.ts";
 
 /** How many waiting requests, and how many replies, are looked at. */
 const MOST_FILES = 2_000;
-/** How many lines are looked at for one page. */
+/** How many lines of a pipeline are looked at for one page. */
 const MOST_LINES = 5_000;
 const NEEDLE = Buffer.from('"requestId":"');
 
@@ -166,26 +166,65 @@ function replyRow(store: RunStore, id: string): RequestRow | undefined {
   };
 }
 
-/** What the pipelines' ledgers tell, the newest first; enough for a page. */
+/**
+ * What the pipelines' ledgers tell: enough for a page. The ledgers with the newest lines come
+ * first, and those that have none as new as what was found are not read any further. So no pipeline
+ * hides what was asked of another one.
+ */
 function tracesBefore(
   store: RunStore,
   before: Place | undefined,
   limit: number,
 ): readonly RequestRow[] {
-  const found: RequestRow[] = [];
-  let lines = 0;
-  for (const pipeline of store.pipelines()) {
-    const own = new Map<string, RequestRow>();
-    for (const line of linesBackwards(store, pipeline, () => NEEDLE)) {
-      if (own.size > limit || (lines += 1) > MOST_LINES) break;
-      const row = traceOf(pipeline, line);
-      if (row === undefined || (before !== undefined && !isBefore(row, before))) continue;
-      // A backfill leaves a line for each of its runs: the oldest one tells of the request.
-      own.set(row.id, row);
-    }
-    found.push(...own.values());
+  const ledgers = store
+    .pipelines()
+    .flatMap((pipeline) => newestTrace(store, pipeline) ?? [])
+    .toSorted((a, b) => (isBefore(b, a) ? -1 : 1));
+  let found: readonly RequestRow[] = [];
+  for (const { pipeline, at } of ledgers) {
+    // One more than the page has: it says whether there is a next page.
+    const least = found[limit]?.at ?? "";
+    if (at < least) break;
+    found = [...found, ...tracesIn(store, pipeline, { before, least, limit })]
+      .toSorted((a, b) => (isBefore(b, a) ? -1 : 1))
+      .slice(0, limit + 1);
   }
   return found;
+}
+
+/** When a pipeline's ledger was written last for a request; undefined: never. */
+function newestTrace(
+  store: RunStore,
+  pipeline: string,
+): (Place & { readonly pipeline: string }) | undefined {
+  for (const line of linesBackwards(store, pipeline, () => NEEDLE)) {
+    const row = traceOf(pipeline, line);
+    if (row !== undefined) return { at: row.at, id: row.id, pipeline };
+  }
+  return undefined;
+}
+
+/** What one pipeline's ledger tells of requests from `least` on, and of more than a page has. */
+function tracesIn(
+  store: RunStore,
+  pipeline: string,
+  { before, least, limit }: { before: Place | undefined; least: string; limit: number },
+): Iterable<RequestRow> {
+  const own = new Map<string, RequestRow>();
+  /** Backfills of which an older line is to come. */
+  const begun = new Set<string>();
+  let lines = 0;
+  for (const line of linesBackwards(store, pipeline, () => NEEDLE)) {
+    if ((lines += 1) > MOST_LINES) break;
+    const row = traceOf(pipeline, line);
+    if (row === undefined) continue;
+    if (begun.size === 0 && (own.size > limit || row.at < least)) break;
+    // A backfill leaves a line for each of its runs: the oldest one tells of the request.
+    if (line["type"] === "backfill.started") begun.delete(row.id);
+    else if (row.type === "backfill") begun.add(row.id);
+    if (before === undefined || isBefore(row, before)) own.set(row.id, row);
+  }
+  return own.values();
 }
 
 const TYPES: Readonly<Record<string, string>> = {

@@ -173,3 +173,60 @@ it("what a run by hand, a re-run and a resume are called, and requests of one mo
   expect([rest.requests.map(({ id }) => id), rest.cursor]).toEqual([["b", "a"], null]);
   expect(readRequests(store, { limit: 3, cursor: at }).requests).toEqual([]);
 });
+
+/** The ids of all pages, one after the other. */
+function pagesOf(store: RunStore, limit: number): string[] {
+  const found: string[] = [];
+  for (let cursor: string | undefined, more = true; more;) {
+    const page = readRequests(store, { cursor, limit });
+    found.push(...page.requests.map(({ id }) => id));
+    cursor = page.cursor ?? undefined;
+    more = cursor !== undefined;
+  }
+  return found;
+}
+
+const paused = (id: string, at: string) => ({
+  type: "pipeline.paused",
+  at,
+  by: "x",
+  requestId: id,
+});
+const backfilled = (id: string, at: string, nth: number) => ({
+  type: "slot.backfilled",
+  at,
+  slot: "2026-11-28T01:00:00.000Z",
+  run: `p@20261128T010000Z-${id}-${nth}`,
+  backfill: id,
+  requestId: id,
+});
+
+it("no pipeline's many lines hide what was asked of another one", () => {
+  const { runs } = tempRoot();
+  const moment = (nth: number): string => new Date(Date.UTC(2026, 10, 28) + nth).toISOString();
+  const many = Array.from({ length: 6_000 }, (_, nth) => backfilled("b1", moment(10 + nth), nth));
+  writePipeline(runs, "a", [loaded("0 * * * *"), ...many]);
+  writePipeline(runs, "b", [loaded("0 * * * *"), paused("r2", moment(9_000))]);
+  writePipeline(runs, "c", [loaded("0 * * * *")]);
+  writePipeline(runs, "d", [loaded("0 * * * *"), paused("r1", moment(0))]);
+  const store = new RunStore(runs);
+  expect(pagesOf(store, 10)).toEqual(["r2", "b1", "r1"]);
+  expect(pagesOf(store, 1)).toEqual(["r2", "b1", "r1"]);
+});
+
+it("a backfill that goes on beside other requests is on one page, where it began", () => {
+  const { runs } = tempRoot();
+  const moment = (nth: number): string => `2026-11-28T00:00:0${nth}.000Z`;
+  const lines = [1, 2, 3, 4, 5, 6].flatMap((nth) => [
+    backfilled("b1", moment(nth), nth),
+    paused(`r${nth}`, moment(nth)),
+  ]);
+  const { run: _run, slot: _slot, ...begun } = backfilled("b1", moment(0), 0);
+  writePipeline(runs, "p", [
+    loaded("0 * * * *"),
+    paused("r0", moment(0)),
+    { ...begun, type: "backfill.started" },
+    ...lines,
+  ]);
+  expect(pagesOf(new RunStore(runs), 3)).toEqual(["r6", "r5", "r4", "r3", "r2", "r1", "r0", "b1"]);
+});
