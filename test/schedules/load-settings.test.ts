@@ -123,3 +123,18 @@ it("has the threads and the memory of runners, each by itself", async () => {
   expect(await runnerOf("{ memoryMb: 64 }")).toEqual({ threads: 8, memoryMb: 64 });
   expect(await runnerOf("{ threads: 3 }")).toEqual({ threads: 3 });
 });
+
+it("leaves a bad module to the pipelines that name it, and no name that is none", async () => {
+  const later = async (uses: string) => {
+    const made = tempRoot({ "orchd.yaml": `orchestrators: { x: ${uses} }\n` });
+    const bundles = join(made.runs, ".orchd/bundles");
+    const result = await loadSettings(made.root, bundles, { modules: "later" });
+    return result.ok
+      ? { problems: result.problems.length, named: Object.keys(result.settings.orchestrators) }
+      : { errors: result.errors.map(({ message }) => message) };
+  };
+  expect(await later("./gone.ts")).toEqual({ problems: 1, named: ["x"] });
+  expect(await later("locl")).toEqual({
+    errors: [expect.stringContaining('names "locl", which is neither local nor a module\'s path')],
+  });
+});

@@ -57,6 +57,14 @@ describe("a module that asks its require", () => {
     expect((await load())()).toEqual(["object", join(folder, "b.cjs")]);
   });
 
+  it("may pass it on, and what it loads is found from its own place", async () => {
+    new RuntimeImports().install();
+    const { load } = await moduleOf(
+      "const ask = require;\nexport default () => ['./b.cjs'].map((name) => ask(name).n);\n",
+    );
+    expect((await load())()).toEqual([2]);
+  });
+
   it("may forget a module and load it anew", async () => {
     new RuntimeImports().install();
     const { folder, load } = await moduleOf(
