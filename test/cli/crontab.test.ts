@@ -160,8 +160,16 @@ A=\${HOME}/bin
   });
 
   it("does not let a command's input end the here-document early", () => {
-    const text = shellText({ command: "cat", stdin: "a\nORCHD_STDIN\nb" });
-    expect(execFileSync("/bin/sh", ["-c", text], { encoding: "utf8" })).toBe("a\nORCHD_STDIN\nb\n");
+    for (const stdin of ["a\nORCHD_STDIN\nb", "ORCHD_STDIN\nORCHD_STDIN_\nb"]) {
+      const text = shellText({ command: "cat", stdin });
+      expect(execFileSync("/bin/sh", ["-c", text], { encoding: "utf8" })).toBe(`${stdin}\n`);
+    }
+  });
+
+  it("ends a command at its % behind a backslash that single quotes keep", () => {
+    const { entries, notes } = parseCrontab("* * * * * grep 'a\\' f%in\n", USER);
+    expect(entries[0]).toMatchObject({ command: "grep 'a\\' f", stdin: "in" });
+    expect(notes).toEqual([]);
   });
 
   it.each([
@@ -220,6 +228,11 @@ describe("the pipeline of a line", () => {
       schedule: { catchUp: "none" },
       steps: { run: { shell: "/bin/sh", cwd: home } },
     });
+  });
+
+  it("has a USER of the crontab's own, and never its LOGNAME", () => {
+    const { env } = line("USER=robot\nLOGNAME=robot\n* * * * * true");
+    expect([env["USER"], env["LOGNAME"]]).toEqual(["robot", target.account.user]);
   });
 
   it("has the environment that cron gives, each value as it stands", () => {
