@@ -39,6 +39,11 @@ describe("a second look", () => {
     expect(now.sight).not.toBe(before);
   });
 
+  it("is not due for ever where the file's time is far ahead of a clock that was set back", () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 2 * YOUNG_MS });
+    expect(sightOf(file).young).toBe(false);
+  });
+
   it("sees other rights with the same content: they may refuse the file", () => {
     chmodSync(file, 0o640);
     const first = lookAgain(file, sightOf(file)).sight;
