@@ -12,10 +12,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { stopBundler } from "../../src/schedules/bundler.ts";
+import { DefinitionReading } from "../../src/schedules/definition-reading.ts";
 import { loadPipelineFile } from "../../src/schedules/load-file.ts";
 import { loader } from "./support.ts";
 
@@ -55,6 +56,37 @@ describe("a declared pipeline", () => {
     chmodSync(join(root.schedules, "p.yaml"), 0o644);
     rmSync(join(root.schedules, "steps/a.ts"));
     expect(await root.bad("p.yaml")).toEqual([expect.stringContaining("there is no file")]);
+  });
+
+  it("that names two exports of a broken module tells its fault once", async () => {
+    const root = loader({
+      "schedules/p.yaml":
+        "steps: { a: { uses: './a.ts#x' }, b: { uses: './a.ts#y' }, c: { uses: ./a.ts } }\n",
+      "schedules/a.ts": "export const x = = 1;\n",
+    });
+    expect(await root.bad("p.yaml")).toEqual([expect.stringContaining('Unexpected "="')]);
+  });
+
+  it("that is large lets its reader go, whatever comes of it", async () => {
+    const root = loader({
+      "schedules/good.yaml": `steps: { a: { run: 'true' } }\n# ${"x".repeat(9_000)}\n`,
+      "schedules/bad.yaml": `steps: 1\n# ${"x".repeat(9_000)}\n`,
+      "schedules/small.yaml": "steps: { a: { run: 'true' } }\n",
+    });
+    const held: string[] = [];
+    const ended: string[] = [];
+    for (const name of ["good.yaml", "bad.yaml", "small.yaml"])
+      await loadPipelineFile(join(root.schedules, name), {
+        ...root.context,
+        readerOf: (file) => {
+          held.push(basename(file));
+          return Object.assign(new DefinitionReading(file), { end: () => ended.push(name) });
+        },
+      });
+    expect([held, ended]).toEqual([
+      ["good.yaml", "bad.yaml"],
+      ["good.yaml", "bad.yaml"],
+    ]);
   });
 
   it("that its orchestrator refuses is a bad file, with the place of the bad key", async () => {
