@@ -147,6 +147,16 @@ describe("a run that had ended, as its pipeline's ledger says", () => {
     expect([told, evidenceIn(path).length]).toEqual([[], 1]);
   });
 
+  it("has one end where its own stands before what is damaged", async () => {
+    const { runs, told, repair } = rig([finished(RUN, "completed")]);
+    const { run: _run, ...own } = finished(RUN, "completed");
+    const path = writeRun(runs, RUN, [...RUNS_ON, own]);
+    appendFileSync(path, '{"torn":\n');
+    expect(await repair()).toMatchObject({ accepted: true, result: { lines: 3, bytes: 9 } });
+    expect(typesOf(path)).toEqual(["run.submitted", "run.started", "run.finished"]);
+    expect([told, evidenceIn(path).length]).toEqual([[], 1]);
+  });
+
   it("is looked up in old files of that ledger too, and in nothing that is no file", async () => {
     const { runs, told, repair } = rig();
     const folder = dirname(dirname(runPath(runs, RUN)));
