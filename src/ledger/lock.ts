@@ -286,8 +286,9 @@ class HeldLock implements DaemonLock {
     const own = this.stillHeld();
     this.#fd = undefined;
     this.#holder = { ...this.#holder, ready: false, released: true };
-    // Before the kernel lock is freed: the next holder must find that this one is gone.
-    if (own) await this.#record();
+    // Before the kernel lock is freed: the next holder must find that this one is gone. A disk that
+    // takes no word leaves it what a crash leaves.
+    if (own) await this.#record().catch(() => undefined);
     unlock(fd);
     closeSync(fd);
   }

@@ -97,6 +97,17 @@ describe("the lock", () => {
     expect(lock.stillHeld()).toBe(true);
   });
 
+  it("is free after its release, also where that cannot be told", async () => {
+    const orchdDir = folder();
+    const lock = await acquire(orchdDir);
+    const told = join(orchdDir, "epoch", "1");
+    rmSync(told);
+    mkdirSync(told);
+    await lock.release();
+    rmSync(told, { recursive: true });
+    await acquire(orchdDir);
+  });
+
   it("is free after its release, and the next epoch is greater", async () => {
     const orchdDir = folder();
     await (await acquire(orchdDir)).release();
