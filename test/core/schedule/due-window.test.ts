@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { cronCalculator } from "../../../src/core/schedule/cron-calculator.ts";
+import { DueWindow } from "../../../src/core/schedule/due-window.ts";
 import { byDue, jitterOf, timetable, type DueSlot } from "../../../src/core/schedule/schedule.ts";
 import { scheduleOf } from "../../support/given-schedule.ts";
 
@@ -22,6 +23,8 @@ function naive(
   }
   return all.toSorted((a, b) => a[1] - b[1] || a[0] - b[0]);
 }
+
+type DueAt = Pick<DueSlot, "slot" | "due">;
 
 const short = (slots: readonly (DueSlot | undefined)[]): (readonly [number, number])[] =>
   slots.flatMap((slot) => (slot === undefined ? [] : [[slot.slot, slot.due] as const]));
@@ -72,6 +75,29 @@ describe("a schedule with jitter", () => {
       [second, second],
     ]);
     expect(short([table.newest(second - 60_000, second)])).toEqual([[second, second]]);
+  });
+
+  it("has each slot once, however many are due in one moment", () => {
+    const reach = 4;
+    const apart = fc.tuple(fc.integer({ min: 1, max: 3 }), fc.nat({ max: reach }));
+    fc.assert(
+      fc.property(fc.array(apart, { maxLength: 24 }), fc.boolean(), (gaps, moves) => {
+        let slot = 0;
+        const slots = gaps.map(([gap, late]) => ({ slot: (slot += gap), due: slot + late }));
+        const order = (a: DueAt, b: DueAt): number => a.due - b.due || a.slot - b.slot;
+        const window = new DueWindow(slots.values(), 0, reach, order);
+        const given: DueAt[] = [];
+        for (let now = 1; now <= slot + reach; now += 1) {
+          for (let next = window.first(now); next !== undefined && next.due <= now;) {
+            given.push(next);
+            window.take();
+            next = window.first(now);
+          }
+          if (moves) window.moveTo(now);
+        }
+        expect(given).toEqual(slots.toSorted(order));
+      }),
+    );
   });
 
   it("of a day on every second looks at each slot once, however often it is asked", () => {
