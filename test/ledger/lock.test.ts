@@ -105,7 +105,7 @@ describe("the lock", () => {
     mkdirSync(told);
     await lock.release();
     rmSync(told, { recursive: true });
-    await acquire(orchdDir);
+    expect((await acquire(orchdDir)).stillHeld()).toBe(true);
   });
 
   it("is free after its release, and the next epoch is greater", async () => {
