@@ -183,7 +183,7 @@ function unknownKey(key: string, path: FieldPath, schema: z.ZodType, parent: unk
   const known = keysAt(schema, path, parent).filter(
     (one) => parent === null || typeof parent !== "object" || !Object.hasOwn(parent, one),
   );
-  const near = nearest(key, known);
+  const near = nearest(key, known) ?? begunBy(key, known);
   if (near !== undefined) return { path: at, meant: [...path, near], ...unknownAs(near) };
   const elsewhere = key.toLowerCase();
   const word = Object.hasOwn(ELSEWHERE, elsewhere) ? ELSEWHERE[elsewhere] : undefined;
@@ -197,6 +197,12 @@ function unknownKey(key: string, path: FieldPath, schema: z.ZodType, parent: unk
         ? ""
         : `; known are ${known.join(", ")}`;
   return { path: at, atKey: true, message: `is not known here${hint}` };
+}
+
+/** The one known key that begins so: `jitterSeconds` for `jitter`. */
+function begunBy(key: string, known: readonly string[]): string | undefined {
+  const begun = key.length < 3 ? [] : known.filter((one) => one.startsWith(key));
+  return begun.length === 1 ? begun[0] : undefined;
 }
 
 function unknownAs(meant: string): Omit<ShapeFault, "path"> {

@@ -100,6 +100,10 @@ describe("a wrong key", () => {
   it.each([
     [{ schedule: { cronn: "x" } }, 'schedule.cronn is not known here; did you mean "cron"?'],
     [{ schedule: [{ cronn: "x" }] }, 'schedule[0].cronn is not known here; did you mean "cron"?'],
+    [
+      { schedule: { jitter: 5 } },
+      'schedule.jitter is not known here; did you mean "jitterSeconds"?',
+    ],
     [{ stepz: {} }, 'stepz is not known here; did you mean "steps"?'],
     [{ max_active_runs: 1 }, 'max_active_runs is not known here; did you mean "maxActiveRuns"?'],
     [{ steps: { a: { command: "x" } } }, 'steps.a.command is not known here; did you mean "run"?'],
