@@ -109,13 +109,27 @@ export function stepLog(
     (level: string) =>
     // Code without types may pass anything as the message.
     (message: unknown, fields: object = {}): void =>
-      write(line(level, String(message), fields, mask));
+      write(line(level, textOf(message), fields, mask));
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
-/** Fields as their own `toJSON` has them: spread, the method would stand for the whole line. */
-function asJson(fields: object): object {
-  const toJSON = (fields as { readonly toJSON?: unknown } | null | undefined)?.toJSON;
+/** A message as text. An object that has none is told by its kind: a log line never throws. */
+function textOf(message: unknown): string {
+  try {
+    return String(message);
+  } catch {
+    return Object.prototype.toString.call(message);
+  }
+}
+
+/**
+ * Fields as their own `toJSON` has them: spread, the method would stand for the whole line. A plain
+ * value, which code without types may pass, is kept whole: spread, a text would become its letters.
+ */
+function asJson(fields: unknown): object {
+  if (fields === null || fields === undefined) return {};
+  if (typeof fields !== "object") return { fields };
+  const { toJSON } = fields as { readonly toJSON?: unknown };
   if (typeof toJSON !== "function") return fields;
   const value: unknown = toJSON.call(fields, "");
   return typeof value === "object" && value !== null ? value : { fields: value };
@@ -129,11 +143,13 @@ function line(
 ): string {
   const head = { level, message };
   try {
-    const own =
-      fields instanceof Error ? { error: clipError(mask(toStepError(fields))) } : asJson(fields);
-    return JSON.stringify({ ...head, ...own, ...head }, (_key, value: unknown) =>
-      typeof value === "bigint" ? String(value) : value,
-    );
+    const own = asJson(fields instanceof Error ? { error: fields } : fields);
+    return JSON.stringify({ ...head, ...own, ...head }, function (key, value: unknown) {
+      // JSON has nothing of an error, or what a library's toJSON makes of it: not its causes.
+      const raw = (this as Readonly<Record<string, unknown>>)[key];
+      if (raw instanceof Error) return clipError(mask(toStepError(raw)));
+      return typeof value === "bigint" ? String(value) : value;
+    });
   } catch {
     // A log line must never fail a step.
     return JSON.stringify({ ...head, fields: Object.prototype.toString.call(fields) });

@@ -43,6 +43,8 @@ describe("a line of context.log", () => {
     ],
     [new Date(0), { ...head, fields: "1970-01-01T00:00:00.000Z" }],
     [circle, { ...head, fields: "[object Object]" }],
+    ["two", { ...head, fields: "two" }],
+    [0, { ...head, fields: 0 }],
   ])("with the fields %o", (fields, line) => {
     expect(said("m", fields)).toEqual(line);
   });
@@ -51,6 +53,7 @@ describe("a line of context.log", () => {
     [7, "7"],
     [undefined, "undefined"],
     [{ a: 1 }, "[object Object]"],
+    [Object.create(null), "[object Object]"],
   ])("takes %o as its message", (message, text) => {
     expect(said(message)).toEqual({ level: "info", message: text });
   });
@@ -65,6 +68,22 @@ describe("a line of context.log", () => {
       error: { name: "TypeError", message: "***", code: "X" },
     });
     expect(said("m", new Error("plain"))).toMatchObject({ error: { message: "plain" } });
+  });
+
+  it("has an error among its fields in the same way, also one with a toJSON", () => {
+    const mask = (error: StepError): StepError => ({ ...error, message: "***" });
+    const masked = stepLog((line) => lines.push(line), mask);
+    const cause = new RangeError("why");
+    masked.warn("m", { tried: 2, in: [new TypeError("secret")], err: new Error("out", { cause }) });
+    expect(JSON.parse(lines.pop()!)).toMatchObject({
+      message: "m",
+      tried: 2,
+      in: [{ name: "TypeError", message: "***" }],
+      err: { name: "Error", message: "***", cause: { name: "RangeError", message: "why" } },
+    });
+    const odd = Object.assign(new Error("odd"), { toJSON: () => ({ token: "t" }) });
+    expect(said("m", { odd })).toMatchObject({ odd: { name: "Error", message: "odd" } });
+    expect(lines).toEqual([]);
   });
 });
 
