@@ -165,15 +165,22 @@ export class DynamicCaller {
    * Waits for all calls that nobody waited for. Rejects if one of them could not even be recorded.
    */
   async end(): Promise<DynamicEnd> {
-    await Promise.allSettled(this.#mapped.map((mapped) => mapped.settled()));
+    // Both lists may grow while they are walked: code that waits may make further calls, and a map
+    // makes its own once its lists are there.
     const unawaited: { id: string; message: string }[] = [];
-    // This list may grow while it is walked: code that waits may make further calls.
-    for (const handle of this.#handles) {
-      const failure = await handle.settled();
-      if (failure === undefined || handle.isAwaited) continue;
-      if (!handle.isRecorded) throw failure.thrown;
-      unawaited.push({ id: handle.id, message: clipError(toStepError(failure.thrown)).message });
-    }
+    let walked = 0;
+    let maps: number;
+    do {
+      maps = this.#mapped.length;
+      await Promise.allSettled(this.#mapped.map((mapped) => mapped.settled()));
+      for (; walked < this.#handles.length; walked += 1) {
+        const handle = this.#handles[walked]!;
+        const failure = await handle.settled();
+        if (failure === undefined || handle.isAwaited) continue;
+        if (!handle.isRecorded) throw failure.thrown;
+        unawaited.push({ id: handle.id, message: clipError(toStepError(failure.thrown)).message });
+      }
+    } while (this.#mapped.length > maps);
     for (const mapped of this.#mapped) {
       const failure = await mapped.settled();
       if (failure !== undefined && !mapped.isAwaited) throw failure.thrown;

@@ -411,6 +411,29 @@ describe("the end of the function", () => {
     await end;
   });
 
+  it("waits for the calls of a map whose list comes late, made before or meanwhile", async () => {
+    const daemon = new FakeDaemon();
+    const { run, caller } = daemon;
+    let isOver = false;
+    const late = (id: string): void =>
+      void run.map(read, { a: run.submit(sum, { id }).output("total") }, { id: `${id}_of` });
+    late("early");
+    void run.step(read, { id: "first" }).then(() => late("meanwhile"));
+    const end = caller.end().finally(() => (isOver = true));
+    daemon.end("early", { total: [1], count: 1 });
+    daemon.end("early_of", { result: 1 });
+    daemon.end("first", { result: 1 });
+    await turns();
+    daemon.end("meanwhile", { total: [1], count: 1 });
+    await turns();
+    expect([daemon.ids, isOver]).toEqual([
+      ["early", "first", "meanwhile", "early_of", "meanwhile_of"],
+      false,
+    ]);
+    daemon.fail("meanwhile_of", new Error("too late"));
+    expect(await end).toEqual({ unawaited: [{ id: "meanwhile_of", message: "too late" }] });
+  });
+
   it("throws where a call could not be recorded, and nobody waited for it", async () => {
     const daemon = new FakeDaemon();
     daemon.refused.add("read");
