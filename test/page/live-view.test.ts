@@ -238,7 +238,7 @@ describe("a view", () => {
 });
 
 describe("what is drawn", () => {
-  it("of a plan that is refused holds no price of the plan before it", async () => {
+  it("of another plan, priced or refused, holds no price of the plan before it", async () => {
     const plan = (from: string): string =>
       `backfill?pipeline=etl&from=${from}&to=now&which=missing&maxActive=1`;
     [status, body] = [200, { slots: 0, runs: 0, executes: 0, cached: 0, steps: {}, backfills: [] }];
@@ -246,6 +246,12 @@ describe("what is drawn", () => {
     Object.assign(body as object, { steps: { total: 0, cached: 0 }, first: null, last: null });
     go(plan("8h"));
     show(Backfill, {});
+    await pass(50);
+    expect(root.every("section.price")).toHaveLength(1);
+    go(plan("9h"));
+    await pass(0);
+    expect(root.every("section.price")).toEqual([]);
+    expect(root.text).toContain("Reading the price");
     await pass(50);
     expect(root.every("section.price")).toHaveLength(1);
     [status, body] = [400, { title: "No such time", detail: "from: 8x is no time." }];

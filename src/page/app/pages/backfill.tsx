@@ -37,16 +37,18 @@ export function Backfill(): JSX.Element {
   const plan = planOf(address.value.query);
   const isWhole = plan.pipeline !== "" && plan.from !== "" && plan.to !== "";
   const route = isWhole ? `backfill/price?${new URLSearchParams({ ...plan }).toString()}` : null;
-  const { value, problem } = useView<LedgerPrice>(route, { pipeline: plan.pipeline });
+  const { value, problem, stale } = useView<LedgerPrice>(route, { pipeline: plan.pipeline });
+  // The price of another plan would be asked for with this plan's figures.
+  const price = stale ? undefined : value;
   return (
     <article class="backfill">
       <h1>Backfill</h1>
       <p class="lead mute">Runs past slots. The price comes first; nothing is asked for by it.</p>
       <PlanForm key={JSON.stringify(plan)} plan={plan} />
       {problem !== undefined && <ProblemBox problem={problem} />}
-      {isWhole && value === undefined && problem === undefined && <Waiting what="the price" />}
-      {isWhole && value !== undefined && problem === undefined && (
-        <Price price={value} plan={plan} />
+      {isWhole && price === undefined && problem === undefined && <Waiting what="the price" />}
+      {isWhole && price !== undefined && problem === undefined && (
+        <Price price={price} plan={plan} />
       )}
       {plan.pipeline !== "" && <OfPipeline pipeline={plan.pipeline} />}
     </article>
