@@ -58,7 +58,7 @@ export interface NotifyLedgerOptions extends LedgerHost {
   readonly onRestored?: ((because: string) => void) | undefined;
   /** The length at which a new file begins, in bytes; default 8 MiB. */
   readonly rotateBytes?: number | undefined;
-  /** How long rotated files are kept, in days; default 30. */
+  /** Tells how many days rotated files are kept; it may change meanwhile. Default: 30 days. */
   readonly keepDays?: (() => number) | undefined;
 }
 
