@@ -10,6 +10,8 @@
  * It decides nothing: core/plan.ts says what happens next, and why. It carries out little: each
  * part of a run has a file that looks after it (steps, hooks, calls, a user's orchestrator, the
  * cache, the times). The loop passes on the planner's actions, and hears of outside by `arrive`.
+ *
+ * It stays one file: each way to begin, to stop, to drain and to end meets the turn here.
  */
 import type { Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
@@ -193,16 +195,22 @@ export class RunLoop {
     const event = defined({ type: "run.queued", because: because.slice(0, 1_000), limits });
     if (this.state.phase === "submitted") this.#arrived.push(() => void this.#emit(event));
     this.#turn();
-    return this.#journal.flush();
+    return this.#written();
   }
 
-  /** Asks the run to stop (docs/zenml.md `stop_run`). Resolves when that is durable. */
+  /**
+   * Asks the run to stop (docs/zenml.md `stop_run`). Resolves when that is durable.
+   *
+   * @throws LedgerClosed where the run is left to the next daemon; LedgerFailed
+   */
   async requestStop(order: StopOrder): Promise<StopAnswer> {
     const { state } = this;
     const { name, capabilities } = this.#flavor;
     const canStop = capabilities.canStop && this.#delegation?.cannotStop !== true;
     const reason = stopRefusal(state, order, canStop ? undefined : name);
     if (reason !== undefined) return { accepted: false, reason };
+    if (this.#closed && !this.#journal.broken)
+      throw new LedgerClosed(this.#deps.runStore.runLedger(state.run));
     const again = state.stop?.mode === order.mode;
     this.#arrived.push(() => {
       this.#emit(
@@ -219,7 +227,12 @@ export class RunLoop {
       if (order.mode === "force") this.#hooks.stop("the run was asked to stop");
     });
     this.#turn();
-    await this.#journal.flush();
+    try {
+      await this.#written();
+    } catch (error) {
+      if (endsProcess(error)) throw error;
+      return { accepted: false, reason: unwritableText(error as Error) };
+    }
     return { accepted: true };
   }
 
@@ -449,9 +462,8 @@ export class RunLoop {
    * only its pipeline's ledger says how. A process that is about to end leaves it to the next one.
    */
   #giveUp(error: Error): void {
-    const isEnding = error instanceof LedgerFailed || error instanceof LedgerClosed;
-    if (isEnding || this.#closed || this.state.finished !== undefined) return;
-    const because = `its ledger can no longer be written: ${error.message}`;
+    if (endsProcess(error) || this.#closed || this.state.finished !== undefined) return;
+    const because = unwritableText(error);
     this.#steps.kill(because);
     this.#hooks.kill(because);
     const finishedAt = iso(this.#deps.clock.now());
@@ -467,11 +479,14 @@ export class RunLoop {
       this.#steps.interruptAll();
     });
     this.#turn();
-    const broke = await Promise.race([
-      this.#journal.flush().then(() => undefined),
-      this.#journal.broke,
-    ]);
-    if (broke !== undefined) throw broke;
+    await this.#written();
+  }
+
+  /** Resolves when all that was decided is durable. @throws why it never will be */
+  async #written(): Promise<void> {
+    const { broke } = this.#journal;
+    const error = await Promise.race([this.#journal.flush().then(() => undefined), broke]);
+    if (error !== undefined) throw error;
   }
 
   /** The time of the drain is up. */
@@ -495,4 +510,13 @@ export class RunLoop {
       return;
     void this.#journal.flush().then(() => this.#close());
   }
+}
+
+/** Whether a ledger that broke so is left to the next process. */
+function endsProcess(error: unknown): boolean {
+  return error instanceof LedgerFailed || error instanceof LedgerClosed;
+}
+
+function unwritableText(error: Error): string {
+  return `its ledger can no longer be written: ${error.message}`;
 }

@@ -1,10 +1,11 @@
 /** The run-loop with real ledgers and a place of the test's own. */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemDisk } from "../../src/disk/disk.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";
+import { LedgerClosed } from "../../src/ledger/ledger-error.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { fakeCode, held } from "../support/fake-pool.ts";
 import { snapshotOf } from "../support/given-run.ts";
@@ -129,7 +130,9 @@ describe("a run", () => {
     expect(await loop.requestStop({ mode: "graceful", by: "cli:me", requestId: "r1" })).toEqual({
       accepted: true,
     });
-    expect(bench.lines(loop.state.run).at(-1)).toMatchObject({ type: "step.skipped", step: "b" });
+    const lines = bench.lines(loop.state.run);
+    const asked = lines.findIndex(({ type }) => type === "run.stop_requested");
+    expect(lines[asked + 1]).toMatchObject({ type: "step.skipped", step: "b" });
     expect(await loop.requestStop({ mode: "graceful", by: "cli:me" })).toMatchObject({
       accepted: false,
     });
@@ -140,6 +143,35 @@ describe("a run", () => {
       accepted: false,
       reason: expect.stringContaining("ended already"),
     });
+  });
+
+  it("answers a stop whose line cannot be written, and has failed", async () => {
+    const a = held();
+    const clock = new VirtualClock();
+    const bench = new RunBench({ clock, functions: { a } });
+    const loop = await bench.begin([moduleStep("a")]);
+    await a.began;
+    // A ledger is looked at once a second.
+    await clock.advance(1_001);
+    const path = bench.store.runLedger(loop.state.run);
+    truncateSync(path, statSync(path).size - 20);
+    const order = { mode: "graceful", by: "somebody" } as const;
+    const why = /^its ledger can no longer be written: Another program changed the ledger/;
+    const refusal = { accepted: false, reason: expect.stringMatching(why) as string };
+    expect(await loop.requestStop(order)).toEqual(refusal);
+    expect(await loop.requestStop({ ...order, mode: "force" })).toEqual(refusal);
+    expect(await loop.finished).toMatchObject({ status: "failed", because: refusal.reason });
+  });
+
+  it("takes no stop once it is left to the next daemon", async () => {
+    const a = held();
+    const bench = new RunBench({ functions: { a } });
+    const loop = await bench.begin([moduleStep("a", { onInterruption: "rerun" })]);
+    await a.began;
+    await loop.drain(0);
+    const stop = loop.requestStop({ mode: "graceful", by: "somebody" });
+    await expect(stop).rejects.toThrow(LedgerClosed);
+    expect(loop.state.stop).toBeUndefined();
   });
 
   it("refuses a result under an old token, and a line says so", async () => {
