@@ -1,6 +1,7 @@
 /** Removes the artifacts and the step code that nothing refers to any more. */
-import { statSync } from "node:fs";
-import { join } from "node:path";
+import { renameSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { STAGED_PREFIX } from "../core/task.ts";
 import { DAY_MS } from "../core/time.ts";
 import { namesIn } from "../disk/names-in.ts";
 import { removeFileOffThread } from "../disk/remove-file.ts";
@@ -67,12 +68,22 @@ export async function sweep(
     const file = statSync(path, { throwIfNoEntry: false });
     // A cache hit may have made it young meanwhile, with a line that was not read.
     if (used.shas.has(sha) || file === undefined || nowMs - file.mtimeMs <= minAge) continue;
-    if (dryRun !== true) await removeFileOffThread(path);
+    if (dryRun !== true) await removeFileOffThread(withoutName(path));
     swept.files += 1;
     swept.bytes += file.size;
     await giveWay();
   }
   return swept;
+}
+
+/**
+ * Takes a file's name away, at once. Removing the file is under way for a while, beside other work.
+ * Who needs the same content meanwhile writes it again: nobody counts on a file that goes.
+ */
+function withoutName(path: string): string {
+  const aside = join(dirname(path), `.${basename(path)}.going`);
+  renameSync(path, aside);
+  return aside;
 }
 
 /** All runs, a pipeline's oldest first. The names of one month at a time are in memory. */
@@ -90,9 +101,12 @@ interface OldFile {
 function oldFiles(directory: string, nowMs: number, minAge: number): OldFile[] {
   return namesIn(directory).flatMap((name) => {
     const path = join(directory, name);
-    const sha = SHA_NAME.exec(name)?.[1];
+    // A crash leaves dot-names behind. What a runner staged waits for its line as long as it takes.
+    const isLeft = name.startsWith(".") && !name.startsWith(STAGED_PREFIX);
+    const sha = isLeft ? name : SHA_NAME.exec(name)?.[1];
     const file = sha === undefined ? undefined : statSync(path, { throwIfNoEntry: false });
-    if (sha === undefined || file === undefined || nowMs - file.mtimeMs <= minAge) return [];
-    return [{ path, sha, minAge }];
+    const age = isLeft ? DAY_MS : minAge;
+    if (sha === undefined || file?.isFile() !== true || nowMs - file.mtimeMs <= age) return [];
+    return [{ path, sha, minAge: age }];
   });
 }

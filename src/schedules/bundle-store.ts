@@ -3,7 +3,16 @@
  * written once and never changes: a run that is active keeps its code.
  */
 import { randomBytes } from "node:crypto";
-import { closeSync, existsSync, fsyncSync, openSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeSync,
+} from "node:fs";
 import { basename, join } from "node:path";
 import { errorCode } from "../disk/disk-error.ts";
 import { readOwnFile, renameOwnFile } from "../disk/own-file.ts";
@@ -25,8 +34,9 @@ function mapPath(folder: string, sha: string): string {
   return `${bundlePath(folder, sha)}.map`;
 }
 
-/** Whether a bundle is there and undamaged. */
+/** Whether a bundle is there and undamaged. It is made young first: it is about to be used. */
 export function isStored(folder: string, sha: string): boolean {
+  makeYoung(bundlePath(folder, sha));
   try {
     return sha256(readOwnFile(bundlePath(folder, sha))) === sha;
   } catch {
@@ -44,7 +54,7 @@ export function storeBundle(folder: string, text: string): string {
   const sha = sha256(text);
   const path = bundlePath(folder, sha);
   const content = Buffer.from(text);
-  if (holds(path, content)) return sha;
+  if (holdsYoung(path, content)) return sha;
   makeOwnersFolder(folder);
   writeAside(folder, path, content, true);
   syncPath(folder);
@@ -55,7 +65,7 @@ export function storeBundle(folder: string, text: string): string {
 export function storeMap(folder: string, sha: string, map: string): void {
   const path = mapPath(folder, sha);
   const content = Buffer.from(map);
-  if (!holds(path, content)) writeAside(folder, path, content, false);
+  if (!holdsYoung(path, content)) writeAside(folder, path, content, false);
 }
 
 /** A reader sees the old file or the new one. */
@@ -74,6 +84,22 @@ function writeAside(folder: string, path: string, content: Buffer, sync: boolean
     closeSync(descriptor);
   }
   renameOwnFile(aside, path);
+}
+
+/** As {@link holds}, for a file that is about to be used. */
+function holdsYoung(path: string, content: Buffer): boolean {
+  makeYoung(path);
+  return holds(path, content);
+}
+
+/** Retention may be under way, and it does not know yet that the file is in use again. */
+function makeYoung(path: string): void {
+  const now = Date.now() / 1_000;
+  try {
+    utimesSync(path, now, now);
+  } catch {
+    // It is gone, or another user's: this is then a command that only checks files.
+  }
 }
 
 /** Whether the file is there and whole. One that this user may not read counts as missing. */

@@ -1,8 +1,11 @@
 /** A sweep gives way to the daemon after each run that it reads and each file that it removes. */
 import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pbkdf2 } from "node:crypto";
+import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import type { RunEvent } from "../../src/core/event.ts";
+import { STAGED_PREFIX } from "../../src/core/task.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
@@ -12,6 +15,7 @@ import { calm, header } from "./sample-ledgers.ts";
 
 const NOW = Date.UTC(2026, 5, 1);
 const MINUTE = 60_000;
+const hashed = promisify(pbkdf2);
 
 /** Four runs, of which one refers to a spilled field, and three artifacts that none refers to. */
 async function swept() {
@@ -169,6 +173,41 @@ it.each([
   }
   expect(await run(options)).toEqual({ files: 1, bytes: 1 });
   expect(readdirSync(folder).some((name) => name.startsWith("d"))).toBe(true);
+});
+
+it("takes no file that is needed again while one with its content is being removed", async () => {
+  const store = new RunStore(tempRoot().runs);
+  const artifacts = new Artifacts(store.artifacts);
+  const ref = await artifacts.put("needed again");
+  aged(artifacts.path(ref), 60 * MINUTE);
+  // The threads that would remove it have other work first.
+  const busy = Array.from({ length: 8 }, () => hashed("x", "y", 50_000, 32, "sha256"));
+  const done = sweep(store, { nowMs: NOW }, new Map(), new Map(), () => Promise.resolve());
+  expect(await artifacts.put("needed again")).toEqual(ref);
+  expect(await done).toMatchObject({ files: 1 });
+  expect(artifacts.get(ref)).toBe("needed again");
+  expect(readdirSync(store.artifacts)).toEqual([ref.$artifact]);
+  await Promise.all(busy);
+});
+
+it("removes what a crash left under a dot-name a day ago, and no result that waits", async () => {
+  const store = new RunStore(tempRoot().runs);
+  for (const folder of [store.artifacts, store.bundles]) {
+    mkdirSync(folder, { recursive: true });
+    for (const [name, ageMs] of [
+      [".d.1-1", 24 * 60 * MINUTE + 1_000],
+      [".e.1-2", 24 * 60 * MINUTE],
+      [`${STAGED_PREFIX}1`, 48 * 60 * MINUTE],
+    ] as const) {
+      writeFileSync(join(folder, name), "x");
+      aged(join(folder, name), ageMs);
+    }
+  }
+  const options = { nowMs: NOW, bundlesInUse: new Set<string>() };
+  const done = await sweep(store, options, new Map(), new Map(), () => Promise.resolve());
+  expect(done).toEqual({ files: 2, bytes: 2 });
+  for (const folder of [store.artifacts, store.bundles])
+    expect(readdirSync(folder)).toEqual([".e.1-2", `${STAGED_PREFIX}1`]);
 });
 
 it("leaves a file that became young again while the runs were read", async () => {

@@ -1,8 +1,9 @@
 /** A bundle is durable before anything names it: a run that has started needs it after a crash. */
 import type * as Fs from "node:fs";
+import { statSync, utimesSync } from "node:fs";
 import { beforeEach, expect, it, vi } from "vitest";
 import { sha256 } from "../../src/core/sha256.ts";
-import { bundlePath, isStored, storeBundle } from "../../src/schedules/bundle-store.ts";
+import { bundlePath, isStored, storeBundle, storeMap } from "../../src/schedules/bundle-store.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const calls = vi.hoisted((): string[] => []);
@@ -53,6 +54,23 @@ it("is written again if a power cut left it empty", async () => {
   expect(isStored(folder, sha)).toBe(false);
   expect(storeBundle(folder, "export default 2;\n")).toBe(sha);
   expect(isStored(folder, sha)).toBe(true);
+});
+
+it("is young while it is about to be used: retention takes no file of a day", () => {
+  const folder = `${tempRoot().runs}/.orchd/bundles`;
+  const text = "export default 4;\n";
+  const sha = storeBundle(folder, text);
+  storeMap(folder, sha, "{}");
+  const path = bundlePath(folder, sha);
+  const ageOf = (file: string): number => Date.now() - statSync(file).mtimeMs;
+  for (const use of [() => storeBundle(folder, text), () => isStored(folder, sha)]) {
+    utimesSync(path, 1, 1);
+    use();
+    expect(ageOf(path)).toBeLessThan(3_600_000);
+  }
+  utimesSync(`${path}.map`, 1, 1);
+  storeMap(folder, sha, "{}");
+  expect(ageOf(`${path}.map`)).toBeLessThan(3_600_000);
 });
 
 it("gets its name where a folder has it", async () => {
