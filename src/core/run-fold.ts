@@ -192,7 +192,9 @@ function evolveStep(state: RunState, line: StepEvent): void {
       step.attempt = line.attempt;
       step.token = state.lastSeq;
       step.because = line.because;
+      // An attempt without a key has a result that answers no step, whatever key one before it had.
       if (line.cacheKey !== undefined) step.cacheKey = line.cacheKey;
+      else if (step.cacheKey !== undefined) delete step.cacheKey;
       if (line.elsewhere === true) step.elsewhere = true;
       if (step.spec.on !== undefined) state.waits.delete(step.spec.on.join("+"));
       step.startedAt ??= at;

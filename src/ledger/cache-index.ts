@@ -430,13 +430,12 @@ function parseEntry(text: string): Entry | undefined {
  * cannot be trusted.
  */
 function cacheableSteps(path: string, run: string): Map<string, CacheCandidate> {
-  const keys = new Map<string, string>();
+  const keys = new Map<string, string | undefined>();
   const found = new Map<string, CacheCandidate>();
   try {
     const { end } = readLedger<RunLine>(path, {
       each: (line) => {
-        if (line.type === "step.started" && line.cacheKey !== undefined)
-          keys.set(line.step, line.cacheKey);
+        if (line.type === "step.started") keys.set(line.step, line.cacheKey);
         const key = line.type === "step.completed" ? keys.get(line.step) : undefined;
         if (line.type === "step.completed" && key !== undefined && KEY.test(key))
           found.set(key, { run, step: line.step, at: line.at });

@@ -58,6 +58,22 @@ describe("a run's status, by ZenML's precedence", () => {
     expect(runStatus(run.state)).toEqual({ status: "completed", inProgress: false });
   });
 
+  it("has no key for a step whose last attempt started without one", () => {
+    const start = (attempt: number, more: object): RunEvent => ({
+      type: "step.started",
+      step: "a",
+      attempt,
+      because: "inputs ready",
+      ...more,
+    });
+    const error = { name: "E", message: "" };
+    const retryAt = "2026-11-23T03:00:00Z";
+    const run = two().happen(start(1, { cacheKey: "0123456789abcdef" }));
+    expect(run.state.steps.get("a")?.cacheKey).toBe("0123456789abcdef");
+    run.happen({ type: "step.failed", step: "a", attempt: 1, error, retryAt }, start(2, {}));
+    expect(run.state.steps.get("a")?.cacheKey).toBeUndefined();
+  });
+
   it("counts a cached step as a success", () => {
     const run = two()
       .happen({

@@ -355,6 +355,12 @@ describe("rebuilding the index", () => {
       path,
       Buffer.concat([bytes.subarray(bytes.indexOf(10) + 1), Buffer.from('{"seq":9,"b":9}\n')]),
     );
+    // An attempt that started without a key has a result of no key.
+    await ledger(store, "q@20260101T000004Z", [
+      started("a", key("f")),
+      { type: "step.started", step: "a", attempt: 2, because: "" },
+      completed("a"),
+    ]);
     // Of another the last line is no line of it.
     await ledger(store, "q@20260101T000003Z", [started("a", key("e")), completed("a")]);
     appendFileSync(store.runLedger("q@20260101T000003Z"), '{"seq":9,"b":9}\n');
@@ -364,7 +370,7 @@ describe("rebuilding the index", () => {
     const runsOf = (text: string): string[] =>
       index.lookup(key(text)).map(({ run, step }) => `${run} ${step}`);
     expect(runsOf("a").toSorted()).toEqual(["p@20260101T000000Z a", "q@20260101T000001Z a"]);
-    expect(["b", "d", "e", "old"].flatMap(runsOf)).toEqual([]);
+    expect(["b", "d", "e", "f", "old"].flatMap(runsOf)).toEqual([]);
   });
 
   it("keeps what is recorded during the rebuild", async () => {
