@@ -24,7 +24,8 @@ import { defined } from "../core/defined.ts";
 import { iso } from "../core/time.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
 import { ensureDirectory, syncDirectory } from "../disk/directories.ts";
-import { errorCode } from "../disk/disk-error.ts";
+import { errorCode, isExhausted } from "../disk/disk-error.ts";
+import { isPathFault } from "../disk/path-fault.ts";
 import { removeFile } from "../disk/remove-file.ts";
 import { systemDisk } from "../disk/disk.ts";
 import {
@@ -110,7 +111,7 @@ export interface DaemonLock {
   setReady(): Promise<void>;
   /** Records which unfinished runs a program drives: who asks for one of them gets an answer. */
   setRuns(runs: readonly string[]): Promise<void>;
-  /** Gives the lock back. */
+  /** Gives the lock back. @throws a Node error where the disk fails: it is free all the same */
   release(): Promise<void>;
 }
 
@@ -286,11 +287,16 @@ class HeldLock implements DaemonLock {
     const own = this.stillHeld();
     this.#fd = undefined;
     this.#holder = { ...this.#holder, ready: false, released: true };
-    // Before the kernel lock is freed: the next holder must find that this one is gone. A disk that
-    // takes no word leaves it what a crash leaves.
-    if (own) await this.#record().catch(() => undefined);
-    unlock(fd);
-    closeSync(fd);
+    // Before the kernel lock is freed: the next holder must find that this one is gone. Where there
+    // is no room for the word, or no path, it finds what a crash leaves.
+    try {
+      if (own) await this.#record();
+    } catch (error) {
+      if (!isExhausted(error) && !isPathFault(error)) throw error;
+    } finally {
+      unlock(fd);
+      closeSync(fd);
+    }
   }
 
   /** One write at a time, so that the last one stands. */

@@ -37,6 +37,7 @@ import {
   waitForDaemonLock,
   type DaemonLock,
 } from "../../src/ledger/lock.ts";
+import { diskError } from "../disk/faulty-disk.ts";
 import { folderLockOwnerPath, folderLockPath } from "../../src/ledger/stale-folder-lock.ts";
 import { recordDiskCalls } from "../support/disk-calls.ts";
 import { projectRoot, tempRoot } from "../support/temp-root.ts";
@@ -105,6 +106,20 @@ describe("the lock", () => {
     mkdirSync(told);
     await lock.release();
     rmSync(told, { recursive: true });
+    expect((await acquire(orchdDir)).stillHeld()).toBe(true);
+  });
+
+  it.each(["ENOSPC", "EIO"])("is free after a release that met %s", async (code) => {
+    const orchdDir = folder();
+    const lock = await acquire(orchdDir);
+    const spy = vi.spyOn(systemDisk, "fdatasync").mockRejectedValue(diskError(code));
+    onTestFinished(() => spy.mockRestore());
+    const released = lock.release();
+    // A disk that lacks room is no fault. One that fails is, and nobody may take it for well.
+    if (code === "EIO") await expect(released).rejects.toThrow("EIO");
+    else await released;
+    spy.mockRestore();
+    rmSync(join(orchdDir, "epoch", "1"));
     expect((await acquire(orchdDir)).stillHeld()).toBe(true);
   });
 
