@@ -372,12 +372,15 @@ export class LedgerFile<E extends { readonly type: string }> {
     const { batch, torn } = this.#unproven;
     const { offset } = this.#mark;
     try {
-      await untilRoom(this.#options, async () => {
+      const act = async (): Promise<void> => {
         if (torn) await this.#disk.ftruncate(this.#fd, offset);
         await writeAll(this.#disk, this.#fd, batch, offset - batch.length);
-      });
+      };
+      await untilRoom(this.#options, act, (error) => !this.#closing && isExhausted(error));
       await this.#syncAll();
     } catch (error) {
+      // Whoever opens the ledger next does it: nobody counts on it before.
+      if (this.#closing && isExhausted(error)) return;
       throw this.#unlessBlocked("Recovering", error);
     }
     this.#unproven = undefined;

@@ -375,9 +375,30 @@ describe("opening after a crash", () => {
         // A torn tail that an earlier round cut off needs no cut.
         if (stop === "ftruncate" && readLedger(path).end === "whole") await done;
         else await expect(done).rejects.toThrow(LedgerFailed);
+        disk.before = () => undefined;
+        const writes = disk.calls.write;
+        // Nothing is written to a ledger that has failed.
+        if (appends) await file.close();
+        expect(disk.calls.write).toBe(writes);
         expect(readLedger<Note>(path).lines.slice(0, lines.length)).toEqual(lines);
       }
     }
+  });
+
+  it("is left to the next process by a close that finds no room", async () => {
+    const path = await writeLedger(tempRoot().root, SEVEN);
+    truncateSync(path, readFileSync(path).length - 9);
+    const before = readFileSync(path, "latin1");
+    const disk = faultyDisk();
+    const told: boolean[] = [];
+    const onHeld = (held: boolean): void => void told.push(held);
+    const options = { ...calm<Note>({ disk, onHeld }), withFirstWrite: true };
+    const { file } = await LedgerFile.open<Note>(path, options);
+    disk.before = (call) =>
+      call === "write" || call === "ftruncate" ? diskError("ENOSPC") : undefined;
+    await file.close();
+    expect(told).toEqual([]);
+    expect(readFileSync(path, "latin1")).toBe(before);
   });
 
   it("may itself crash, and still ends with the same lines", async () => {
