@@ -3,14 +3,15 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, test } from "vitest";
 import type { DeskPorts } from "../../src/engine/pipeline-desk.ts";
-import { PipelineDesks } from "../../src/engine/pipeline-desks.ts";
+import { PipelineDesks, type PipelineDesksPorts } from "../../src/engine/pipeline-desks.ts";
 import { silentLog } from "../../src/log.ts";
 import { LedgerBlocked } from "../../src/ledger/ledger-error.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
+import { diskError, faultyDisk } from "../disk/faulty-disk.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
-function given() {
+function given(more: Partial<PipelineDesksPorts> = {}) {
   const store = new RunStore(tempRoot().runs);
   const clock = new VirtualClock();
   const blocked = new Map<string, Error>();
@@ -28,8 +29,9 @@ function given() {
       held: () => undefined,
     },
     onDisturbed: () => undefined,
+    ...more,
   });
-  return { store, desks, blocked, errors };
+  return { clock, store, desks, blocked, errors };
 }
 
 /** A ledger as a daemon leaves it. */
@@ -76,6 +78,23 @@ test("many ledgers are opened, but those whose path is bad", async () => {
   await expect(more.open("bad")).rejects.toBe(again.blocked.get("bad"));
   await expect(more.open("bad")).rejects.toBeInstanceOf(LedgerBlocked);
   await more.close();
+});
+
+test("that there is no room is told, and that there is again", async () => {
+  const disk = faultyDisk();
+  const told: boolean[] = [];
+  const { desks, clock } = given({ disk, onHeld: (held) => void told.push(held) });
+  const desk = await desks.open("p");
+  await desk.append([{ type: "pipeline.removed" }]);
+  disk.before = (call) => (call === "write" ? diskError("ENOSPC") : undefined);
+  const written = desk.append([{ type: "pipeline.removed" }]);
+  await clock.until(() => told.length > 0);
+  expect(told).toEqual([true]);
+  disk.before = () => undefined;
+  await clock.advance(1_000);
+  await written;
+  expect(told).toEqual([true, false]);
+  await desks.close();
 });
 
 test("a damaged ledger is told, and a new one begins", async () => {

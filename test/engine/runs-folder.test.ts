@@ -23,7 +23,10 @@ it("a file in its place is told", () => {
   const { root } = tempRoot();
   writeFileSync(join(root, "file"), "");
   const path = join(root, "file/runs");
-  expect(makeRunsFolder(new RunStore(path))).toContain(join(root, "file"));
+  expect(makeRunsFolder(new RunStore(path))).toBe(
+    `the folder ${path}/.orchd cannot be made: a part of its path is a file (ENOTDIR); ` +
+      "name a folder that can be written with --runs or --root.",
+  );
 });
 
 it.runIf(own === 0)("another user's is not written, neither by a run nor by a daemon", () => {

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import type { PlaceReport } from "../../src/core/place-report.ts";
 import {
   LONGEST_GAP_MS,
@@ -89,6 +89,33 @@ it("writes what changed, and no line where nothing did", async () => {
   await history.close();
   expect(readPlaces(dir).map(({ place }) => place)).toEqual(["local", "gpu1"]);
   expect(clock.timers).toBe(0);
+});
+
+it("writes what a place says when its own wait is over, whatever another waits for", async () => {
+  const { clock, lines, say, open } = rig();
+  const history = open();
+  // A write is off the thread, and no clock waits for it.
+  const written = async (count: number): Promise<void> => {
+    await vi.waitFor(() => expect(lines()).toHaveLength(count));
+    await clock.settle();
+  };
+  history.look();
+  await written(1);
+  await clock.advance(SHORTEST_GAP_MS / 2);
+  say(local, gpu());
+  history.look();
+  await written(2);
+  say({ ...local, labels: ["local", "big"] }, gpu("gpu1.lan does not answer"));
+  history.look();
+  await clock.advance(SHORTEST_GAP_MS / 2);
+  await written(3);
+  expect(lines().slice(2)).toMatchObject([
+    { place: "local", labels: ["local", "big"], at: "2026-11-23T02:00:02.000Z" },
+  ]);
+  await clock.advance(SHORTEST_GAP_MS / 2);
+  await written(4);
+  expect(lines()[3]).toMatchObject({ place: "gpu1", at: "2026-11-23T02:00:03.000Z" });
+  await history.close();
 });
 
 it("says again after a restart only what is not so any more", async () => {

@@ -365,6 +365,18 @@ it("a second start knows nothing of the first but what is recorded", async () =>
   expect(rig.stops).toEqual(["force 2"]);
 });
 
+it("a second start records no call that the first one's function waited with", async () => {
+  const rig = new Rig([callOf("old")]);
+  rig.ask("new");
+  await rig.turn();
+  const lost = { inFlight: ["x", "y"], alone: false, because: "gone" };
+  rig.started[0]!.handlers.died(lost as never);
+  await rig.turn();
+  rig.ask("old");
+  await rig.turn();
+  expect([rig.answers, rig.added]).toEqual([["old taken"], []]);
+});
+
 it("the function of a run that is over starts no more, and leaves no timer", async () => {
   const lost = { inFlight: ["x", "y"], alone: false, because: "gone" };
   const over = new Rig();

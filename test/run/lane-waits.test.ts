@@ -40,6 +40,11 @@ describe("the lanes of other machines", () => {
     const lanes = ["shell@gpu", "shell@x+y"];
     expect(run.turn(() => run.waits.want())).toEqual(lanes.map((lane) => `want ${lane}`));
     expect(run.turn(() => run.waits.want())).toEqual([]);
+    // A function may ask for a step on other machines at any time.
+    const spec = stepSpec("c", { on: ["z"] });
+    run.happen({ type: "step.added", step: "c", spec, because: "the function asked for it" });
+    expect(run.turn(() => run.waits.want())).toEqual(["want shell@z"]);
+    lanes.push("shell@z");
     expect(run.turn(() => run.waits.end())).toEqual(lanes.map((lane) => `unwant ${lane}`));
     expect(run.turn(() => run.waits.end())).toEqual([]);
   });
