@@ -25,10 +25,10 @@ import {
   adviceOn,
   BuildFindings,
   buildOptions,
+  modulePlaces,
   packagePlaces,
   REQUIRED,
   runtimeImports,
-  SOURCE_ENDINGS,
   type BundleOptions,
 } from "./user-code.ts";
 
@@ -168,7 +168,7 @@ function inputsOf(entry: string, root: string, { inputs }: Metafile): Set<string
       if (/^\.{1,2}\//.test(asked))
         for (const each of asked.includes("*")
           ? foldersOf(dirname(path), asked)
-          : SOURCE_ENDINGS.map((ending) => resolve(dirname(path), asked) + ending))
+          : modulePlaces(resolve(dirname(path), asked)))
           found.add(each);
       else if (/^[\w@]/.test(asked) && !/^(?:orchd(?:\/|$)|\w+:)/.test(asked))
         for (const each of packagePlaces(asked, dirname(path))) found.add(each);

@@ -14,7 +14,7 @@
  * Every module is read through readSafeFile: code that somebody else may write to is refused like a
  * pipeline file, and the bytes that were checked are the bytes that are bundled.
  */
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -66,17 +66,15 @@ const WORDS: Readonly<Record<string, RuntimeImport["word"]>> = {
   "unsupported-require-call": "require",
   "indirect-require": "require",
 };
-/** What else a path may end in, where an import leaves that out. */
-export const SOURCE_ENDINGS: readonly string[] = [
-  "",
-  ".ts",
-  ".mts",
-  ".js",
-  ".mjs",
-  ".json",
-  "/index.ts",
-  "/index.js",
-];
+/** What a path may end in, where an import leaves that out. */
+const ENDINGS = [".tsx", ".ts", ".jsx", ".js", ".json"];
+/** A TypeScript module may be imported by the name of the JavaScript that it becomes. */
+const WRITTEN_AS: Readonly<Record<string, readonly string[]>> = {
+  ".js": [".ts", ".tsx"],
+  ".jsx": [".ts", ".tsx"],
+  ".mjs": [".mts"],
+  ".cjs": [".cts"],
+};
 /** Where esbuild finds orchd's own package for a `require` of it. */
 export const REQUIRED = "orchd-required";
 /** A module may be larger than a pipeline file. */
@@ -168,8 +166,7 @@ function userCode(findings: BuildFindings): Plugin {
         if (args.kind === "entry-point") return undefined;
         const path = resolve(args.resolveDir, args.path);
         findings.named.add(path);
-        if (existsSync(path)) findings.files.add(path);
-        else for (const ending of SOURCE_ENDINGS) findings.files.add(path + ending);
+        for (const place of isFile(path) ? [path] : modulePlaces(path)) findings.files.add(place);
         return undefined;
       });
       build.onLoad({ filter: /./, namespace: REQUIRED }, ({ path }) => ({
@@ -236,6 +233,27 @@ async function resolvePackage(
     path: kind === "require-call" || kind === "require-resolve" ? file : pathToFileURL(file).href,
     external: true,
   };
+}
+
+/** The files that may answer an import of a path that is no file itself: some may come yet. */
+export function modulePlaces(path: string): string[] {
+  const ending = extname(path);
+  const stem = path.slice(0, path.length - ending.length);
+  return [
+    path,
+    ...(WRITTEN_AS[ending] ?? []).map((own) => stem + own),
+    ...ENDINGS.map((own) => path + own),
+    ...ENDINGS.map((own) => join(path, `index${own}`)),
+  ];
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  } catch {
+    // What cannot be looked at is no file to esbuild either.
+    return false;
+  }
 }
 
 /** Where an import of a package is answered from: each node_modules from a folder up. */

@@ -1,6 +1,6 @@
 /** Which files and folders a bundle depends on, where its imports have an open end. */
-import { mkdirSync } from "node:fs";
-import { join, relative } from "node:path";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { bundleModule } from "../../src/schedules/bundle.ts";
 import { stopBundler } from "../../src/schedules/bundler.ts";
@@ -52,4 +52,31 @@ it("one with an open end below a folder watches each folder there, up to 256", a
   const many = Array.from({ length: 260 }, (_, at) => `parts/f${at}`);
   const most = await inputsOf({ "schedules/a.ts": open, "schedules/parts/f0/m.ts": "" }, many);
   expect(most.filter((path) => /^parts\/f\d+$/.test(path))).toHaveLength(256);
+});
+
+it.each([
+  ["./helper.js", "helper.ts"],
+  ["./helper.js", "helper.tsx"],
+  ["./helper.jsx", "helper.tsx"],
+  ["./helper.mjs", "helper.mts"],
+  ["./helper.cjs", "helper.cts"],
+  ["./helper", "helper.ts"],
+  ["./helper", "helper.jsx"],
+  ["./helper", "helper.json"],
+  ["./helper", "helper/index.tsx"],
+  ["./there", "there/index.ts"],
+])("an import of %s that is missing waits for %s, which answers it", async (asked, file) => {
+  const { root, schedules, runs } = tempRoot({
+    "schedules/a.ts": `import * as all from "${asked}";\nexport default () => all;\n`,
+    "schedules/there/note.txt": "no module",
+  });
+  const bundle = () =>
+    bundleModule(join(schedules, "a.ts"), { root, bundlesDir: join(runs, ".orchd/bundles") });
+  const before = await bundle();
+  expect(before.ok).toBe(false);
+  const path = join(schedules, file);
+  expect(before.inputs).toContain(path);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, file.endsWith(".json") ? "{}" : "export const x = 1;\n");
+  expect((await bundle()).ok).toBe(true);
 });
