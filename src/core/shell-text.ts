@@ -4,14 +4,15 @@
  * is said when the file is loaded, with what to write.
  *
  * Only what the shell would read as a substitution counts. In single quotes, after a backslash, in
- * a comment and in a here-document whose end is in quotes it is text.
+ * a comment and in a here-document whose end is in quotes it is text. In any other here-document
+ * quotes and comments are text, and what begins like a placeholder is one.
  */
 import type { Fault } from "./fault.ts";
 
 /** Shells that read `${…}` as POSIX says, and have no names with dots. */
 const SHELLS = new Set(["sh", "bash", "dash", "ash", "zsh"]);
 const PLACEHOLDER = /\$\{\{?\s*([A-Za-z_]\w*)((?:\.[\w-]+)+)\s*\}?\}/y;
-const HEREDOC = /<<-?\s*(?:'([^'\n]+)'|"([^"\n]+)"|\\([^\s;&|<>()]+))/y;
+const HEREDOC = /<<(-?)[ \t]*((?:'[^'\n]*'|"[^"\n]*"|\\[^\n]|[^\s;&|<>()'"\\])+)/y;
 
 /** Whether a step's text is read by a shell in which placeholders are an error. */
 export function readsSubstitutions(shell: readonly string[] | undefined): boolean {
@@ -75,35 +76,91 @@ interface DocumentEnd {
   readonly word: string;
   /** Tabs may stand before it (`<<-`). */
   readonly isIndented: boolean;
+  /** Nothing in the document is a substitution. */
+  readonly isQuoted: boolean;
 }
 
+/** Where the text stands: a `$(` begins another one, also in double quotes. */
+interface Nesting {
+  isDoubleQuoted: boolean;
+  /** Parentheses that are open. */
+  open: number;
+}
+
+/** A placeholder: all of it, its root, and the rest with its first dot. */
+type Placeholder = readonly [all: string, root: string, rest: string];
+
 /** The placeholders outside of single quotes, comments and quoted here-documents. */
-function* placeholders(text: string): Generator<readonly [string, string, string], void> {
-  let doubleQuoted = false;
+function* placeholders(text: string): Generator<Placeholder, void> {
+  const outer: Nesting[] = [];
+  let here: Nesting = { isDoubleQuoted: false, open: 0 };
   /** The ends of here-documents that begin on the next line. */
   const ends: DocumentEnd[] = [];
+  const lastClose = text.lastIndexOf("))");
+  let arithmeticEnd = -1;
   for (let at = 0; at < text.length; at += 1) {
     const character = text[at]!;
     if (character === "\\") at += 1;
-    else if (character === '"') doubleQuoted = !doubleQuoted;
-    else if (character === "'" && !doubleQuoted) at = after(text, "'", at + 1) - 1;
-    else if (character === "#" && !doubleQuoted && /^$|\s|[;&|(]/.test(text[at - 1] ?? ""))
-      at = after(text, "\n", at) - 2;
-    else if (character === "<" && !doubleQuoted) {
-      const quoted = matchAt(HEREDOC, text, at);
-      if (quoted !== null) {
-        const word = (quoted[1] ?? quoted[2] ?? quoted[3])!;
-        ends.push({ word, isIndented: quoted[0].startsWith("<<-") });
-        at += quoted[0].length - 1;
+    else if (character === '"') here.isDoubleQuoted = !here.isDoubleQuoted;
+    else if (character === "$") {
+      const found = placeholderAt(text, at);
+      if (found !== undefined) yield found;
+      else if (text[at + 1] === "(" && text[at + 2] !== "(") {
+        outer.push(here);
+        here = { isDoubleQuoted: false, open: 0 };
+        at += 1;
       }
+    } else if (here.isDoubleQuoted) continue;
+    else if (character === "'") at = after(text, "'", at + 1) - 1;
+    else if (character === "#" && /^$|\s|[;&|(]/.test(text[at - 1] ?? ""))
+      at = after(text, "\n", at) - 2;
+    else if (character === "(") {
+      here.open += 1;
+      if (text[at + 1] === "(" && at > arithmeticEnd && at < lastClose)
+        arithmeticEnd = text.indexOf("))", at);
+    } else if (character === ")") {
+      if (here.open > 0) here.open -= 1;
+      else here = outer.pop() ?? here;
+    } else if (character === "<" && at > arithmeticEnd) {
+      const [length, end] = redirectionAt(text, at);
+      if (end !== undefined) ends.push(end);
+      at += length - 1;
     } else if (character === "\n") {
-      for (let end = ends.shift(); end !== undefined; end = ends.shift())
-        at = afterDocument(text, at, end);
-    } else if (character === "$") {
-      const match = matchAt(PLACEHOLDER, text, at);
-      if (match !== null) yield [match[0], match[1]!, match[2]!];
+      for (let end = ends.shift(); end !== undefined; end = ends.shift()) {
+        const stop = afterDocument(text, at, end);
+        if (!end.isQuoted) yield* placeholdersIn(text, at, stop);
+        at = stop;
+      }
     }
   }
+}
+
+/** Those in a here-document: only a backslash keeps one from being read. */
+function* placeholdersIn(text: string, from: number, to: number): Generator<Placeholder, void> {
+  for (let at = from; at < to; at += 1) {
+    if (text[at] === "\\") at += 1;
+    else if (text[at] === "$") {
+      const found = placeholderAt(text, at);
+      if (found !== undefined) yield found;
+    }
+  }
+}
+
+function placeholderAt(text: string, at: number): Placeholder | undefined {
+  const match = matchAt(PLACEHOLDER, text, at);
+  return match === null ? undefined : [match[0], match[1]!, match[2]!];
+}
+
+/** What a `<` begins: how long that is, and the end of the here-document if it is one. */
+function redirectionAt(text: string, at: number): readonly [length: number, end?: DocumentEnd] {
+  // What follows `<<<` is a word of its own, and no line ends it.
+  if (text.startsWith("<<<", at)) return [3];
+  const match = matchAt(HEREDOC, text, at);
+  if (match === null) return [1];
+  const [all, dash, written] = match;
+  const word = written!.replace(/\\(.)|['"]/g, "$1");
+  const isQuoted = word !== written;
+  return [all.length, { word, isIndented: dash === "-", isQuoted }];
 }
 
 function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {

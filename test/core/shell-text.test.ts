@@ -22,6 +22,16 @@ describe("a placeholder in a shell text is told with what to write", () => {
     ['cat <<-"E"\n\tfine ${params.y}\n\t\tE\necho ${params.x}', ["x"], "${params.x}"],
     ["cat <<'E'\n\tE\nfine ${params.y}\nE\necho ${params.x}", ["x"], "${params.x}"],
     ["x=$#; echo ${params.x}", ["x"], "${params.x}"],
+    ["cat <<END\ndon't say ${params.x}\nEND", ["x"], "${params.x}"],
+    ["cat <<END\n# ${params.x}\nEND", ["x"], "${params.x}"],
+    ["cat <<END\nit's\nEND\necho ${params.x}", ["x"], "${params.x}"],
+    ["cat <<A <<'B'\n${params.x}\nA\n${params.y}\nB\n", ["x"], "${params.x}"],
+    ["cat <<<'END'\necho ${params.x}", ["x"], "${params.x}"],
+    ["cat <<< 'END' | tr a b\necho ${params.x}", ["x"], "${params.x}"],
+    ["cat <<\necho ${params.x}\n", ["x"], "${params.x}"],
+    ["echo $((1 << n))\necho ${params.x}\nn", ["x"], "${params.x}"],
+    ["echo \"$(cat 'a')\"'${params.y}'${params.x}", ["x"], "${params.x}"],
+    ["x=\"$(cat <<'E'\n${params.y}\nE\n) ${params.x}\"", ["x"], "${params.x}"],
   ])("%j", (text, params, sentence) => {
     const faults = said(text, params);
     expect(faults).toHaveLength(1);
@@ -43,6 +53,13 @@ it.each([
   'cat <<-"END" > f\n\t${params.x}\n\tEND\necho $x',
   "cat <<\\END\n${params.x}\nEND",
   "node -e 'console.log(`${params.x}`)'",
+  "cat <<END\nit's\nEND\necho '${params.x}'",
+  "cat <<END\n5\" \\${params.x}\nEND\necho '${params.x}'",
+  'cat <<E"N"D\n${params.x}\nEND',
+  "cat <<''\n${params.x}\n\necho",
+  "x=\"$(cat <<'END'\nit's ${params.x}\nEND\n)\"",
+  "x=\"$(echo '${params.x}' | (cat; true))\"; echo '${params.x}'",
+  "x=$((1 << n)); ((x <<= 2))\necho '${params.x}'\n",
   "echo ${x%.y} ${x##*.} ${x:-a.b} ${#x} $x.y",
 ])("%j is text to the shell", (text) => {
   expect(said(text)).toEqual([]);
@@ -50,7 +67,19 @@ it.each([
 
 it("is linear in the text's length", () => {
   const before = process.cpuUsage().user;
-  for (const piece of ["'", '"', "<<'E'\n", "#", "${params.x}", "\\", "${{{", "<<<<"])
+  for (const piece of [
+    "'",
+    '"',
+    "<<'E'\n",
+    "#",
+    "${params.x}",
+    "\\",
+    "${{{",
+    "<<<<",
+    "<<E\n",
+    "((",
+    "$(",
+  ])
     said(piece.repeat(Math.floor(262_144 / piece.length)));
   expect(process.cpuUsage().user - before).toBeLessThan(5_000_000);
 });
