@@ -91,9 +91,13 @@ export class Masker {
    */
   cut(text: string, limit: number): number {
     let at = limit;
-    for (const form of this.#forms) {
-      const found = text.indexOf(form, Math.max(0, at - form.length + 1));
-      if (found !== -1 && found < at) at = found;
+    for (let before = -1; before !== at;) {
+      before = at;
+      // Secrets may overlap: where one begins, another one may be cut.
+      for (const form of this.#forms) {
+        const found = text.indexOf(form, Math.max(0, at - form.length + 1));
+        if (found !== -1 && found < at) at = found;
+      }
     }
     return wholeAt(text, at === 0 ? limit : at);
   }

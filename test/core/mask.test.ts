@@ -66,6 +66,9 @@ describe("a secret in a text", () => {
     expect(both.cut(`${"-".repeat(10)}hunter2xs3cret-7`, 20)).toBe(18);
     expect(both.cut(`${"-".repeat(20)}hunter2x`, 20)).toBe(20);
     expect(both.cut("-".repeat(30), 20)).toBe(20);
+    // Where one begins, the other has not ended.
+    const over = new Masker(["0123456789", "89abcde"]);
+    expect(over.cut("-".repeat(10) + "0123456789abcde", 20)).toBe(10);
   });
 
   it("is found where a library cut it, if it is long", () => {
