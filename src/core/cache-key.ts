@@ -189,6 +189,7 @@ export function changedPart(before: CacheKeyParts, now: CacheKeyParts): string |
     (differ(before.outputs, now.outputs) ? "declared outputs changed" : undefined) ??
     changedMember("env", before.env, now.env) ??
     changedMember("file", Object.fromEntries(before.files), Object.fromEntries(now.files)) ??
+    (differ(before.files, now.files) ? "the order of file dependencies changed" : undefined) ??
     (before.cacheFunction === now.cacheFunction
       ? undefined
       : "the cache function's answer changed") ??

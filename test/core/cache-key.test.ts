@@ -102,6 +102,13 @@ describe("two keys differ", () => {
     expect(changedPart(parts(before), parts(now))).toBe(because);
   });
 
+  it("by the order of the files", () => {
+    const files = ["a", "b"].map((path) => [path, "h"] as const);
+    const [before, now] = [parts({}, { files }), parts({}, { files: files.toReversed() })];
+    expect(cacheKey(now)).not.toBe(cacheKey(before));
+    expect(changedPart(before, now)).toBe("the order of file dependencies changed");
+  });
+
   it.each<[string, Partial<CacheKeyFacts>, string]>([
     ["the project", { project: "other" }, "the project changed"],
     ["a param", { params: { a: 2 } }, 'param "a" changed'],
