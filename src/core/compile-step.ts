@@ -123,7 +123,7 @@ export function compileStep(
     params: written.params ?? {},
     inputs,
     outputs: uniqueOutputs(written.outputs, fault),
-    after: afterOf(written, context, fault),
+    after: afterOf(id, written, context, fault),
     when: written.when,
     env: { ...containerEnv(written, context), ...envOf(written.env) },
     enableCache: asks,
@@ -265,14 +265,19 @@ function inputsOf(
   return inputs;
 }
 
-function afterOf(written: StepDefinition, context: StepContext, fault: Complain): string[] {
+function afterOf(
+  id: string,
+  written: StepDefinition,
+  context: StepContext,
+  fault: Complain,
+): string[] {
   const after = listOf(written.after);
   for (const [index, step] of after.entries()) {
     if (Object.hasOwn(context.steps, step)) continue;
     fault(
       ["after", ...(Array.isArray(written.after) ? [index] : [])],
       `names step ${JSON.stringify(step)}, which the pipeline does not have` +
-        didYouMean(step, Object.keys(context.steps)),
+        didYouMean(step, otherSteps(context, id)),
     );
   }
   return after;
@@ -313,7 +318,7 @@ function cacheOf(
   for (const [index, name] of ignored.entries()) {
     if (!inputs.includes(name))
       fault(
-        ["cache", "ignoredInputs", index],
+        ["cache", "ignoredInputs", ...(Array.isArray(cache.ignoredInputs) ? [index] : [])],
         `names ${JSON.stringify(name)}, which is not an input of the step` +
           didYouMean(name, inputs),
       );

@@ -219,6 +219,12 @@ describe("what is refused", () => {
       /did you mean "count"\?/,
     ],
     [{ steps: { a: { run: "x", after: ["b"] } } }, /^steps\.a\.after\[0\] names step "b"/],
+    [{ steps: { load: { run: "x", after: "laod" } } }, /^steps\.load\.after .* does not have$/],
+    [{ steps: { load: { run: "x", inputs: { i: "laod" } } } }, /does not have$/],
+    [
+      { steps: { load: { run: "x", after: ["laod"] }, laud: { run: "x" } } },
+      /^steps\.load\.after\[0\] .* does not have; did you mean "laud"\?$/,
+    ],
     [{ steps: { a: { run: "x", after: "a" } } }, /^steps\.a\.after closes a cycle.*: a needs a$/],
     [
       {
@@ -245,7 +251,11 @@ describe("what is refused", () => {
     [{ steps: { a: { run: "x", outputs: ["n", "n"] } } }, /names "n" twice/],
     [
       { steps: { a: { run: "x", cache: { ignoredInputs: ["y"] } } } },
-      /names "y", which is not an input/,
+      /^steps\.a\.cache\.ignoredInputs\[0\] names "y", which is not an input/,
+    ],
+    [
+      { steps: { a: { run: "x", cache: { ignoredInputs: "y" } } } },
+      /^steps\.a\.cache\.ignoredInputs names "y", which is not an input/,
     ],
     [{ concurrency: "db", steps: {} }, /^concurrency names group "db"/],
     [
