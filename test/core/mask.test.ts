@@ -74,6 +74,10 @@ describe("a secret in a text", () => {
   it("is found where a library cut it, if it is long", () => {
     expect(masker(JWT).text(`Received '${JWT.slice(0, 128)}...`)).toBe(`Received '${MASK}...`);
     expect(masker(JWT).text("nothing of it")).toBe("nothing of it");
+    const token = "f3a9".repeat(8);
+    expect(masker(token).text(`got ${token.slice(0, 16)}...`)).toBe(`got ${MASK}...`);
+    const short = token.slice(1);
+    expect(masker(short).text(`got ${short.slice(0, 16)}...`)).toBe(`got ${short.slice(0, 16)}...`);
   });
 
   it.each([

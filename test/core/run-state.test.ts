@@ -147,6 +147,21 @@ it("a run that waits on waits under the limits that it was told first", () => {
   expect([run.state.limits, run.state.because]).toEqual([{ lane: 2 }, "y"]);
 });
 
+it("a step waits for all that it names, by inputs and by after alike, each once", () => {
+  const inputs = { x: { step: "a" }, y: { step: "a" } };
+  const last = stepSpec("c", { inputs, after: ["b", "a"] });
+  const run = new GivenRun(snapshotOf([stepSpec("a"), stepSpec("b"), last])).happen(STARTED);
+  const waits = () => {
+    const { phase, unmet } = run.state.steps.get("c")!;
+    return { phase, unmet };
+  };
+  expect(waits()).toEqual({ phase: "waiting", unmet: 2 });
+  run.start("a").complete("a");
+  expect(waits()).toEqual({ phase: "waiting", unmet: 1 });
+  run.start("b").complete("b");
+  expect(waits()).toEqual({ phase: "ready", unmet: 0 });
+});
+
 it("what was given with the submission is above what a step has itself", () => {
   const run = new GivenRun(snapshotOf([stepSpec("a", { env: { A: "1", B: "1" } }), stepSpec("b")]));
   const stepEnvironments = { a: { B: "2", C: "2" }, gone: { A: "3" } };

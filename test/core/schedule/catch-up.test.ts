@@ -122,6 +122,19 @@ describe("catch-up", () => {
     ]);
   });
 
+  test("a run without a line is adopted also where the pipeline is paused, or cannot run", () => {
+    const taken = new Set(["2026-11-24T11:00:00.000Z"]);
+    const since = NOW - 2 * 3_600_000;
+    expect(decide([scheduleOf(hourly)], since, { taken, paused: "paused" })).toEqual([
+      "adopt 11-24T11:00",
+      "skipped 11-24T12:00",
+    ]);
+    expect(decide([scheduleOf(hourly)], since, { taken, impossible: "no file" })).toEqual([
+      "adopt 11-24T11:00",
+      "missed 11-24T12:00",
+    ]);
+  });
+
   test("each schedule with params catches up by itself", () => {
     const both = [
       scheduleOf({ ...hourly, name: "a", params: { x: 1 } }),
