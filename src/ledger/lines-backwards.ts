@@ -1,4 +1,5 @@
 import { fstatSync, readSync } from "node:fs";
+import { readBytes } from "../disk/read-bytes.ts";
 import { MAX_LINE_BYTES } from "./line-limit.ts";
 
 const BLOCK_BYTES = 65_536;
@@ -34,6 +35,12 @@ export class LinesBackwards {
     const line = this.peek();
     if (line !== undefined) this.#end -= line.length + 1;
     return line;
+  }
+
+  /** The text of at most so many bytes before the line given last, as latin1. */
+  textBefore(bytes: number): string {
+    const length = Math.min(this.offset, bytes);
+    return readBytes(this.#fd, this.offset - length, length).toString("latin1");
   }
 
   /** The line before the one given last, without going there. */

@@ -66,12 +66,13 @@ function throwIfForbidden(error: unknown): void {
  * hold no JSON object are skipped. A generator that is left early has to be closed (`for` does so):
  * it holds a file open.
  *
- * @param wanted asked before each line: what the line must hold; undefined: anything
+ * @param wanted asked before each line: what the line must hold; undefined: anything. It is given
+ *   what tells the text of at most so many bytes before, in the same file
  */
 export function* linesBackwards(
   store: RunStore,
   pipeline: string,
-  wanted: () => Buffer | undefined = () => undefined,
+  wanted: (before: (bytes: number) => string) => Buffer | undefined = () => undefined,
 ): Generator<Readonly<Record<string, unknown>>> {
   for (const path of pipelineLedgers(store, pipeline)) {
     let fd: number;
@@ -83,7 +84,8 @@ export function* linesBackwards(
     }
     try {
       const lines = new LinesBackwards(fd);
-      const previous = (): Buffer | undefined => lines.previous(wanted());
+      const before = (bytes: number): string => lines.textBefore(bytes);
+      const previous = (): Buffer | undefined => lines.previous(wanted(before));
       for (let line = previous(); line !== undefined; line = previous()) {
         const parsed = parseObject(line.toString("utf8"));
         if (parsed !== undefined) yield parsed;
@@ -94,22 +96,45 @@ export function* linesBackwards(
   }
 }
 
+/** How far before a line that is too old a step of the clock is looked for: some hundred lines. */
+const NEAR_BYTES = 262_144;
+const STEP = /"type":"clock\.stepped","from":"([^"]*)","to":"([^"]*)"/g;
+
+/** Which mentions of runs are wanted. Default: all. */
+export interface MentionBounds {
+  /** The newest lines, as far as they are after this, are passed over, as if not yet written. */
+  readonly top?: string | undefined;
+  /** Lines before this moment are left out; milliseconds since 1970. */
+  readonly sinceMs?: number;
+}
+
 /**
  * A pipeline's runs from the newest mention to the oldest, each once.
  *
- * @param top the newest lines, as far as they are after this moment (ISO 8601), are passed over, as
- *   if they were not written yet
+ * A line is never older than what it tells of, so the first one that is too old ends the history.
+ * Only where the clock was set back may lines before it be later: so for a step back it is looked
+ * some way on. A clock that was wrong for longer hides what was before.
  */
 export function* runsBackwards(
   store: RunStore,
   pipeline: string,
-  top = "~",
+  { top = "~", sinceMs = Number.NEGATIVE_INFINITY }: MentionBounds = {},
 ): Generator<RunMention> {
   const seen = new Set<string>();
   let told: string | undefined;
-  for (const line of linesBackwards(store, pipeline)) {
+  let isStepNear = false;
+  let textBefore = (_bytes: number): string => "";
+  const lines = linesBackwards(store, pipeline, (before) => void (textBefore = before));
+  for (const line of lines) {
     const { run, at, type, status, durationMs, workedMs = durationMs } = line;
-    if (typeof run !== "string" || typeof at !== "string") continue;
+    if (typeof at !== "string") continue;
+    if (Date.parse(at) < sinceMs) {
+      if (type === "clock.stepped") isStepNear = false;
+      else if (!(isStepNear ||= holdsStepBack(textBefore(NEAR_BYTES)))) return;
+      continue;
+    }
+    isStepNear = false;
+    if (typeof run !== "string") continue;
     if ((told === undefined && at > top) || seen.has(run)) continue;
     seen.add(run);
     told = told === undefined || at < told ? at : told;
@@ -123,4 +148,8 @@ export function* runsBackwards(
       }),
     };
   }
+}
+
+function holdsStepBack(text: string): boolean {
+  return [...text.matchAll(STEP)].some(([, from, to]) => from! > to!);
 }

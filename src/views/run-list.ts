@@ -82,7 +82,7 @@ export function* mentions(
   top?: string,
 ): Generator<PipelineMention> {
   const heads = pipelines.flatMap((pipeline): Head[] => {
-    const source = runsBackwards(store, pipeline, top);
+    const source = runsBackwards(store, pipeline, { top, sinceMs });
     const first = source.next();
     return first.done === true ? [] : [{ pipeline, source, mention: first.value }];
   });
@@ -92,13 +92,6 @@ export function* mentions(
       for (let index = 1; index < heads.length; index += 1)
         if (heads[index]!.mention.at > heads[best]!.mention.at) best = index;
       const { pipeline, source, mention } = heads[best]!;
-      // A line is never older than what it tells of, and the newest come first: nothing that
-      // follows in this pipeline is newer.
-      if (Date.parse(mention.at) < sinceMs) {
-        heads.splice(best, 1);
-        source.return(undefined);
-        continue;
-      }
       const next = source.next();
       if (next.done === true) heads.splice(best, 1);
       else heads[best]!.mention = next.value;

@@ -68,3 +68,30 @@ it("the newest runs since a time are those that were asked for since then", () =
   expect(since(5)).toEqual([brief]);
   expect(since(6)).toEqual([]);
 });
+
+it("the newest runs since a time are found also where a clock was behind for a while since", () => {
+  const { runs } = tempRoot();
+  const ids = [idOf("a", 1), idOf("a", 5), "a@20200101T000100Z", idOf("a", 9)];
+  const behind = "2020-01-01T00:01:00.000Z";
+  const fired = (run: string, at: string) => ({ type: "slot.fired", at, slot: at, run });
+  writePipeline(runs, "a", [
+    loaded("* * * * *"),
+    fired(ids[0]!, slot(1)),
+    fired(ids[1]!, slot(5)),
+    { type: "clock.stepped", at: "2020-01-01T00:00:09.000Z", from: slot(6), to: behind },
+    fired(ids[2]!, behind),
+    ...Array.from({ length: 40 }, () => ({ type: "pipeline.resumed", at: behind })),
+    fired(ids[3]!, slot(9)),
+  ]);
+  const times = [slot(1), slot(5), behind, slot(9)];
+  for (const [nth, run] of ids.entries()) writeRun(runs, run, completedRun(run), times[nth]!);
+  const since = (minute: number): string[] =>
+    newestRuns(new RunStore(runs), ["a"], {
+      status: undefined,
+      sinceMs: Date.parse(slot(minute)),
+      number: 9,
+    }).map(({ run }) => run);
+  expect(since(9)).toEqual([ids[3]]);
+  expect(since(2)).toEqual([ids[3], ids[1]]);
+  expect(since(0)).toEqual([ids[3], ids[1], ids[0]]);
+});
