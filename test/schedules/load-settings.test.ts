@@ -1,5 +1,5 @@
 /** orchd.yaml: it is optional and strict, and its orchestrators' code is bundled. */
-import { chmodSync } from "node:fs";
+import { chmodSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
@@ -29,6 +29,15 @@ async function settings(
 it("may be missing or empty", async () => {
   for (const text of [undefined, "", "# nothing yet\n"])
     expect((await settings(text)).result).toMatchObject({ ok: true, settings: DEFAULT_SETTINGS });
+});
+
+it("is not missing where it is a link to a file that is", async () => {
+  const { root, runs } = tempRoot();
+  symlinkSync("gone.yaml", join(root, "orchd.yaml"));
+  const result = await loadSettings(root, join(runs, ".orchd/bundles"));
+  expect(result.ok ? [] : result.errors.map(formatProblem)).toEqual([
+    `${join(root, "orchd.yaml")}: is a link to a file that does not exist`,
+  ]);
 });
 
 it("bundles orchestrators by name", async () => {

@@ -1,5 +1,5 @@
 /** What a user's modules find where they ask for a `require` of their own, as bundles. */
-import { realpathSync } from "node:fs";
+import { chmodSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
@@ -20,20 +20,38 @@ async function moduleOf(source: string, name = "a.ts", more: Record<string, stri
     ...more,
   });
   const folder = realpathSync(root.schedules);
-  const bundle = await bundleModule(join(folder, name), {
-    root: realpathSync(root.root),
-    bundlesDir: join(root.runs, ".orchd/bundles"),
-  });
-  if (!bundle.ok) throw new Error(JSON.stringify(bundle.faults));
-  const path = join(root.runs, ".orchd/bundles", `${bundle.sha}.mjs`);
+  const bundle = () =>
+    bundleModule(join(folder, name), {
+      root: realpathSync(root.root),
+      bundlesDir: join(root.runs, ".orchd/bundles"),
+    });
+  const made = await bundle();
+  if (!made.ok) throw new Error(JSON.stringify(made.faults));
+  const path = join(root.runs, ".orchd/bundles", `${made.sha}.mjs`);
   const load = async (): Promise<(...given: unknown[]) => unknown> => {
-    const { default: made } = (await import(pathToFileURL(path).href)) as {
+    const own = (await import(pathToFileURL(path).href)) as {
       default: (...given: unknown[]) => unknown;
     };
-    return made;
+    return own.default;
   };
-  return { folder, load };
+  return { folder, load, bundle };
 }
+
+it.each([".ts", ".mts", ".cts", ".tsx", ".js", ".mjs", ".cjs", ".jsx"])(
+  "a module that ends in %s has its own place, and is refused where others may write to it",
+  async (ending) => {
+    const source = "export const at = __dirname;\n";
+    const [path, file] = [`schedules/parts/b${ending}`, `parts/b${ending}`];
+    const entry = `import { at } from "./${file}";\nexport default () => at;\n`;
+    const { folder, load, bundle } = await moduleOf(entry, "a.ts", { [path]: source });
+    expect((await load())()).toBe(join(folder, "parts"));
+    chmodSync(join(folder, file), 0o666);
+    expect(await bundle()).toMatchObject({
+      ok: false,
+      faults: [{ message: expect.stringContaining(`b${ending} `) }],
+    });
+  },
+);
 
 it("a file that lies beside modules, and is none, says so where it is imported", async () => {
   const { folder, load } = await moduleOf(

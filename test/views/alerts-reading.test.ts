@@ -6,6 +6,8 @@ import { NotifyReader, readNotifications } from "../../src/ledger/notify-reading
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { readNotifySetup } from "../../src/schedules/settings-file.ts";
 import { NO_SETUP, readAlerts, readAlertsSummary } from "../../src/views/alerts-reading.ts";
+import { readPipeline } from "../../src/views/pipeline-reading.ts";
+import { loaded, writePipeline } from "../support/hand-ledger.ts";
 import { alertOf, alertState, rootWithAlerts, writeAlerts } from "../support/made-up-alerts.ts";
 import { at, idOf, madeUpRoot, NOW } from "../support/made-up-root.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -91,6 +93,16 @@ describe("what alerts say", () => {
     expect([0, 1].map((later) => readAlertsSummary(reader, gaveUpAt + later)?.gaveUp)).toEqual([
       1, 0,
     ]);
+  });
+
+  it("has the other silences where one pipeline's ledger cannot be read", async () => {
+    const root = await rootWithAlerts();
+    const setup = readNotifySetup(root.root);
+    const { silences } = readAlerts({ store: storeOf(root), setup }, NOW);
+    writePipeline(root.runs, "another", [{ ...loaded("0 2 * * *"), format: 99 }]);
+    expect(() => readPipeline(storeOf(root), "another")).toThrow("99");
+    expect(readAlerts({ store: storeOf(root), setup }, NOW).silences).toEqual(silences);
+    expect(silences).not.toEqual([]);
   });
 
   it("leaves out silences that are over, and recoveries that nobody was told of", async () => {

@@ -165,6 +165,37 @@ test("is what a reading from scratch gives, at every length of a ledger", () => 
   expect(grown).toBeGreaterThan(60);
 });
 
+test("tells a run that waits from one that runs, as they are read and as they go on", () => {
+  const { runs } = tempRoot();
+  const [first, second] = [1, 2].map((nth) => BEGIN + nth * MINUTE_MS) as [number, number];
+  const runOf = (slot: number): string => `p@${stamp(slot)}Z`;
+  const at = iso(second + 1);
+  const fired = (slot: number): HandEvent[] => [
+    { type: "slot.fired", at: iso(slot), slot: iso(slot), run: runOf(slot), through: iso(slot) },
+  ];
+  const lines: HandEvent[] = [
+    { ...loaded("* * * * *"), at: iso(BEGIN) },
+    ...fired(first),
+    { type: "run.started", at: iso(first), run: runOf(first) },
+    ...fired(second),
+    { type: "run.queued", at, run: runOf(second), because: "one runs" },
+  ];
+  const kept = new PipelineMemory(new RunStore(runs));
+  const statuses = (): unknown[] => {
+    writePipeline(runs, "p", lines);
+    const fresh = new PipelineMemory(new RunStore(runs));
+    const found = [kept, fresh].map((memory) =>
+      memory.facts("p", second + MINUTE_MS / 2)!.strip.map(({ status }) => status),
+    );
+    expect(found[0]).toEqual(found[1]);
+    return found[0]!;
+  };
+  expect(statuses()).toEqual(["running", "initializing"]);
+  lines.push({ type: "run.finished", at, run: runOf(first), status: "completed", durationMs: 1 });
+  lines.push({ type: "run.started", at, run: runOf(second) });
+  expect(statuses()).toEqual(["completed", "running"]);
+});
+
 test("counts a slot whose line came between the look at the clock and the reading", () => {
   const { runs } = tempRoot();
   const store = new RunStore(runs);
