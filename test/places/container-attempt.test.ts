@@ -1,6 +1,6 @@
 /** An attempt in a container under an engine that a test plays: its limits, its end, its lines. */
 import { EventEmitter } from "node:events";
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { describe, expect, it } from "vitest";
@@ -324,6 +324,34 @@ describe("the end", () => {
     const { result, left } = await ends({ exitCode: 3 });
     expect([left, lines]).toEqual([kind, told]);
     expect(result).toMatchObject({ ok: false, outcome: "failed", error: { exitStatus: 3 } });
+  });
+
+  it("of one whose time was up is that, whatever its command ends with", async () => {
+    const artifacts = mkdtempSync(join(tempRoot().root, "a-"));
+    const { clock, ends, files } = adopted({ keep: "on-failure", task: { artifacts } });
+    writeFileSync(join(files.mounted, "output"), JSON.stringify("x".repeat(100_000)));
+    await clock.advance(10_000);
+    const { result, left } = await ends({ exitCode: 0 });
+    expect([result.ok === false && result.outcome, left]).toEqual(["timeout", "kept"]);
+    expect(readdirSync(artifacts)).toEqual([]);
+  });
+
+  it.each([
+    ["ends well all the same is done", "", { ok: true, value: null }],
+    [
+      "writes no output that counts has stopped",
+      "unreadable",
+      { ok: false, outcome: "stopped", error: { name: "Stopped", message: "by me" } },
+    ],
+  ])("of one that is stopped and %s", async (_, output, expected) => {
+    const { attempt, ends, files } = adopted({});
+    if (output !== "") {
+      rmSync(join(files.mounted, "output"));
+      symlinkSync("/etc/passwd", join(files.mounted, "output"));
+    }
+    attempt.stop("graceful", "by me");
+    const { result } = await ends({ exitCode: 0 });
+    expect(result).toEqual(expected);
   });
 
   it("that somebody made says so", async () => {

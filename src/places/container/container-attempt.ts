@@ -47,6 +47,7 @@ import {
   endError,
   errorOf,
   initFault,
+  toldResult,
   type Ending,
 } from "./container-end.ts";
 import { EngineError, type ContainerState } from "./engine.ts";
@@ -227,8 +228,9 @@ export class ContainerAttempt {
     } catch (error) {
       isDoubtful = this.#mayRun;
       if (error instanceof EngineLost && this.#ending === undefined) lost = error.message;
-      result = this.#ending === undefined ? this.#failed(errorOf(error)) : this.#endResult();
+      result = this.#failed(errorOf(error));
     }
+    result = toldResult(result, this.#ending);
     if (this.#isOver) return;
     const host = this.#host;
     const hasFailed = !result.ok && result.outcome !== "stopped";
@@ -455,6 +457,8 @@ export class ContainerAttempt {
   }
 
   #output(): TaskResult {
+    // It was too late: nothing that it wrote is read, and nothing is put into files.
+    if (this.#ending?.outcome === "timeout") return this.#endResult();
     const { step = "", outputs } = this.#task;
     const written = writtenOutput(
       (name) => this.#files?.readOutput(name),

@@ -111,6 +111,15 @@ export function endedResult({ outcome, because }: Ending): TaskResult {
   };
 }
 
+/**
+ * The result of an attempt that may have been told to end. A command whose time was up was too
+ * late, whatever it ended with. One that was stopped and ended well all the same is done.
+ */
+export function toldResult(result: TaskResult, ending: Ending | undefined): TaskResult {
+  if (ending === undefined || (ending.outcome === "stopped" && result.ok)) return result;
+  return endedResult(ending);
+}
+
 /** What went wrong as an attempt was begun or watched. */
 export function errorOf(error: unknown): StepError {
   if (error instanceof EngineError) return containerError(error.message);

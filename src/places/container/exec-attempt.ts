@@ -30,7 +30,7 @@ import { NotGivable, shellEnvironment } from "../shell-environment.ts";
 import { whenRoom, writtenFolder, type RoomWaiter } from "./attempt-room.ts";
 import type { AttemptHost } from "./container-attempt.ts";
 import { givenVariables, type Script } from "./container-command.ts";
-import { endedResult, endError, errorOf, type Ending } from "./container-end.ts";
+import { endedResult, endError, errorOf, toldResult, type Ending } from "./container-end.ts";
 import type { ContainerFiles } from "./container-files.ts";
 import { EngineError, sentenceOf, type ContainerState } from "./engine.ts";
 import type { Engine, EngineTalk } from "./engine.ts";
@@ -105,9 +105,9 @@ export class ExecAttempt {
       ]);
     } catch (error) {
       if (error instanceof EngineLost && this.#ending === undefined) lost = error.message;
-      result =
-        this.#ending === undefined ? this.#failed(errorOf(error)) : endedResult(this.#ending);
+      result = this.#failed(errorOf(error));
     }
+    result = toldResult(result, this.#ending);
     if (this.#isOver) return;
     this.#isOver = true;
     this.#clear();

@@ -197,6 +197,14 @@ export function describeShells(
       });
     });
 
+    it("were too late where they end well after their time limit", async () => {
+      const wait = signalsAll ? "for i in 1 2 3 4 5 6; do sleep 10; done" : "sleep 60 & wait";
+      const heard = await run(await open(), `trap 'exit 0' TERM; echo begun; ${wait}`, {
+        timeoutMs: 400,
+      });
+      expect(heard.result).toMatchObject({ ok: false, outcome: "timeout" });
+    });
+
     it("hear a graceful stop, and have their result if they end well", async () => {
       const subject = await open();
       // A signal that comes between the fork and the program of a `sleep` is lost to that one.

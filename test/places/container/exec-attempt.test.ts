@@ -461,6 +461,14 @@ describe("an end that is asked for", () => {
     expect(one.clock.timers).toBe(0);
   });
 
+  it("by the time limit is one, with whatever status the command ends then", async () => {
+    const one = played({ timeoutMs: 10_000 });
+    await one.begins();
+    await one.clock.advance(10_000);
+    await one.exits(0);
+    expect(one.ended().done?.result).toMatchObject({ ok: false, outcome: "timeout" });
+  });
+
   it("that leaves something is told so, and its note stays for the next look", async () => {
     const one = played();
     await one.begins();
