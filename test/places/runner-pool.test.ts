@@ -243,6 +243,34 @@ describe("a message", () => {
     ]);
   });
 
+  it("of a runner for which there is no next one has what did not begin start anew", () => {
+    pool = new RunnerPool({
+      clock,
+      launch: (...given) => {
+        if (played.all.length > 0) throw new Error("ENOSPC: no space left on device");
+        return new played(...given) as unknown as RunnerProcess;
+      },
+      settings: SETTINGS,
+    });
+    start("stuck");
+    start("moved");
+    pool.stop("moved", "force", "asked");
+    const late = { ...done("stuck"), type: "stuck", unstarted: ["moved"] } as FromRunner;
+    says(runner(0), late);
+    expect(runner(0).happened).toEqual(["retire", "kill"]);
+    const death = {
+      inFlight: ["moved"],
+      alone: false,
+      because: "the next runner could not be started: ENOSPC: no space left on device",
+      code: "ORCHD_PLACE",
+      blameless: "unbegun",
+    };
+    expect(heard).toEqual([["moved", "died", death]]);
+    expect(clock.timers).toBe(0);
+    dies(runner(0));
+    expect(heard).toHaveLength(2);
+  });
+
   it.each(["graceful", "force"] as const)(
     "of a runner that was replaced is followed by a %s stop that it did not hear",
     (mode) => {

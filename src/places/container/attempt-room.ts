@@ -21,7 +21,10 @@ export interface RoomWaiter {
  * Does `act` once there is room for it. @throws what `act` throws, where that is another fault, or
  * once nobody wants it any more
  */
-export function whenRoom<T>({ clock, isWanted, waits }: RoomWaiter, act: () => T): Promise<T> {
+export function whenRoom<T>(
+  { clock, isWanted, waits }: RoomWaiter,
+  act: () => T | Promise<T>,
+): Promise<T> {
   let last: unknown;
   return untilRoom(
     { clock, onHeld: (held, error) => (held ? waits(whatRanOut(error)) : undefined) },

@@ -14,6 +14,7 @@ import type { ModuleTask, TaskResult } from "../../core/task.ts";
 import { iso } from "../../core/time.ts";
 import { LatePlacings, type LatePlacing } from "../late-placing.ts";
 import type { TaskHandlers } from "../place.ts";
+import { whenRoom, type RoomWaiter } from "./attempt-room.ts";
 import { containerError, endedResult, errorOf, type Ending } from "./container-end.ts";
 import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
 import type { Engine } from "./engine.ts";
@@ -45,6 +46,8 @@ export class ModuleAttempt {
   readonly #isAlone: boolean;
   readonly #startedAt: number;
   #pull: Pull | undefined;
+  /** Its image, and of which engine. */
+  #image: { readonly engine: Engine; readonly id: string } | undefined;
   #pool: ModulePool | undefined;
   #ending: Ending | undefined;
   #isOver = false;
@@ -75,16 +78,14 @@ export class ModuleAttempt {
 
   /** Runs it to its end. Never rejects. */
   async run(): Promise<void> {
+    let fault: unknown;
     try {
-      const pool = await Promise.race([this.#pooled(), this.#wasCut]);
-      if (this.#isOver) return;
-      if (pool === undefined || this.#ending !== undefined)
-        return this.#done(endedResult(this.#ending!), 0, this.#startedAt);
-      this.#give(pool);
+      await Promise.race([whenRoom(this.#room, () => this.#begin()), this.#wasCut]);
     } catch (error) {
-      if (this.#ending !== undefined) this.#done(endedResult(this.#ending), 0, this.#startedAt);
-      else this.#done(this.#failed(errorOf(error)), 0, this.#startedAt);
+      fault = error;
     }
+    if (this.#ending !== undefined) this.#done(endedResult(this.#ending), 0, this.#startedAt);
+    else if (fault !== undefined) this.#done(this.#failed(errorOf(fault)), 0, this.#startedAt);
   }
 
   /** Tells it to end. */
@@ -105,9 +106,29 @@ export class ModuleAttempt {
     this.#pull?.cancel();
   }
 
+  get #isWanted(): boolean {
+    return !this.#isOver && this.#ending === undefined;
+  }
+
+  /** A folder is made for each runner: it waits for room for that. */
+  get #room(): RoomWaiter {
+    return {
+      clock: this.#host.clock,
+      isWanted: () => this.#isWanted,
+      waits: (because) => this.#tell([`${because}: the step waits`]),
+    };
+  }
+
+  async #begin(): Promise<void> {
+    const pool = await this.#pooled();
+    if (this.#isWanted) this.#give(pool);
+  }
+
   async #pooled(): Promise<ModulePool> {
     const { folder, ready, image, poolOf } = this.#host;
     const engine = await ready();
+    // It is not pulled anew for each look whether there is room.
+    if (this.#image?.engine === engine) return poolOf(engine, this.#container, this.#image.id);
     let files: ContainerFiles | undefined;
     try {
       const id = await image(engine, this.#container, {
@@ -117,15 +138,17 @@ export class ModuleAttempt {
         tell: (lines) => this.#tell(lines),
         pulling: (pull) => {
           this.#pull = pull;
-          if (this.#ending !== undefined || this.#isOver) pull.cancel();
+          if (!this.#isWanted) pull.cancel();
         },
       });
+      this.#image = { engine, id };
       return poolOf(engine, this.#container, id);
     } finally {
       if (files !== undefined) folder.end(files);
     }
   }
 
+  /** @throws what the runner's start throws: then it was given nothing */
   #give(pool: ModulePool): void {
     const { id } = this.#host;
     const handlers = this.#handlers;
@@ -148,7 +171,9 @@ export class ModuleAttempt {
         { alone: this.#isAlone },
       );
     } catch (error) {
-      this.#done(this.#failed(errorOf(error)), 0, this.#startedAt);
+      this.#pool = undefined;
+      pool.end(id);
+      throw error;
     }
   }
 

@@ -20,7 +20,7 @@
 import { availableParallelism } from "node:os";
 import type { Clock, Timer } from "../../clock.ts";
 import type { Log } from "../../log.ts";
-import { clipError, toStepError } from "../../core/failure.ts";
+import { clipError, FAILURE_CODES, toStepError } from "../../core/failure.ts";
 import type { Lane, Room } from "../../core/lane.ts";
 import type { Json, SnapshotStep } from "../../core/snapshot.ts";
 import { iso } from "../../core/time.ts";
@@ -430,15 +430,33 @@ export class RunnerPool implements Place, StepsAhead {
     for (const id of message.unstarted) {
       const moved = this.#entries.get(id);
       if (moved === undefined || moved.child !== old) continue;
-      this.#give(moved, this.#childFor(useOf(moved.task), false), true);
-      // It crossed with the word of the one before.
-      if (moved.told !== undefined) moved.child.send(moved.told);
+      this.#move(moved);
     }
     this.#log?.warn(
       { runner: old.pid, at: entry.id },
       "a thread does not end when told to; its runner is replaced",
     );
     old.kill();
+  }
+
+  /** Gives a task that has not begun to the next runner. Where there is none, it starts anew. */
+  #move(entry: Entry): void {
+    try {
+      this.#give(entry, this.#childFor(useOf(entry.task), false), true);
+      // It crossed with the word of the one before.
+      if (entry.told !== undefined) entry.child.send(entry.told);
+    } catch (error) {
+      this.#entries.delete(entry.id);
+      this.#counted.changed();
+      entry.forced?.cancel();
+      entry.handlers.died({
+        inFlight: [entry.id],
+        alone: false,
+        because: `the next runner could not be started: ${(error as Error).message}`,
+        code: FAILURE_CODES.place,
+        blameless: "unbegun",
+      });
+    }
   }
 
   #buried(child: RunnerProcess, exit: RunnerExit): void {

@@ -39,16 +39,20 @@ function played({
   isAlone = false,
   fault,
   startFault,
+  full = 0,
 }: {
   readonly keep?: ImageContainer["keep"];
   readonly isAlone?: boolean;
   /** Why the runner ran nothing. */
   readonly fault?: string;
   readonly startFault?: Error;
+  /** For how many starts there is no room on the disk. */
+  readonly full?: number;
 } = {}) {
   const clock = new VirtualClock();
   const told: string[] = [];
   const note = (text: string): void => void told.push(text);
+  const world = { engine: { name: "podman" } as Engine };
   let resolve!: (id: string) => void;
   let reject!: (error: Error) => void;
   let given: { task: ModuleTask; handlers: TaskHandlers; options: StartOptions } | undefined;
@@ -65,6 +69,8 @@ function played({
     pool: {
       start: (_id: string, task: ModuleTask, handlers: TaskHandlers, options: StartOptions) => {
         if (startFault !== undefined) throw startFault;
+        if ((full -= 1) >= 0)
+          throw Object.assign(new Error("ENOSPC: no space left"), { code: "ENOSPC" });
         given = { task, handlers, options };
         note("start");
       },
@@ -97,7 +103,7 @@ function played({
         },
         end: () => note("folder removed"),
       },
-      ready: () => Promise.resolve({ name: "podman" } as Engine),
+      ready: () => Promise.resolve(world.engine),
       image: (...[, container, request]: Parameters<ModuleHost["image"]>) => {
         note(`image ${container.image} as ${request.auth}`);
         request.files();
@@ -124,6 +130,7 @@ function played({
     ends,
     over,
     startedAt,
+    world,
     said: () => told.splice(0),
     runner: () => given!,
     placed: () =>
@@ -209,6 +216,44 @@ describe("an attempt of a module step in an image", () => {
     expect(one.ends).toMatchObject([
       { result: { error: { message: "the runners are closed" } }, ms: 0 },
     ]);
+  });
+
+  it("waits for room for its runner, says so once, and pulls no second time", async () => {
+    const one = played({ full: 2 });
+    await one.isThere();
+    const tries = ["begin r@1#2", "end r@1#2"];
+    expect(one.said().slice(-3)).toEqual([...tries, "orchd the disk is full: the step waits"]);
+    await one.clock.advance(1_000);
+    expect(one.said()).toEqual(["pool of sha256:1", ...tries]);
+    await one.clock.advance(1_000);
+    expect(one.said()).toEqual(["pool of sha256:1", "begin r@1#2", "start"]);
+    one.runner().handlers.done(OK, 7, 12);
+    expect(one.ends).toEqual([{ result: OK, ms: 7, startedAt: 12 }]);
+    expect(one.clock.timers).toBe(0);
+  });
+
+  it("that waits for room asks the engine that orchd.yaml names by then", async () => {
+    const one = played({ full: 1 });
+    await one.isThere();
+    one.said();
+    one.world.engine = { name: "docker" } as Engine;
+    await one.clock.advance(1_000);
+    expect(one.said()).toEqual(PULL);
+    await one.isThere();
+    expect(one.said().at(-1)).toBe("start");
+  });
+
+  it("that waits for room is stopped at once, and never begins", async () => {
+    const one = played({ full: 1 });
+    await one.isThere();
+    one.said();
+    one.attempt.stop("graceful", "by me");
+    await one.over;
+    expect(one.said()).toEqual(["pull cancelled", "ended", "done"]);
+    expect(one.ends).toMatchObject([{ result: { outcome: "stopped" }, ms: 0 }]);
+    await one.clock.advance(60_000);
+    expect(one.said()).toEqual([]);
+    expect(one.clock.timers).toBe(0);
   });
 
   it("fails with a cut sentence in which no half of a secret is", async () => {
