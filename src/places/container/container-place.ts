@@ -133,7 +133,8 @@ export class ContainerPlace implements Place {
     if (settings.engine !== this.#settings.engine) {
       this.#engine = undefined;
       this.#modules.leave();
-    }
+      // The runners have as many threads as steps might run at once when they were started.
+    } else if (settings.atOnce > this.#settings.atOnce) this.#modules.leave();
     this.#settings = settings;
     this.#tellCapacity();
     this.#tellReport();

@@ -615,7 +615,10 @@ describe("what is reported", () => {
     await opened.ready("a");
     opened.place.setSettings({ atOnce: 1 });
     expect([world.said, grown, await opened.ready("a")]).toEqual([[], 1, ["-> podman"]]);
-    opened.place.setSettings({ atOnce: 1, engine: "docker" });
+    // More steps at once need runners with more threads.
+    opened.place.setSettings({ atOnce: 2 });
+    expect(await opened.ready("a")).toEqual(["pools are left", "-> podman"]);
+    opened.place.setSettings({ atOnce: 3, engine: "docker" });
     expect(await opened.ready("a")).toEqual(["pools are left", "find docker", "-> docker"]);
     // What was begun in the one before stays with it.
     const engine: Pick<Engine, "name"> = await opened.host("a").ready();
