@@ -114,8 +114,11 @@ it("nothing begins where there is no /proc, and the reason is told", async () =>
   ]);
 });
 
-it("ends with the step's status, and ends what the step left", async () => {
-  const script = ["/bin/sh", "-c", "sleep 600 & echo left $!; exit 7"] as const;
+it.each([
+  ["ends", "sleep 600 &"],
+  ["is deaf to TERM", "(trap '' TERM; exec sleep 600) &"],
+])("ends with the step's status, and ends what the step left that %s", async (_, left) => {
+  const script = ["/bin/sh", "-c", `${left} echo left $!; exit 7`] as const;
   const step = here(execWords(PLAIN, `${token}-b`, script, NONE));
   await step.line();
   step.child.stdin.write(GO);

@@ -2,7 +2,7 @@
  * The runners of module steps in containers, under an engine that a test plays: when a pool ends,
  * which steps have one, and what is told of a runner whose container says this or that.
  */
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { ImageContainer } from "../../../src/core/container.ts";
@@ -259,6 +259,9 @@ const MODULE_TASK = {
   gracePeriodMs: 300,
 } as unknown as ModuleTask;
 
+/** Hears nothing. */
+const NOBODY = { done: () => undefined, output: () => undefined, died: () => undefined };
+
 /** How a task ended in a pool, and what was told of its place. */
 async function end(pool: ModulePool, id: string, isStarted?: () => void) {
   const places: string[] = [];
@@ -295,6 +298,20 @@ describe("a runner in a container", () => {
     expect(pool.faultOf("r@1#2")).toBeUndefined();
     expect(asked.at(-1)).toBe("remove 1");
     await vi.waitFor(() => expect(left()).toEqual([]), PATIENCE);
+  });
+
+  it("has a thread for each step that may run at once, or is one step's own", async () => {
+    const told = join(tempRoot().root, "told");
+    const { of } = played(`head -n 1 >>${told}; sleep 60`);
+    const { pool } = of();
+    pool.start("r@1#2", MODULE_TASK, NOBODY, { alone: false });
+    pool.start("r@1#3", MODULE_TASK, NOBODY, { alone: true });
+    const threads = (): number[] =>
+      readFileSync(told, "utf8")
+        .trimEnd()
+        .split("\n")
+        .map((settings) => (JSON.parse(settings) as { threads: number }).threads);
+    await vi.waitFor(() => expect(threads().toSorted((a, b) => a - b)).toEqual([1, 2]), PATIENCE);
   });
 
   it("that ran nothing has no container to keep: it was removed", async () => {

@@ -1,7 +1,7 @@
 /** What the package does on another machine: whose daemon is the newest, and what it may end. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { answerLine, mayBegin, runFarSide, takeHost } from "../../../src/places/ssh/far-side.ts";
@@ -105,6 +105,11 @@ it("a root's token is made once, is another for each place, and for each root", 
   expect(placeToken(folder, "a")).not.toBe(first);
   mkdirSync(join(one, "far-id-is-a-folder/far-id"), { recursive: true });
   expect(() => placeToken(join(one, "far-id-is-a-folder"), "a")).toThrow(/EISDIR/);
+  // Nor is one replaced that is there and cannot be read: another one would find nothing.
+  const loop = join(one, "far-id-is-a-loop");
+  mkdirSync(loop);
+  symlinkSync("far-id", join(loop, "far-id"));
+  expect(() => placeToken(loop, "a")).toThrow(/ELOOP/);
 });
 
 it.each<[string, readonly string[], string, readonly unknown[]]>([
