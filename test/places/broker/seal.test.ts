@@ -49,7 +49,8 @@ describe("a seal", () => {
   it("takes 32 bytes and more, as hex or base64, and says what is wrong with others", () => {
     const hex = randomBytes(32).toString("hex");
     const same = new Seal(Buffer.from(hex, "hex").toString("base64"));
-    expect(same.open(new Seal(hex).seal(text, "x"), "x").equals(text)).toBe(true);
+    for (const written of [hex, hex.toUpperCase()])
+      expect(same.open(new Seal(written).seal(text, "x"), "x").equals(text)).toBe(true);
     expect(() => new Seal(randomBytes(31).toString("base64"))).toThrow(
       "the key has 31 bytes, and at least 32 are needed: make one with `openssl rand -base64 32`",
     );
