@@ -169,7 +169,7 @@ export interface Snapshot {
   readonly enableCache?: boolean | undefined;
   readonly timeoutMs?: number | undefined;
   readonly gracePeriodMs: number;
-  /** `env` of orchd.yaml, the layer below `env`. Undefined: none, or an older version's. */
+  /** `env` of orchd.yaml as the run was made, the layer below `env`. Undefined: none. */
   readonly baseEnv?: { readonly [name: string]: EnvValue } | undefined;
   /**
    * The environment of the stack's components, the layer between `baseEnv` and `env`. Nothing in it

@@ -102,7 +102,7 @@ export class RunLoop {
     this.#results.begin(state);
     const own = deps.environment ?? process.env;
     const secrets = deps.secrets ?? new SecretFiles([own["CREDENTIALS_DIRECTORY"]]);
-    const base = baseLayer(own, state.snapshot.baseEnv ?? deps.settings.env);
+    const base = baseLayer(own, state.snapshot.baseEnv ?? {});
     this.#waiters = new StepWaiters(state, flavor.capabilities.handlesStepRetries);
     const parts: RunParts = {
       state,

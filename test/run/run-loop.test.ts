@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemDisk } from "../../src/disk/disk.ts";
+import type { Snapshot } from "../../src/core/snapshot.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";
 import { LedgerClosed } from "../../src/ledger/ledger-error.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
-import { fakeCode, held } from "../support/fake-pool.ts";
+import { fakeCode, held, type FakeFunction } from "../support/fake-pool.ts";
 import { snapshotOf } from "../support/given-run.ts";
 import { moduleStep, RunBench } from "../support/run-bench.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -89,6 +90,24 @@ describe("a run", () => {
     expect(ended.status).toBe("completed");
     expect(ended.types()).toContain("hook.completed onSuccess a");
     expect(clock.timers).toBe(0);
+  });
+
+  it.each<[string, Partial<Snapshot>, unknown]>([
+    ["another one", { baseEnv: { A: "1" } }, ["1", null]],
+    ["none", {}, [null, null]],
+  ])("has orchd.yaml's env as it was when the run was made: %s", async (_, frozen, given) => {
+    const a: FakeFunction = ({ task }) => {
+      const { env } = task as { env: Record<string, string> };
+      return [env["A"] ?? null, env["B"] ?? null];
+    };
+    const bench = new RunBench({ functions: { a } });
+    const { RunLoop } = await import("../../src/run/run-loop.ts");
+    const header = bench.header(snapshotOf([moduleStep("a")], frozen));
+    await (await RunLoop.create(header, bench.deps)).drain(0);
+    const settings = { ...bench.deps.settings, env: { A: "2", B: "3" } };
+    const loop = (await RunLoop.recover(header.run, { ...bench.deps, settings }))!;
+    loop.start("the daemon was started again");
+    expect((await bench.end(loop)).output("a")).toEqual(given);
   });
 
   it("asks a condition with the step's own param where the run has one of that name", async () => {

@@ -75,6 +75,8 @@ export class RunBench {
   }
 
   header(snapshot: Snapshot, more: Partial<RunHeader> & { trigger?: Trigger } = {}): RunHeader {
+    const { env } = this.deps.settings;
+    const isFrozen = snapshot.baseEnv !== undefined || Object.keys(env).length === 0;
     const run = more.run ?? manualRunId(snapshot.name, Date.UTC(2026, 10, 23, 2) + (runs += 1));
     return {
       type: "run.submitted",
@@ -84,7 +86,8 @@ export class RunBench {
       orchestratorRunId: run,
       trigger: { kind: "manual" },
       params: {},
-      snapshot,
+      // As the compiler freezes it.
+      snapshot: isFrozen ? snapshot : { ...snapshot, baseEnv: env },
       tags: [],
       ...more,
     };
