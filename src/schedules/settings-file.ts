@@ -4,7 +4,7 @@ import { isObject } from "../core/json-object.ts";
 import { DEFAULT_SETTINGS, orchdSettingsSchema, type OrchdSettings } from "../core/settings.ts";
 import { checkShape } from "../core/shape-faults.ts";
 import type { TelemetrySettings } from "../core/telemetry-settings.ts";
-import type { Problem } from "./problem.ts";
+import { formatProblem, problemOf, type Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
 import { decodeUtf8, readSourceText, type SourceText } from "./source-text.ts";
 
@@ -53,13 +53,15 @@ function memberOf(value: unknown, name: string): unknown {
  * @throws Error, a sentence, where the file cannot be read or is wrong
  */
 export function readTelemetrySettings(root: string): TelemetrySettings | undefined {
-  const file = readSettingsFile(join(root, "orchd.yaml"));
-  if (!file.ok) throw new Error(`${file.errors[0]!.file}: ${file.errors[0]!.message}`);
+  const path = join(root, "orchd.yaml");
+  const file = readSettingsFile(path);
+  if (!file.ok) throw new Error(formatProblem(file.errors[0]!));
   if (file.source === undefined) return undefined;
   const shape = checkShape(orchdSettingsSchema, file.source.value);
   if (shape.ok) return shape.value.telemetry;
-  const { path, message } = shape.faults[0]!;
-  throw new Error(`orchd.yaml: ${path.join(".")} ${message}`);
+  const fault = shape.faults[0]!;
+  const position = file.source.locate(fault.path, fault.atKey);
+  throw new Error(formatProblem(problemOf(path, fault, position)));
 }
 
 /** What the file says. `source` is undefined if there is no file, or nothing in it. */

@@ -6,6 +6,7 @@ import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import { stopBundler } from "../../src/schedules/bundler.ts";
 import { loadSettings, type SettingsResult } from "../../src/schedules/load-settings.ts";
 import { formatProblem } from "../../src/schedules/problem.ts";
+import { readTelemetrySettings } from "../../src/schedules/settings-file.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 afterAll(stopBundler);
@@ -146,4 +147,17 @@ it("leaves a bad module to the pipelines that name it, and no name that is none"
   expect(await later("locl")).toEqual({
     errors: [expect.stringContaining('names "locl", which is neither local nor a module\'s path')],
   });
+});
+
+it.each([
+  "telemetry: { endpont: http://x }\n",
+  "concurrency: [{ group: db, limit: 0 }]\n",
+  "- list\n",
+  "telemetry: [\n",
+])("a program that reads %j for its telemetry says what the daemon says of it", async (text) => {
+  const { root, runs } = tempRoot({ "orchd.yaml": text });
+  const result = await loadSettings(root, join(runs, ".orchd/bundles"));
+  const [said] = result.ok ? [] : result.errors.map(formatProblem);
+  expect(said).toMatch(/orchd\.yaml:\d/);
+  expect(() => readTelemetrySettings(root)).toThrow(new Error(said));
 });
