@@ -111,7 +111,7 @@ export async function bundleModule(entry: string, options: BundleOptions): Promi
       if (lacking !== undefined) throw lacking.detail as Error;
       return {
         ok: false,
-        faults: errors.slice(0, FAULTS_TOLD).map((error) => bundleFaultOf(error, entry, root)),
+        faults: errors.slice(0, FAULTS_TOLD).map((error) => bundleFaultOf(error, root, findings)),
         inputs: [...findings.files],
       };
     }
@@ -238,16 +238,19 @@ export function placeInSource(
   return undefined;
 }
 
-function bundleFaultOf({ location, text }: Message, entry: string, root: string): BundleFault {
+function bundleFaultOf(
+  { location, text }: Message,
+  root: string,
+  { entry, heads }: BuildFindings,
+): BundleFault {
   const said = text.replace(/\s+/g, " ");
   const advice = adviceOn(said);
   const message = advice === undefined ? said : `${said}: ${advice}`;
-  return location === null
-    ? { file: entry, message }
-    : {
-        file: resolve(root, location.file),
-        line: location.line,
-        column: location.column + 1,
-        message,
-      };
+  if (location === null) return { file: entry, message };
+  const { line, lineText } = location;
+  const file = resolve(root, location.file);
+  // It counts bytes, from 0, and what was put before the first line too.
+  const before = Buffer.from(lineText).subarray(0, location.column).toString();
+  const head = line === 1 ? (heads.get(file)?.length ?? 0) : 0;
+  return { file, line, column: Math.max(0, before.length - head) + 1, message };
 }

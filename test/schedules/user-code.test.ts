@@ -108,3 +108,17 @@ describe("a module that asks its require", () => {
     }
   });
 });
+
+it("a fault stands where the module has it, whatever stands before it in its line", async () => {
+  const first = 'const über = "ä"; import { x } from "./gone.ts";';
+  const other = '/* ö */ import { y } from "./lost.ts";';
+  const { root, schedules, runs } = tempRoot({
+    "schedules/a.ts": `${first}\n${other}\nexport default () => [x, y, über, __dirname];\n`,
+  });
+  const bundlesDir = join(runs, ".orchd/bundles");
+  const bundle = await bundleModule(join(schedules, "a.ts"), { root, bundlesDir });
+  expect(bundle.ok ? [] : bundle.faults).toEqual([
+    expect.objectContaining({ line: 1, column: first.indexOf('"./gone') + 1 }),
+    expect.objectContaining({ line: 2, column: other.indexOf('"./lost') + 1 }),
+  ]);
+});
