@@ -1,6 +1,6 @@
-/** When those that look every so often look: in the same moments. */
-import { expect, it } from "vitest";
-import { untilLook, type Clock } from "../src/clock.ts";
+/** When those that look every so often look: in the same moments. What a timer of days does. */
+import { expect, it, vi } from "vitest";
+import { systemClock, untilLook, type Clock } from "../src/clock.ts";
 import { RequestInbox } from "../src/engine/request-inbox.ts";
 import { acquireDaemonLock } from "../src/ledger/lock.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
@@ -54,4 +54,23 @@ it("is the same for the lock and the requests, whenever each began", async () =>
   await inbox.close();
   await lock.release();
   expect([...wakes]).toEqual([1_000, 2_000, 3_000, 4_000, 5_000]);
+});
+
+it("a timer of days fires once, at its time, and can be cancelled on any day", async () => {
+  const DAY_MS = 86_400_000;
+  vi.useFakeTimers();
+  try {
+    const fired: string[] = [];
+    const soon = systemClock.after(2.5 * DAY_MS, () => fired.push("cancelled"));
+    systemClock.after(2.5 * DAY_MS, () => fired.push("kept"));
+    await vi.advanceTimersByTimeAsync(1.5 * DAY_MS);
+    soon.cancel();
+    await vi.advanceTimersByTimeAsync(DAY_MS - 1);
+    expect(fired).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(fired).toEqual(["kept"]);
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });

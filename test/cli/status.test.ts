@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { RunStore } from "../../src/ledger/run-store.ts";
 import { ask } from "../support/asked-command.ts";
 import { orchd } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -21,6 +22,17 @@ interface Pipelines {
   readonly daemon: unknown;
   readonly pipelines: readonly Record<string, unknown>[];
 }
+
+it("orchd status says which disk is full below the daemon's line", async () => {
+  const { root } = tempRoot();
+  const full = vi.spyOn(RunStore.prototype, "whyFull").mockReturnValue("the disk is full");
+  try {
+    const { stdout } = await ask(root, "status");
+    expect(stdout.split("\n")[1]).toBe("✗ the disk is full: nothing starts until there is room");
+  } finally {
+    full.mockRestore();
+  }
+});
 
 describe("orchd status --json", () => {
   it("has exactly the promised shape, the daemon null while none runs", async () => {

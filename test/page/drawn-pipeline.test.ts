@@ -250,5 +250,7 @@ it("a pipeline's page has the backfills that are under way, if there are any", a
   const backfill = { id: "b1", from: at("08:00:00"), to: at("10:00:00"), which: "missing" };
   const card = (await page({ backfills: [backfill] })).one(".backfill-row");
   expect(card.text).toContain("b1 · 2026-11-28 08:00:00Z to 2026-11-28 10:00:00Z, missing");
+  const link = new URL(card.one("a").getAttribute("href")!, "http://page.test");
+  expect([link.pathname, link.search]).toEqual(["/requests", "?id=b1"]);
   expect((await page()).every(".backfill-row")).toEqual([]);
 });

@@ -152,7 +152,13 @@ describe("places", () => {
       because: null,
     };
     const few = { labels: ["x"], steps: 1, starting: 0, runs: ["b@1"], because: "nobody serves x" };
-    const root = await places({ places: [PLACE], waiting: [waiting, few] as never, unread: 2 });
+    const six = { ...few, labels: ["y"], runs: waiting.runs.slice(0, 6) };
+    const root = await places({
+      places: [PLACE],
+      waiting: [waiting, few, six] as never,
+      unread: 2,
+    });
+    expect(rows(root)[2]?.[3]).toBe("a@1, a@2, a@3, a@4, a@5 and 1 more");
     expect(rows(root).slice(0, 2)).toEqual([
       [
         "gpu, linux",
@@ -166,7 +172,7 @@ describe("places", () => {
     expect(root.every("p.none").map(({ text }) => text.trim())).toEqual([
       "2 active runs more were not looked at.",
     ]);
-    expect(root.every("h2").map(({ text }) => text.trim())).toEqual(["Waiting 2", "Places 1"]);
+    expect(root.every("h2").map(({ text }) => text.trim())).toEqual(["Waiting 3", "Places 1"]);
   });
 
   it("says that nothing is there, and nobody waits", async () => {

@@ -300,6 +300,9 @@ it("attempts and waits stand on an axis of the whole run", async () => {
       placed: { place: "farm", host: "w1", ref: "r" },
     },
   ] as never;
+  const begun = [
+    { attempt: 1, startedAt: at(100), endedAt: null, status: "running", because: null },
+  ] as never;
   const rows = await drawn(
     h(Attempts, {
       page: page({
@@ -309,6 +312,7 @@ it("attempts and waits stand on an axis of the whole run", async () => {
           step("a", { status: "running", attempts: 2, timeline }),
           step("b", { status: "initializing", startedAt: null, finishedAt: null }),
           step("c", { status: "skipped", startedAt: null, finishedAt: at(50) }),
+          step("d", { status: "running", timeline: begun }),
         ],
       }),
       now: Date.parse(at(100)),
@@ -319,10 +323,13 @@ it("attempts and waits stand on an axis of the whole run", async () => {
   expect(bars.map(({ style }) => [style["left"], style["width"]])).toEqual([
     ["0%", "10%"],
     ["60%", "40%"],
+    // It has just begun, and is seen.
+    ["99.4%", "0.6%"],
   ]);
   expect(bars.map((bar) => bar.getAttribute("title"))).toEqual([
     "attempt 1: retried, 10s: the run began",
     "attempt 2: running, 40s, on farm at w1",
+    "attempt 1: running, 0s",
   ]);
   const wait = rows.one("span.wait");
   expect([wait.style["left"], wait.style["width"]]).toEqual(["10%", "50%"]);

@@ -15,6 +15,11 @@ describe("a log line", () => {
     ]);
     const [orange] = logPieces("\u001b[38;5;208mx\u001b[0m");
     expect(orange?.classes).toMatch(/^ansi-fg-(red|yellow)$/);
+    const palette = (index: number) => logPieces(`\u001b[38;5;${index}mx`)[0]?.classes;
+    // The darkest of each colour, and the greys at which black ends.
+    expect([17, 22, 52, 237, 238].map(palette)).toEqual(
+      ["blue", "green", "red", "black", "white"].map((name) => `ansi-fg-${name}`),
+    );
   });
 
   it("hides nothing, moves nothing and sets no title", () => {
