@@ -112,6 +112,17 @@ it.each(Object.keys(ADDRESSES))("%s", async (name) => {
   expectKept(`answers/${name}.txt`, placeless(texts.join("\n"), root));
 });
 
+it("a slot is asked for by any moment of its second", async () => {
+  const { ask: get } = await pageRig({ now: () => NOW });
+  const [whole, within] = await Promise.all(
+    ["00", "00.750"].map((seconds) =>
+      get(`/api/v1/pipelines/etl/why?at=${at(4).replace(/:00\.000Z$/, `:${seconds}Z`)}`),
+    ),
+  );
+  expect(whole?.text).toContain(at(4));
+  expect(within?.text).toBe(whole?.text);
+});
+
 /** As JSON, a member or an element a line; what has neither objects nor lists in it is one line. */
 function compact(value: unknown, space = ""): string {
   const flat = JSON.stringify(value);

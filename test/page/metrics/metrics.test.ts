@@ -1,12 +1,13 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { FINAL_RUN_STATUSES } from "../../../src/core/status.ts";
 import { RunStore } from "../../../src/ledger/run-store.ts";
 import { readPipeline } from "../../../src/views/pipeline-reading.ts";
 import { Metrics } from "../../../src/page/metrics/metrics.ts";
 import { METRICS } from "../../../src/page/metrics/metric-list.ts";
+import { pageRig } from "../page-rig.ts";
 import { at, idOf, madeUpRoot, NOW } from "../../support/made-up-root.ts";
 import { loaded, writePipeline, type HandEvent } from "../../support/hand-ledger.ts";
 import { hasProgram } from "../../support/figures.ts";
@@ -264,6 +265,19 @@ describe("the metrics of a root", () => {
       expect((await metrics.text(NOW, accept)).contentType).toMatch(
         /^text\/plain; version=0\.0\.4/,
       );
+  });
+
+  it("are told by one reader from scrape to scrape: it reads what has changed", async () => {
+    const told = vi.spyOn(Metrics.prototype, "text");
+    try {
+      const { ask } = await pageRig();
+      for (let scrapes = 0; scrapes < 3; scrapes += 1)
+        expect((await ask("/metrics")).status).toBe(200);
+      expect(told).toHaveBeenCalledTimes(3);
+      expect(new Set(told.mock.contexts).size).toBe(1);
+    } finally {
+      told.mockRestore();
+    }
   });
 
   it.skipIf(!hasProgram("promtool"))("leave promtool nothing to say", async () => {
