@@ -2,7 +2,7 @@
  * What a step that may start comes to, beside a played cache: its condition, the result that is
  * used in its place and why, its key, and the task that it is started with.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { ArtifactRef } from "../../src/core/artifact-ref.ts";
@@ -387,6 +387,23 @@ describe("a key", () => {
       ["data/a", hashOf("a")],
       [join(root, "data/b"), hashOf("b")],
     ]);
+  });
+
+  it("cannot be known where a large file goes as it is about to be read", async () => {
+    const path = join(tempRoot().root, "large");
+    writeFileSync(path, "x".repeat(262_145));
+    const cache = { ...CACHE, fileDependencies: [path] };
+    const it = new Prepared([moduleStep("a", { cache })]);
+    const preparation = it.prepare("a");
+    rmSync(path);
+    expect(await preparation).toEqual({
+      kind: "fail",
+      error: expect.objectContaining({
+        name: "FileDependencyError",
+        code: "ORCHD_FILE_DEPENDENCY",
+        message: `the file dependency ${path} is not there (${path})`,
+      }) as unknown,
+    });
   });
 });
 
