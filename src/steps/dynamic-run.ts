@@ -17,6 +17,7 @@ import type { Jsonified, RequiredKeys } from "./checked-steps.ts";
 import type { Step } from "./step-entry.ts";
 import type { Loose, StepContext, StepLog } from "./context.ts";
 import { checkCall, checkInvocationId, checkManyCalls } from "./checked-call.ts";
+import { Lazy } from "./lazy-promise.ts";
 import { locateStep } from "./load-definition.ts";
 import { LoadError, type LoadedModule } from "./resolve-code.ts";
 import { cartesian, mappedInput, zip, type Combine, type MappedInput } from "./mapped-inputs.ts";
@@ -373,31 +374,6 @@ class Output implements OutputHandle<never> {
   }
 }
 
-/** A promise that is made only when somebody waits for it. */
-class Lazy<T> implements Promise<T> {
-  readonly [Symbol.toStringTag] = "Promise";
-  readonly #get: () => Promise<T>;
-
-  constructor(get: () => Promise<T>) {
-    this.#get = get;
-  }
-
-  then<A = T, B = never>(
-    onValue?: ((value: T) => A | PromiseLike<A>) | null,
-    onError?: ((reason: unknown) => B | PromiseLike<B>) | null,
-  ): Promise<A | B> {
-    return this.#get().then(onValue, onError);
-  }
-
-  catch<B = never>(onError?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
-    return this.#get().catch(onError);
-  }
-
-  finally(onEnd?: (() => void) | null): Promise<T> {
-    return this.#get().finally(onEnd);
-  }
-}
-
 class StepPromise extends Lazy<unknown> {
   readonly id: string;
   readonly of: Invocation;
@@ -411,21 +387,23 @@ class StepPromise extends Lazy<unknown> {
 
 class Mapped extends Lazy<unknown[]> {
   readonly handles: Promise<readonly Invocation[]>;
-  isAwaited: boolean;
+  /** Whether somebody hears of it where the invocations cannot be made. */
+  isAwaited = false;
+  readonly #made: Promise<readonly Invocation[]>;
 
-  constructor(handles: Promise<readonly Invocation[]>) {
-    super(() => {
+  constructor(made: Promise<readonly Invocation[]>) {
+    super(() => this.handles.then((all) => Promise.all(all.map((handle) => handle.result()))));
+    this.#made = made;
+    this.handles = new Lazy(() => {
       this.isAwaited = true;
-      return handles.then((all) => Promise.all(all.map((handle) => handle.result())));
+      return made;
     });
-    this.handles = handles;
-    this.isAwaited = false;
-    handles.catch(() => {});
+    made.catch(() => {});
   }
 
   /** Resolves when every invocation is made, with the failure to make them or undefined. */
   settled(): Promise<{ readonly thrown: unknown } | undefined> {
-    return this.handles.then(
+    return this.#made.then(
       () => undefined,
       (thrown: unknown) => ({ thrown }),
     );

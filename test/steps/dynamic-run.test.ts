@@ -447,6 +447,8 @@ describe("the end of the function", () => {
     await expect(daemon.caller.end()).rejects.toThrow(/is no list/);
     const other = new FakeDaemon();
     await other.run.map(read, { a: Promise.resolve("no list") }).catch(() => undefined);
+    const { handles } = other.run.map(read, { a: Promise.resolve("no list") });
+    await expect(handles).rejects.toThrow(/is no list/);
     expect(await other.caller.end()).toEqual({ unawaited: [] });
   });
 });
