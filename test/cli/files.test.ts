@@ -110,6 +110,9 @@ describe("orchd validate", () => {
       { name: "b", valid: false },
       { name: "a", valid: true },
     ]);
+    const twice = await ask(root, "validate", "elsewhere", "elsewhere/../elsewhere/b.yaml");
+    expect(twice.stdout.match(/✗/g)).toHaveLength(1);
+    expect(twice.stderr).toContain("1 file of 1 is invalid");
     const empty = await ask(root, "validate", "runs");
     expect({ status: empty.status, stderr: empty.stderr }).toMatchObject({
       status: 2,

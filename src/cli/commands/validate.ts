@@ -35,7 +35,8 @@ export interface FileCheck {
 /** Runs the command. */
 export async function run({ args, roots, terminal }: CommandContext): Promise<ExitStatus> {
   const wanted = args.list("files");
-  const paths = wanted.flatMap((file) => findFiles(file, roots.schedules));
+  // A folder and a file in it may both be named.
+  const paths = [...new Set(wanted.flatMap((file) => findFiles(file, roots.schedules)))];
   if (wanted.length === 0) requireDropFolder(roots);
   // orchd.yaml is checked first: every other file is read by it.
   const { timezone } = await readSettings(roots);
@@ -87,7 +88,7 @@ function shownPath(path: string): string {
  * folder stands for the pipeline files in it.
  */
 function findFiles(file: string, schedules: string): string[] {
-  const path = existsSync(file) ? resolve(file) : join(schedules, file);
+  const path = resolve(existsSync(file) ? file : join(schedules, file));
   if (!existsSync(path)) throw usageError(`there is no file ${file}, here or in ${schedules}.`);
   if (!statSync(path).isDirectory()) return [path];
   const names = pipelineFiles(path);
