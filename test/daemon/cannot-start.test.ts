@@ -1,7 +1,7 @@
 /** The programs beside the daemon that cannot start: what each says, and its exit status. */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -125,10 +125,15 @@ describe("a worker", () => {
     const other = createServer().listen({ path: `\0orchd-worker-${home}` });
     await once(other, "listening");
     onTestFinished(() => void other.close());
-    expect(await runWorker({ ...options, serves })).toBe(1);
-    expect(told).toEqual([
-      "A worker one serves farm already on this machine: give this one another --name.",
-    ]);
+    // By whatever path it comes to the folder.
+    const link = join(tempRoot().root, "link");
+    symlinkSync(runs, link);
+    for (const path of [runs, link]) {
+      expect(await runWorker({ ...options, runs: path, serves })).toBe(1);
+      expect(told.splice(0)).toEqual([
+        "A worker one serves farm already on this machine: give this one another --name.",
+      ]);
+    }
   });
 });
 

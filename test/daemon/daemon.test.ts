@@ -238,9 +238,11 @@ it("what the last daemon compiled counts where it still holds", async () => {
   );
 });
 
-it("an empty folder is told with what to do", async () => {
-  const root = tempRoot();
+it("an empty folder is told with what to do, and a class that is not there", async () => {
+  const root = tempRoot({ "orchd.yaml": "orchestrators: { other: { uses: ./other.ts } }\n" });
   await started(root);
+  const kept = /\.\/other\.ts.*; the pipelines that name it keep their last good version$/;
+  expect(said("error")).toEqual([expect.stringMatching(kept)]);
   expect(said("warn")).toContain(
     `no pipeline is in force: put a file into ${root.schedules}, or see \`orchd init\``,
   );

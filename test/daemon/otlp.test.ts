@@ -1,6 +1,6 @@
 /** Where `orchd export otlp` begins, where it writes, and what it tells. */
 import { once } from "node:events";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
@@ -8,6 +8,7 @@ import { beforeEach, expect, it, onTestFinished, vi } from "vitest";
 import { exportTraces } from "../../daemon/otlp.ts";
 import type { ExportOptions } from "../../src/cli/command.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
+import { activeRunIds } from "../../src/views/active-run-ids.ts";
 import { madeUpRoot } from "../support/made-up-root.ts";
 import type { TempRoot } from "../support/temp-root.ts";
 
@@ -82,14 +83,32 @@ it("from what is no position it is refused, before it begins", async () => {
   expect(begun).toEqual([]);
 });
 
-it("a collector gets it once, and all of it again where the position was lost", async () => {
+/** The address of a collector that takes all. */
+async function collected(): Promise<string> {
   const collector = createServer((request, response) => {
     request.resume().on("end", () => response.end("{}"));
   }).listen(0, "127.0.0.1");
   await once(collector, "listening");
   onTestFinished(() => void collector.close());
-  const { port } = collector.address() as AddressInfo;
-  const endpoint = `http://127.0.0.1:${port}`;
+  return `http://127.0.0.1:${(collector.address() as AddressInfo).port}`;
+}
+
+it("a run that goes on is told from its beginning, but for one that is gone", async () => {
+  const endpoint = await collected();
+  const store = new RunStore(made.runs);
+  const [run] = activeRunIds(store);
+  const ledger = store.runLedger(run!);
+  renameSync(ledger, `${ledger}.aside`);
+  const [none, without] = await exported({ endpoint });
+  renameSync(`${ledger}.aside`, ledger);
+  rmSync(join(store.orchdDir, "otlp.json"));
+  const [all, told] = await exported({ endpoint });
+  expect([none, all]).toEqual([0, 0]);
+  expect(told).not.toEqual(without);
+});
+
+it("a collector gets it once, and all of it again where the position was lost", async () => {
+  const endpoint = await collected();
   const file = join(new RunStore(made.runs).orchdDir, "otlp.json");
   mkdirSync(dirname(file), { recursive: true });
   const lost = [
