@@ -4,8 +4,7 @@ import { systemClock } from "../src/clock.ts";
 import type { Alert } from "../src/core/alert.ts";
 import { hasNone } from "../src/core/did-you-mean.ts";
 import { parseRunId } from "../src/core/run-id.ts";
-import type { NotifySettings } from "../src/core/notify-settings.ts";
-import type { EnvValue } from "../src/core/snapshot.ts";
+import type { NotifyProgramSettings } from "../src/core/notify-program.ts";
 import type { RunStore } from "../src/ledger/run-store.ts";
 import type { TimedChannel } from "../src/notify/deliveries.ts";
 import { makeMessage } from "../src/notify/message-maker.ts";
@@ -16,17 +15,8 @@ import { pipelineLines, toldOf } from "../src/views/pipeline-facts.ts";
 
 const clock = systemClock;
 
-/** `notify:` of orchd.yaml, and what goes with it. */
-export interface NotifyInForce {
-  readonly notify: NotifySettings;
-  readonly timezone: string;
-  readonly keepDays: number;
-  /** `env` of orchd.yaml, which commands get. */
-  readonly variables: Readonly<Record<string, EnvValue>>;
-}
-
 /** What a trial needs. */
-export interface Trial extends NotifyInForce {
+export interface Trial extends NotifyProgramSettings {
   readonly options: NotifyOptions;
   readonly store: RunStore;
   readonly secrets: ChannelSecrets;

@@ -9,6 +9,7 @@
 import { hostname } from "node:os";
 import type { NotifyOptions } from "../src/cli/command.ts";
 import { systemClock } from "../src/clock.ts";
+import { notifyProgramSettings, type NotifyProgramSettings } from "../src/core/notify-program.ts";
 import { foreignRunsFolder, makeOrchdFolder } from "../src/engine/runs-folder.ts";
 import { whyFull } from "../src/disk/room.ts";
 import { SecretFiles } from "../src/disk/secret-files.ts";
@@ -40,7 +41,7 @@ import { activeRunIds } from "../src/views/active-run-ids.ts";
 import { readLogEnd } from "../src/views/log-end.ts";
 import { OldestUndecided } from "../src/views/oldest-undecided.ts";
 import { allToldOf, slotsBetween } from "../src/views/pipeline-facts.ts";
-import { tryChannel, tryReplay, type NotifyInForce } from "./notify-trial.ts";
+import { tryChannel, tryReplay } from "./notify-trial.ts";
 
 const clock = systemClock;
 /** How long messages that are under way may take at the end, in milliseconds. */
@@ -55,7 +56,7 @@ interface Ground {
   readonly log: Log & { fatal(fields: object, message: string): void };
   readonly store: RunStore;
   readonly secrets: ChannelSecrets;
-  inForce: NotifyInForce;
+  inForce: NotifyProgramSettings;
 }
 
 /**
@@ -201,15 +202,14 @@ function followSettings(ground: Ground, use: () => void): { readonly close: () =
 async function readSettings(
   options: NotifyOptions,
 ): Promise<
-  | { readonly ok: true; readonly inForce: NotifyInForce }
+  | { readonly ok: true; readonly inForce: NotifyProgramSettings }
   | { readonly ok: false; readonly because: readonly string[] }
 > {
   const { bundles } = new RunStore(options.runs);
   const read = await loadSettings(options.root, bundles, { modules: "later" });
   if (!read.ok) return { ok: false, because: read.errors.map(formatProblem) };
-  const { notify, timezone, retention, env: variables } = read.settings;
-  if (notify !== undefined)
-    return { ok: true, inForce: { notify, timezone, keepDays: retention.keepDays, variables } };
+  const inForce = notifyProgramSettings(read.settings);
+  if (inForce !== undefined) return { ok: true, inForce };
   const because =
     "orchd.yaml has no `notify`, so there is nobody to tell: give it channels and rules, as " +
     "docs/alerts.md shows.";
@@ -218,7 +218,7 @@ async function readSettings(
 
 function channelOf(
   name: string,
-  { notify, variables }: NotifyInForce,
+  { notify, env: variables }: NotifyProgramSettings,
   secrets: ChannelSecrets,
   { root }: NotifyOptions,
 ): TimedChannel {
@@ -240,7 +240,7 @@ function worldOf({ store, secrets }: Pick<Ground, "store" | "secrets">) {
   return { secrets, logEnd: (run: string, most: number) => readLogEnd(store, run, most) };
 }
 
-function bookOf({ notify, timezone }: NotifyInForce): RuleBook {
+function bookOf({ notify, timezone }: NotifyProgramSettings): RuleBook {
   return new RuleBook(notify, timezone);
 }
 
