@@ -11,18 +11,8 @@ import { SentFiles, type FarFile } from "../../src/places/pool/sent-files.ts";
 import { PIECE_BYTES, type FromFar, type ToFar } from "../../src/places/pool/wire.ts";
 import { FarFolder } from "../../src/places/runner/far-folder.ts";
 import type { ModuleTask } from "../../src/core/task.ts";
+import { plainModule } from "../support/plain-module.ts";
 import { tempRoot } from "../support/temp-root.ts";
-
-const PLAIN_MODULE = {
-  kind: "module",
-  isolated: false,
-  params: {},
-  inputs: {},
-  run: { id: "r@1", pipeline: "r", attempt: 1 },
-  step: "it",
-  env: {},
-  gracePeriodMs: 300,
-} as const;
 
 const sha = (bytes: string | Buffer): string => createHash("sha256").update(bytes).digest("hex");
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
@@ -257,9 +247,7 @@ describe("a bundle that two roots have, of different files,", () => {
     /** Starts a task. @returns what its source map over there says */
     const start = async (): Promise<{ sources: string[]; mappings: string }> => {
       const count = started.length;
-      const code = { bundle: "code", pick: "export:default", source: "./code.ts" };
-      const task = { ...PLAIN_MODULE, code };
-      tasks.take({ type: "start", id: `r@1#${count + 2}`, task });
+      tasks.take({ type: "start", id: `r@1#${count + 2}`, task: plainModule() });
       await expect.poll(() => started.length).toBe(count + 1);
       return read();
     };

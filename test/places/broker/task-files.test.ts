@@ -10,21 +10,12 @@ import { TaskFiles, type SentTask } from "../../../src/places/broker/task-files.
 import { fileObject } from "../../../src/places/broker/worker-line.ts";
 import { farBundleFault } from "../../../src/places/pool/far-bundle.ts";
 import { FileCache } from "../../../src/worker/file-cache.ts";
+import { plainModule } from "../../support/plain-module.ts";
 import { PlayedEngine } from "../../support/played-broker.ts";
 import { tempRoot } from "../../support/temp-root.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
-const TASK: ModuleTask = {
-  kind: "module",
-  code: { bundle: "code", pick: "export:default", source: "./code.ts" },
-  isolated: false,
-  params: {},
-  inputs: {},
-  run: { id: "r@1", pipeline: "r", attempt: 1 },
-  step: "it",
-  env: {},
-  gracePeriodMs: 300,
-};
+const TASK = plainModule();
 
 /** A broker, one worker's cache, and roots beside each other. */
 function rig() {

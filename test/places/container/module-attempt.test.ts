@@ -13,24 +13,16 @@ import { ContainerFiles } from "../../../src/places/container/container-files.ts
 import { EngineError, type Engine } from "../../../src/places/container/engine.ts";
 import { ModuleAttempt, type ModuleHost } from "../../../src/places/container/module-attempt.ts";
 import type { ModulePool } from "../../../src/places/container/module-pools.ts";
+import { plainModule } from "../../support/plain-module.ts";
 import { tempRoot } from "../../support/temp-root.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
 const ID = "r@1#2";
-const TASK = {
-  kind: "module",
-  code: { bundle: "b", pick: "export:default", source: "./b.ts" },
-  isolated: false,
-  params: {},
-  inputs: {},
-  run: { id: "r@1", pipeline: "r", attempt: 1 },
-  step: "it",
-  env: {},
-  gracePeriodMs: 300,
-  container: { image: "node:20" },
+const TASK = plainModule({
+  container: { image: "node:20" } as ImageContainer,
   registryAuth: "me:token",
   secrets: ["me:token", "canary"],
-} as unknown as ModuleTask;
+});
 const OK: TaskResult = { ok: true, value: 1 };
 const BAD: TaskResult = { ok: false, outcome: "failed", error: { name: "Error", message: "x" } };
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { ImageContainer } from "../../../src/core/container.ts";
 import { FAILURE_CODES } from "../../../src/core/failure.ts";
-import type { ModuleTask, TaskResult } from "../../../src/core/task.ts";
+import type { TaskResult } from "../../../src/core/task.ts";
 import { FramedTask } from "../../../src/core/task-frame.ts";
 import type { DeathInfo } from "../../../src/places/place.ts";
 import { silentLog } from "../../../src/log.ts";
@@ -19,6 +19,7 @@ import {
 } from "../../../src/places/container/engine.ts";
 import { ModulePools, type ModulePool } from "../../../src/places/container/module-pools.ts";
 import { OVER_STATUS, PATIENCE_MS, WIRE_PROTOCOL } from "../../../src/places/pool/wire.ts";
+import { plainModule } from "../../support/plain-module.ts";
 import { tempRoot } from "../../support/temp-root.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
@@ -247,17 +248,7 @@ describe("two steps have one pool", () => {
   });
 });
 
-const MODULE_TASK = {
-  kind: "module",
-  code: { bundle: "b", pick: "export:default", source: "./b.ts" },
-  isolated: false,
-  params: {},
-  inputs: {},
-  run: { id: "r@1", pipeline: "r", attempt: 1 },
-  step: "it",
-  env: {},
-  gracePeriodMs: 300,
-} as unknown as ModuleTask;
+const MODULE_TASK = plainModule();
 
 /** Hears nothing. */
 const NOBODY = { done: () => undefined, output: () => undefined, died: () => undefined };
