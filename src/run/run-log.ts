@@ -31,6 +31,8 @@ export class RunLog {
   #size = 0;
   #dropped = 0;
   #lastAt = "";
+  /** A part of a line may stand at the file's end: a write failed. */
+  #torn = false;
   #fd: number | undefined;
   #writing: Promise<void> | undefined;
 
@@ -76,12 +78,15 @@ export class RunLog {
   async #drain(): Promise<void> {
     try {
       while (this.#waiting.length > 0) {
-        const bytes = Buffer.from(this.#waiting.join(""));
+        // What follows a torn line begins a line of its own, so that readers lose that one alone.
+        const bytes = Buffer.from((this.#torn ? "\n" : "") + this.#waiting.join(""));
         this.#waiting = [];
         this.#size = 0;
         this.#fd ??= await this.#disk.open(this.#path, FLAGS, 0o640);
         // Under O_APPEND the position is ignored.
+        this.#torn = true;
         await writeAll(this.#disk, this.#fd, bytes, 0);
+        this.#torn = false;
         if (this.#dropped > 0) this.#noteDropped();
       }
     } catch (error) {

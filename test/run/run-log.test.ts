@@ -125,6 +125,37 @@ describe("a run's log", () => {
     expect(lines().slice(-2)).toEqual([sentence, "next"]);
   });
 
+  it("begins a line of its own after one that a full disk cut", async () => {
+    const path = join(tempRoot().root, "cut.log");
+    let room = 10;
+    const small: Disk = {
+      ...systemDisk,
+      write: async (fd, bytes, offset, position) => {
+        if (room === 0) throw new Error("ENOSPC");
+        const wrote = await systemDisk.write(
+          fd,
+          bytes.subarray(0, offset + room),
+          offset,
+          position,
+        );
+        room -= wrote;
+        return wrote;
+      },
+    };
+    const real = new RunLog(path, (error) => errors.push(error), small);
+    real.write([line("cut")]);
+    await real.flushed();
+    room = 1_000;
+    real.write([line("whole")]);
+    await real.flushed();
+    real.write([line("next")]);
+    await real.flushed();
+    await real.close();
+    const [cut, ...whole] = readFileSync(path, "utf8").trimEnd().split("\n");
+    expect([cut!.length, errors.length]).toEqual([10, 1]);
+    expect(whole.map((text) => (JSON.parse(text) as OutputLine).line)).toEqual(["whole", "next"]);
+  });
+
   it("that cannot be written drops what waits, says so, and tries again later", async () => {
     disk.fault = new Error("EIO");
     log.write([line("lost")]);
