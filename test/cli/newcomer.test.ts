@@ -3,6 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { readEpoch } from "../../src/ledger/daemon-info.ts";
 import { awaitLine } from "../support/await-event.ts";
 import { ask } from "../support/asked-command.ts";
 import { orchd, orchdProgram, startDaemon } from "../support/daemon.ts";
@@ -189,6 +190,18 @@ describe("the daemon", () => {
     expect(forPeople).toMatch(/\[0\]$/);
     const lines = await onTerminal(root, ["start", "--json"], "\u0003", "ready");
     expect(lines).toMatch(/^\{"level":"info".*"ready: 1 pipeline/m);
+  });
+});
+
+describe("a run in the foreground that is refused", () => {
+  it("is told, and its process ends with the lock given back", async () => {
+    const { root, runs } = tempRoot({ "schedules/p.yaml": "steps: { a: { run: 7 } }\n" });
+    const done = await orchd(root, "run", "p", "--foreground");
+    expect([done.status, done.stderr]).toEqual([2, expect.stringContaining("steps.a.run")]);
+    expect(readEpoch(join(runs, ".orchd"), 1)).toMatchObject({
+      role: "foreground",
+      released: true,
+    });
   });
 });
 
