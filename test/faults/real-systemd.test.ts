@@ -4,6 +4,7 @@
  * FAULTS=1; where it cannot run, the reason is printed.
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
@@ -35,6 +36,36 @@ const NOTIFY_YAML = `notify:
   channels: { me: { kind: command, run: [cat], env: { WORD: { secret: WORD } } } }
   rules: [{ to: [me] }]
 `;
+const SECRETS = "/etc/orchd/secrets";
+const CREDENTIALS = `[Service]
+LoadCredential=nats.login:${SECRETS}/nats.login
+LoadCredential=queue.key:${SECRETS}/queue.key
+`;
+const WORKER_DROP_IN = `${CREDENTIALS}ExecStart=
+ExecStart=${ORCHD} worker --root /etc/orchd --runs /var/cache/orchd-worker $ORCHD_WORKER_OPTIONS
+Environment="ORCHD_WORKER_OPTIONS=--place farm --labels gpu"
+`;
+const FARM_YAML = `places:
+  farm:
+    engine: nats
+    url: nats://127.0.0.1:4222
+    credentials: { secret: nats.login }
+    key: { secret: queue.key }
+`;
+const NATS_CONF = `listen: 127.0.0.1:4222
+jetstream { store_dir: /tmp/nats }
+authorization { users: [{ user: worker, password: word }] }
+`;
+/** Who it is, and whether it may write where a daemon of this machine has its ledgers. */
+const FAR_YAML = `enableCache: false
+steps:
+  far:
+    on: gpu
+    run: |
+      sleep 2
+      touch /var/lib/orchd/x 2>/dev/null && exit 1
+      printf '"%s"' "$(id -un)" > "$ORCHD_OUTPUT"
+`;
 const TARGET = "[Unit]\nRequires=sysinit.target\nAfter=sysinit.target\nAllowIsolate=yes\n";
 
 function whyNot(): string | undefined {
@@ -61,6 +92,8 @@ it.runIf(reason === undefined)(
       join(units, "orchd.service.d"),
       join(units, "orchd-page.service.d"),
       join(units, "orchd-notify.service.d"),
+      join(units, "orchd-worker.service.d"),
+      join(files, SECRETS),
       join(files, "etc/orchd/schedules"),
       join(files, "usr/lib/sysusers.d"),
       own,
@@ -88,6 +121,19 @@ it.runIf(reason === undefined)(
     );
     writeFileSync(join(units, "orchd-notify.service.d/test.conf"), NOTIFY_DROP_IN);
     writeFileSync(join(files, "etc/orchd/orchd.yaml"), NOTIFY_YAML);
+    copyFileSync(
+      join(projectRoot, "systemd/orchd-worker.service"),
+      join(units, "orchd-worker.service"),
+    );
+    writeFileSync(join(units, "orchd-worker.service.d/test.conf"), WORKER_DROP_IN);
+    writeFileSync(join(units, "orchd.service.d/secrets.conf"), CREDENTIALS);
+    writeFileSync(join(files, SECRETS, "nats.login"), "worker:word\n", { mode: 0o600 });
+    writeFileSync(join(files, SECRETS, "queue.key"), `${randomBytes(32).toString("base64")}\n`, {
+      mode: 0o600,
+    });
+    writeFileSync(join(files, "etc/nats-test.conf"), NATS_CONF);
+    writeFileSync(join(files, "etc/orchd/farm.yaml"), FARM_YAML);
+    writeFileSync(join(files, "etc/orchd/far.yaml"), FAR_YAML);
     writeFileSync(join(units, "orchd-test.target"), TARGET);
     writeFileSync(
       join(files, "etc/orchd/schedules/p.yaml"),
@@ -136,9 +182,7 @@ it.runIf(reason === undefined)(
           "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
           ...words,
         ],
-        {
-          encoding: "utf8",
-        },
+        { encoding: "utf8", timeout: 60_000 },
       );
     const shown = (): Record<string, string> =>
       Object.fromEntries(
@@ -209,6 +253,7 @@ it.runIf(reason === undefined)(
     ).toContain("ended");
     process.stdout.write("the unit under a real systemd: started, killed, stuck, stopped: 4 / 4\n");
     await notifyTells(inside, folder);
+    await workerServes(inside, folder);
   },
 );
 
@@ -287,6 +332,60 @@ async function notifyTells(inside: Inside, folder: string): Promise<void> {
   expect(seen).toBe(inside("cat", "/etc/hostname").stdout);
   expect(inside("systemctl", "stop", "orchd-notify").status).toBe(0);
   process.stdout.write("notify's unit under a real systemd: started, told, ended: 1 / 1\n");
+}
+
+/**
+ * The unit of `orchd worker` beside a daemon and a NATS server: its steps run as its own user. It
+ * is restarted when it is killed, and ends with its last step when it is stopped.
+ */
+async function workerServes(inside: Inside, folder: string): Promise<void> {
+  const log = (): string => inside("journalctl", "-n", "60", "-o", "cat", "--no-pager").stdout;
+  const pid = (): string =>
+    inside("systemctl", "show", "orchd-worker", "-p", "MainPID", "--value").stdout.trim();
+  for (const words of [
+    "ip link set lo up",
+    "systemd-run --unit=nats-test nats-server -c /etc/nats-test.conf",
+    "cp /etc/orchd/farm.yaml /etc/orchd/orchd.yaml",
+    "cp /etc/orchd/farm.yaml /var/lib/orchd/orchd.yaml",
+    "mv /etc/orchd/far.yaml /etc/orchd/schedules/far.yaml",
+    "rm /etc/orchd/schedules/p.yaml",
+    "systemctl start orchd-worker orchd",
+  ])
+    expect(inside(...words.split(" ")), words).toMatchObject({ status: 0 });
+  const orchd = (...words: string[]) =>
+    inside(..."/usr/lib/orchd/node /usr/lib/orchd/node_modules/.bin/orchd".split(" "), ...words);
+  const root = ["--root", "/var/lib/orchd", "--schedules", "/etc/orchd/schedules"];
+  /** Runs it, and holds it to having been at the worker. @param meanwhile once it is there */
+  const runs = async (meanwhile = (): void => undefined): Promise<void> => {
+    const { run } = JSON.parse(orchd("run", "far", "--json", ...root).stdout) as { run: string };
+    const path = `/var/lib/orchd/runs/far/${run.slice(4, 8)}-${run.slice(8, 10)}/${run}.jsonl`;
+    const has = (text: string): Promise<true> =>
+      awaitSight(
+        folder,
+        () => (inside("cat", path).stdout.includes(text) ? true : undefined),
+        () => `${text} in ${inside("cat", path).stdout}\n${log()}`,
+        60_000,
+      );
+    await has('"type":"step.placed"');
+    meanwhile();
+    await has('"type":"run.finished","status":"completed"');
+    expect(inside("cat", path).stdout).toContain('"outputs":{"result":"orchd-worker"}');
+  };
+  await runs();
+  const first = pid();
+  inside("kill", "-9", first);
+  await awaitSight(
+    folder,
+    () => (["0", first].includes(pid()) ? undefined : true),
+    () => `another worker\n${log()}`,
+    30_000,
+  );
+  // It waits for its last step.
+  await runs(() => expect(inside("systemctl", "stop", "orchd-worker").status).toBe(0));
+  const result = inside("systemctl", "show", "orchd-worker", "-p", "Result", "--value").stdout;
+  expect(result, log()).toBe("success\n");
+  expect(inside("systemctl", "stop", "orchd").status).toBe(0);
+  process.stdout.write("a worker's unit under a real systemd: served, killed, ended: 3 / 3\n");
 }
 
 /** The pid of systemd: the child of the process that real-systemd.sh became. */
