@@ -42,8 +42,8 @@ const SHARED = readdirSync(new URL("./test/", import.meta.url), {
 
 const common = {
   pool: "forks",
-  // One more than CI's cores: a test that waits leaves its core idle.
-  maxWorkers: 3,
+  // Twice CI's cores: a test that waits leaves its core idle.
+  maxWorkers: 4,
   testTimeout: 60_000,
   hookTimeout: 60_000,
   teardownTimeout: 10_000,

@@ -56,6 +56,8 @@ export const one = () => 1;
 
 /** The quick form gives less of what its size makes dear, and not what makes a turn long. */
 const ITEMS = fullFigures ? 3_000 : 500;
+/** How many values of 12 MiB are under way at once, and how many of 100 kB a map has. */
+const [LARGE, ALMOST] = fullFigures ? [10, 300] : [4, 100];
 
 const DYNAMIC = `import { dynamicPipeline, step } from "orchd";
 export const big = step(() => "x".repeat(12 * ${MIB}));
@@ -66,7 +68,7 @@ export default dynamicPipeline({ name: "dynamic" }, async (run) => {
   const text = await run.step(big);
   if (text.length !== 12 * ${MIB}) throw new Error("another length");
   const one = () => run.step(length, { inputs: { big: run.submit(big) } });
-  const all = Array.from({ length: 10 }, one);
+  const all = Array.from({ length: ${LARGE} }, one);
   await Promise.all(all);
   await run.map(part, { item: run.submit(list) });
 });
@@ -82,7 +84,8 @@ export default dynamicPipeline({ name: "direct" }, async (run) => {
   await Promise.all(Array.from({ length: 20 }, (_, n) =>
     run.step(count, { inputs: { n, big: nested(250_000) } })));
   await run.step(count, { params: { big: nested(250_000) } });
-  await run.map(count, { item: Array.from({ length: 300 }, (_, n) => "x".repeat(100_000) + n) });
+  const almost = Array.from({ length: ${ALMOST} }, (_, n) => "x".repeat(100_000) + n);
+  await run.map(count, { item: almost });
   await run.map(count, { item: Array.from({ length: ${ITEMS} }, (_, n) => n) });
 });
 `;
