@@ -137,6 +137,17 @@ describe.runIf(hasBrowser)("the page over a daemon", () => {
     const page = await pages.open(served.link(`runs/${run}`));
     const log = page.getByRole("group", { name: "What the steps printed" });
     await log.getByText("line 80 here").waitFor();
+    // Of many rows few are drawn: each says which one it is, of how many.
+    const drawn = await log
+      .getByRole("listitem")
+      .evaluateAll((rows) =>
+        rows.map((row) => [row.dataset["index"], row.ariaPosInSet, row.ariaSetSize].map(Number)),
+      );
+    expect(drawn.length).toBeGreaterThan(0);
+    for (const [index, nth, size] of drawn) {
+      expect(nth).toBe(index! + 1);
+      expect(size).toBeGreaterThanOrEqual(80);
+    }
     await log.hover();
     await page.mouse.wheel(0, -900);
     await page.getByRole("button", { name: "Follow the end" }).waitFor();
