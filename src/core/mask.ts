@@ -35,10 +35,7 @@ const NO_SECRETS: readonly string[] = [];
 
 /** Masks the values of a task's secrets. */
 export class Masker {
-  /**
-   * Every form to look for, the longest first: if a secret is part of another one, the rest of the
-   * longer one must not stay.
-   */
+  /** Every form to look for, the longest first. */
   readonly #forms: readonly string[];
   /** The forms of which the beginning is looked for too. */
   readonly #long: readonly string[];
@@ -68,9 +65,7 @@ export class Masker {
 
   /** The text without secrets. */
   text(text: string): string {
-    let masked = text;
-    for (const form of this.#forms)
-      if (masked.includes(form)) masked = masked.replaceAll(form, MASK);
+    let masked = withoutWhole(text, this.#forms);
     for (const form of this.#long) masked = withoutBeginning(masked, form);
     if (this.longest > 0 && (masked.includes("not valid JSON") || masked.includes("ected token ")))
       masked = masked.replaceAll(QUOTED_BY_PARSER, NOT_JSON);
@@ -151,6 +146,29 @@ export class Masker {
   #holds(text: string): boolean {
     return this.#forms.some((form) => text.includes(form));
   }
+}
+
+/**
+ * The text without these forms. Where two overlap both are one place: no rest of either may stay.
+ */
+function withoutWhole(text: string, forms: readonly string[]): string {
+  const places: [from: number, to: number][] = [];
+  for (const form of forms) {
+    let last: [from: number, to: number] | undefined;
+    for (let at = text.indexOf(form); at !== -1; at = text.indexOf(form, at + 1)) {
+      const to = at + form.length;
+      if (last !== undefined && at < last[1]) last[1] = to;
+      else places.push((last = [at, to]));
+    }
+  }
+  if (places.length === 0) return text;
+  let masked = "";
+  let end = 0;
+  for (const [from, to] of places.sort(([one], [other]) => one - other)) {
+    if (end === 0 || from >= end) masked += text.slice(end, from) + MASK;
+    end = Math.max(end, to);
+  }
+  return masked + text.slice(end);
 }
 
 /** The text without what begins like a value and was cut. */

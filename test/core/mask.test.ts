@@ -59,6 +59,14 @@ describe("a secret in a text", () => {
     }
   });
 
+  it("leaves no rest where it overlaps another one, or itself", () => {
+    const both = masker("secret-one", "one-two-three", "abab");
+    expect(both.text("a secret-one-two-three b")).toBe(`a ${MASK} b`);
+    expect(both.text("secret-onesecret-one")).toBe(MASK + MASK);
+    expect(both.text("ababab-ab")).toBe(`${MASK}-ab`);
+    expect(json(both, ["secret-one-two-three"])).toEqual([MASK]);
+  });
+
   it("is not cut, nor is one after it taken for the place to cut", () => {
     const both = masker("hunter2x", "s3cret-7");
     expect(both.cut(`${"-".repeat(10)}hunter2x${"-".repeat(4)}s3cret-7`, 14)).toBe(10);
