@@ -39,6 +39,10 @@ export class Artifacts {
   readonly directory: string;
   readonly #disk: Disk;
   readonly #host: LedgerHost | undefined;
+  /** The files that are given their names now, by hash. */
+  readonly #named = new Map<string, Promise<void>>();
+  /** The sync of all names that were there before this process. */
+  #found: Promise<void> | undefined;
   /** For each frozen value: its artifact, and how the file looked when it was last known whole. */
   readonly #frozen = new WeakMap<object, { readonly ref: ArtifactRef; look: string }>();
 
@@ -62,15 +66,47 @@ export class Artifacts {
     const ref = { $artifact: sha256(bytes), bytes: bytes.length };
     if (this.verify(ref)) {
       this.#keepYoung(ref);
+      await this.#proveName(ref);
     } else {
-      await this.#write(this.path(ref), bytes);
+      const path = this.path(ref);
+      const write = (): Promise<void> => writeFileAtomically(path, bytes, { disk: this.#disk });
+      await this.#naming(ref, () => this.#whenRoom(path, () => named(path, write)));
     }
     return ref;
   }
 
-  #write(path: string, bytes: Uint8Array): Promise<void> {
-    const write = (): Promise<void> => writeFileAtomically(path, bytes, { disk: this.#disk });
-    return this.#whenRoom(path, () => named(path, write));
+  /** Gives a file its name: who finds it meanwhile waits until the name is durable. */
+  async #naming(ref: ArtifactRef, give: () => Promise<void>): Promise<void> {
+    const given = give();
+    this.#named.set(ref.$artifact, given);
+    try {
+      await given;
+    } finally {
+      if (this.#named.get(ref.$artifact) === given) this.#named.delete(ref.$artifact);
+    }
+  }
+
+  /**
+   * Makes the name of a file durable that was found in its place. One that this process gives has
+   * its sync under way; one that an earlier process gave may have died before its own.
+   */
+  async #proveName(ref: ArtifactRef): Promise<void> {
+    const given = this.#named.get(ref.$artifact);
+    if (given !== undefined) {
+      const isDurable = await given.then(
+        () => true,
+        () => false,
+      );
+      if (isDurable) return;
+      this.#found = undefined;
+    }
+    this.#found ??= this.#whenRoom(this.directory, () =>
+      syncDirectory(this.#disk, this.directory),
+    ).catch((error: unknown) => {
+      this.#found = undefined;
+      throw error;
+    });
+    return this.#found;
   }
 
   async #whenRoom(path: string, write: () => Promise<void>): Promise<void> {
@@ -124,7 +160,7 @@ export class Artifacts {
    */
   async adopt({ ref, file }: StagedFile): Promise<void> {
     const disk = this.#disk;
-    await this.#whenRoom(file, async () => {
+    const take = async (): Promise<void> => {
       const fd = await disk.open(file, "r+");
       try {
         await disk.fdatasync(fd);
@@ -133,7 +169,8 @@ export class Artifacts {
       }
       await named(this.path(ref), () => disk.rename(file, this.path(ref)));
       await syncDirectory(disk, this.directory);
-    });
+    };
+    await this.#naming(ref, () => this.#whenRoom(file, take));
   }
 
   /** Removes files that a runner wrote and that nothing will name. */

@@ -82,6 +82,39 @@ describe("an artifact", () => {
     ]);
   });
 
+  it("that a dead process left has a durable name before a line refers to it", async () => {
+    const { store, folder } = artifacts();
+    const ref = await store.put("x");
+    const disk = faultyDisk();
+    const calls: string[] = [];
+    disk.before = (call) => void calls.push(call);
+    const host = { clock: systemClock, onFatal: () => expect.unreachable(), disk };
+    const next = new Artifacts(folder, host);
+    expect(await next.put("x")).toEqual(ref);
+    expect(calls).toEqual(["open", "fsync", "close"]);
+    // Once is enough: all others were there as well.
+    await next.put("x");
+    expect(calls).toHaveLength(3);
+  });
+
+  it("that is found while it gets its name waits for the sync of it", async () => {
+    const { folder } = artifacts();
+    const disk = faultyDisk();
+    const over: string[] = [];
+    const host = { clock: systemClock, onFatal: () => expect.unreachable(), disk };
+    const store = new Artifacts(folder, host);
+    let second: Promise<unknown> | undefined;
+    disk.before = (call) => {
+      over.push(call);
+      // It has its name by now.
+      if (call === "fsync" && over.includes("rename"))
+        second ??= store.put("x").then(() => over.push("second"));
+    };
+    await store.put("x");
+    await second;
+    expect(over.slice(-3)).toEqual(["fsync", "close", "second"]);
+  });
+
   it.each(["ENOSPC", "EMFILE"])(
     "waits for room (%s), and is whole once there is room",
     async (code) => {
