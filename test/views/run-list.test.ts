@@ -84,7 +84,7 @@ it("the newest runs since a time are found also where a clock was behind for a w
     fired(ids[3]!, slot(9)),
   ]);
   const times = [slot(1), slot(5), behind, slot(9)];
-  for (const [nth, run] of ids.entries()) writeRun(runs, run, completedRun(run), times[nth]!);
+  for (const [nth, run] of ids.entries()) writeRun(runs, run, completedRun(run), times[nth]);
   const since = (minute: number): string[] =>
     newestRuns(new RunStore(runs), ["a"], {
       status: undefined,
