@@ -6,6 +6,9 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync } from "node:fs";
 import { errorCode } from "./disk-error.ts";
 import { isThere, PathFault } from "./path-fault.ts";
+import { readBytes } from "./read-bytes.ts";
+
+const LF = 10;
 
 /**
  * Reads a whole file, and waits for nobody.
@@ -26,6 +29,24 @@ export function readOwnFile(path: string): Buffer {
 /** As {@link readOwnFile}, for a file of UTF-8. */
 export function readOwnText(path: string): string {
   return readOwnFile(path).toString("utf8");
+}
+
+/**
+ * Whether the last line of a file has no end: whoever wrote it was killed, or lost power. Not where
+ * no file has the name, or it cannot be read.
+ */
+export function endsWithinLine(path: string): boolean {
+  try {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    try {
+      const stats = fstatSync(fd);
+      return stats.isFile() && stats.size > 0 && readBytes(fd, stats.size - 1, 1)[0] !== LF;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -11,6 +11,7 @@ import { constants } from "node:fs";
 import { countText } from "../core/counted.ts";
 import type { OutputLine } from "../core/task.ts";
 import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
+import { endsWithinLine } from "../disk/own-file.ts";
 
 /** The most characters that wait for the disk. */
 const MAX_WAITING = 16 * 1024 * 1024;
@@ -31,7 +32,7 @@ export class RunLog {
   #size = 0;
   #dropped = 0;
   #lastAt = "";
-  /** A part of a line may stand at the file's end: a write failed. */
+  /** A part of a line may stand at the file's end: a write failed, or its writer was killed. */
   #torn = false;
   #fd: number | undefined;
   #writing: Promise<void> | undefined;
@@ -78,14 +79,14 @@ export class RunLog {
   async #drain(): Promise<void> {
     try {
       while (this.#waiting.length > 0) {
+        if (this.#fd === undefined) await this.#open();
         // What follows a torn line begins a line of its own, so that readers lose that one alone.
         const bytes = Buffer.from((this.#torn ? "\n" : "") + this.#waiting.join(""));
         this.#waiting = [];
         this.#size = 0;
-        this.#fd ??= await this.#disk.open(this.#path, FLAGS, 0o640);
-        // Under O_APPEND the position is ignored.
         this.#torn = true;
-        await writeAll(this.#disk, this.#fd, bytes, 0);
+        // Under O_APPEND the position is ignored.
+        await writeAll(this.#disk, this.#fd!, bytes, 0);
         this.#torn = false;
         if (this.#dropped > 0) this.#noteDropped();
       }
@@ -96,6 +97,11 @@ export class RunLog {
     } finally {
       this.#writing = undefined;
     }
+  }
+
+  async #open(): Promise<void> {
+    this.#fd = await this.#disk.open(this.#path, FLAGS, 0o640);
+    this.#torn ||= endsWithinLine(this.#path);
   }
 
   #noteDropped(): void {

@@ -186,7 +186,23 @@ describe("what lies where a log should be", () => {
     const path = join(folder(), "r.log");
     writeFileSync(path, "before\n");
     expect(await written(path)).toEqual([]);
-    expect(readFileSync(path, "utf8").split("\n")[0]).toBe("before");
+    expect(readFileSync(path, "utf8").split("\n")).toEqual([
+      "before",
+      JSON.stringify(line("one")),
+      "",
+    ]);
+  });
+
+  it("keeps a line that was cut, and adds lines of their own behind it", async () => {
+    const path = join(folder(), "r.log");
+    writeFileSync(path, "before\ncu");
+    expect(await written(path)).toEqual([]);
+    expect(readFileSync(path, "utf8").split("\n")).toEqual([
+      "before",
+      "cu",
+      JSON.stringify(line("one")),
+      "",
+    ]);
   });
 
   it("is not followed where it is a link", async () => {
