@@ -42,8 +42,8 @@ const SHARED = readdirSync(new URL("./test/", import.meta.url), {
 
 const common = {
   pool: "forks",
-  // Twice CI's cores: a test that waits leaves its core idle.
-  maxWorkers: 4,
+  // One more than CI's cores: a test that waits leaves its core idle. With four they take longer.
+  maxWorkers: 3,
   testTimeout: 60_000,
   hookTimeout: 60_000,
   teardownTimeout: 10_000,
