@@ -26,8 +26,8 @@ const MOST_SLOTS = 1_000;
  * The newest decision of each slot from `from` through `until`, and every backfill of it; in the
  * order of the ledger. Times are milliseconds since 1970.
  *
- * A line can stand for a long stretch of missed slots. It gives one outcome: the first slot in the
- * part of it that was asked for.
+ * A line can stand for a long stretch of missed slots, of all schedules. It gives one outcome for
+ * each schedule whose slots are its own: the first slot in the part of it that was asked for.
  */
 export function slotDecisions(
   store: RunStore,
@@ -48,28 +48,26 @@ export function slotDecisions(
     const first = Date.parse(line["slot"]);
     const last = typeof line["until"] === "string" ? Date.parse(line["until"]) : first;
     if (last < from || first > until) continue;
-    const schedule = textOf(line["schedule"]);
-    const slot =
+    const slots =
       first === last
-        ? line["slot"]
-        : firstSlot(store, pipeline, Math.max(first, from), Math.min(last, until), schedule);
-    if (slot === undefined) continue;
-    const key = `${slot}.${schedule ?? ""}`;
-    if (decision !== "backfilled") {
-      if (decided.has(key)) continue;
-      decided.add(key);
+        ? [{ slot: line["slot"], schedule: textOf(line["schedule"]) }]
+        : firstSlots(store, pipeline, Math.max(first, from), Math.min(last, until));
+    for (const { slot, schedule } of slots.toReversed()) {
+      const key = `${slot}.${schedule ?? ""}`;
+      if (decision !== "backfilled" && decided.has(key)) continue;
+      if (decision !== "backfilled") decided.add(key);
+      const run = textOf(line["run"]);
+      found.push({
+        pipeline,
+        slot,
+        decision,
+        because: textOf(line["because"]),
+        schedule,
+        run,
+        status: run === null ? null : statusOf(store, run),
+        decidedAt: textOf(line["at"]),
+      });
     }
-    const run = textOf(line["run"]);
-    found.push({
-      pipeline,
-      slot,
-      decision,
-      because: textOf(line["because"]),
-      schedule,
-      run,
-      status: run === null ? null : statusOf(store, run),
-      decidedAt: textOf(line["at"]),
-    });
   }
   return found.toReversed();
 }
@@ -104,22 +102,23 @@ export function slotsWithin(table: Timetable, from: number, until: number): DueS
 }
 
 /**
- * The first slot from `from` through `until`; undefined where the schedules of that time name none.
+ * The first slots from `from` through `until`, one of each schedule whose slots are its own; none
+ * where the schedules of that time name none.
  */
-function firstSlot(
+function firstSlots(
   store: RunStore,
   pipeline: string,
   from: number,
   until: number,
-  schedule: string | null,
-): string | undefined {
+): { readonly slot: string; readonly schedule: string | null }[] {
   const text = textAt(store, pipeline, from);
   // Without the text, the line is all that is known.
-  if (!("since" in text) || text.schedules.length === 0) return iso(from);
-  const found = slotsWithin(timetable(pipeline, text.schedules), from, until).find(
-    ({ track }) => (track ?? null) === schedule,
-  );
-  return found === undefined ? undefined : iso(found.slot);
+  if (!("since" in text) || text.schedules.length === 0)
+    return [{ slot: iso(from), schedule: null }];
+  const tracks = new Set<string | undefined>();
+  return slotsWithin(timetable(pipeline, text.schedules), from, until)
+    .filter(({ track }) => !tracks.has(track) && tracks.add(track))
+    .map(({ slot, track }) => ({ slot: iso(slot), schedule: track ?? null }));
 }
 
 function statusOf(store: RunStore, run: string): string | null {

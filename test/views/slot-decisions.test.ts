@@ -39,6 +39,22 @@ it("a slot of a stretch that was decided before it has one answer, the newest", 
   expect(decisions([missed(1, { until: at(5) }), fired(2)], 2, 2)).toEqual(["fired 02:02"]);
 });
 
+it("a stretch stands for the slots of schedules of their own, too", () => {
+  const of = (name: string, cron: string): unknown => ({ name, cron, params: { day: name } });
+  const own = [of("x", "*/2 * * * *"), of("y", "*/3 * * * *")];
+  const stretch = missed(1, { until: at(8) });
+  const { runs } = tempRoot();
+  writePipeline(runs, "p", [{ ...loaded("* * * * *"), schedules: own }, stretch], at(0));
+  const told = (from: number, until: number): string[] =>
+    slotDecisions(new RunStore(runs), "p", Date.parse(at(from)), Date.parse(at(until))).map(
+      ({ decision, slot, schedule }) => `${decision} ${slot?.slice(11, 16)} ${schedule}`,
+    );
+  expect(told(4, 4)).toEqual(["missed 02:04 x"]);
+  expect(told(6, 6).toSorted()).toEqual(["missed 02:06 x", "missed 02:06 y"]);
+  expect(told(3, 8)).toEqual(["missed 02:03 y", "missed 02:04 x"]);
+  expect(told(5, 5)).toEqual([]);
+});
+
 it("the slots of two schedules at one time are two answers, and so is each backfill", () => {
   const events = [
     fired(1, { schedule: "x" }),
