@@ -62,7 +62,7 @@ export class CommandChannel implements Channel {
       );
       return ended.status === 0 && !ended.isLate
         ? { ok: true, answer: "exit status 0" }
-        : this.#failure(sentenceOf(ended));
+        : this.#failure(sentenceOf(ended, (text) => this.#speakable(text)));
     } catch (error) {
       const { code = "", message: words } = error as NodeJS.ErrnoException;
       return this.#failure(CANNOT_START[code] ?? `cannot be run: ${words}`);
@@ -75,8 +75,11 @@ export class CommandChannel implements Channel {
 
   #failure(clause: string): Sent {
     const text = `${this.#settings.run[0]} ${clause}`;
-    const masked = this.#secrets.mask(withoutControls(text));
-    return { ok: false, because: oneLine(masked, SAID) };
+    return { ok: false, because: oneLine(this.#speakable(text), SAID) };
+  }
+
+  #speakable(text: string): string {
+    return this.#secrets.mask(withoutControls(text));
   }
 
   /** @throws Error, a clause, if a secret is missing or a variable cannot be given */
@@ -115,13 +118,17 @@ interface Ended {
   readonly output: string;
 }
 
-function sentenceOf({ status, signal, isLate, output }: Ended): string {
+/** @param speakable takes secrets out of a text: a cut could leave a part of one */
+function sentenceOf(
+  { status, signal, isLate, output }: Ended,
+  speakable: (text: string) => string,
+): string {
   const end = isLate
     ? "did not end in time"
     : status === null
       ? `was ended by ${signal}`
       : `ended with status ${status}`;
-  const words = output.trim();
+  const words = speakable(output).trim();
   return words === "" ? end : `${end}: ${lastPart(words)}`;
 }
 

@@ -114,6 +114,14 @@ describe("a command", () => {
     expect(becauseOf(await send(shell("kill -SEGV $$")))).toBe("/bin/sh was ended by SIGSEGV");
   });
 
+  it("leaves no part of a secret where what it printed is cut", async () => {
+    const secrets = { TOKEN: "canary-of-the-command" };
+    const env = { TOKEN: { secret: "TOKEN" } };
+    const rest = "x".repeat(140);
+    const sent = await send(shell(`echo "$TOKEN"${rest}; exit 1`, { env, secrets }));
+    expect(becauseOf(sent)).toBe(`/bin/sh ended with status 1: ***${rest}`);
+  });
+
   it.each([
     [["/nowhere/program"], "/nowhere/program is not there: give its whole path"],
     [["no-such-program-of-orchd"], "no-such-program-of-orchd is not there"],
