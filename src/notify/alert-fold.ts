@@ -117,6 +117,8 @@ export class AlertFold {
       tellAll(turn, name);
       turn.tidy(name);
     }
-    for (const variant of this.#state.daemon.keys()) turn.tell(undefined, variant);
+    for (const variant of this.#state.daemon.keys())
+      if (turn.isOfRemovedChannel(variant)) turn.forget(undefined, variant);
+      else turn.tell(undefined, variant);
   }
 }

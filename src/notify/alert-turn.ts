@@ -170,6 +170,12 @@ export class AlertTurn {
     this.#firings(name).delete(variant);
   }
 
+  /** Whether it says that a channel is broken which orchd.yaml has no more. */
+  isOfRemovedChannel(variant: Variant): boolean {
+    const channel = brokenChannel(variant);
+    return channel !== undefined && !this.book.has(channel);
+  }
+
   /** Something happened that does not hold. */
   once(name: string | undefined, kind: FaultKind, cause: Cause): void {
     const firing: Firing = { kind, since: cause.at, count: 1, told: {}, ...seen(cause) };
@@ -256,8 +262,8 @@ export class AlertTurn {
   }
 
   #recipients(name: string | undefined, kind: AlertKind, variant: Variant): readonly Recipient[] {
-    if (variant.startsWith("channel_broken@"))
-      return this.book.besides(variant.slice("channel_broken@".length), this.state);
+    const broken = brokenChannel(variant);
+    if (broken !== undefined) return this.book.besides(broken, this.state);
     const all =
       name === undefined
         ? this.book.daemonRecipients(kind)
@@ -367,6 +373,11 @@ function isOf(variant: Variant, kind: AlertKind, rule: BookRule): boolean {
 export function variantOf(kind: AlertKind, { lateMs, queuedMs }: BookRule): Variant {
   if (kind === "queued") return `queued@${queuedMs}`;
   return kind === "late" && lateMs !== undefined ? `late@${lateMs}` : kind;
+}
+
+/** The channel that is broken; undefined where the variant says something else. */
+function brokenChannel(variant: Variant): string | undefined {
+  return /^channel_broken@(.*)$/s.exec(variant)?.[1];
 }
 
 /** The limit in a variant, in milliseconds; undefined: it has none. */

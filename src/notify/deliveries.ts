@@ -67,6 +67,9 @@ interface Health {
   works: boolean;
 }
 
+/** Of a channel that was not tried. */
+const UNTRIED = { failingSince: undefined, broken: false, works: false } as const;
+
 /** Sends messages. */
 export class Deliveries {
   readonly #ports: DeliveryPorts;
@@ -95,7 +98,11 @@ export class Deliveries {
     this.#channels = channels;
     for (const [name, { channel }] of before)
       if (channels.get(name)?.channel !== channel) channel.close();
-    for (const { queue } of this.#queues.values()) queue.retryNow(this.#ports.clock.monotonic());
+    for (const [name, health] of this.#queues) {
+      health.queue.retryNow(this.#ports.clock.monotonic());
+      // One that comes back under the name of a removed one begins as any other.
+      if (!before.has(name)) Object.assign(health, UNTRIED);
+    }
     this.#pump();
   }
 
@@ -136,7 +143,7 @@ export class Deliveries {
     let health = this.#queues.get(name);
     if (health === undefined) {
       const queue = new ChannelQueue();
-      health = { queue, failingSince: undefined, broken: false, works: false };
+      health = { queue, ...UNTRIED };
       this.#queues.set(name, health);
     }
     return health;
@@ -276,7 +283,8 @@ export class Deliveries {
   }
 
   #isBroken(health: Health, channel: string, because: string): void {
-    if (health.broken) return;
+    // What ends only now, over a channel that was removed, is no trouble of orchd.yaml's.
+    if (health.broken || !this.#channels.has(channel)) return;
     health.broken = true;
     this.#ports.onChannel({ channel, broken: true, because, at: this.#ports.clock.now() });
   }

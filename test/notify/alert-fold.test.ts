@@ -562,6 +562,19 @@ describe("the daemon", () => {
       "recovered of channel_broken daemon ×1 → boss",
     ]);
   });
+
+  it("has no broken channel that orchd.yaml has no more", () => {
+    const rules = [{ to: ["boss"], on: ["channel_broken" as const], repeat: "1h" }];
+    const broken = { type: "channel", channel: "chat", because, broken: true } as const;
+    const rig = new FoldRig(rules, ["chat", "ops", "boss"]);
+    rig.fact({ ...broken, channel: "ops" });
+    rig.fact(broken);
+    rig.restart(bookOf(rules, ["ops", "boss"]));
+    expect(rig.pass(HOUR + 1).map((alert) => alert.because)).toEqual(["ops: why"]);
+    expect([...rig.fold.state.daemon.keys()]).toEqual(["channel_broken@ops"]);
+    rig.restart(bookOf(rules, ["chat", "ops", "boss"]));
+    expect(rig.fact(broken).map((alert) => alert.because)).toEqual(["chat: why"]);
+  });
 });
 
 describe("the packed state", () => {

@@ -486,6 +486,29 @@ describe("a channel", () => {
     ]);
   });
 
+  it("that was broken, and is removed, begins as another one under its name", async () => {
+    const { deliveries, channels, clock, add, answers, facts } = rig();
+    let hung: ((sent: Sent) => void) | undefined;
+    const refused = { ok: false, because: "gone", final: true } as const;
+    answers.set("mail", () => refused);
+    add("mail");
+    await clock.settle();
+    answers.set("mail", () => new Promise((resolve) => (hung = resolve)));
+    add("mail");
+    await clock.settle();
+    const without = channels();
+    without.delete("mail");
+    deliveries.setChannels(without);
+    hung!(refused);
+    await clock.settle();
+    expect(facts.map(({ because }) => because)).toEqual(["gone"]);
+    deliveries.setChannels(channels());
+    answers.set("mail", () => ({ ...refused, because: "gone again" }));
+    add("mail");
+    await clock.settle();
+    expect(facts.map(({ because }) => because)).toEqual(["gone", "gone again"]);
+  });
+
   it("that new settings leave as it is stays open; another, or none, closes it", async () => {
     const { deliveries, channels, closed } = rig();
     const first = channels();
