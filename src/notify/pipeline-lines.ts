@@ -49,7 +49,7 @@ export function takeLine(turn: AlertTurn, input: Line, slotsBetween: SlotsBetwee
       break;
     }
     case "pipeline.removed":
-      turn.state.pipelines.delete(name);
+      endAll(turn, name);
       break;
     case "pipeline.paused":
       turn.pipeline(name).paused = true;
@@ -120,6 +120,16 @@ export function takeFacts(turn: AlertTurn, facts: PipelineFacts): void {
 /** Tells what of a pipeline holds to those who are to hear of it. */
 export function tellAll(turn: AlertTurn, name: string): void {
   for (const variant of turn.pipeline(name).firing.keys()) turn.tell(name, variant);
+}
+
+/**
+ * Ends all that holds of a pipeline whose file is removed. A pause and a silence stay, as in its
+ * ledger: they hold once the file is back.
+ */
+function endAll({ state }: AlertTurn, name: string): void {
+  const { paused, silence } = state.pipelines.get(name) ?? {};
+  const left = defined({ paused, silence });
+  state.pipelines.set(name, { ...left, firing: new Map(), waits: new Map() });
 }
 
 function setAbout(entry: PipelineAlerts, line: Readonly<Record<string, unknown>>): void {

@@ -424,6 +424,19 @@ describe("a silence", () => {
 
   const until = new Date(START + 2 * HOUR).toISOString();
 
+  it("and a pause outlive a file that is removed and comes back", () => {
+    const rig = new FoldRig([{ to: ["ops"] }]);
+    rig.line("a", "pipeline.silenced", { until });
+    rig.line("b", "pipeline.paused");
+    for (const name of ["a", "b"]) {
+      rig.line(name, "pipeline.removed");
+      rig.line(name, "pipeline.loaded", {});
+      expect(texts(rig.ends(name, "failed"))).toEqual([]);
+    }
+    expect(texts(rig.pass(2 * HOUR))).toEqual(["failed a ×1 → ops"]);
+    expect(texts(rig.line("b", "pipeline.resumed"))).toEqual(["failed b ×1 → ops"]);
+  });
+
   it("tells nothing; what still holds is told after it", () => {
     const rig = new FoldRig([{ to: ["ops"] }]);
     rig.line("a", "pipeline.silenced", { until, because: "repairs", by: "me" });

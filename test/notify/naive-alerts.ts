@@ -62,7 +62,9 @@ export class NaiveAlerts {
     this.#lines.set(name, seq);
     const cause = `${name}/pipeline.jsonl:${seq}`;
     if (type === "pipeline.removed") {
+      const { paused, silentUntil } = this.#known(name);
       this.#pipelines.delete(name);
+      Object.assign(this.#known(name), { paused, silentUntil });
       return;
     }
     const known = this.#known(name);
