@@ -66,6 +66,8 @@ interface Backfill {
   made: number;
   cancelled: string | undefined;
   busy: boolean;
+  /** It was taken over, and makes no run before {@link Backfills.resume}. */
+  held: boolean;
 }
 
 /** The backfills that are not over, of all pipelines. */
@@ -105,19 +107,32 @@ export class Backfills {
       params: request.params,
     });
     await desk.append([{ type: "backfill.started", ...accepted, slots: slots.length }]);
-    this.#start(desk, accepted, () => slots);
+    void this.#pump(this.#take(desk, accepted, () => slots));
     const reason =
       asked > now ? `its slots end at now, ${to}: ${request.to} lies in the future` : undefined;
     return defined({ accepted: true, reason, result: { slots: slots.length } });
   }
 
-  /** Goes on with the backfills that a pipeline's ledger calls unfinished. */
-  resume(desk: PipelineDesk): void {
+  /**
+   * Takes over the backfills that a pipeline's ledger calls unfinished: a request may cancel one
+   * before it goes on.
+   */
+  takeOver(desk: PipelineDesk): void {
     for (const accepted of desk.state.backfills.values()) {
       if (this.#open.has(accepted.requestId)) continue;
-      this.#start(desk, accepted, () =>
-        slotsOf(desk, Date.parse(accepted.from), Date.parse(accepted.to), accepted.schedule),
-      );
+      const { from, to, schedule } = accepted;
+      const plan = (): DueSlot[] => slotsOf(desk, Date.parse(from), Date.parse(to), schedule);
+      this.#take(desk, accepted, plan).held = true;
+    }
+  }
+
+  /** Goes on with the backfills that a pipeline's ledger calls unfinished. */
+  resume(desk: PipelineDesk): void {
+    this.takeOver(desk);
+    for (const backfill of this.#open.values()) {
+      if (backfill.desk !== desk || !backfill.held) continue;
+      backfill.held = false;
+      void this.#pump(backfill);
     }
   }
 
@@ -142,7 +157,7 @@ export class Backfills {
     for (const timer of this.#timers.values()) timer.cancel();
   }
 
-  #start(desk: PipelineDesk, accepted: Accepted, plan: () => readonly DueSlot[]): void {
+  #take(desk: PipelineDesk, accepted: Accepted, plan: () => readonly DueSlot[]): Backfill {
     const backfill: Backfill = {
       desk,
       id: accepted.requestId,
@@ -156,14 +171,15 @@ export class Backfills {
       made: 0,
       cancelled: undefined,
       busy: false,
+      held: false,
     };
     this.#open.set(backfill.id, backfill);
-    void this.#pump(backfill);
+    return backfill;
   }
 
   /** Makes runs while there is room for them. */
   async #pump(backfill: Backfill): Promise<void> {
-    if (backfill.busy) return;
+    if (backfill.busy || backfill.held) return;
     backfill.busy = true;
     try {
       const { desk, id, maxActive } = backfill;

@@ -418,6 +418,7 @@ export class Engine {
     // Slots that came due do not wait behind the runs of an earlier daemon.
     this.#runs.goOn();
     this.#scheduler.start();
+    for (const desk of this.desks()) this.#backfills.takeOver(desk);
     await this.#inbox.takeUpAll();
     this.#inbox.start();
     for (const desk of this.desks()) this.#resumeBackfills(desk);

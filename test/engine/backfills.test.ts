@@ -495,3 +495,18 @@ it("a cancel is kept: asked for again after a crash, it is done already", async 
   });
   await rig.down();
 });
+
+it("a cancel left while no daemon was up ends the backfill before it goes on", async () => {
+  const rig = await rigWith();
+  await ask(rig, "b1", FOUR);
+  await rig.kill();
+  await writeRequest(rig.store.runsDir, { type: "cancel_backfill", id: "b1" }, { id: "c1" });
+  await rig.up();
+  await rig.clock.advance(10_000);
+  expect(readReply(rig.store.runsDir, "c1")).toMatchObject({ accepted: true });
+  expect(backfilled(rig)).toBe(1);
+  expect(ends(rig).map(({ because }) => because)).toEqual([
+    expect.stringMatching(/^cancelled by ./),
+  ]);
+  await rig.down();
+});
