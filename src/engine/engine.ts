@@ -312,6 +312,8 @@ export class Engine {
     this.#setAside.remove(name, "ledger");
     await this.#wall.notBehind(desk);
     await recoverRuns([desk], this.#recoveryPorts, () => Promise.resolve());
+    // Stops of its runs wait for them.
+    this.#inbox.askAgain();
     await this.#files.settleAgain(name);
     desk.decide();
     this.#resumeBackfills(desk);

@@ -189,6 +189,12 @@ export class RequestInbox {
     this.#look();
   }
 
+  /** What was left to others may be accepted by now: it is asked about again. */
+  askAgain(): void {
+    this.#passedOver = new Set();
+    this.#listSoon();
+  }
+
   /** Takes up no more requests, and waits for those under way. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -283,6 +289,7 @@ export class RequestInbox {
     const { store, accepts, log } = this.#ports;
     const turn = new TurnBudget();
     const fresh: Known[] = [];
+    const before = this.#passedOver;
     const passedOver = new Set<string>();
     let whole = true;
     try {
@@ -323,7 +330,8 @@ export class RequestInbox {
     if (whole) {
       if (this.#blind) log.info({}, "the requests folder can be read again");
       this.#blind = false;
-      this.#passedOver = passedOver;
+      // Where they are to be asked about again, what was said of them meanwhile may be too old.
+      if (this.#passedOver === before) this.#passedOver = passedOver;
       if (this.#started && this.#left) {
         this.#left = false;
         if (this.#leftOver === 0) this.#ports.onNothingLeft?.();

@@ -6,8 +6,9 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, renameSync, rmdirSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { Reply } from "../../src/core/request.ts";
 import { jitterOf } from "../../src/core/schedule/schedule.ts";
-import { waitForReply, writeRequest } from "../../src/ledger/requests.ts";
+import { readReply, waitForReply, writeRequest } from "../../src/ledger/requests.ts";
 import { readPipeline } from "../../src/views/pipeline-reading.ts";
 import { EngineRig, pipelineOf } from "../support/engine-rig.ts";
 import { scheduleOf } from "../support/given-schedule.ts";
@@ -32,6 +33,16 @@ function rigOver(names: readonly string[]): EngineRig {
   const there = new EngineRig({ runs: tempRoot().runs });
   for (const name of names) there.put(pipelineOf(name, [minutely]));
   return there;
+}
+
+/** The reply to a request; null if it gets none. Time stands still meanwhile. */
+async function answerTo(there: EngineRig, id: string): Promise<Reply | null> {
+  const until = performance.now() + 5_000;
+  for (;;) {
+    const reply = readReply(there.store.runsDir, id);
+    if (reply !== null || performance.now() > until) return reply;
+    await there.clock.settle();
+  }
 }
 
 /** Puts an obstacle at a path, with the folders above it. */
@@ -158,5 +169,33 @@ test("a run that was queued waits for what ran, also where its file is gone", as
   expect([...there.engine.runs.all()].map(({ going }) => going)).toEqual([true, false]);
   await there.clock.advance(600_000);
   expect([...there.engine.runs.all()]).toEqual([]);
+  await there.down();
+});
+
+test("a stop of a pipeline that cannot be opened is carried out once it can", async () => {
+  const there = new EngineRig({
+    runs: tempRoot().runs,
+    ledgerLookMs: 1_000,
+    script: { durationOf: () => 600_000 },
+  });
+  const { runsDir } = there.store;
+  await there.up();
+  await there.drop(pipelineOf("p", [minutely]));
+  await there.clock.advance(65_000);
+  await there.kill();
+  const ledger = there.store.pipelineLedger("p");
+  renameSync(ledger, `${ledger}.kept`);
+  mkdirSync(ledger);
+  const stop = { type: "stop", run: "p@20261123T020100Z", mode: "graceful" } as const;
+  await writeRequest(runsDir, stop, { id: "s1" });
+  await there.up();
+  await there.clock.advance(5_000);
+  expect(readReply(runsDir, "s1")).toBeNull();
+  rmdirSync(ledger);
+  renameSync(`${ledger}.kept`, ledger);
+  await there.clock.advance(5_000);
+  expect(await answerTo(there, "s1")).toMatchObject({ accepted: true, run: stop.run });
+  await there.clock.advance(1_000);
+  expect(readPipeline(there.store, "p")!.state.active.size).toBe(0);
   await there.down();
 });
