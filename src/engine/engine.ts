@@ -119,6 +119,7 @@ export class Engine {
   #lookedAt = Number.NEGATIVE_INFINITY;
   #stopping: Promise<void> | undefined;
   readonly #hourly: HourlyWork;
+  readonly #ending = new AbortController();
 
   constructor(ports: EnginePorts) {
     this.#ports = ports;
@@ -438,6 +439,11 @@ export class Engine {
     await written;
   }
 
+  /** Aborted as this engine stops: what takes long is left to the next one. */
+  get ending(): AbortSignal {
+    return this.#ending.signal;
+  }
+
   /** The settings in force. */
   get settings(): OrchdSettings {
     return this.#settings;
@@ -466,6 +472,7 @@ export class Engine {
   }
 
   async #drain(periodMs: number): Promise<void> {
+    this.#ending.abort();
     this.#scheduler.stop();
     // What was due before the stop is decided.
     this.#due.finish();

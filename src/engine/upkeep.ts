@@ -1,14 +1,14 @@
 /**
  * Keeps the ledgers in order: retention, the cache's index, damaged runs. Retention runs every
  * hour, sooner where much is written, and on request. Only the holder of the daemon's lock does any
- * of it (semantics.md 24).
+ * of it (semantics.md 24). So a sweep ends where the daemon ends, and the next daemon goes on.
  */
 import type { Clock, Timer } from "../clock.ts";
 import { countText } from "../core/counted.ts";
 import type { Reply } from "../core/request.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
 import { bytesWritten } from "../disk/disk.ts";
-import type { LedgerFailed } from "../ledger/ledger-error.ts";
+import { LedgerClosed, type LedgerFailed } from "../ledger/ledger-error.ts";
 import { prune, type PruneOptions, type Pruned } from "../ledger/prune.ts";
 import { policyUnder, totalBytesOf, type RetentionPolicy } from "../ledger/retention.ts";
 import type { RunStore } from "../ledger/run-store.ts";
@@ -83,7 +83,10 @@ export class Upkeep {
   async retain(engine: Engine): Promise<void> {
     const { clock } = this.#ports;
     const [written, began] = [this.#written(), clock.monotonic()];
-    const pruned = await this.#prune(engine, {});
+    const pruned = await this.#prune(engine, {}).catch((error: unknown) => {
+      if (!(error instanceof LedgerClosed)) throw error;
+    });
+    if (pruned === undefined) return;
     const ended = clock.monotonic();
     this.#swept = { written, endedMs: ended, tookMs: ended - began };
     if (pruned.runs.length > 0 || pruned.files > 0) {
@@ -95,7 +98,11 @@ export class Upkeep {
     }
   }
 
-  /** Carries out a request about the ledgers. */
+  /**
+   * Carries out a request about the ledgers.
+   *
+   * @throws LedgerClosed where the daemon ends before a prune does: the request stays
+   */
   async carryOut(request: UpkeepRequest, engine: Engine): Promise<Reply> {
     switch (request.type) {
       case "prune": {
@@ -135,6 +142,7 @@ export class Upkeep {
     );
     for (const { loaded } of desks.values())
       if (loaded !== undefined) for (const sha of bundlesOf(loaded.template)) bundles.add(sha);
+    const signal = AbortSignal.any([this.#ports.signal, engine.ending]);
     const options: PruneOptions = {
       nowMs: this.#ports.clock.now(),
       policyOf,
@@ -144,12 +152,18 @@ export class Upkeep {
       alsoActive: engine.runs.ids(),
       bundlesInUse: known ? bundles : undefined,
       linesWait: this.#ports.linesWait?.() ?? false,
-      onPruning: (pipeline, line) => this.#soon(desks.get(pipeline)?.append([line])),
-      signal: this.#ports.signal,
+      onPruning: async (pipeline, line) => {
+        await this.#soon(desks.get(pipeline)?.append([line]));
+        // The line may be missing, since the ledger is closed: nothing goes without it.
+        signal.throwIfAborted();
+      },
+      signal,
     };
     return this.#alone(async () => {
       const { store, cacheIndex } = this.#ports;
-      const pruned = await prune(store.runsDir, options);
+      const pruned = await prune(store.runsDir, options).catch((error: unknown) => {
+        throw engine.ending.aborted ? new LedgerClosed(store.runsDir) : error;
+      });
       // The index may name runs that were removed in other ways too. Reading it is worth the cost
       // only after runs were removed.
       if (pruned.runs.length > 0 && request.dryRun !== true)

@@ -7,6 +7,7 @@ import { runIdForSlot } from "../../src/core/run-id.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { Upkeep } from "../../src/engine/upkeep.ts";
 import { CacheIndex } from "../../src/ledger/cache-index.ts";
+import { LedgerClosed } from "../../src/ledger/ledger-error.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { silentLog } from "../../src/log.ts";
@@ -42,6 +43,8 @@ class Rig {
   /** Runs that go on. */
   readonly active = new Set<string>();
   readonly desks: Desk[] = [];
+  /** The daemon ends. */
+  readonly ending = new AbortController();
   readonly upkeep: Upkeep;
   readonly engine: Engine;
 
@@ -52,6 +55,7 @@ class Rig {
       settings: { retention: { keepDays: 10, keepRuns: 100 } },
       desks: () => this.desks,
       runs: { ids: () => this.active, get: () => undefined },
+      ending: this.ending.signal,
     } as unknown as Engine;
     this.upkeep = new Upkeep({
       clock: this.clock,
@@ -246,6 +250,27 @@ it("removing waits five seconds for a line without room, and not for one that fa
   expect(rig.store.exists(second)).toBe(true);
   expect(rig.clock.timers).toBe(0);
 });
+
+it.each([
+  ["and its line is written", () => Promise.resolve()],
+  ["and its ledger is closed", () => Promise.reject(new LedgerClosed("p"))],
+])(
+  "a sweep ends where the daemon ends, %s: no run goes, and a request stays",
+  async (_, append) => {
+    const rig = new Rig();
+    const end = (): Promise<void> => {
+      rig.ending.abort();
+      return append();
+    };
+    await rig.pipeline("p", [30, 20, 1], { append: end });
+    const artifact = rig.left(rig.store.artifacts, 9);
+    await expect(rig.upkeep.carryOut({ type: "prune" }, rig.engine)).rejects.toThrow(LedgerClosed);
+    await rig.upkeep.retain(rig.engine);
+    const left = [30, 20, 1].map((ago) => rig.store.exists(runIdForSlot("p", NOW - ago * DAY)));
+    expect([left, existsSync(artifact), rig.compacted]).toEqual([[true, true, true], true, 0]);
+    expect(rig.said.filter(([, text]) => text.startsWith("retention removed"))).toEqual([]);
+  },
+);
 
 it("one thing is done at a time, and after one that failed the next is done", async () => {
   const rig = new Rig();

@@ -93,3 +93,19 @@ test.each([{ totalMb: 100 }, { keepMb: 100 }])(
     await there.down();
   },
 );
+
+test("the hour's work hears that the daemon ends, and not before", async () => {
+  const heard: AbortSignal[] = [];
+  const there = new EngineRig({
+    runs: tempRoot().runs,
+    hourly: {
+      act: (engine) => Promise.resolve(void heard.push(engine.ending)),
+      isWanted: () => false,
+    },
+  });
+  await there.up();
+  await pass(there, 1);
+  expect(heard.map(({ aborted }) => aborted)).toEqual([false]);
+  await there.down();
+  expect(heard.map(({ aborted }) => aborted)).toEqual([true]);
+});
