@@ -43,7 +43,7 @@ import { recoverRuns, type Recovered, type RecoveryPorts } from "./recovery.ts";
 import { RequestHandlers, type Refreshed } from "./request-handlers.ts";
 import { RequestInbox } from "./request-inbox.ts";
 import { Rehearsal } from "./rehearsal.ts";
-import { Scheduler } from "./scheduler.ts";
+import { Scheduler, type ClockStep } from "./scheduler.ts";
 import { SetAside } from "./set-aside.ts";
 import { WallClock } from "./wall-clock.ts";
 
@@ -442,6 +442,11 @@ export class Engine {
   /** Aborted as this engine stops: what takes long is left to the next one. */
   get ending(): AbortSignal {
     return this.#ending.signal;
+  }
+
+  /** The last jump of the clock ahead, as far as it was not taken back. */
+  get lastJump(): ClockStep | undefined {
+    return this.#wall.lastJump;
   }
 
   /** The settings in force. */

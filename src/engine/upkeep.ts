@@ -6,6 +6,7 @@
 import type { Clock, Timer } from "../clock.ts";
 import { countText } from "../core/counted.ts";
 import type { Reply } from "../core/request.ts";
+import { DAY_MS } from "../core/time.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
 import { bytesWritten } from "../disk/disk.ts";
 import { LedgerClosed, type LedgerFailed } from "../ledger/ledger-error.ts";
@@ -48,6 +49,11 @@ const LEAST_FILL_BYTES = 1_048_576;
  * history is not read again and again.
  */
 const IDLE_TIMES = 20;
+/**
+ * How long the hour's sweep goes by the time that the clock would show without a jump ahead, in
+ * milliseconds: a clock that is years ahead for a while must not take the whole history.
+ */
+const DOUBT_MS = DAY_MS;
 
 /** The upkeep of one runs folder. */
 export class Upkeep {
@@ -83,7 +89,7 @@ export class Upkeep {
   async retain(engine: Engine): Promise<void> {
     const { clock } = this.#ports;
     const [written, began] = [this.#written(), clock.monotonic()];
-    const pruned = await this.#prune(engine, {}).catch((error: unknown) => {
+    const pruned = await this.#prune(engine, {}, this.#notAhead(engine)).catch((error: unknown) => {
       if (!(error instanceof LedgerClosed)) throw error;
     });
     if (pruned === undefined) return;
@@ -128,9 +134,17 @@ export class Upkeep {
     }
   }
 
+  /** The time by which runs are old, in milliseconds since 1970. */
+  #notAhead({ lastJump }: Engine): number {
+    const now = this.#ports.clock.now();
+    const isInDoubt = lastJump !== undefined && now - lastJump.to < DOUBT_MS;
+    return isInDoubt ? now - (lastJump.to - lastJump.from) : now;
+  }
+
   #prune(
     engine: Engine,
     request: Omit<Extract<UpkeepRequest, { type: "prune" }>, "type">,
+    nowMs = this.#ports.clock.now(),
   ): Promise<Pruned> {
     const desks = new Map([...engine.desks()].map((desk) => [desk.name, desk]));
     const policyOf = (pipeline: string): RetentionPolicy =>
@@ -144,7 +158,7 @@ export class Upkeep {
       if (loaded !== undefined) for (const sha of bundlesOf(loaded.template)) bundles.add(sha);
     const signal = AbortSignal.any([this.#ports.signal, engine.ending]);
     const options: PruneOptions = {
-      nowMs: this.#ports.clock.now(),
+      nowMs,
       policyOf,
       totalBytes: totalBytesOf(engine.settings.retention),
       pipeline: request.pipeline,

@@ -42,7 +42,7 @@ export class WallClock {
     return this.#upSince;
   }
 
-  /** The last jump forward; undefined if there was none. */
+  /** The last jump forward, as far as it was not taken back; undefined if there was none. */
   get lastJump(): ClockStep | undefined {
     return this.#lastJump;
   }
@@ -80,6 +80,9 @@ export class WallClock {
       this.#lastJump = step;
       return;
     }
+    const jump = this.#lastJump;
+    if (jump !== undefined && step.to < jump.to)
+      this.#lastJump = { from: jump.from, to: Math.max(jump.from, step.to) };
     // What comes due by the clock that was set back comes due while this daemon is up.
     this.#upSince = Math.min(this.#upSince, step.to);
     for (const desk of desks()) {

@@ -272,6 +272,20 @@ it.each([
   },
 );
 
+it("a clock that jumped years ahead makes no run old for a day, and then it does", async () => {
+  const rig = new Rig();
+  await rig.pipeline("p", [30, 5, 2, 1]);
+  const isThere = (): boolean[] =>
+    [30, 5, 2, 1].map((ago) => rig.store.exists(runIdForSlot("p", NOW - ago * DAY)));
+  rig.clock.step(3_650 * DAY);
+  Object.assign(rig.engine, { lastJump: { from: NOW, to: NOW + 3_650 * DAY } });
+  await rig.upkeep.retain(rig.engine);
+  expect(isThere()).toEqual([false, true, true, true]);
+  await rig.clock.advance(DAY);
+  await rig.upkeep.retain(rig.engine);
+  expect(isThere()).toEqual([false, false, false, true]);
+});
+
 it("one thing is done at a time, and after one that failed the next is done", async () => {
   const rig = new Rig();
   let release: (error: Error) => void = () => undefined;

@@ -61,3 +61,14 @@ test("a jump back moves every pipeline, and the daemon is up since then at the l
   wall.stepped({ from: START + 9_000, to: START + 2_000 });
   expect(wall.upSince).toBe(START - 60_000);
 });
+
+test.each([
+  ["to where it was and a minute later", 60_000, 60_000],
+  ["to before it", -5_000, 0],
+  ["not to before its end", 4_000_000, 3_600_000],
+])("a jump forward counts as far as the clock did not go back: %s", (_, back, left) => {
+  const { wall } = given(START, {});
+  wall.stepped({ from: START, to: START + 3_600_000 });
+  wall.stepped({ from: START + 9_000_000, to: START + back });
+  expect(wall.lastJump).toEqual({ from: START, to: START + left });
+});
