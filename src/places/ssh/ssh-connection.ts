@@ -19,7 +19,7 @@
  * speaks SSH, since the client reads what a person set up for it: keys, agents, jumps, aliases.
  */
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { lstatSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startApart } from "../../disk/apart-program.ts";
@@ -96,7 +96,9 @@ export class SshConnection {
     this.#tell({ kind: "connecting", because });
     let master: FarProcess;
     try {
-      this.#folder ??= mkdtempSync(join(shortFolder(), "orchd-ssh-"));
+      // Whoever cleans up `/tmp` may have removed it, and the client ends where it has no socket.
+      if (this.#folder === undefined || !isOwn(this.#folder))
+        this.#folder = mkdtempSync(join(shortFolder(), "orchd-ssh-"));
       // `exec` and a redirection mean the same in every shell.
       master = startClient(this.#words("master", `echo ${READY} && exec cat >/dev/null`));
     } catch (error) {
@@ -243,6 +245,12 @@ function startFault(error: Error): string {
 function shortFolder(): string {
   const folder = process.env["RUNTIME_DIRECTORY"]?.split(":")[0] ?? tmpdir();
   return Buffer.byteLength(folder) <= 50 ? folder : "/tmp";
+}
+
+/** Whether a folder is still there. Once it is removed, anybody can take its name. */
+function isOwn(folder: string): boolean {
+  const stats = lstatSync(folder, { throwIfNoEntry: false });
+  return stats?.isDirectory() === true && stats.uid === process.geteuid?.();
 }
 
 /** Starts the client, in a process group of its own. @throws a Node error */

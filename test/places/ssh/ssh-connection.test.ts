@@ -1,5 +1,6 @@
 /** The shared connection of a place over SSH, with a client that a test plays, in virtual time. */
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -62,7 +63,7 @@ it("a connection that was closed stays closed, and its socket's folder goes", as
   const { connection, until, kinds, starts, clock } = played(WELL);
   connection.open();
   await until("up");
-  const folder = /ControlPath="?([^"\n]*)\/s"?\n/.exec(connection.words("true").join("\n"))![1]!;
+  const folder = folderOf(connection);
   expect(existsSync(folder)).toBe(true);
   await connection.close();
   expect(existsSync(folder)).toBe(false);
@@ -71,6 +72,54 @@ it("a connection that was closed stays closed, and its socket's folder goes", as
   connection.open();
   await clock.advance(120_000);
   expect([starts(), kinds()]).toEqual([1, ["connecting", "up"]]);
+});
+
+/** The folder of its socket. */
+function folderOf(connection: SshConnection): string {
+  return /ControlPath="?([^"\n]*)\/s"?\n/.exec(connection.words("true").join("\n"))![1]!;
+}
+
+it.each<[string, (folder: string) => void]>([
+  ["is gone", () => undefined],
+  ["is another's link", (folder) => symlinkSync(tmpdir(), folder)],
+  ["is a file", (folder) => writeFileSync(folder, "")],
+  [
+    "is another user's",
+    (folder) => {
+      mkdirSync(folder);
+      const own = vi.spyOn(process, "geteuid").mockReturnValue(statSync(folder).uid + 1);
+      onTestFinished(() => own.mockRestore());
+    },
+  ],
+])("connects again where its socket's folder %s", async (_, put) => {
+  const { connection, until, clock } = played(
+    `case $(wc -l <"$(dirname "$(dirname "$0")")/starts") in 1) exit 255;; esac; ${WELL}`,
+  );
+  connection.open();
+  await until("down");
+  const before = folderOf(connection);
+  onTestFinished(() => rmSync(before, { recursive: true, force: true }));
+  rmSync(before, { recursive: true });
+  put(before);
+  await clock.advance(1_000);
+  await until("up");
+  const folder = folderOf(connection);
+  expect(folder).not.toBe(before);
+  expect(statSync(folder).isDirectory()).toBe(true);
+  await connection.close();
+  expect(existsSync(folder)).toBe(false);
+});
+
+it("keeps its socket's folder from one connection to the next", async () => {
+  const { connection, until, clock } = played(
+    `case $(wc -l <"$(dirname "$(dirname "$0")")/starts") in 1) exit 255;; esac; ${WELL}`,
+  );
+  connection.open();
+  await until("down");
+  const before = folderOf(connection);
+  await clock.advance(1_000);
+  await until("up");
+  expect(folderOf(connection)).toBe(before);
 });
 
 it("a connection that is closed while it rests does not connect again", async () => {
