@@ -43,6 +43,31 @@ it.each<[EngineName, string]>([
   await expect(engine.inspect(["a", "b", "c"])).rejects.toThrow("does not answer");
 });
 
+it("tells of as many containers as failed steps have kept", async () => {
+  const engine = says("podman", {});
+  const { root } = tempRoot();
+  // Podman prints some 10 KiB of each.
+  writeFileSync(join(root, "pad"), "x".repeat(10_000));
+  const program = process.env["PATH"]!.split(delimiter, 1)[0]!;
+  writeFileSync(
+    join(program, "podman"),
+    `#!/bin/sh
+shift 2
+read -r pad <${join(root, "pad")}
+separator='['
+for name; do
+  printf '%s{"Name":"%s","Config":{"Labels":{"pad":"%s"}},"State":%s}' \
+    "$separator" "$name" "$pad" '${JSON.stringify(STATE)}'
+  separator=','
+done
+echo ']'
+`,
+  );
+  const names = Array.from({ length: 501 }, (_, index) => `c${index}`);
+  expect((await engine.inspect(names)).map(({ name }) => name)).toEqual(names);
+  expect(await engine.inspect([])).toEqual([]);
+});
+
 it("an engine that is asked for its version and cannot be reached says why", async () => {
   says("docker", { stdout: "\n", stderr: `${SILENT}\n`, status: 1 });
   await expect(findEngine("docker")).rejects.toThrow(

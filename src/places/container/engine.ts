@@ -34,6 +34,11 @@ const REMOVE_AGAIN_MS = 200;
 const NOT_INSTALLED = "it is not installed";
 /** The most characters that are kept of an answer. */
 const MOST = 4 * 1024 * 1024;
+/**
+ * How many containers are asked for at once: an engine prints some 10 KiB of each, and more where
+ * its variables are long.
+ */
+const INSPECTED_AT_ONCE = 50;
 
 /** How a command of the engine ended. */
 export interface Answer {
@@ -147,7 +152,13 @@ export class Engine {
    * @throws EngineError if the engine does not answer
    */
   async inspect(names: readonly string[]): Promise<ContainerState[]> {
-    if (names.length === 0) return [];
+    const states: ContainerState[] = [];
+    for (let at = 0; at < names.length; at += INSPECTED_AT_ONCE)
+      states.push(...(await this.#inspect(names.slice(at, at + INSPECTED_AT_ONCE))));
+    return states;
+  }
+
+  async #inspect(names: readonly string[]): Promise<ContainerState[]> {
     const answer = await this.ask(["container", "inspect", ...names]);
     const states = statesIn(answer.stdout);
     // It fails where one of them is gone, and tells of the others all the same. Where it could not
