@@ -186,8 +186,8 @@ export class HeldTask {
 
   /** A new daemon takes it over. */
   adopt(heard: HeardLines): FromWorkerAnswer {
-    if (this.#dropped || this.isPending)
-      return { type: "refused", because: "the task has not begun" };
+    if (this.isPending) return { type: "refused", because: "the task has not begun" };
+    if (this.#dropped) return { type: "had" };
     this.#output.restart(heard);
     this.#daemons += 1;
     this.#reports = false;

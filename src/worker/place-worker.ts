@@ -180,9 +180,8 @@ export class PlaceWorker {
         held.stop(message.mode, message.because);
         return { type: "taken" };
       case "adopt":
-        return (
-          held?.adopt(message.heard) ?? { type: "refused", because: "the worker has no such task" }
-        );
+        // It may have ended since the last beat: that is not one that never began.
+        return held?.adopt(message.heard) ?? this.#without(message.id);
     }
   }
 

@@ -560,7 +560,12 @@ describe("a worker's task", () => {
       "three",
     ]);
     expect(world.of("end")).toHaveLength(1);
-    expect(world.tell(adopt)).toMatchObject({ type: "refused" });
+    // That it is refused would mean that it never began.
+    expect(world.tell(adopt)).toEqual({ type: "had" });
+    expect(world.tell({ ...adopt, id: "etl@1#3" })).toEqual({
+      type: "refused",
+      because: "the worker has no such task",
+    });
   });
 
   it("gets its files once, checked, and those that came damaged fail it", async () => {

@@ -176,6 +176,6 @@ describe.skipIf(SKIP_NATS)("a worker's process", { concurrent: true }, () => {
     const held = daemon.said.findLastIndex(({ type }) => type === "end");
     await daemon.heard("beat", (beat) => daemon.said.indexOf(beat) > held && isFree(beat));
     const adopt = { type: "adopt", id: "etl@1#2", heard: { stdout: 0, stderr: 0 } } as const;
-    expect(await daemon.tell("w1", adopt)).toMatchObject({ type: "refused" });
+    expect(await daemon.tell("w1", adopt)).toMatchObject({ type: "had" });
   });
 });

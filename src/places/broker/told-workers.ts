@@ -109,7 +109,9 @@ export class ToldWorkers {
       const told = await this.#tell(worker, { type: "adopt", id, heard });
       if (told === undefined) return { kind: "silent" };
       const { answer, number } = told;
-      return answer.type === "taken" ? { kind: "taken", number } : { kind: "refused" };
+      if (answer.type === "taken") return { kind: "taken", number };
+      const hasNotBegun = answer.type === "refused" && answer.elsewhere !== true;
+      return { kind: hasNotBegun ? "refused" : "silent" };
     } catch {
       return { kind: "silent" };
     }

@@ -142,6 +142,21 @@ it("what a worker answers in a session that has ended meanwhile counts for nothi
   expect(await adopt(() => worker.leave("gone"))).toEqual({ kind: "silent" });
 });
 
+it.each([
+  [{ type: "refused", because: "the task has not begun" }, "refused"],
+  // It had begun.
+  [{ type: "had" }, "silent"],
+  // That says nothing of the task.
+  [{ type: "refused", because: "another session", elsewhere: true }, "silent"],
+])("what a worker answers that does not go on with a task: %j", async (answer, kind) => {
+  const { enter, clock } = rig();
+  const worker = enter();
+  const ask = () => Promise.resolve({ session: worker.session, number: 4, answer });
+  const told = new ToldWorkers({ askTogether: ask } as unknown as SealedBroker, clock);
+  const heard = { stdout: 0, stderr: 0 };
+  expect(await told.adopt(worker, "run#1", { heard } as never)).toEqual({ kind });
+});
+
 describe("a worker that is here", () => {
   it("is overdue, silent and gone, each once, counted from when it came", async () => {
     const { clock, workers, enter, told, logged, changes } = rig();
