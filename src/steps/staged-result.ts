@@ -4,7 +4,8 @@
  * durable and names them (semantics.md 18). The daemon parses, hashes and writes none of it.
  *
  * A file is named by its content only once it is durable: until then its name begins with a dot,
- * and the next daemon removes it. Where it cannot be written the result travels as text.
+ * and the next daemon removes it. Where it cannot be written the result travels as text. A broker
+ * takes no text of that length: a worker holds its parts in memory ({@link holdResult}).
  */
 import { hash, randomBytes } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
@@ -30,16 +31,38 @@ export function stageResult(
   folder: string,
 ): StagedValue | undefined {
   if (!isLong(json)) return undefined;
-  const staged = new Staging(folder);
+  const staged = new Staging(
+    () => join(folder, `${STAGED_PREFIX}${randomBytes(8).toString("hex")}`),
+    (file, bytes) => writeFileSync(file, bytes, { flag: "wx", mode: 0o640 }),
+  );
   try {
-    if (outputs === undefined) return { value: { ...staged.text(json) }, files: staged.files };
-    const members = JSON.parse(json) as { readonly [name: string]: Json };
-    const short = Object.fromEntries(outputs.map((name) => [name, staged.long(members[name]!)]));
-    return { value: staged.long(short), files: staged.files };
+    return staged.result(json, outputs);
   } catch {
     removeStaged(staged.files);
     return undefined;
   }
+}
+
+/** A large result that has no files, since there was no room for them. */
+export interface HeldResult {
+  /** `file` of each file is its sha256. */
+  readonly staged: StagedValue;
+  /** The content of each file, by its sha256. */
+  readonly contents: ReadonlyMap<string, Uint8Array>;
+}
+
+/** As {@link stageResult}, in memory. Undefined where the result is short. */
+export function holdResult(
+  json: string,
+  outputs: readonly string[] | undefined,
+): HeldResult | undefined {
+  if (!isLong(json)) return undefined;
+  const contents = new Map<string, Uint8Array>();
+  const staged = new Staging(
+    (sha256) => sha256,
+    (sha256, bytes) => contents.set(sha256, bytes),
+  );
+  return { staged: staged.result(json, outputs), contents };
 }
 
 /** Removes the files of a result that nobody takes. */
@@ -54,10 +77,20 @@ function isLong(text: string): boolean {
 
 class Staging {
   readonly files: StagedFile[] = [];
-  readonly #folder: string;
+  readonly #nameOf: (sha256: string) => string;
+  readonly #keep: (file: string, bytes: Buffer) => void;
 
-  constructor(folder: string) {
-    this.#folder = folder;
+  constructor(nameOf: (sha256: string) => string, keep: (file: string, bytes: Buffer) => void) {
+    this.#nameOf = nameOf;
+    this.#keep = keep;
+  }
+
+  /** @throws a Node error */
+  result(json: string, outputs: readonly string[] | undefined): StagedValue {
+    if (outputs === undefined) return { value: { ...this.text(json) }, files: this.files };
+    const members = JSON.parse(json) as { readonly [name: string]: Json };
+    const short = Object.fromEntries(outputs.map((name) => [name, this.long(members[name]!)]));
+    return { value: this.long(short), files: this.files };
   }
 
   /** The value, or its reference if it is long or could be taken for a reference. */
@@ -70,9 +103,9 @@ class Staging {
   text(text: string): ArtifactRef {
     const bytes = Buffer.from(text);
     const ref = { $artifact: hash("sha256", bytes), bytes: bytes.length };
-    const file = join(this.#folder, `${STAGED_PREFIX}${randomBytes(8).toString("hex")}`);
+    const file = this.#nameOf(ref.$artifact);
     this.files.push({ ref, file });
-    writeFileSync(file, bytes, { flag: "wx", mode: 0o640 });
+    this.#keep(file, bytes);
     return ref;
   }
 }

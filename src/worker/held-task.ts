@@ -19,8 +19,8 @@ import { readFile } from "node:fs/promises";
 import type { Clock, Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import { clipError, FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
-import type { OutputLine, StagedFile, Task, TaskResult } from "../core/task.ts";
-import { removeStaged } from "../steps/staged-result.ts";
+import type { OutputLine, StagedFile, StagedValue, Task, TaskResult } from "../core/task.ts";
+import { holdResult, removeStaged } from "../steps/staged-result.ts";
 import { isExhausted, whatRanOut } from "../disk/disk-error.ts";
 import type { Log } from "../log.ts";
 import type {
@@ -89,6 +89,9 @@ export class HeldTask {
   #end: TaskEnd | undefined;
   /** The files of a large result, which the broker may lose before the daemon has them. */
   #staged: readonly StagedFile[] = [];
+  /** What those hold that could not be written, by their sha256. */
+  #contents: ReadonlyMap<string, Uint8Array> = new Map();
+  #outputs: readonly string[] | undefined;
   /** Nobody wants it: nothing of it is said any more. */
   #dropped = false;
   /** Counts the daemons that it reported to. */
@@ -229,6 +232,7 @@ export class HeldTask {
         : await this.#persist("preparing", () => this.#host.line.body(body.object));
     if (text === undefined || this.#state !== "preparing") return undefined;
     const task = JSON.parse(text) as Task;
+    if (task.kind === "module" || task.kind === "shell") this.#outputs = task.outputs;
     const bundle = task.kind === "shell" ? undefined : task.code.bundle;
     for (const hash of files) {
       const kind = hash === bundle ? "bundle" : "artifact";
@@ -257,7 +261,6 @@ export class HeldTask {
     }
   }
 
-  /** Whether it may start. */
   async #claimed(): Promise<boolean> {
     const { worker, incarnation, line } = this.#host;
     this.#state = "claiming";
@@ -319,21 +322,28 @@ export class HeldTask {
 
   /** The result, once its files are at the broker. Undefined: nobody wants it any more. */
   async #sent(result: TaskResult): Promise<TaskResult | undefined> {
-    if (!("staged" in result)) return result;
-    const { value, files } = result.staged;
+    const staged = "staged" in result ? result.staged : this.#held(result);
+    if (staged === undefined) return result;
+    const { value, files } = staged;
     this.#staged = files;
     for (const file of files) if ((await this.#put(file)) === undefined) return undefined;
     const sent = files.map(({ ref }) => ({ ref, file: ref.$artifact }));
     return { ok: true, staged: { value, files: sent } };
   }
 
+  /** A large result for whose files its runner had no room. Undefined: it is none. */
+  #held(result: TaskResult): StagedValue | undefined {
+    if (!result.ok || result.value === undefined) return undefined;
+    const held = holdResult(JSON.stringify(result.value), this.#outputs);
+    this.#contents = held?.contents ?? this.#contents;
+    return held?.staged;
+  }
+
   /** Puts a file of the result. Undefined: nobody wants it any more. */
   async #put({ ref, file }: StagedFile): Promise<true | undefined> {
-    const content = await readFile(file);
-    const put = async (): Promise<true> => {
-      await this.#host.line.putFile(ref.$artifact, content);
-      return true;
-    };
+    const content = this.#contents.get(file) ?? (await readFile(file));
+    const put = (): Promise<true> =>
+      this.#host.line.putFile(ref.$artifact, content).then(() => true as const);
     return this.#persist("ended", put, (because) => this.#tell(`its result waits: ${because}`));
   }
 
@@ -463,7 +473,7 @@ export class HeldTask {
     this.#answered();
     this.#unsettled?.cancel();
     this.#state = "over";
-    removeStaged(this.#staged);
+    removeStaged(this.#staged.filter(({ file }) => !this.#contents.has(file)));
     this.#releaseFiles();
     this.#host.over(this.id);
   }

@@ -2,10 +2,13 @@
  * One task of a worker, from its give to its end, with all around it played: what it says to the
  * daemon, when again, and when not; which files it holds; and when it begins.
  */
+import { createHash } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { OutputLine, TaskResult } from "../../src/core/task.ts";
+import { isArtifactRef } from "../../src/core/artifact-ref.ts";
+import type { Json } from "../../src/core/snapshot.ts";
+import type { OutputLine, StagedValue, TaskResult } from "../../src/core/task.ts";
 import { silentLog } from "../../src/log.ts";
 import { BrokerSilence } from "../../src/places/broker/broker.ts";
 import type { FromWorker, ToWorker, ToWorkerAnswer } from "../../src/places/broker/messages.ts";
@@ -24,6 +27,10 @@ const MAP = "c".repeat(64);
 const VALUE = "d".repeat(64);
 const YES: Answer = { type: "yes" };
 const OK: TaskResult = { ok: true, value: 1 };
+/** What a runner writes into a file, and what it does not. */
+const LONG = "x".repeat(65_536);
+const HALF = "x".repeat(40_000);
+const LIKE = { $artifact: VALUE, bytes: 1 };
 const line = (text: string): OutputLine => ({
   at: "2026-11-28T02:00:00.000Z",
   step: "it",
@@ -39,6 +46,8 @@ function played(files: readonly string[] = [], more: Partial<Give> = {}) {
   /** All that was asked: a function says what it is each time that it is said. */
   const asks: (FromWorker | (() => FromWorker))[] = [];
   const note = (text: string): void => void said.push(text);
+  /** What the broker keeps, by its hash. */
+  const kept = new Map<string, string>();
   /** What is answered, by what was said; the default is yes. */
   const answers: Partial<Record<FromWorker["type"], Answer[]>> = {};
   const world = {
@@ -99,6 +108,7 @@ function played(files: readonly string[] = [], more: Partial<Give> = {}) {
         const fault = world.putFaults.shift();
         if (fault !== undefined) throw fault;
         note(`put ${hash[0]} ${Buffer.from(content).toString()}`);
+        kept.set(hash, Buffer.from(content).toString());
       },
     },
     leaseHolds: () => world.leaseHolds,
@@ -120,6 +130,16 @@ function played(files: readonly string[] = [], more: Partial<Give> = {}) {
     messages,
     asks,
     said: () => said.splice(0),
+    /** A value with what its references mean. */
+    valueOf: (value: Json): Json => {
+      const whole = isArtifactRef(value) ? (JSON.parse(kept.get(value.$artifact)!) as Json) : value;
+      if (typeof whole !== "object" || whole === null) return whole;
+      const members = Object.entries(whole).map(([name, member]): [string, Json] => [
+        name,
+        isArtifactRef(member) ? (JSON.parse(kept.get(member.$artifact)!) as Json) : member,
+      ]);
+      return Object.fromEntries(members);
+    },
     /** Gives it. @returns what the daemon is answered, once it is */
     begin: (isGranted = false, mayWait = true) => {
       const answer: { type?: string; end?: object | undefined } = {};
@@ -565,6 +585,44 @@ describe("a large result", () => {
     // It has no such file: it waits a moment, and says its end again.
     await one.clock.advance(250);
     expect(one.said()).toEqual(["put d large", "end", "put d large", "end", "end", "over"]);
+  });
+
+  it.each<[string, object, Json, number]>([
+    ["as one", {}, LONG, 1],
+    ["with all its outputs", { outputs: ["a", "b"] }, { a: LONG, b: 1 }, 1],
+    ["with outputs that are long together", { outputs: ["a", "b"] }, { a: HALF, b: HALF }, 1],
+    ["with what looks like a file", { outputs: ["a", "b"] }, { a: LONG, b: LIKE }, 2],
+    ["output by output", { outputs: ["a", "b"] }, { a: LONG, b: `${LONG}y` }, 2],
+  ])("that its runner had no room to write is put %s", async (_, more, value, puts) => {
+    const one = await running([], {
+      body: JSON.stringify({ kind: "module", code: { bundle: BUNDLE }, ...more }),
+    });
+    one.world.putFaults = [new BrokerSilence("the broker is full")];
+    one.ran().done({ ok: true, value }, 3, 0);
+    await one.clock.advance(250);
+    const said = one.said();
+    expect(said.filter((text) => text.startsWith("put "))).toHaveLength(puts);
+    expect(said.slice(-2)).toEqual(["end", "over"]);
+    const end = last(one) as Extract<FromWorker, { readonly type: "end" }>;
+    // No broker takes a text of that length.
+    expect(JSON.stringify(end).length).toBeLessThan(2_000);
+    expect(end).toMatchObject({ end: { kind: "result", result: { ok: true }, durationMs: 3 } });
+    const { staged } = (end.end as { result: { staged: StagedValue } }).result;
+    expect(staged.files.map(({ file }) => file)).toEqual(
+      staged.files.map(({ ref }) => ref.$artifact),
+    );
+    expect(one.valueOf(staged.value)).toEqual(value);
+  });
+
+  it("that was never written is put again where the broker lost it", async () => {
+    const one = await running();
+    const text = JSON.stringify(LONG);
+    const hash = createHash("sha256").update(text).digest("hex");
+    one.answers.end = [{ type: "lacks", hash }];
+    one.ran().done({ ok: true, value: LONG }, 3, 0);
+    await one.clock.settle();
+    const put = `put ${hash[0]} ${text}`;
+    expect(one.said()).toEqual([put, "end", put, "end", "over"]);
   });
 
   it("of one that nobody wants is removed", async () => {
