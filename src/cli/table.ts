@@ -18,8 +18,9 @@ function leastWidth(head: readonly string[], rows: readonly (readonly Part[])[])
 }
 
 function widthsOf(head: readonly string[], rows: readonly (readonly Part[])[]): number[] {
+  // Not by spreading: there may be more rows than a call takes arguments.
   return head.map((title, column) =>
-    Math.max(partWidth(title), ...rows.map((row) => partWidth(row[column] ?? ""))),
+    rows.reduce((width, row) => Math.max(width, partWidth(row[column] ?? "")), partWidth(title)),
   );
 }
 

@@ -180,3 +180,8 @@ describe("a table", () => {
     expect(tableWidth(["A", "B"], [["界", span("dim", "x")]])).toBe(5);
   });
 });
+
+it("a table has as many rows as there are, and is as wide as the widest", () => {
+  const rows = Array.from({ length: 200_000 }, (_, row) => [row === 150_000 ? "widest" : "a"]);
+  expect(tableWidth(["one"], rows)).toBe(6);
+});
