@@ -159,9 +159,14 @@ export class DynamicCalls {
       this.#parts.deps.place.stop(this.#task, "force", "the run is no longer driven");
   }
 
-  /** Resolves when the function has ended, with its error if it failed. */
+  /** Resolves when the function has ended, or had before, with its error if it failed. */
   ended(): Promise<StepError | undefined> {
-    return new Promise((resolve) => void this.#onEnd.push(resolve));
+    const { state, arrive, journal } = this.#parts;
+    return new Promise((resolve) => {
+      if (state.function === "owed") this.#onEnd.push(resolve);
+      // The line that says so may not be durable yet.
+      else arrive(() => journal.afterwards(() => resolve(state.functionError)));
+    });
   }
 
   #restart(id: string): void {

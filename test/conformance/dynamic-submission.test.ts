@@ -149,6 +149,21 @@ it("another one is told beside it; metadata after a caught one is recorded", asy
   expect(two.of("submit.accepted")).toMatchObject([{ metadata: { n: 1 } }]);
 });
 
+it("a flavor that asks for the function again is told how that ended", async () => {
+  const twice = flavorOf((go) => go().catch(() => go()) as Promise<undefined>);
+  const run = await runWith(twice, boom).ended;
+  expect([run.status, run.of("run.function_ended").length]).toEqual(["failed", 1]);
+  expect(run.because).toContain("boom");
+  const well = await runWith(
+    flavorOf((go) =>
+      go()
+        .then(go)
+        .then(() => undefined),
+    ),
+  ).ended;
+  expect(well.status).toBe("completed");
+});
+
 it("a throw before the function runs fails the run", async () => {
   const run = await runWith(flavorOf(() => Promise.resolve().then(boom))).ended;
   expect(run.status).toBe("failed");

@@ -443,3 +443,19 @@ it("failures that nobody awaited are told in the log, each with its step", async
   ]);
   expect(rig.events).toEqual([{ type: "run.function_ended", unawaited: ["a", "b"] }]);
 });
+
+it.each<[string, TaskResult, unknown]>([
+  ["well", { ok: true, value: {} }, undefined],
+  [
+    "badly",
+    { ok: false, outcome: "failed", error: { name: "E", message: "no" } },
+    { name: "E", message: "no" },
+  ],
+])("who asks for the end after a function ended %s hears of it too", async (_, result, error) => {
+  const rig = new Rig();
+  await rig.done(result);
+  const heard: unknown[] = [];
+  void rig.calls.ended().then((end) => void heard.push(end));
+  await rig.turn();
+  expect(heard).toEqual([error]);
+});
