@@ -1,3 +1,4 @@
+import { MAX_DURATION_MS } from "./duration.ts";
 import { errorTree, type StepError } from "./failure.ts";
 import type { RetryPolicy } from "./snapshot.ts";
 
@@ -25,16 +26,18 @@ export function isRetried({ on }: RetryPolicy, error: StepError): boolean {
 
 /**
  * How long to wait before the attempt after `attempt`: delay * backoff^(attempt-1), at most
- * `maxDelayMs`, with the policy's jitter.
+ * `maxDelayMs`, or the longest duration that can be written, with the policy's jitter.
  *
  * @param attempt the attempt that just failed, from 1
  * @param chance a number in [0, 1)
  * @returns milliseconds
  */
 export function retryDelay(policy: RetryPolicy, attempt: number, chance: number): number {
+  // After many attempts the factor is infinite, and 0 times that is no number.
+  if (policy.delayMs === 0) return 0;
   const plain = Math.min(
     policy.delayMs * policy.backoff ** (attempt - 1),
-    policy.maxDelayMs ?? Number.MAX_SAFE_INTEGER,
+    policy.maxDelayMs ?? MAX_DURATION_MS,
   );
   return Math.max(0, Math.round(plain * (1 + policy.jitter * (2 * chance - 1))));
 }
