@@ -2,7 +2,7 @@
  * The calls of a user's orchestrator class, each a task of its own: an instance is made for it, one
  * method is called, and the instance is gone when that has ended.
  */
-import type { StepError } from "../core/failure.ts";
+import { toStepError, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { FlavorTask, TaskResult } from "../core/task.ts";
 import { defined } from "../core/defined.ts";
@@ -50,20 +50,24 @@ export class FlavorTasks {
     this.#call = call;
   }
 
-  /** Calls a method. @returns the id of its task */
+  /** Calls a method. Never throws: a call that cannot be made has failed. @returns its task's id */
   start(call: FlavorCall): string {
     const { method, alone, done, lost } = call;
     const { state, deps, arrive, output } = this.#parts;
     const id = `${state.run}#${method}-${(this.#calls += 1)}`;
     const hear = (act: () => void): void => arrive(() => void (this.#over || act()));
-    runTask(
-      deps.place,
-      { id, task: this.#taskOf(call), alone, output, call: this.#call },
-      (end) => {
-        const heard = end.kind === "lost" && lost !== undefined ? lost : done;
-        hear(() => heard(resultOf(end, deathError)));
-      },
-    );
+    let task: FlavorTask;
+    try {
+      task = this.#taskOf(call);
+    } catch (error) {
+      // After a restart a secret may be gone. Who waits for an answer would wait for ever.
+      hear(() => done({ ok: false, outcome: "failed", error: toStepError(error) }));
+      return id;
+    }
+    runTask(deps.place, { id, task, alone, output, call: this.#call }, (end) => {
+      const heard = end.kind === "lost" && lost !== undefined ? lost : done;
+      hear(() => heard(resultOf(end, deathError)));
+    });
     return id;
   }
 

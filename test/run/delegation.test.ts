@@ -390,6 +390,27 @@ describe("a run that an earlier daemon handed over", () => {
     expect(told).toEqual(["no net", "no name"].map(line));
   });
 
+  it("is asked after again where a secret is gone, and once that is back", async () => {
+    const env = { KEY: { secret: "key" } };
+    const run = handedOver({ ...reports, snapshot: { env } }, "accepted");
+    run.resume();
+    const said = run.turn().map((text) => text.split(" (", 1)[0]);
+    expect(said[0]).toBe('submit.warning "there is no secret key"');
+    run.secrets = () => "open";
+    await run.clock.advance(5_000);
+    expect(await run.later()).toEqual(["durable", "start r#fetchStatus-2"]);
+  });
+
+  it("can be stopped where a secret is gone: a `stopRun` that cannot be called has failed", () => {
+    const env = { KEY: { secret: "key" } };
+    const run = handedOver({ hasStopRun: true, snapshot: { env } }, "accepted", "force");
+    run.resume();
+    run.turn(() => run.drives.stopElsewhere("force"));
+    const said = run.turn().map((text) => text.split(" ", 2).join(" "));
+    expect(said).toEqual(['stop.failed "there', "warn the", "step.stopped a", "step.stopped b"]);
+    expect(run.facts).toMatchObject({ open: false, stopRun: { answering: false } });
+  });
+
   it("ends as it ended there", () => {
     const ends = (of: object): string[] => {
       const run = handedOver(reports, "accepted");

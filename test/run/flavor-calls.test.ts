@@ -248,6 +248,21 @@ describe("a call of a class in a runner", () => {
     expect(task.timeoutMs).toBe(timeoutMs);
   });
 
+  it("that cannot be made has failed, and is told so in a later turn", () => {
+    const env = { KEY: { secret: "key" } };
+    const run = new PlayedRun(snapshotOf([stepSpec("a")], { env }));
+    const calls = flavorCalls(run.parts, { ref: { code, config: {} } } as never, () =>
+      Promise.resolve(null),
+    );
+    const ended: TaskResult[] = [];
+    const done = (result: TaskResult): void => void ended.push(result);
+    const id = calls.start({ method: "stopRun", argument: 1, done });
+    expect([id, ended, [...run.tasks]]).toEqual(["r#stopRun-1", [], []]);
+    run.turn();
+    const error = { message: "there is no secret key" };
+    expect(ended).toMatchObject([{ ok: false, outcome: "failed", error }]);
+  });
+
   it("is ended by force, and hears nothing once all is over", () => {
     const { run, calls, heard, id } = begun();
     run.turn(() => calls.stop(id, "enough"));
