@@ -126,6 +126,7 @@ export function plan(state: RunState, facts: PlanFacts): Action[] {
   const halt = haltReason(state);
   skipDoomed(state, facts, actions);
   if (halt !== undefined) haltSteps(state, facts, halt, actions);
+  if (halt?.stop === undefined) endUntold(state, facts, halt, actions);
   for (const [key, owed] of state.owedHooks) {
     if (!facts.hooks.has(key))
       actions.push({
@@ -195,6 +196,23 @@ function haltSteps(state: RunState, facts: PlanFacts, halt: Halt, actions: Actio
     if (told !== halt.stop && told !== "force")
       actions.push({ kind: "stopStep", step, mode: halt.stop, because: halt.because });
   }
+}
+
+/**
+ * Ends the steps elsewhere that nobody tells of any more: the run is over there, or its
+ * orchestrator is not there. Those of a run that stops are {@link haltSteps}' own.
+ */
+function endUntold(
+  state: RunState,
+  { delegated }: PlanFacts,
+  halt: Halt | undefined,
+  actions: Action[],
+): void {
+  if (state.submission === "none" || delegated?.open === true) return;
+  const because = halt?.because ?? "the orchestrator tells no more of it";
+  for (const step of state.running)
+    if (state.steps.get(step)!.elsewhere === true)
+      actions.push({ kind: "endDelayed", step, because });
 }
 
 /** Whether only the orchestrator can say what becomes of a step. */

@@ -103,6 +103,24 @@ describe("a stop", () => {
     expect(short(run.plan({ delegated }))).toEqual(planned);
   });
 
+  it.each<[string, boolean | undefined, string[]]>([
+    ["may ask for more", true, []],
+    ["has ended with it", false, ["endDelayed a"]],
+    ["is not there any more", undefined, ["endDelayed a"]],
+  ])("is not needed to end a step elsewhere whose orchestrator %s", (_, open, planned) => {
+    const began = { type: "step.started", step: "a", attempt: 1, because: "x" } as const;
+    const accepted = { type: "submit.accepted", metadata: {} } as const;
+    const run = started(stepSpec("a")).happen(accepted, { ...began, elsewhere: true });
+    const facts = open === undefined ? {} : { delegated: { requested: new Set<string>(), open } };
+    expect(short(run.plan(facts))).toEqual(planned);
+    const error = { name: "RunFailed", message: "it failed there" };
+    run.happen({ type: "submit.failed", error });
+    expect(short(run.plan(facts))).toEqual(planned);
+    // Once, and not by both rules, where the run stops as well.
+    run.happen(STOP);
+    expect(short(run.plan(facts))).toEqual(["endDelayed a"]);
+  });
+
   it("says that the run was stopped where one of its steps was", () => {
     const run = started(stepSpec("a"), stepSpec("b")).start("a").start("b").complete("a");
     run.happen({ type: "step.stopped", step: "b", attempt: 1, because: "its host went away" });
