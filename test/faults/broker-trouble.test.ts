@@ -60,14 +60,17 @@ describe.skipIf(SKIP_REDIS)("Redis", () => {
         await sleep(20 + 13 * (at % 7));
       }
     })();
-    for (let round = 0; round < 8; round += 1) {
-      const lines = await farm.ended(await farm.run("p"));
-      expect(lines.at(-1)).toMatchObject({ status: "completed" });
-      for (const step of ["one", "two", "three"])
-        expect(countOf(lines, "step.started", step)).toBe(1);
+    try {
+      for (let round = 0; round < 8; round += 1) {
+        const lines = await farm.ended(await farm.run("p"));
+        expect(lines.at(-1)).toMatchObject({ status: "completed" });
+        for (const step of ["one", "two", "three"])
+          expect(countOf(lines, "step.started", step)).toBe(1);
+      }
+    } finally {
+      isOver = true;
+      await losing;
     }
-    isOver = true;
-    await losing;
     expect(farm.did()).toHaveLength(16);
   });
 
