@@ -42,7 +42,7 @@ const SHARED = readdirSync(new URL("./test/", import.meta.url), {
 
 const common = {
   pool: "forks",
-  // One more than CI's cores: a test that waits leaves its core idle. With four they take longer.
+  // One more than CI's cores: a test that waits leaves its core idle. Four were not faster.
   maxWorkers: 3,
   testTimeout: 60_000,
   hookTimeout: 60_000,
