@@ -162,7 +162,7 @@ function rotatedLedgers(folder: string, names: readonly string[]): FileFacts[] {
   return names.filter(isRotatedLedger).flatMap((name) => {
     const path = join(folder, name);
     const file = statSync(path, { throwIfNoEntry: false });
-    if (file === undefined) return [];
+    if (file?.isFile() !== true) return [];
     return [{ path, stampMs: file.mtimeMs, bytes: file.size, evidence: false }];
   });
 }

@@ -1,6 +1,7 @@
 /** What ledgers and spilled fields refer to: artifacts and step code, by sha256. */
-import { readFileSync } from "node:fs";
 import { errorCode } from "../disk/disk-error.ts";
+import { readOwnFile } from "../disk/own-file.ts";
+import { PathFault } from "../disk/path-fault.ts";
 import { SPILLED_FIELDS } from "./spill-event.ts";
 
 /**
@@ -31,13 +32,16 @@ export function noReferences(): References {
   return { shas: new Set(), fields: new Set() };
 }
 
-/** Adds what a file refers to; nothing if there is no file. @throws a Node error */
+/**
+ * Adds what a file refers to; nothing if there is no file, or if another thing has its name: a
+ * folder refers to nothing, and a pipe holds who opens it. @throws a Node error
+ */
 export function addReferences(path: string, into: References): void {
   let text: string;
   try {
-    text = readFileSync(path, "latin1");
+    text = readOwnFile(path).toString("latin1");
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return;
+    if (errorCode(error) === "ENOENT" || error instanceof PathFault) return;
     throw error;
   }
   for (const [, field, sha] of text.matchAll(REFERENCE)) {

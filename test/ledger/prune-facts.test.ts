@@ -121,6 +121,7 @@ describe("files that belong to no run", () => {
   it("are none where a folder has such a name", async () => {
     const { store, facts } = rig();
     mkdirSync(`${store.pipelineLedger("p")}.damaged-1`, { recursive: true });
+    mkdirSync(join(store.pipelineDir("p"), "pipeline-2026-01-01.jsonl"));
     expect((await facts()).files).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
 /** A sweep gives way to the daemon after each run that it reads and each file that it removes. */
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pbkdf2 } from "node:crypto";
@@ -70,6 +71,16 @@ it("gives way after each run, each spilled field, and each file", async () => {
   const { run, turns, left } = await swept();
   expect(await run()).toEqual({ files: 3, bytes: 9 });
   expect(turns).toEqual([4, 4, 4, 4, 4, 3, 2, 1]);
+  expect(left()).toBe(1);
+});
+
+it("takes a folder with a ledger's name, or a pipe, for no run", async () => {
+  const { store, run, runs, left } = await swept();
+  const [folder, pipe] = ["p@20260531T130000Z", "p@20260531T130001Z"] as const;
+  mkdirSync(store.runLedger(folder));
+  execFileSync("mkfifo", [store.runLedger(pipe)]);
+  expect(store.list("p")).toEqual([...runs, folder, pipe]);
+  expect(await run()).toEqual({ files: 3, bytes: 9 });
   expect(left()).toBe(1);
 });
 
