@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { untilLook, type Clock, type Timer } from "../clock.ts";
 import { iso } from "../core/time.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
+import { endsWithinLine } from "../disk/own-file.ts";
 import { readableLines } from "./readable-lines.ts";
 
 const TOUCH_MS = 5_000;
@@ -92,7 +93,9 @@ export class DaemonHistory {
   }
 
   #write(line: DaemonLine): void {
-    appendFileSync(this.#path, `${JSON.stringify(line)}\n`, { mode: 0o640 });
+    // A crash or a full disk may have cut the line before: this one is not glued to it.
+    const start = endsWithinLine(this.#path) ? "\n" : "";
+    appendFileSync(this.#path, `${start}${JSON.stringify(line)}\n`, { mode: 0o640 });
   }
 
   #touch(): void {

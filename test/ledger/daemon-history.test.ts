@@ -93,6 +93,21 @@ it("counts the daemons in a row that ended without a word, within ten minutes", 
   expect(await begin(T0 + 3_600_000)).toBe(0);
 });
 
+it("keeps its lines whole behind one that was cut", async () => {
+  const { dir, path } = killed(3, T0 - 20_000);
+  appendFileSync(path, `{"at":"${iso(T0 - 20_000)}","type":"daemon.ended","pi`);
+  utimesSync(path, T0 / 1_000 - 20, T0 / 1_000 - 20);
+  const daemon = new DaemonHistory(dir, new VirtualClock({ start: T0 }), own);
+  await daemon.began(T0);
+  daemon.ended();
+  const { lines } = readDaemonPast(dir);
+  expect(lines.slice(-3)).toEqual([
+    { at: iso(T0 - 20_000), type: "daemon.lost", ...own },
+    { at: iso(T0), type: "daemon.began", ...own },
+    { at: iso(T0), type: "daemon.ended", ...own },
+  ]);
+});
+
 it("touches the file every five seconds, until it ends", async () => {
   const { dir, path } = killed(1, T0 - 20_000);
   const clock = new VirtualClock({ start: T0 });
