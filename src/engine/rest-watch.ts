@@ -10,6 +10,8 @@ import { watch, type FSWatcher } from "node:fs";
 
 /** The most folders that are watched; the others are looked at in turn. */
 const MOST = 4_096;
+/** What the system says where it gives no more watches. */
+const NO_MORE: ReadonlySet<string | undefined> = new Set(["ENOSPC", "EMFILE", "ENFILE"]);
 
 /** The watches of one daemon. */
 export class RestWatch {
@@ -43,8 +45,8 @@ export class RestWatch {
       watcher.on("error", end);
       this.#watchers.set(pipeline, watcher);
     } catch (error) {
-      // The machine gives no more watches. A folder that is gone is no reason to give up.
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") this.#canWatch = false;
+      // Another error is one of this folder: it is gone, or may not be read.
+      if (NO_MORE.has((error as NodeJS.ErrnoException).code)) this.#canWatch = false;
     }
   }
 

@@ -6,6 +6,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
@@ -172,6 +173,17 @@ describe("a watch of a folder at rest", () => {
     rest.close();
     for (const _ of [1, 2]) seen(rest, "q", 1, root);
     expect([rest.has("p"), rest.has("q"), watches(root)]).toEqual([false, false, 0]);
+  });
+
+  it("of one that cannot be watched is none, and others are watched", () => {
+    const rest = new RestWatch();
+    onTestFinished(() => rest.close());
+    const { root } = tempRoot();
+    const loop = join(root, "loop");
+    symlinkSync(loop, loop);
+    for (const name of ["loop", "p"])
+      for (const _ of [1, 2]) seen(rest, name, 1, name === "p" ? root : loop);
+    expect([rest.has("loop"), rest.has("p"), watches(root)]).toEqual([false, true, 1]);
   });
 });
 
