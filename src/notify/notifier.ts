@@ -17,8 +17,9 @@
  *
  * ## A full disk
  *
- * The alert that says so is handed over before it is durable, for it could not be told otherwise. A
- * crash before there is room may tell it twice under two keys.
+ * The alert that says so is handed over before it is durable, for it could not be told otherwise,
+ * and so is one before it that there was room. A crash before there is room may tell it twice under
+ * two keys.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock, Timer } from "../clock.ts";
@@ -234,8 +235,10 @@ export class Notifier {
   /** The disk is full: what says so is sent before it is durable. */
   #tellFull(fact: NotifyFact): void {
     const { clock, deliveries, log } = this.#ports;
+    // What was told before it comes first: that there is room again, too.
+    while (this.#takeFact());
     this.#fold(fact);
-    const early = this.#due.filter(({ kind }) => kind === "disk_full");
+    const early = this.#due.filter(({ kind, of }) => (of ?? kind) === "disk_full");
     if (early.length === 0) return;
     const due = this.#due.splice(0);
     const dueAt = iso(clock.now());

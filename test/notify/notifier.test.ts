@@ -196,6 +196,27 @@ describe("orchd notify at work", () => {
     await close();
   });
 
+  it("tells of room and of a disk that is full again in their order", async () => {
+    const { clock, held, sent, full, close } = rig();
+    await clock.settle();
+    full(true);
+    await clock.settle();
+    held.full = true;
+    full(false);
+    full(true);
+    const kinds = (): string[] => sent.map(({ alert: { kind } }) => kind);
+    expect(kinds()).toEqual(["disk_full", "recovered", "disk_full"]);
+    held.full = false;
+    for (const wake of held.wake.splice(0)) wake();
+    await clock.settle();
+    expect(kinds()).toHaveLength(3);
+    full(false);
+    await clock.settle();
+    await clock.settle();
+    expect(kinds().slice(3)).toEqual(["recovered"]);
+    await close();
+  });
+
   it("lets time pass only where all lines that are there were taken", async () => {
     const { clock, sent, feed, close } = rig({ queued: "10s" });
     await clock.settle();
