@@ -16,7 +16,13 @@ import type { RunStore } from "../ledger/run-store.ts";
 import type { DayTally } from "./day-tally.ts";
 import type { Change, StripMark } from "./overview.ts";
 import { readPipeline } from "./pipeline-reading.ts";
-import { nextFire, viewPipeline, type FiringState, type PipelineView } from "./pipeline-view.ts";
+import {
+  nextFire,
+  silenceAt,
+  viewPipeline,
+  type FiringState,
+  type PipelineView,
+} from "./pipeline-view.ts";
 import { stepsWithoutPlace } from "./place-waits.ts";
 import { RecentSlots } from "./recent-slots.ts";
 import { zonesOf } from "./recorded-schedule.ts";
@@ -62,6 +68,8 @@ interface Remembered {
   readonly firing: FiringState;
   readonly facts: StateFacts;
   view: PipelineView;
+  /** The moment of the view, in milliseconds since 1970. */
+  at: number;
   /** Read when it is first asked for. */
   slots: RecentSlots | undefined;
   /** The slots are as they were before the ledger grew. */
@@ -139,9 +147,8 @@ export class PipelineMemory {
     const stamp = PIPELINE_NAME.test(name) ? stampOf(this.store.pipelineLedger(name)) : undefined;
     const before = this.#pipelines.get(name);
     if (before !== undefined && before.stamp === stamp) {
-      const { nextFire: next } = before.view;
-      if (next !== null && Date.parse(next) <= now)
-        before.view = { ...before.view, nextFire: nextFire(name, before.firing, now) };
+      before.view = viewAt(name, before, now);
+      before.at = now;
       return before;
     }
     this.#pipelines.delete(name);
@@ -154,12 +161,26 @@ export class PipelineMemory {
       firing: { paused, removed, schedules, ran, ...defined({ since }) },
       facts: factsOf(reading.state),
       view: viewPipeline(name, reading, now),
+      at: now,
       slots: before?.slots,
       isBehind: true,
     };
     if (stamp !== undefined) this.#pipelines.set(name, remembered);
     return remembered;
   }
+}
+
+/** The view at another moment: what it says of the time to come may have passed. */
+function viewAt(name: string, { view, firing, facts, at }: Remembered, now: number): PipelineView {
+  const { silence: _before, ...rest } = view;
+  const { nextFire: next } = view;
+  // A clock that was set back has the slots before the next one ahead again.
+  const isOver = now < at || (next !== null && Date.parse(next) <= now);
+  return {
+    ...rest,
+    ...(isOver ? { nextFire: nextFire(name, firing, now) } : {}),
+    ...silenceAt(facts.silence, now),
+  };
 }
 
 function factsOf(state: PipelineState): StateFacts {

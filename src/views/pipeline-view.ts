@@ -90,13 +90,19 @@ export function viewPipeline(
     counts: state.counts,
     ...(state.backfills.size === 0 ? {} : { backfills: backfillsOf(state.backfills.values()) }),
     ...(state.disturbed === undefined ? {} : { disturbed: state.disturbed }),
-    ...(state.silence !== undefined && Date.parse(state.silence.until) > now
-      ? { silence: state.silence }
-      : {}),
+    ...silenceAt(state.silence, now),
     // A bad file under the name of one that was removed is there to be corrected.
     ...(state.removed && state.errors.length === 0 ? { removed: true as const } : {}),
     ...(unread ? { unread: true as const } : {}),
   };
+}
+
+/** A silence as a view has it: one that is over is not told. */
+export function silenceAt(
+  silence: PipelineSilence | undefined,
+  now: number,
+): Pick<PipelineView, "silence"> {
+  return silence !== undefined && Date.parse(silence.until) > now ? { silence } : {};
 }
 
 /**

@@ -167,6 +167,22 @@ describe("the Overview", () => {
 });
 
 describe("a memory", () => {
+  test("ends a silence with its time, and goes back with a clock that is set back", () => {
+    const made = madeUpRoot();
+    const until = new Date(NOW + 3_600_000).toISOString();
+    writePipeline(made.runs, "quiet", [
+      { ...loaded("*/10 * * * *"), at: at(10) },
+      { type: "pipeline.silenced", at: at(10), until },
+    ]);
+    const store = new RunStore(made.runs);
+    const memory = new PipelineMemory(store);
+    expect(memory.view("quiet", NOW)).toMatchObject({ silence: { until } });
+    for (const ms of [3_599_999, 3_600_000, 7_200_000, 0, 86_400_000]) {
+      const first = new PipelineMemory(store).view("quiet", NOW + ms);
+      expect(memory.view("quiet", NOW + ms)).toEqual(first);
+    }
+  });
+
   test("gives what a first reading gives, as ledgers grow and time passes", () => {
     const made = madeUpRoot();
     const roots = rootsOf(made);
