@@ -63,11 +63,11 @@ export class MailChannel implements Channel {
       const left = to.filter((address) => !begun.took.has(address) && !begun.refused.has(address));
       if (left.length === 0) return this.#done(key, begun, "it was taken before");
       const outcome = await sendBySmtp(this.#server(), { from, to: left, bytes }, signal);
-      if (!outcome.taken && begun.took.size === 0)
-        return { ok: false, because: this.#speakable(outcome.because) };
-      if (!outcome.taken)
-        return { ok: false, because: this.#speakable(`some have it, but ${outcome.because}`) };
-      return this.#judge(key, begun, left, outcome.refused, outcome.reply);
+      if (outcome.taken) return this.#judge(key, begun, left, outcome.refused, outcome.reply);
+      if (begun.took.size === 0) return { ok: false, because: this.#speakable(outcome.because) };
+      if (outcome.refused !== undefined)
+        return this.#judge(key, begun, left, outcome.refused, "some have it");
+      return { ok: false, because: this.#speakable(`some have it, but ${outcome.because}`) };
     } catch (error) {
       return { ok: false, because: this.#speakable((error as Error).message) };
     }

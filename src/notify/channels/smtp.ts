@@ -48,7 +48,12 @@ export type SmtpOutcome =
       /** Of several addresses, those that the server did not take. */
       readonly refused: readonly RefusedAddress[];
     }
-  | { readonly taken: false; readonly because: string };
+  | {
+      readonly taken: false;
+      readonly because: string;
+      /** All addresses, where the server took none of them. */
+      readonly refused?: readonly RefusedAddress[];
+    };
 
 /** The members of nodemailer's errors that are read. */
 interface SmtpError extends Error {
@@ -108,7 +113,13 @@ export async function sendBySmtp(
     connection.quit();
     return { taken: true, reply: response, refused: rejectedErrors.map(refusedOf) };
   } catch (error) {
-    return { taken: false, because: becauseOf(error as SmtpError, server) };
+    const { rejectedErrors = [] } = error as SmtpError;
+    const refused = rejectedErrors.length === 0 ? undefined : rejectedErrors.map(refusedOf);
+    return defined({
+      taken: false as const,
+      because: becauseOf(error as SmtpError, server),
+      refused,
+    });
   } finally {
     signal.removeEventListener("abort", onAbort);
     connection.close();

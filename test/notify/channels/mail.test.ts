@@ -307,6 +307,25 @@ describe("a server", () => {
     expect(server.mails[0]!.mail.messageId).toBe(server.mails[1]!.mail.messageId);
   });
 
+  it("that puts off one of several, and then refuses it, is asked no more", async () => {
+    const replies = ["450 4.2.0 later", "451 4.3.0 later still", "550 5.1.1 no such user"];
+    const server = await smtpReceiver({
+      rcpt: (address) => (address.startsWith("late") ? replies.shift() : undefined),
+    });
+    const to = ["ops@example.org", "late@example.org"];
+    const channel = mailTo(server, {}, { to });
+    for (const said of ["450 4.2.0 later", "451 4.3.0 later still"])
+      expect(await send(channel)).toEqual({
+        ok: false,
+        because: `some have it, but 127.0.0.1 puts off late@example.org: ${said}`,
+      });
+    expect(await send(channel)).toEqual({
+      ok: true,
+      answer: "some have it; not for late@example.org: 550 5.1.1 no such user",
+    });
+    expect(server.mails.map((taken) => taken.to)).toEqual([["ops@example.org"]]);
+  });
+
   it("that refuses every address is told, with each answer, and is asked again", async () => {
     let open = false;
     const server = await smtpReceiver({
