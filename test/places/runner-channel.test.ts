@@ -4,6 +4,7 @@
  */
 import { PassThrough } from "node:stream";
 import type { Socket } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { FromRunner } from "../../src/places/pool/protocol.ts";
 import { batchIn, RunnerChannel } from "../../src/places/local/runner-channel.ts";
@@ -68,6 +69,28 @@ it("hears nothing after what is no batch", () => {
   socket.emit("data", Buffer.from("[]\nno message\n[]\n"));
   socket.emit("data", Buffer.from("[]\n"));
   expect(heard).toEqual([[], "no message"]);
+});
+
+it("reads 64 KiB, then others have their turn", async () => {
+  const socket = new PassThrough({ highWaterMark: 1024 * 1024 });
+  const heard: unknown[] = [];
+  void new RunnerChannel(socket as unknown as Socket, {
+    batch: (batch) => void heard.push(...batch),
+    garbled: (text) => void heard.push(text),
+    closed: () => undefined,
+  });
+  const at = "2026-11-30T20:00:00.000Z";
+  const lines = ["x".repeat(32 * 1024)];
+  const printed = `${line({ type: "output", id: "r/1", at, stream: "stdout", lines })}\n`;
+  for (let n = 0; n < 6; n += 1) socket.write(printed);
+  const counts = [heard.length];
+  for (let turn = 0; turn < 8 && heard.length < 6; turn += 1) {
+    await nextTurn();
+    counts.push(heard.length);
+  }
+  expect(heard).toHaveLength(6);
+  // No turn had more than two of them.
+  expect(counts.every((count, n) => count - (counts[n - 1] ?? 0) <= 2)).toBe(true);
 });
 
 describe("a step that writes to its runner's channel", () => {

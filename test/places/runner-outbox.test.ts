@@ -89,6 +89,20 @@ it.each([
   expect(said).toHaveLength(sizes.length);
 });
 
+it("says long lines in batches of which each is taken in quickly", async () => {
+  const { outbox, said } = open();
+  const long = "x".repeat(64 * 1024);
+  const lines = Array.from({ length: 100 }, (_, n) => `${n}${long}`);
+  outbox.output("a", "", "stdout", lines.slice(0, 60));
+  for (const text of lines.slice(60)) outbox.output("a", "", "stdout", [text]);
+  await nextTurn();
+  const told = said.map((batch) =>
+    batch.flatMap((one) => (one.type === "output" ? one.lines : [])),
+  );
+  expect(told.flat()).toEqual(lines);
+  expect(Math.max(...told.map(({ length }) => length))).toBeLessThanOrEqual(5);
+});
+
 it("says calls at once where they are long together", async () => {
   const { outbox, said } = open();
   const call = (n: number): FromRunner => ({ type: "call", id: "a", call: n }) as never;

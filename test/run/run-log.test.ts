@@ -20,6 +20,8 @@ const line = (text: string): OutputLine => ({
 class PlayedDisk {
   readonly said: string[] = [];
   readonly texts: string[] = [];
+  /** How many bytes each write had. */
+  readonly sizes: number[] = [];
   fault: Error | undefined;
   #held: (() => void) | undefined;
   #gate = Promise.resolve();
@@ -35,6 +37,7 @@ class PlayedDisk {
       open: (_path: string, _flags: number, mode: number) => does(`open ${mode.toString(8)}`, 7),
       write: (_fd: number, bytes: Uint8Array) => {
         const text = Buffer.from(bytes).toString();
+        this.sizes.push(bytes.length);
         this.texts.push(...text.trimEnd().split("\n"));
         return does("write", bytes.length);
       },
@@ -123,6 +126,37 @@ describe("a run's log", () => {
     log.write([line("next")]);
     await log.flushed();
     expect(lines().slice(-2)).toEqual([sentence, "next"]);
+  });
+
+  it("writes megabytes in pieces: no turn of the event loop has all of it", async () => {
+    disk.hold();
+    log.write([line("first")]);
+    await Promise.resolve();
+    const long = "x".repeat(64 * 1024);
+    for (let n = 0; n < 160; n += 1) log.write([line(`${n}${long}`), line("short")]);
+    disk.go();
+    await log.flushed();
+    expect(Math.max(...disk.sizes)).toBeLessThan(4 * 1024 * 1024);
+    expect(lines().filter((text) => text !== "short")).toEqual([
+      "first",
+      ...Array.from({ length: 160 }, (_, n) => `${n}${long}`),
+    ]);
+  });
+
+  it("names the step, the attempt, the stream and the time of each line", async () => {
+    const said: OutputLine[] = [
+      line("1"),
+      line("2"),
+      { ...line("3"), step: "b" },
+      { ...line("4"), step: "b", attempt: 2 },
+      { ...line("5"), step: "b", attempt: 2, stream: "stderr" },
+      { ...line("6"), at: "later", step: "b", attempt: 2, stream: "stderr" },
+      line('7 "quoted"'),
+    ];
+    log.write(said.slice(0, 4));
+    log.write(said.slice(4));
+    await log.flushed();
+    expect(disk.texts.map((text) => JSON.parse(text) as unknown)).toEqual(said);
   });
 
   it("begins a line of its own after one that a full disk cut", async () => {

@@ -18,9 +18,19 @@ import type { WireSocket } from "./stream-place.ts";
 import { LONGEST_LINE } from "./wire.ts";
 import { WireLines } from "./wire-lines.ts";
 
-/** How much is read between two rests, in bytes, and how long one is, in milliseconds. */
-const READ_BYTES = 1024 * 1024;
-const REST_MS = 2;
+/** When the reading of an output rests, and how. */
+export interface ReadingPace {
+  /** How much is read between two rests. */
+  readonly bytes: number;
+  /** Calls back when the rest is over. */
+  readonly rest: (resume: () => void) => void;
+}
+
+/** A runner elsewhere is waited for anyhow. */
+const FAR_PACE: ReadingPace = {
+  bytes: 1024 * 1024,
+  rest: (resume) => void setTimeout(resume, 2).unref(),
+};
 /** The longest path of a socket, in bytes: the kernel cuts a longer one. */
 const LONGEST_PATH = 107;
 
@@ -128,15 +138,19 @@ export class RunnerWire {
 }
 
 /** Reads an output, and rests in between: others have their turn, and what is said is taken. */
-export function readWithRests(output: Readable, take: (chunk: Buffer) => void): void {
+export function readWithRests(
+  output: Readable,
+  take: (chunk: Buffer) => void,
+  pace: ReadingPace = FAR_PACE,
+): void {
   let bytes = 0;
   output.on("error", () => {});
   output.on("data", (chunk: Buffer) => {
     take(chunk);
     bytes += chunk.length;
-    if (bytes < READ_BYTES) return;
+    if (bytes < pace.bytes) return;
     bytes = 0;
     output.pause();
-    setTimeout(() => output.resume(), REST_MS).unref();
+    pace.rest(() => output.resume());
   });
 }

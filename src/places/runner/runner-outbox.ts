@@ -13,7 +13,7 @@
 import type { OutputLine } from "../../core/task.ts";
 import type { FromRunner } from "../pool/protocol.ts";
 
-/** How long the calls of one batch are at most, but its last: UTF-16 code units of JSON. */
+/** How long the calls and the lines of one batch are at most, but its last: UTF-16 code units. */
 const BATCH_LENGTH = 262_144;
 /** How many lines of output the daemon gets in one message: short lines may be very many. */
 const LINES_AT_ONCE = 2_000;
@@ -45,8 +45,8 @@ export class RunnerOutbox {
   #isDue = false;
   /** It waits for ends that come soon. */
   #wait: NodeJS.Timeout | undefined;
-  /** How long the calls in it are, in UTF-16 code units of JSON. */
-  #callLength = 0;
+  /** How long the calls (as JSON) and the lines in it are, in UTF-16 code units. */
+  #length = 0;
   /** The ids that the daemon was told last, in a text. */
   #begun = "";
   #isBraked = false;
@@ -69,16 +69,17 @@ export class RunnerOutbox {
   /** Says a call. @param length of its argument's JSON */
   call(message: FromRunner, length: number): void {
     this.say(message);
-    // The daemon takes in a batch at once.
-    if ((this.#callLength += length) > BATCH_LENGTH) this.#flush();
+    this.#count(length);
   }
 
   /** Says what a task printed. */
   output(id: string, at: string, stream: OutputLine["stream"], lines: readonly string[]): void {
-    for (let from = 0; from < lines.length; from += LINES_AT_ONCE) {
-      const some = lines.length <= LINES_AT_ONCE ? lines : lines.slice(from, from + LINES_AT_ONCE);
-      this.say({ type: "output", id, at, stream, lines: some });
-      if (lines.length > LINES_AT_ONCE) this.#flush();
+    for (let from = 0; from < lines.length;) {
+      const end = endOfSome(lines, from);
+      this.say({ type: "output", id, at, stream, lines: lines.slice(from, end.at) });
+      if (end.at - from === LINES_AT_ONCE) this.#flush();
+      else this.#count(end.length);
+      from = end.at;
     }
   }
 
@@ -94,6 +95,11 @@ export class RunnerOutbox {
     this.#isBraked = false;
     this.#ports.readShells(true);
     for (const thread of this.#printers.splice(0)) thread.heard();
+  }
+
+  /** The daemon takes in a batch at once. */
+  #count(length: number): void {
+    if ((this.#length += length) > BATCH_LENGTH) this.#flush();
   }
 
   #endTurn(): void {
@@ -113,11 +119,19 @@ export class RunnerOutbox {
     const batch = this.#batch;
     this.#batch = [];
     this.#mayWait = true;
-    this.#callLength = 0;
+    this.#length = 0;
     if (ids.length > 0 && ids.join() !== this.#begun) batch.push({ type: "begun", ids });
     this.#begun = ids.join();
     if (this.#ports.send(batch) !== false || this.#isBraked) return;
     this.#isBraked = true;
     this.#ports.readShells(false);
   }
+}
+
+/** Where the lines that go into one message end, and how long they are together. */
+function endOfSome(lines: readonly string[], from: number): { at: number; length: number } {
+  let [at, length] = [from, 0];
+  while (at < lines.length && at - from < LINES_AT_ONCE && length <= BATCH_LENGTH)
+    length += lines[at++]!.length;
+  return { at, length };
 }
