@@ -35,7 +35,8 @@ export interface FollowOptions {
 /**
  * Follows a run to its end, and shows it meanwhile unless `--json` was given.
  *
- * @throws CliError (exit 4) where the daemon goes away before the run has ended
+ * @throws CliError (exit 4) where the daemon goes away before the run has ended; (exit 1) where
+ *   the run's ledger lost its end
  */
 export async function followRun(
   context: CommandContext,
@@ -61,6 +62,7 @@ export async function followRun(
       const { state } = followed;
       if (live && state !== undefined) terminal.live(drawing(state, Date.now(), terminal.rows - 4));
       if (state?.finished !== undefined) return viewRun({ state });
+      if (followed.endLost !== undefined) throw new CliError(EXIT.failed, followed.endLost);
       if (!stillDriven) away = daemonRuns(roots.runs, run) ? 0 : away + LOOK_MS;
       if (away > AWAY_MS)
         throw new CliError(

@@ -160,7 +160,8 @@ export class Client {
   }
 
   /**
-   * Waits for a run's end, daemon up or down.
+   * Waits for a run's end, daemon up or down. Where only the pipeline's ledger tells the end, the
+   * run has a `fault`; where the run's own ledger is gone, this rejects.
    *
    * @returns the run as it ended; as it stands, if the signal aborts before
    */
@@ -174,7 +175,7 @@ export class Client {
     try {
       for (;;) {
         followed.read();
-        if (followed.state?.finished !== undefined || signal?.aborted === true) break;
+        if (followed.isOver || signal?.aborted === true) break;
         await pause(LOOK_MS, signal);
       }
     } finally {

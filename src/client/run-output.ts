@@ -35,7 +35,7 @@ export async function* runOutput(
     for (;;) {
       // Look for the end first: then all lines that were printed before it are read.
       followed.read();
-      const ended = followed.state?.finished !== undefined;
+      const ended = followed.isOver;
       for (const raw of log.read()) {
         const line = parseObject(raw) as unknown as LogLine | undefined;
         if (line !== undefined && (step === undefined || line.step === step)) yield line;

@@ -135,6 +135,7 @@ export class AskedRuns implements RootRuns {
       for (;;) {
         followed.read();
         if (followed.state?.finished !== undefined) return;
+        if (followed.endLost !== undefined) throw new Error(followed.endLost);
         await sleep(LOOK_MS);
         this.#checkOpen();
       }

@@ -48,7 +48,7 @@ export interface RootRuns {
    * @throws Error, a sentence; what a live instance throws
    */
   submit(run: string, submission: ProgramSubmission): Promise<SubmissionResult>;
-  /** Resolves once the run has ended, and its ledger says so. */
+  /** Resolves once the run has ended, and its ledger says so. @throws Error if it lost its end */
   finished(run: string): Promise<void>;
   /**
    * How a live instance says that a run stands elsewhere; undefined where none is asked. Rejects

@@ -9,7 +9,7 @@ import { followRun } from "../../src/cli/follow-run.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import type { RunView } from "../../src/views/run-view.ts";
 import { holdEpoch } from "../support/fake-daemon.ts";
-import { completedRun, ledgerText, writeRun } from "../support/hand-ledger.ts";
+import { completedRun, ledgerText, writePipeline, writeRun } from "../support/hand-ledger.ts";
 import { ToldTerminal } from "../support/told-terminal.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -67,6 +67,28 @@ it("gives up once the daemon is away for three seconds, and says what comes then
     status: 4,
     message: expect.stringContaining("the run goes on once `orchd start` runs") as string,
   });
+});
+
+it.each<[string, (context: CommandContext) => Promise<unknown>]>([
+  ["a run", (context) => followRun(context, RUN)],
+  ["a log", runLogs],
+])("follows %s no longer than to an end that its ledger lost", async (_, follow) => {
+  const made = tempRoot();
+  const events = completedRun(RUN);
+  writeRun(made.runs, RUN, events.slice(0, -1));
+  writePipeline(made.runs, "p", [{ ...events.at(-1)!, run: RUN }]);
+  holdEpoch(made.runs);
+  const context = {
+    args: new Arguments({ run: RUN, follow: true }),
+    roots: made,
+    terminal: new ToldTerminal().it,
+  } as unknown as CommandContext;
+  let error: unknown;
+  follow(context).catch((thrown: unknown) => (error = thrown));
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(error).toBeInstanceOf(CliError);
+  const message = expect.stringContaining("its ledger lost how") as string;
+  expect(error).toMatchObject({ status: 1, message });
 });
 
 it("tells each event but the end, with the time of day that its ledger has", async () => {

@@ -2,7 +2,14 @@
  * What a client reads of one made-up root, and the request that each of its questions leaves: every
  * member, default and bound.
  */
-import { appendFileSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { connect } from "../../src/client/connect.ts";
@@ -10,10 +17,10 @@ import { ClientError } from "../../src/client/client-error.ts";
 import type { Client } from "../../src/client/client.ts";
 import type { Answer } from "../../src/ledger/ask.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
-import { runPath } from "../support/hand-ledger.ts";
+import { completedRun, runPath, writePipeline, writeRun } from "../support/hand-ledger.ts";
 import { plainCrc32, readWholeLedger, type PlainLine } from "../support/independent-ledger.ts";
 import { at, idOf, madeUpRoot, NOW } from "../support/made-up-root.ts";
-import type { TempRoot } from "../support/temp-root.ts";
+import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 let requests: Record<string, unknown>[] = [];
 let answer: Answer;
@@ -347,6 +354,27 @@ it("holds no file of the root, whatever it was asked", async () => {
   await client.finished(ended);
   await client.finished(goesOn, { signal: gone });
   expect(open()).toEqual([]);
+});
+
+it("a run, and its log, are waited for until its pipeline alone tells the end", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const lost = tempRoot();
+  const run = "p@20261123T020000Z";
+  const events = completedRun(run);
+  const path = writeRun(lost.runs, run, events.slice(0, 3));
+  writePipeline(lost.runs, "p", [{ ...events.at(-1)!, run }]);
+  const reader = await connect(lost.root);
+  let told: unknown;
+  const ends = [reader.finished(run), all(reader.logs(run, { follow: true }))];
+  void Promise.all(ends).then((both) => (told = both));
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(told).toMatchObject([{ status: "running", fault: "line 4: it is missing" }, []]);
+  const gone = reader.finished(run);
+  await vi.advanceTimersByTimeAsync(100);
+  rmSync(path);
+  void fault(() => gone).then((why) => (told = why));
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(told).toEqual(["unknown", expect.stringContaining("there is no run")]);
 });
 
 it("the lines of a log that is followed come until its run has ended, or the signal", async () => {

@@ -16,7 +16,7 @@ import type { ProgramSubmission } from "../../src/program/root-runs.ts";
 import { snapshotOf, stepSpec } from "../support/given-run.ts";
 import { givenSubmission } from "../support/given-submission.ts";
 import { pipelineOf } from "../support/engine-rig.ts";
-import { header, ledgerText, runPath, writeRun } from "../support/hand-ledger.ts";
+import { header, ledgerText, runPath, writePipeline, writeRun } from "../support/hand-ledger.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 /** What the daemon was asked, and answers. */
@@ -273,6 +273,13 @@ describe("a run", () => {
     // An end that is there is told even so.
     await runs.finished(ID);
     expect(await runs.elsewhere()).toBeUndefined();
+  });
+
+  it("is not waited for once only its pipeline's ledger tells its end", async () => {
+    const started = [header(ID, {}), { type: "run.started", because: "x" }];
+    writeRun(made.runs, ID, started);
+    writePipeline(made.runs, "p", [{ ...ended, run: ID }]);
+    await expect(runs.finished(ID)).rejects.toThrow(`run ${ID} has ended, and its ledger lost how`);
   });
 
   it("is stopped by a request, once it was submitted", async () => {

@@ -2,7 +2,7 @@
 import { appendFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { activeRunIds } from "../../src/views/active-run-ids.ts";
 import { FollowedRun } from "../../src/views/followed-run.ts";
@@ -138,6 +138,52 @@ it("a run is followed from before its first line, whatever else stands there", (
   ]);
   expect(followed.state?.finished?.status).toBe("completed");
   followed.close();
+});
+
+it.each(["removed", "cut off"])(
+  "a run is over whose ledger is %s, once its pipeline's says so",
+  (lost) => {
+    const { runs } = tempRoot();
+    const run = "p@20261123T020000Z";
+    const path = writeRun(runs, run, completedRun(run).slice(0, 3));
+    const began = { type: "run.started", run, trigger: "schedule" };
+    writePipeline(runs, "p", [began]);
+    const followed = new FollowedRun(new RunStore(runs), run);
+    onTestFinished(() => followed.close());
+    const looks = (count: number): number => {
+      let lines = 0;
+      for (let look = 0; look < count; look += 1) lines += followed.read().length;
+      return lines;
+    };
+    expect(looks(100)).toBe(3);
+    if (lost === "removed") rmSync(path);
+    else appendFileSync(path, '{"seq":4,"ty');
+    expect([looks(2_000), followed.isOver]).toEqual([0, false]);
+    const ended = { type: "run.finished", run, status: "failed", because: "x", durationMs: 0 };
+    writePipeline(runs, "p", [began, ended]);
+    expect([looks(2_000), followed.isOver]).toEqual([0, true]);
+    expect(followed.state?.phase).toBe("started");
+    expect(followed.endLost).toBe(
+      `run ${run} has ended, and its ledger lost how: it was damaged or removed. ` +
+        "`orchd verify` says what is wrong with it.",
+    );
+  },
+);
+
+it("a run's own end counts, though its pipeline's ledger tells one first", () => {
+  const { runs } = tempRoot();
+  const run = "p@20261123T020000Z";
+  const events = completedRun(run);
+  const path = writeRun(runs, run, events.slice(0, -1));
+  const ended = { type: "run.finished", run, status: "completed", because: "x", durationMs: 0 };
+  writePipeline(runs, "p", [ended]);
+  const followed = new FollowedRun(new RunStore(runs), run);
+  onTestFinished(() => followed.close());
+  for (let look = 0; look < 6; look += 1) followed.read();
+  writeFileSync(path, ledgerText(events));
+  followed.read();
+  expect([followed.isOver, followed.endLost]).toEqual([true, undefined]);
+  expect(followed.state?.finished?.status).toBe("completed");
 });
 
 describe("a pipeline's file", () => {

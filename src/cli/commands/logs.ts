@@ -12,7 +12,7 @@ import { readRunNear } from "../../views/near-run.ts";
 import { noSuchStep } from "../../views/run-reading.ts";
 import type { CommandContext } from "../command.ts";
 import { errorLines } from "../error-text.ts";
-import { EXIT, noViewError, seen, type ExitStatus } from "../exit.ts";
+import { CliError, EXIT, noViewError, seen, type ExitStatus } from "../exit.ts";
 import { LOOK_MS, pause } from "../../client/looking.ts";
 import { safeLogLine } from "../terminal-text.ts";
 import { span, type Style, type Terminal } from "../terminal.ts";
@@ -68,6 +68,7 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
         showErrors(now);
         return EXIT.done;
       }
+      if (followed.endLost !== undefined) throw new CliError(EXIT.failed, followed.endLost);
       await pause(LOOK_MS);
     }
   } finally {
