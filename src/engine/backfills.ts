@@ -136,6 +136,11 @@ export class Backfills {
     }
   }
 
+  /** Whether a backfill is not over. */
+  has(id: string): boolean {
+    return this.#open.has(id);
+  }
+
   /** Ends a backfill. Its active runs go on. */
   async cancel(id: string, taken: TakenRequest): Promise<Reply> {
     const backfill = this.#open.get(id);

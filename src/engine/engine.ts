@@ -313,8 +313,14 @@ export class Engine {
     this.#setAside.remove(name, "ledger");
     await this.#wall.notBehind(desk);
     await recoverRuns([desk], this.#recoveryPorts, () => Promise.resolve());
-    // Stops of its runs wait for them.
+    this.#backfills.takeOver(desk);
+    // Stops of its runs and cancels of its backfills wait for them.
     this.#inbox.askAgain();
+    const { backfills } = desk.state;
+    await this.#inbox.takeUpAll(
+      (read) =>
+        read.ok && read.request.type === "cancel_backfill" && backfills.has(read.request.id),
+    );
     await this.#files.settleAgain(name);
     desk.decide();
     this.#resumeBackfills(desk);
@@ -344,10 +350,19 @@ export class Engine {
     }
   }
 
-  /** A stop of a run that is not known yet is carried out when its pipeline is back. */
+  /** A stop or a cancel of what is not known yet is carried out when its pipeline is back. */
   #mustWait(read: ReadRequest): boolean {
-    if (!read.ok || read.request.type !== "stop") return false;
-    const { pipeline } = parseRunId(read.request.run) ?? {};
+    if (!read.ok) return false;
+    const { request } = read;
+    if (request.type === "cancel_backfill")
+      // Its id does not say which pipeline has it.
+      return (
+        this.#watch.hasUnopened &&
+        !this.#backfills.has(request.id) &&
+        ![...this.desks()].some(({ state }) => state.requests.has(request.id))
+      );
+    if (request.type !== "stop") return false;
+    const { pipeline } = parseRunId(request.run) ?? {};
     return pipeline !== undefined && this.#watch.unopened(pipeline) !== undefined;
   }
 

@@ -103,6 +103,11 @@ export class LedgerWatch {
     return this.#unopened.get(pipeline);
   }
 
+  /** Whether there is a pipeline of which nothing is known: see {@link unopened}. */
+  get hasUnopened(): boolean {
+    return this.#unopened.size > 0;
+  }
+
   /** A pipeline's ledger waits, because its path is bad, or goes on. */
   held(pipeline: string, held: boolean, error: unknown): void {
     if (!held) this.#ports.setAside.remove(pipeline, "ledger");

@@ -199,3 +199,40 @@ test("a stop of a pipeline that cannot be opened is carried out once it can", as
   expect(readPipeline(there.store, "p")!.state.active.size).toBe(0);
   await there.down();
 });
+
+test("a cancel of a backfill of what cannot be opened is carried out once it can", async () => {
+  const there = new EngineRig({
+    runs: tempRoot().runs,
+    ledgerLookMs: 1_000,
+    script: { durationOf: () => 60_000 },
+  });
+  const { runsDir } = there.store;
+  await there.up();
+  await there.drop(pipelineOf("p", [scheduleOf({ cron: "@hourly" })]));
+  await there.drop(pipelineOf("q", []));
+  const [from, to] = ["2026-11-22T00:00:00Z", "2026-11-22T03:00:00Z"];
+  const which = "all";
+  await writeRequest(runsDir, { type: "backfill", pipeline: "p", from, to, which }, { id: "b1" });
+  expect(await answerTo(there, "b1")).toMatchObject({ accepted: true });
+  await there.kill();
+  const backfilled = (): number =>
+    there.lines("p").filter(({ type }) => type === "slot.backfilled").length;
+  expect(backfilled()).toBe(1);
+  const ledger = there.store.pipelineLedger("p");
+  renameSync(ledger, `${ledger}.kept`);
+  mkdirSync(ledger);
+  await writeRequest(runsDir, { type: "cancel_backfill", id: "b1" }, { id: "c1" });
+  await there.up();
+  await there.clock.advance(5_000);
+  expect(readReply(runsDir, "c1")).toBeNull();
+  rmdirSync(ledger);
+  renameSync(`${ledger}.kept`, ledger);
+  await there.clock.advance(5_000);
+  expect(await answerTo(there, "c1")).toMatchObject({ accepted: true });
+  // What is known to be no backfill is refused at once.
+  await writeRequest(runsDir, { type: "cancel_backfill", id: "b1" }, { id: "c2" });
+  expect(await answerTo(there, "c2")).toMatchObject({ accepted: false });
+  await there.clock.advance(180_000);
+  expect(backfilled()).toBe(1);
+  await there.down();
+});
