@@ -16,6 +16,7 @@
 import { createHash } from "node:crypto";
 import { hostname } from "node:os";
 import type { Clock } from "../../clock.ts";
+import { FAILURE_CODES } from "../../core/failure.ts";
 import { wantedBy, type Lane, type Room } from "../../core/lane.ts";
 import type { PlaceReport } from "../../core/place-report.ts";
 import type { PlacedAt } from "../../core/run-state.ts";
@@ -32,7 +33,7 @@ import { HeardWorkers } from "./heard-workers.ts";
 import type { SealedBroker } from "./sealed-broker.ts";
 import { TaskFiles, type BundleFault } from "./task-files.ts";
 import { ToldFaults } from "./told-faults.ts";
-import { ToldWorkers } from "./told-workers.ts";
+import { bytesOfNames, ToldWorkers } from "./told-workers.ts";
 import { readHello, readSays } from "./worker-says.ts";
 import { TaskGiver } from "./task-giver.ts";
 import { Workers } from "./workers.ts";
@@ -221,6 +222,11 @@ export class BrokerPlace implements FarPlace {
     if (task.kind !== "module" && task.kind !== "shell")
       throw new Error(`"${id}" is no step, and runs on this machine only`);
     const sent = this.#files.of(task);
+    if (!this.#broker.fits(0, bytesOfNames(sent.files.length)))
+      throw Object.assign(new Error(tooManyFiles(sent.files.length)), {
+        name: "PlaceError",
+        code: FAILURE_CODES.place,
+      });
     const given = new GivenTask({ id, task, handlers, sent, alone, isAhead: ahead });
     this.#tasks.add(given);
     this.#giver.give(given);
@@ -333,6 +339,13 @@ export class BrokerPlace implements FarPlace {
     if (because !== undefined) this.#log.warn({ place: this.name }, because);
     else if (wasDown) this.#log.info({ place: this.name }, "the broker answers again");
   }
+}
+
+function tooManyFiles(files: number): string {
+  return (
+    `the step needs ${files} files, and no message of the broker names so many: hand it fewer ` +
+    "large outputs, or run it on this machine"
+  );
 }
 
 /** Which daemon's worker one is: two roots of one path on two machines are two. */

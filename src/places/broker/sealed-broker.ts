@@ -74,10 +74,14 @@ export class SealedBroker {
     this.#onFault = onFault;
   }
 
-  /** Whether a text of this length, in bytes, may be a part of a message. */
-  fits(bytes: number): boolean {
+  /**
+   * Whether a text of this length, in bytes, may be a part of a message.
+   *
+   * @param beside how long what else varies is in the message, where nothing of it is escaped
+   */
+  fits(bytes: number, beside = 0): boolean {
     // The rest of the message: ids, names, quotes.
-    return 2 * bytes + 8_192 + SEAL_BYTES <= this.broker.messageLimit;
+    return 2 * bytes + beside + 8_192 + SEAL_BYTES <= this.broker.messageLimit;
   }
 
   /** How long the answer to a question that came alone may be, in UTF-16 code units. */

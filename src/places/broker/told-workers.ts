@@ -17,6 +17,11 @@ const STOP_AGAIN_MS = 500;
 /** How long a worker may not be told that an end is durable, in milliseconds. */
 const SETTLED_MS = 100;
 
+/** How long the names of so many files are in a give, in bytes: hashes, quotes and commas. */
+export function bytesOfNames(files: number): number {
+  return 67 * files;
+}
+
 /** What a worker answers, with the number of what it said before. */
 type Answer = ReturnType<typeof readAnswer>;
 
@@ -45,12 +50,16 @@ export class ToldWorkers {
     const { task, files, map } = sent;
     const text = JSON.stringify(task);
     const object = `task ${id}`;
-    if (!this.#broker.fits(Buffer.byteLength(text)) && objects.push(object) === 1)
+    const fits = this.#broker.fits(Buffer.byteLength(text), bytesOfNames(files.length));
+    if (!fits) {
+      if (!objects.includes(object)) objects.push(object);
+      // Each time: it may not have been taken, or be lost since.
       await this.#broker.put(object, Buffer.from(text));
+    }
     return this.#tell(worker, {
       type: "give",
       id,
-      body: objects.length > 0 ? { object } : text,
+      body: fits ? text : { object },
       files: files.map(({ hash }) => hash),
       ...(map === undefined ? {} : { map }),
       alone,

@@ -1,6 +1,8 @@
 /** The daemon's side of a farm, with the workers' own code, on an engine in memory. */
 import { describe, expect, it } from "vitest";
+import { BrokerSilence } from "../../../src/places/broker/broker.ts";
 import { PATIENCE_MS } from "../../../src/places/broker/messages.ts";
+import { plainShell } from "../../support/plain-shell.ts";
 import { FarmWorld, type FarmWorker } from "./farm-world.ts";
 
 function farm(workers = 1): FarmWorld {
@@ -394,5 +396,48 @@ describe("a place on a broker", () => {
     await world.clock.advance(10);
     expect(world.put.length).toBe(1);
     expect(world.engine.objects.size).toBe(0);
+  });
+
+  it("puts a long task again that the broker did not take at first", async () => {
+    const world = farm(1);
+    await world.clock.advance(1_000);
+    world.engine.messageLimit = 20_000;
+    const { connection } = world;
+    const put = connection.put.bind(connection);
+    let refused = 0;
+    connection.put = async (...given) => {
+      refused += 1;
+      if (refused === 1) throw new BrokerSilence("it has no room");
+      return put(...given);
+    };
+    world.step({ ms: 50, lines: 2 }, ["farm"], "x".repeat(20_000));
+    await world.clock.until(() => world.isDone);
+    expect(refused).toBe(2);
+    expect(world.steps[0]).toMatchObject({ how: "s0#1", attempts: 1 });
+    await world.clock.advance(10);
+    expect(world.engine.objects.size).toBe(0);
+  });
+
+  it("fails a step at once that needs more files than a message can name", async () => {
+    const world = farm(1);
+    await world.clock.advance(1_000);
+    const start = (id: string, count: number): void => {
+      const refs = Array.from({ length: count }, (_, at) => ({
+        $artifact: at.toString(16).padStart(64, "0"),
+        bytes: 70_000,
+      }));
+      const outputs = Object.fromEntries(refs.map((ref, at) => [`o${at}`, ref]));
+      const stored = [{ step: "many", outputs, inputs: {} }];
+      const task = plainShell("{}", { artifacts: "/artifacts", stored });
+      world.place.start(id, task, { output: () => {}, done: () => {}, died: () => {} });
+    };
+    expect(() => start("a#1", 20_000)).toThrow(
+      "the step needs 20000 files, and no message of the broker names so many: hand it fewer " +
+        "large outputs, or run it on this machine",
+    );
+    start("b#1", 10_000);
+    await world.clock.until(() => world.workers[0]!.worker!.tasks.length > 0);
+    expect(world.workers[0]!.worker!.tasks).toEqual(["b#1"]);
+    expect(world.faults).toEqual([]);
   });
 });
