@@ -18,10 +18,9 @@
 import { readFile } from "node:fs/promises";
 import type { Clock, Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
-import { clipError, FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
+import { clipError } from "../core/failure.ts";
 import type { OutputLine, StagedFile, StagedValue, Task, TaskResult } from "../core/task.ts";
 import { holdResult, removeStaged } from "../steps/staged-result.ts";
-import { isExhausted, whatRanOut } from "../disk/disk-error.ts";
 import type { Log } from "../log.ts";
 import type {
   FromWorker,
@@ -30,11 +29,12 @@ import type {
   ToWorker,
   ToWorkerAnswer,
 } from "../places/broker/messages.ts";
-import { BrokerSilence } from "../places/broker/broker.ts";
+import { BrokerSilence, MessageTooLong } from "../places/broker/broker.ts";
 import type { DeathInfo, HeardLines, StartOptions, TaskHandlers } from "../places/place.ts";
 import type { DaemonLine } from "./daemon-line.ts";
 import { FileMissing, type FileCache, type FileKind } from "./file-cache.ts";
 import { KeptOutput } from "./kept-output.ts";
+import { taskError, untellable } from "./task-error.ts";
 
 /** How long an answer may take, in milliseconds. */
 const ANSWER_MS = 3_000;
@@ -356,7 +356,7 @@ export class HeldTask {
 
   #fail(error: unknown): void {
     if (this.#dropped) this.#leave();
-    else this.#ends({ ok: false, outcome: "failed", error: clipError(errorOf(error)) }, 0);
+    else this.#ends({ ok: false, outcome: "failed", error: clipError(taskError(error)) }, 0);
   }
 
   #ends(result: TaskResult, durationMs: number): void {
@@ -436,10 +436,18 @@ export class HeldTask {
     try {
       return await this.#host.line.ask(said, ANSWER_MS);
     } catch (error) {
+      if (error instanceof MessageTooLong) this.#shorten(message, error);
       if (!(error instanceof BrokerSilence))
         this.#host.log.warn({ task: this.id, err: error }, "the daemon could not be told");
       return undefined;
     }
+  }
+
+  /** The broker takes no message of that length: less is said. */
+  #shorten(message: FromWorker, because: MessageTooLong): void {
+    if (message.type === "output") this.#output.shorten();
+    else if (message.type === "end" && message.end === this.#end)
+      this.#end = untellable(message.end, because);
   }
 
   /**
@@ -486,13 +494,3 @@ export class HeldTask {
 
 const TAKEN: FromWorkerAnswer = { type: "taken" };
 const BEGUN: FromWorkerAnswer = { type: "begun" };
-
-function errorOf(error: unknown): StepError {
-  if (error instanceof FileMissing)
-    return { name: "PlaceError", message: error.message, code: FAILURE_CODES.place };
-  if (isExhausted(error)) {
-    const message = `The worker has no room for what the step needs: ${whatRanOut(error)}.`;
-    return { name: "PlaceError", message, code: FAILURE_CODES.place };
-  }
-  return toStepError(error);
-}

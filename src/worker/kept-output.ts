@@ -6,6 +6,7 @@
  * killed. So lines stay here after they were taken, and a new daemon gets all that its log does not
  * have. The capture of the task's runner bounds them: 8 MiB.
  */
+import { beginning } from "../core/whole-characters.ts";
 import { LINE_OVERHEAD, type OutputLine } from "../core/task.ts";
 import type { HeardLines } from "../places/place.ts";
 
@@ -14,6 +15,9 @@ import type { HeardLines } from "../places/place.ts";
  * below 1 MiB, whatever the lines hold.
  */
 const BATCH_CHARACTERS = 96 * 1024;
+
+/** What stands for the rest of a line that no message takes. */
+const CUT = "… (cut: the broker takes no message of this length)";
 
 /** Lines that go out together. */
 export interface OutputBatch {
@@ -29,6 +33,8 @@ export class KeptOutput {
   /** How many lines of each stream a new daemon has already, and are still to be passed over. */
   #known = { stdout: 0, stderr: 0, log: 0 };
   #batch: OutputBatch | undefined;
+  /** The other halves of batches that were too long. */
+  readonly #rest: (readonly OutputLine[])[] = [];
   #answered = 0;
 
   /** How many batches were answered. */
@@ -53,15 +59,34 @@ export class KeptOutput {
     this.#answered += 1;
   }
 
+  /** The batch was too long to be sent: the next one is its first half. Of one line, its own. */
+  shorten(): void {
+    const lines = this.#batch?.lines ?? [];
+    const [only] = lines;
+    if (this.#batch === undefined || only === undefined) return;
+    if (lines.length === 1) {
+      const line = `${beginning(only.line, only.line.length >> 1)}${CUT}`;
+      if (line.length < only.line.length)
+        this.#batch = { ...this.#batch, lines: [{ ...only, line }] };
+      return;
+    }
+    const half = lines.length >> 1;
+    this.#batch = { ...this.#batch, lines: lines.slice(0, half) };
+    this.#rest.unshift(lines.slice(half));
+  }
+
   /** Starts again for a new daemon, which has this many lines. */
   restart({ stdout, stderr, log = 0 }: HeardLines): void {
     this.#known = { stdout, stderr, log };
     this.#batch = undefined;
+    this.#rest.length = 0;
     this.#looked = 0;
     this.#answered = 0;
   }
 
   #next(): OutputBatch | undefined {
+    const rest = this.#rest.shift();
+    if (rest !== undefined) return { number: this.#answered, lines: rest };
     const lines: OutputLine[] = [];
     for (let size = 0; this.#looked < this.#lines.length; this.#looked += 1) {
       const line = this.#lines[this.#looked]!;

@@ -10,7 +10,7 @@ import { isArtifactRef } from "../../src/core/artifact-ref.ts";
 import type { Json } from "../../src/core/snapshot.ts";
 import type { OutputLine, StagedValue, TaskResult } from "../../src/core/task.ts";
 import { silentLog } from "../../src/log.ts";
-import { BrokerSilence } from "../../src/places/broker/broker.ts";
+import { BrokerSilence, MessageTooLong } from "../../src/places/broker/broker.ts";
 import type { FromWorker, ToWorker, ToWorkerAnswer } from "../../src/places/broker/messages.ts";
 import type { TaskHandlers } from "../../src/places/place.ts";
 import { FileMissing, type FileCache } from "../../src/worker/file-cache.ts";
@@ -448,6 +448,32 @@ describe("what it says", () => {
       [1, 1],
     ]);
     expect(last(one)).toMatchObject({ batches: 2 });
+  });
+
+  it("is less where it is longer than the broker takes: some lines, and then why", async () => {
+    const one = await running();
+    const long = new MessageTooLong("a message has 70000 bytes, and 64512 are allowed");
+    one.answers.output = [long, long];
+    one.answers.end = [long];
+    one.ran().output([line("a"), line("b"), line("c"), line("d")]);
+    one.ran().done(OK, 7, 0);
+    await one.clock.advance(2_000);
+    expect(one.said().at(-1)).toBe("over");
+    const texts = one.messages.flatMap((message) =>
+      message.type === "output" ? [message.lines.map((each) => each.line).join("")] : [],
+    );
+    expect(texts).toEqual(["abcd", "ab", "a", "b", "cd"]);
+    const error = {
+      name: "PlaceError",
+      message:
+        "The step's end did not fit the broker: a message has 70000 bytes, and 64512 are " +
+        "allowed. Raise what the broker allows (max_payload of NATS).",
+      code: "ORCHD_PLACE",
+    };
+    expect(last(one)).toMatchObject({
+      batches: 3,
+      ...result({ ok: false, outcome: "failed", error }, 7),
+    });
   });
 
   it("ends where the daemon says no, and what runs is ended by force, once", async () => {

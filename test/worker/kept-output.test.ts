@@ -72,3 +72,27 @@ it("a new daemon gets what its log does not have: of each stream, and of orchd's
   output.restart({ stdout: 0, stderr: 0 });
   expect(sent()[0]![1]).toHaveLength(6);
 });
+
+it("a batch that is too long for the broker is halved, and of one line the line", () => {
+  output.add([line("known"), line("a"), line("known too", "stderr"), line("b"), line("c")]);
+  output.restart({ stdout: 1, stderr: 1 });
+  expect(output.batch()!.lines).toHaveLength(3);
+  output.shorten();
+  output.shorten();
+  output.add([line("x".repeat(1_000)), line("last")]);
+  expect(sent().map(([number, texts]) => [number, ...texts.map((text) => text[0])])).toEqual([
+    [0, "a"],
+    [1, "b", "c"],
+    [2, "x", "l"],
+  ]);
+  output.restart({ stdout: 4, stderr: 1 });
+  for (let times = 0; times < 3; times += 1) {
+    output.batch();
+    output.shorten();
+  }
+  const [[, cut], [, rest]] = sent() as [[number, string[]], [number, string[]]];
+  expect(cut[0]).toMatch(/^x{100,300}… \(cut: the broker takes no message of this length\)$/);
+  expect(rest).toEqual(["last"]);
+  output.shorten();
+  expect(output.batch()).toBeUndefined();
+});

@@ -100,3 +100,8 @@ export class BrokerSilence extends Error {
     this.reachedNobody = options.reachedNobody ?? false;
   }
 }
+
+/** A message is longer than the engine takes. It was not sent. */
+export class MessageTooLong extends Error {
+  override readonly name = "MessageTooLong";
+}

@@ -16,7 +16,7 @@
  */
 import type { Clock, Timer } from "../../clock.ts";
 import { messageOf } from "../../core/thrown.ts";
-import { BrokerSilence, type Broker } from "./broker.ts";
+import { BrokerSilence, MessageTooLong, type Broker } from "./broker.ts";
 import { nameOfSealed, SEAL_BYTES, Unsealed, type Seal } from "./seal.ts";
 
 /** How long the answers to questions that came together wait for the last one, in milliseconds. */
@@ -93,7 +93,7 @@ export class SealedBroker {
    * Asks, and gives the answer as parsed JSON: it may be anything.
    *
    * @param at the subject below the prefix: `hello`, `daemon.ROOT`, `worker.NAME`
-   * @throws BrokerSilence if no answer comes in time, or one that is not sealed
+   * @throws BrokerSilence if no answer comes in time, or one that is not sealed; MessageTooLong
    */
   ask(at: string, message: object, timeoutMs: number): Promise<unknown> {
     return this.#askText(at, JSON.stringify(message), timeoutMs);
@@ -194,7 +194,7 @@ export class SealedBroker {
     const subject = `${this.#prefix}.${at}`;
     const sealed = this.#seal.seal(Buffer.from(text), subject);
     if (sealed.length > this.broker.messageLimit)
-      throw new Error(
+      throw new MessageTooLong(
         `a message has ${sealed.length} bytes, and ${this.broker.messageLimit} are allowed`,
       );
     const answer = await this.broker.ask(subject, sealed, timeoutMs);
