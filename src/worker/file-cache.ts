@@ -7,9 +7,9 @@
  * tasks that a worker holds stay, so it may be larger for a while.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { STAGED_PREFIX } from "../core/task.ts";
 import { makeFolder } from "../disk/make-folder.ts";
 
@@ -29,7 +29,8 @@ export class FileMissing extends Error {
 
 interface KeptFile {
   readonly path: string;
-  readonly bytes: number;
+  /** 0 while it is known not to be there. */
+  bytes: number;
   /** Its content was checked by this process. */
   checked: boolean;
   /** How many tasks use it. */
@@ -96,7 +97,8 @@ export class FileCache {
     const path = this.#path(kind, hash, mapOf);
     for (;;) {
       const file = this.#files.get(path);
-      if (file?.checked === true) {
+      // Somebody may have removed it: whoever cleans up, or is short of room.
+      if (file?.checked === true && existsSync(path)) {
         file.users += 1;
         // It is the newest now.
         this.#files.delete(path);
@@ -132,14 +134,15 @@ export class FileCache {
         there.checked = true;
         return;
       }
-      this.#remove(there);
+      this.#lost(there);
     }
     const content = await get();
     if (content === undefined)
       throw new FileMissing(`The file ${hash} that it needs is not at the broker any more.`);
     if (hashOf(content) !== hash)
       throw new FileMissing(`The file ${hash} came damaged from the broker.`);
-    const part = join(path, "..", `${PART_PREFIX}${randomBytes(8).toString("hex")}`);
+    makeFolder(dirname(path), 0o700);
+    const part = join(dirname(path), `${PART_PREFIX}${randomBytes(8).toString("hex")}`);
     try {
       await writeFile(part, content, { flag: "wx", mode: 0o600 });
       renameSync(part, path);
@@ -147,7 +150,21 @@ export class FileCache {
       rmSync(part, { force: true });
       throw error;
     }
-    this.#add({ path, bytes: content.length, checked: true, users: 0 });
+    const kept = this.#files.get(path);
+    if (kept === undefined)
+      return this.#add({ path, bytes: content.length, checked: true, users: 0 });
+    this.#bytes += content.length;
+    kept.bytes = content.length;
+    kept.checked = true;
+  }
+
+  /** A file is not there, or is another one. What uses it is counted on. */
+  #lost(file: KeptFile): void {
+    if (file.users === 0) return this.#remove(file);
+    this.#bytes -= file.bytes;
+    file.bytes = 0;
+    file.checked = false;
+    rmSync(file.path, { force: true });
   }
 
   #path(kind: FileKind, hash: string, mapOf?: string): string {

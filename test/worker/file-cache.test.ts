@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -152,4 +153,25 @@ it("leaves no part of a file that cannot be written", async () => {
   await expect(cache.use("artifact", hash, given("a"))).rejects.toThrow(/EISDIR|ENOTEMPTY/);
   expect(readdirSync(cache.artifacts)).toEqual([hash]);
   expect(cache.bytes).toBe(0);
+});
+
+it("has a file again that somebody removed, also while a task uses it", async () => {
+  const cache = new FileCache(tempRoot().root, 150);
+  const [a, b] = [hashOf(text("a")), hashOf(text("b"))];
+  await cache.use("bundle", a, given("a"));
+  const path = join(cache.bundles, `${a}.mjs`);
+  rmSync(path);
+  await cache.use("bundle", a, given("a"));
+  expect(readFileSync(path, "utf8")).toBe(text("a"));
+  rmSync(cache.bundles, { recursive: true });
+  await expect(cache.use("bundle", a, none)).rejects.toThrow("not at the broker");
+  expect(cache.bytes).toBe(0);
+  await cache.use("bundle", a, given("a"));
+  expect(cache.bytes).toBe(100);
+  // Three tasks use it: it goes with the last.
+  await cache.use("artifact", b, given("b"));
+  for (const left of [true, true, false]) {
+    cache.release("bundle", a);
+    expect(existsSync(path)).toBe(left);
+  }
 });
