@@ -261,6 +261,7 @@ export class HeldTask {
     }
   }
 
+  /** Asks the daemon whether it may start, for as long as that is not known. */
   async #claimed(): Promise<boolean> {
     const { worker, incarnation, line } = this.#host;
     this.#state = "claiming";
