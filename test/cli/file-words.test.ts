@@ -114,6 +114,20 @@ describe("orchd import crontab --compare", () => {
     expect(names).toEqual(["x", "x-2"]);
   });
 
+  it("compares each line with the file that an import made of it", async () => {
+    const made = tempRoot();
+    const crontab = join(made.root, "crontab");
+    writeFileSync(crontab, "0 * * * * /opt/x.sh\n30 * * * * /opt/x.sh\n");
+    writeFileSync(join(made.schedules, "x.yaml"), "steps: { own: { run: 'true' } }\n");
+    await command(runImport, made, { kind: "crontab", file: crontab, shadow: true });
+    writePipeline(made.runs, "x", [loaded("15 * * * *"), fired("x", "02:15")]);
+    writePipeline(made.runs, "x-2", [loaded("0 * * * *"), fired("x-2", "02:00")]);
+    writePipeline(made.runs, "x-3", [loaded("30 * * * *"), fired("x-3", "02:30")]);
+    const told = await compared(made, true);
+    const names = (told.terminal.values[0] as { pipeline: string }[]).map((it) => it.pipeline);
+    expect(names).toEqual(["x-2", "x-3"]);
+  });
+
   it("reads a log that is not all UTF-8, and calls one that it cannot read a log", async () => {
     const made = tempRoot();
     writePipeline(made.runs, "x", [loaded("0 * * * *"), fired("x", "02:00")]);

@@ -72,15 +72,14 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const form = { system, user: args.text("user") };
   const { entries, refused, notes } = parseCrontab(readCrontab(source), form);
   const log = args.text("compare");
-  const machine = machineZone();
-  if (log !== undefined) return compareImport(context, { entries, machine }, log, readLog(log));
   const target = {
-    machine,
+    machine: machineZone(),
     account: accountOf(args.text("user")),
     crontab: describe(source),
     shadow: args.flag("shadow"),
     now: Date.now(),
   };
+  if (log !== undefined) return compareImport(context, { entries, target }, log, readLog(log));
   const { made, rejected, remarks } = await makeFiles(entries, target, roots);
   const all = [...refused, ...rejected].toSorted((a, b) => a.line - b.line);
   const told = [...notes, ...remarks];
