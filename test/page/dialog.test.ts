@@ -114,3 +114,19 @@ it("says what to do where nobody answers the request: it is not sent again by it
   expect(body.one("p.outcome").textContent).toContain("waits for its answer");
   expect(sendings).toEqual([sendings[0], sendings[0]]);
 });
+
+it("asks also where the page came over plain HTTP, where a browser makes no UUIDs", async () => {
+  const { crypto } = globalThis;
+  vi.stubGlobal("crypto", {
+    getRandomValues: (bytes: Uint8Array<ArrayBuffer>) => crypto.getRandomValues(bytes),
+  });
+  const ids: (string | null)[] = [];
+  vi.stubGlobal("fetch", async (_url: string, { method, headers }: RequestInit) => {
+    if (method === "POST") ids.push(new Headers(headers).get("idempotency-key"));
+    return Response.json({ id: "r1", state: "accepted", run: null, reason: null });
+  });
+  const body = await sent();
+  await afterMs(10);
+  expect(body.one("p.outcome").textContent).toContain("Accepted");
+  expect(ids).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/)]);
+});

@@ -62,7 +62,7 @@ export function ConfirmDialog() {
 function OpenDialog({ intent: mine }: { intent: Intent }) {
   const { title, what, button, command, request } = mine;
   const dialog = useRef<HTMLDialogElement>(null);
-  const id = useRef(crypto.randomUUID());
+  const [id] = useState(chanceId);
   const [progress, setProgress] = useState<Progress>({ step: "ask" });
   // At once: a key that is pressed before it stands is the page's.
   useLayoutEffect(() => {
@@ -81,7 +81,7 @@ function OpenDialog({ intent: mine }: { intent: Intent }) {
   }, [path]);
   const send = async (): Promise<void> => {
     setProgress({ step: "sending" });
-    const answer = await post(request, id.current);
+    const answer = await post(request, id);
     if (!answer.ok) return setProgress({ step: "problem", problem: answer.problem });
     await followRequest(answer.value.id, () => dialog.current !== null, setProgress);
     refreshAll();
@@ -109,6 +109,12 @@ function OpenDialog({ intent: mine }: { intent: Intent }) {
       </div>
     </dialog>
   );
+}
+
+/** 128 bits of chance. `crypto.randomUUID` is missing where a page comes over plain HTTP. */
+function chanceId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function Outcome({ progress }: { progress: Progress }) {
