@@ -1,9 +1,9 @@
 /** When a page asks again: which lines it listens to, how often, and what a lost stream does. */
-import { atAddress, type PlainElement } from "./plain-document.ts";
+import { atAddress, pageHappens, type PlainElement } from "./plain-document.ts";
 import fc from "fast-check";
 import { h, render, type FunctionComponent } from "preact";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { now } from "../../src/page/app/clock.ts";
+import { now, setServerTime } from "../../src/page/app/clock.ts";
 import { here } from "../../src/page/app/here.ts";
 import { listen, live, parser, type FeedLine, type Scope } from "../../src/page/app/live.ts";
 import { address } from "../../src/page/app/location.ts";
@@ -223,6 +223,24 @@ describe("a view", () => {
     Object.assign(document, { hidden: false });
   });
 
+  it("is asked for again once its tab is seen, where no stream says so", async () => {
+    isStreamServed = false;
+    for (const scope of [{ none: true }, {}] as const) {
+      show(Bare, { route: "x", scope });
+      await pass(50);
+      Object.assign(document, { hidden: true });
+      pageHappens("visibilitychange");
+      await pass(40_000);
+      Object.assign(document, { hidden: false });
+      asked = [];
+      pageHappens("visibilitychange");
+      await pass(1_100);
+      expect(times()).toBe(1);
+      await pass(15_000);
+      expect(times()).toBe(2);
+    }
+  });
+
   it("of another route is stale until it is answered, and asks the old one no more", async () => {
     show(Bare, { route: "x?a=1", scope: { none: true } });
     await pass(50);
@@ -335,10 +353,12 @@ describe("the stream", () => {
     isStreamServed = true;
     await pass(30_100);
     expect([live.value.state, called]).toEqual(["live", 2]);
-    // It was live: the next loss begins with the first wait.
+    // It was live: the next loss begins with the first wait. The page counts by the server's clock.
+    setServerTime(new Date(Date.now() - 3_600_000).toISOString());
     stream!.close();
     await pass(0);
-    expect(live.value.retryAt).toBe(Date.now() + 1_000);
+    expect(live.value.retryAt).toBe(Date.now() - 3_600_000 + 1_000);
+    setServerTime(new Date().toISOString());
     end();
   });
 

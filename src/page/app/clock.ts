@@ -13,8 +13,13 @@ let skew = 0;
 /** Milliseconds since 1970, of the last whole step. */
 export const now = signal(Date.now());
 
+/** The server's time at this moment, in milliseconds since 1970. */
+export function serverNow(): number {
+  return Date.now() + skew;
+}
+
 function tick(): void {
-  if (!document.hidden) now.value = Date.now() + skew;
+  if (!document.hidden) now.value = serverNow();
 }
 
 /** Takes the time at which the server answered. @param at ISO 8601 */

@@ -11,6 +11,7 @@
  */
 import { signal } from "@preact/signals";
 import { apiUrl, headers, problemOf, type Problem } from "./api.ts";
+import { serverNow } from "./clock.ts";
 
 /** Which lines a listener cares for; everything without both. */
 export interface Scope {
@@ -38,7 +39,7 @@ type Listener = (line: FeedLine | undefined) => void;
 export interface LiveState {
   readonly state: "off" | "opening" | "live" | "lost";
   readonly lines: number;
-  /** When it is tried again, in milliseconds since 1970. */
+  /** When it is tried again, by the server's clock, in milliseconds since 1970. */
   readonly retryAt?: number;
   readonly problem?: Problem;
 }
@@ -101,7 +102,7 @@ function settle(): void {
     live.value = {
       state: "lost",
       lines: live.value.lines,
-      retryAt: Date.now() + after,
+      retryAt: serverNow() + after,
       ...(problem === undefined ? {} : { problem }),
     };
     plan(after);

@@ -31,6 +31,8 @@ const LEAST_MS = 500;
 const SHARE = 5;
 /** What no line tells: a daemon that died, a slot that is overdue. */
 const AT_LEAST_EVERY_MS = 15_000;
+/** How long the stream has to call first, once a tab is seen again. */
+const SEEN_MS = 1_000;
 /** When a question that nobody answered is asked again; twice as late each time. */
 const FIRST_AGAIN_MS = 1_000;
 
@@ -78,6 +80,12 @@ class Poll<T> {
   #again = FIRST_AGAIN_MS;
   /** Not before this moment, by performance.now(). */
   #notBefore = 0;
+  /** The stream calls as it opens, if there is one: it may be refused, or not be needed. */
+  readonly #onSeen = (): void => {
+    if (document.hidden) return;
+    document.removeEventListener("visibilitychange", this.#onSeen);
+    this.want(SEEN_MS);
+  };
 
   constructor(route: string, tell: (held: (before: Held<T>) => Held<T>) => void) {
     this.#route = route;
@@ -95,12 +103,13 @@ class Poll<T> {
 
   end(): void {
     window.clearTimeout(this.#timer);
+    document.removeEventListener("visibilitychange", this.#onSeen);
     this.#own.abort();
   }
 
   async #ask(): Promise<void> {
-    // A hidden tab asks nothing; when it is seen again, the stream opens and calls.
-    if (document.hidden) return;
+    // A hidden tab asks nothing.
+    if (document.hidden) return document.addEventListener("visibilitychange", this.#onSeen);
     [this.#isAsking, this.#isWanted] = [true, false];
     const began = performance.now();
     let latest = AT_LEAST_EVERY_MS;
