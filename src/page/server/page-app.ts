@@ -55,8 +55,13 @@ export function pageApp({ source, assets, base, streams, gate }: PageParts): App
   // Loaded with the first scrape: prom-client and what it needs are two hundred files.
   let metrics: Promise<Metrics> | undefined;
   app.get("/metrics", async (c) => {
-    metrics ??= import("../metrics/metrics.ts").then((late) => new late.Metrics(source.roots.runs));
-    const { contentType, body } = await (await metrics).text(source.now(), c.req.header("accept"));
+    metrics ??= loadMetrics(source);
+    // What could not be loaded, as where no descriptor is free, is loaded by the next scrape.
+    const loaded = await metrics.catch((error: unknown) => {
+      metrics = undefined;
+      throw error;
+    });
+    const { contentType, body } = await loaded.text(source.now(), c.req.header("accept"));
     return plain(body, contentType);
   });
   app.get("/healthz", () => plain("ok\n"));
@@ -67,6 +72,11 @@ export function pageApp({ source, assets, base, streams, gate }: PageParts): App
   });
   addFiles(app, new StaticFiles(assets, base));
   return app;
+}
+
+async function loadMetrics({ roots }: PageSource): Promise<Metrics> {
+  const late = await import("../metrics/metrics.ts");
+  return new late.Metrics(roots.runs);
 }
 
 function addRequests(app: App, { store }: PageSource, base: string): void {
