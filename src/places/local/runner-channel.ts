@@ -7,9 +7,10 @@
  * in the process that forked: a daemon would end by it. Here it is told, as of a runner elsewhere.
  */
 import type { Socket } from "node:net";
+import { readInTurns } from "../pool/paced-reading.ts";
 import { packSteps, unpackEnds } from "../pool/packed-batch.ts";
 import type { FromRunner, RawResult, ToRunner } from "../pool/protocol.ts";
-import { readWithRests, type ReadingPace } from "../pool/runner-wire.ts";
+
 import { WireLines } from "../pool/wire-lines.ts";
 import { isFromRunner, LONGEST_LINE } from "../pool/wire.ts";
 import type { Json } from "../../core/snapshot.ts";
@@ -25,12 +26,6 @@ export const CHANNEL_VARIABLES: Readonly<Record<string, string>> = {
 
 /** The latest time that a date can have, in milliseconds since 1970. */
 const LATEST = 8.64e15;
-
-/**
- * Steps print megabytes at once, and Node reads two of them before a timer has its turn. In 64 KiB
- * there may be 16,000 lines.
- */
-const NEAR_PACE: ReadingPace = { bytes: 64 * 1024, rest: (resume) => void setImmediate(resume) };
 
 /** Hears what comes. */
 export interface ChannelHearing {
@@ -59,7 +54,7 @@ export class RunnerChannel {
       () => hearing.garbled(`a line of more than ${LONGEST_LINE / 1024 / 1024} MiB`),
     );
     // A runner that ends with unread messages resets it. `close` follows.
-    readWithRests(socket, (chunk) => lines.add(chunk), NEAR_PACE);
+    readInTurns(socket, (chunk) => lines.add(chunk));
     socket.on("close", () => {
       this.#isOpen = false;
       hearing.closed();

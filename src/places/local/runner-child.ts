@@ -33,6 +33,7 @@ import {
   type RunnerSettings,
   type ToRunner,
 } from "../pool/protocol.ts";
+import { readInTurns } from "../pool/paced-reading.ts";
 import { processStat } from "../pool/process-stat.ts";
 import { SentFrames } from "../pool/sent-frames.ts";
 import { ifStartable } from "../pool/startable.ts";
@@ -187,7 +188,7 @@ export class RunnerChild implements RunnerProcess {
 
   #hear(child: ChildProcess): void {
     const output = this.#strayLines("stdout");
-    child.stdout?.on("data", (chunk: Buffer) => output.add(chunk)).on("error", () => {});
+    if (child.stdout !== null) readInTurns(child.stdout, (chunk) => output.add(chunk));
     child.stderr?.on("data", (chunk: Buffer) => this.#lastErrors.add(chunk)).on("error", () => {});
     this.#channel = new RunnerChannel(child.stdio[CHANNEL] as Socket, {
       batch: (messages) => {

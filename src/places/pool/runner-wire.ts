@@ -14,23 +14,10 @@
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
+import { readWithRests } from "./paced-reading.ts";
 import type { WireSocket } from "./stream-place.ts";
 import { LONGEST_LINE } from "./wire.ts";
 import { WireLines } from "./wire-lines.ts";
-
-/** When the reading of an output rests, and how. */
-export interface ReadingPace {
-  /** How much is read between two rests. */
-  readonly bytes: number;
-  /** Calls back when the rest is over. */
-  readonly rest: (resume: () => void) => void;
-}
-
-/** A runner elsewhere is waited for anyhow. */
-const FAR_PACE: ReadingPace = {
-  bytes: 1024 * 1024,
-  rest: (resume) => void setTimeout(resume, 2).unref(),
-};
 /** The longest path of a socket, in bytes: the kernel cuts a longer one. */
 const LONGEST_PATH = 107;
 
@@ -135,22 +122,4 @@ export class RunnerWire {
     this.#lines.push(lines);
     readWithRests(from, (chunk) => lines.add(chunk));
   }
-}
-
-/** Reads an output, and rests in between: others have their turn, and what is said is taken. */
-export function readWithRests(
-  output: Readable,
-  take: (chunk: Buffer) => void,
-  pace: ReadingPace = FAR_PACE,
-): void {
-  let bytes = 0;
-  output.on("error", () => {});
-  output.on("data", (chunk: Buffer) => {
-    take(chunk);
-    bytes += chunk.length;
-    if (bytes < pace.bytes) return;
-    bytes = 0;
-    output.pause();
-    pace.rest(() => output.resume());
-  });
 }
