@@ -10,6 +10,8 @@ export class LiveSettings {
   readonly #bundlesDir: string;
   readonly #log: Log;
   #current: OrchdSettings;
+  /** Resolves when every reload so far is done. */
+  #reloaded: Promise<void> = Promise.resolve();
 
   constructor(
     current: OrchdSettings,
@@ -33,11 +35,18 @@ export class LiveSettings {
   }
 
   /**
-   * Reads orchd.yaml again. A bad file is logged, and changes nothing.
+   * Reads orchd.yaml again. A bad file is logged, and changes nothing. One at a time: the text that
+   * was read last is in force in the end, everywhere.
    *
    * @param apply puts the new settings in force elsewhere
    */
-  async reload(apply: (settings: OrchdSettings) => Promise<void>): Promise<void> {
+  reload(apply: (settings: OrchdSettings) => Promise<void>): Promise<void> {
+    const reloaded = this.#reloaded.then(() => this.#reload(apply));
+    this.#reloaded = reloaded.catch(() => undefined);
+    return reloaded;
+  }
+
+  async #reload(apply: (settings: OrchdSettings) => Promise<void>): Promise<void> {
     const again = await loadSettings(this.#root, this.#bundlesDir, { modules: "later" });
     if (!again.ok) {
       for (const problem of again.errors)

@@ -7,6 +7,29 @@ import { silentLog } from "../../src/log.ts";
 import { loadSettings } from "../../src/schedules/load-settings.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
+it("are read again one time after the other, also after one that failed", async () => {
+  const { root, runs } = tempRoot({ "orchd.yaml": "timezone: UTC\n" });
+  const bundlesDir = join(runs, ".orchd/bundles");
+  const read = await loadSettings(root, bundlesDir);
+  if (!read.ok) throw new Error("orchd.yaml is bad");
+  const log = silentLog;
+  const live = new LiveSettings(read.settings, { root, bundlesDir, log, problems: [] });
+  const seen: string[] = [];
+  const reload = (name: string, end: () => Promise<void>): Promise<void> =>
+    live.reload(async () => {
+      seen.push(`${name} begins`);
+      // As long as another one takes to come here.
+      for (let nth = 0; nth < 3; nth += 1) await loadSettings(root, bundlesDir);
+      seen.push(`${name} ends`);
+      await end();
+    });
+  const first = reload("first", () => Promise.reject(new Error("no")));
+  const second = reload("second", () => Promise.resolve());
+  await expect(first).rejects.toThrow("no");
+  await second;
+  expect(seen).toEqual(["first begins", "first ends", "second begins", "second ends"]);
+});
+
 it("are read again, put in force as a whole, or kept where the file is bad", async () => {
   const { root, runs } = tempRoot({ "orchd.yaml": "timezone: Europe/Berlin\n" });
   const file = join(root, "orchd.yaml");
