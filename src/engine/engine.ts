@@ -118,6 +118,7 @@ export class Engine {
   readonly #watch: LedgerWatch;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #stopping: Promise<void> | undefined;
+  #closed: Promise<void> | undefined;
   readonly #hourly: HourlyWork;
   readonly #ending = new AbortController();
 
@@ -438,6 +439,7 @@ export class Engine {
     this.#scheduler.start();
     for (const desk of this.desks()) this.#backfills.takeOver(desk);
     await this.#inbox.takeUpAll();
+    if (this.#stopping !== undefined) return;
     this.#inbox.start();
     for (const desk of this.desks()) this.#resumeBackfills(desk);
     this.#watch.start();
@@ -482,13 +484,12 @@ export class Engine {
    * shorter period cuts the first one short.
    */
   async stop(drainPeriodMs: number): Promise<void> {
-    const first = this.#stopping === undefined;
     const drained = this.#drain(drainPeriodMs);
-    this.#stopping = first
-      ? drained
-      : Promise.race([this.#stopping!, drained]).then(() => undefined);
+    const before = this.#stopping;
+    this.#stopping = before === undefined ? drained : Promise.race([before, drained]);
     await this.#stopping;
-    if (first) await this.#desks.close();
+    // Whichever call is over first, nobody goes on before the ledgers are closed.
+    await (this.#closed ??= this.#desks.close());
   }
 
   async #drain(periodMs: number): Promise<void> {

@@ -145,7 +145,8 @@ export class RequestInbox {
   /** When the folder may be listed again, in monotonic milliseconds. */
   #listFrom = Number.NEGATIVE_INFINITY;
   #pumping = false;
-  #nextExpiry = 0;
+  /** When old replies are removed next, in monotonic milliseconds. */
+  #nextExpiry = Number.NEGATIVE_INFINITY;
   readonly #work: WorkTeller;
   /** The folder could not be read at the last look. */
   #blind = false;
@@ -177,7 +178,8 @@ export class RequestInbox {
         : matching.toSorted(byTime);
     const rest = wanted.values();
     const walk = async (): Promise<void> => {
-      for (const known of rest) await this.#take(known);
+      // What is left at the end is the next daemon's.
+      for (const known of rest) if (!this.#closed) await this.#take(known);
     };
     await Promise.all(Array.from({ length: SLOTS }, walk));
   }
@@ -243,14 +245,14 @@ export class RequestInbox {
     this.#pump();
     this.#listSoon();
     this.#tellWork();
-    const now = this.#ports.clock.now();
+    const { clock, log, rescanMs, store } = this.#ports;
+    const now = clock.monotonic();
     if (now >= this.#nextExpiry) {
       this.#nextExpiry = now + EXPIRE_MS;
-      expireReplies(this.#ports.store.runsDir, now).catch((error: unknown) =>
-        this.#ports.log.warn({ err: error }, "old replies could not be removed"),
+      expireReplies(store.runsDir, clock.now()).catch((error: unknown) =>
+        log.warn({ err: error }, "old replies could not be removed"),
       );
     }
-    const { clock, rescanMs } = this.#ports;
     this.#timer = clock.after(rescanMs ?? untilLook(clock, RESCAN_MS), () => this.#look());
   }
 

@@ -1,7 +1,9 @@
 /** What an engine takes up while it is up: settings, a repaired run, ledgers that were touched. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
+import { PipelineDesks } from "../../src/engine/pipeline-desks.ts";
+import { writeRequest } from "../../src/ledger/requests.ts";
 import { EngineRig, pipelineOf } from "../support/engine-rig.ts";
 import { scheduleOf } from "../support/given-schedule.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -80,4 +82,39 @@ it("writes into the pipeline's ledger that somebody touched it, or a run's ledge
     [undefined, "it was moved away"],
     ["p@20261123T020000Z", "it was cut back"],
   ]);
+});
+
+it("starts nothing more where it is stopped while it answers what was asked before", async () => {
+  const { runs } = tempRoot();
+  const rig: EngineRig = new EngineRig({
+    runs,
+    ledgerLookMs: 1_000,
+    onDurableLine: ({ line }) => {
+      if (line.type === "pipeline.paused") stopped = rig.engine.stop(0);
+    },
+  });
+  let stopped: Promise<void> | undefined;
+  rig.put(pipelineOf("p", schedules));
+  await writeRequest(runs, { type: "pause", pipeline: "p" }, { id: "r1" });
+  await rig.up();
+  expect(stopped).toBeDefined();
+  await rig.settling(stopped!);
+  expect(rig.clock.timers).toBe(0);
+});
+
+it("ends no call of a stop before the ledgers are closed", async () => {
+  const rig = new EngineRig({ runs: tempRoot().runs });
+  await rig.up();
+  let close!: () => void;
+  const closing = new Promise<void>((resolve) => (close = resolve));
+  const desks = vi.spyOn(PipelineDesks.prototype, "close").mockReturnValue(closing);
+  onTestFinished(() => desks.mockRestore());
+  let over = 0;
+  const calls = [60_000, 0].map((period) => rig.engine.stop(period).then(() => (over += 1)));
+  await vi.waitFor(() => expect(desks).toHaveBeenCalledOnce());
+  await rig.clock.settle();
+  expect(over).toBe(0);
+  close();
+  await Promise.all(calls);
+  expect(desks).toHaveBeenCalledOnce();
 });

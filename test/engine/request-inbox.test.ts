@@ -267,6 +267,22 @@ it("removes old replies as it starts, and each ten minutes after that", async ()
   await inbox.close();
 });
 
+it("removes old replies also once a clock that was ahead is set back", async () => {
+  const { runs } = tempRoot();
+  const clock = new VirtualClock();
+  const { replies } = new RunStore(runs);
+  const inbox = inboxAt(runs, () => expect.fail("there is no request"), { clock });
+  mkdirSync(replies, { recursive: true });
+  const old = join(replies, "old.json");
+  inbox.start();
+  clock.step(-1_000_000);
+  writeFileSync(old, "{}");
+  utimesSync(old, 1, 1);
+  await clock.advance(600_000);
+  await vi.waitFor(() => expect(existsSync(old)).toBe(false), 10_000);
+  await inbox.close();
+});
+
 it("reads a request that it leaves to a daemon once", async () => {
   const { runs } = tempRoot();
   const clock = new VirtualClock();
@@ -422,6 +438,20 @@ describe("a flood of requests", () => {
     expect(left).toEqual(Array.from({ length: 350 }, () => true));
     await inbox.close();
     expect(told).toEqual(["nothing left"]);
+  });
+
+  it("is left to the next daemon from the inbox's end on", async () => {
+    const { runs } = tempRoot();
+    const answers: ((reply: Reply) => void)[] = [];
+    const inbox = inboxAt(runs, () => new Promise((resolve) => answers.push(resolve)));
+    leave(runs, numbered("f", 40), { type: "submit", pipeline: "p" });
+    const taken = inbox.takeUpAll();
+    await vi.waitFor(() => expect(answers).toHaveLength(32));
+    const closed = inbox.close();
+    for (const answer of answers) answer({ accepted: true });
+    await closed;
+    await taken;
+    expect([answers.length, readdirSync(new RunStore(runs).requests).length]).toEqual([32, 8]);
   });
 
   it("is not tried without end while no reply can be written", async () => {
