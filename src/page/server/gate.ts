@@ -9,6 +9,7 @@
  * router goes by, and the rest, which no path changes, before there is a router.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import { isIP } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
 import { isLoopback, type ListenAddress } from "../../core/listen-address.ts";
 import { problem, type Problem } from "./problem.ts";
@@ -33,7 +34,7 @@ const BEARER = /^Bearer +([\x21-\x7e]{1,512})$/i;
 /** The gate of one page. */
 export class Gate {
   readonly #rules: GateRules;
-  readonly #hosts: ReadonlySet<string>;
+  #hosts: ReadonlySet<string>;
 
   constructor(rules: GateRules) {
     this.#rules = rules;
@@ -91,7 +92,15 @@ export class Gate {
     const forwarded = trustProxy ? first(headers["x-forwarded-host"]) : undefined;
     const host = (forwarded ?? headers.host ?? "").toLowerCase();
     const name = HOST.exec(host)?.[1];
-    return name !== undefined && (trustProxy || this.#hosts.has(name)) ? host : undefined;
+    return name !== undefined && (trustProxy || this.#isOwn(name)) ? host : undefined;
+  }
+
+  /** An address that is new is looked for: a machine that wakes up elsewhere has another one. */
+  #isOwn(name: string): boolean {
+    const { listen } = this.#rules;
+    if (!this.#hosts.has(name) && isOfAll(listen) && isIP(name.replaceAll(/[[\]]/g, "")) > 0)
+      this.#hosts = hostsOf(listen);
+    return this.#hosts.has(name);
   }
 
   #rightOf({ authorization }: IncomingHttpHeaders): Right | undefined {
@@ -127,11 +136,16 @@ function hostsOf(listen: ListenAddress): ReadonlySet<string> {
     if (listen.kind === "tcp") names.add(inHost(listen.host));
     return names;
   }
-  if (!ANY_HOSTS.has(listen.host)) return names.add(inHost(listen.host));
+  if (!isOfAll(listen)) return names.add(inHost(listen.host));
   names.add(hostname().toLowerCase());
   for (const { address } of Object.values(networkInterfaces()).flatMap((own) => own ?? []))
     names.add(inHost(address));
   return names;
+}
+
+/** Whether a page answers under each of the machine's addresses. */
+function isOfAll(listen: ListenAddress): boolean {
+  return listen.kind === "tcp" && ANY_HOSTS.has(listen.host);
 }
 
 /** A host as a `Host` header has it. */
