@@ -1,13 +1,16 @@
 /** What Overview and Slots say, without a browser. */
 import { drawn } from "./plain-document.ts";
 import { atNoon, go } from "./page-moment.ts";
-import { h } from "preact";
+import { h, render } from "preact";
+import { useRef } from "preact/hooks";
+import { act } from "preact/test-utils";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Overview, RunningRun, SlotReason } from "../../src/views/overview.ts";
 import { now } from "../../src/page/app/clock.ts";
 import { Questions } from "../../src/page/app/overview/questions.tsx";
 import { Slots } from "../../src/page/app/pages/slots.tsx";
 import { Reasons } from "../../src/page/app/slots/reasons.tsx";
+import { useHold } from "../../src/page/app/steady.ts";
 
 const AT = "2026-11-28T12:00:00.000Z";
 const SUMS = { total: 0, ran: 0, late: 0, failed: 0, skipped: 0, missed: 0 };
@@ -271,4 +274,32 @@ it.each([
   expect(links.map(({ text }) => text.trim())).toEqual(choices);
   const current = links.filter((link) => link.getAttribute("aria-current") !== null);
   expect(current.map(({ text }) => text.trim())).toEqual([chosen]);
+});
+
+it("rows are free once their table is gone from under the pointer", async () => {
+  function Table({ isThere }: { readonly isThere: boolean }) {
+    const box = useRef<HTMLParagraphElement>(null);
+    const { isHeld } = useHold(box);
+    return h("div", {}, isThere ? h("p", { ref: box }) : null, isHeld ? "held" : "free");
+  }
+  const body = await drawn(h(Table, { isThere: true }));
+  await body.one("p").happens("pointerenter");
+  expect(body.text).toContain("held");
+  const show = (isThere: boolean): Promise<void> =>
+    act(() => render(h(Table, { isThere }), body as unknown as Element));
+  await show(true);
+  expect(body.text).toContain("held");
+  await show(false);
+  expect(body.text).toContain("free");
+  await show(true);
+  expect(body.text).toContain("free");
+  for (const [event, state] of [
+    ["focusin", "held"],
+    ["pointerenter", "held"],
+    ["focusout", "held"],
+    ["pointerleave", "free"],
+  ] as const) {
+    await body.one("p").happens(event);
+    expect(body.text).toContain(state);
+  }
 });

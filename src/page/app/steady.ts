@@ -14,29 +14,38 @@ export interface Hold {
 /** Whether the pointer or the focus is within an element. */
 export function useHold(box: RefObject<HTMLElement | null>): Hold {
   const [isHeld, setHeld] = useState(false);
+  const heard = useRef<{ readonly element: HTMLElement | null; readonly end: () => void }>(null);
+  // After each drawing: an element that is gone tells of no leave.
   useEffect(() => {
     const element = box.current;
-    if (element === null) return;
-    let [hasPointer, hasFocus] = [false, false];
-    const tell = (): void => setHeld(hasPointer || hasFocus);
-    const handlers: readonly (readonly [string, () => void])[] = [
-      ["pointerenter", () => (hasPointer = true)],
-      ["pointerleave", () => (hasPointer = false)],
-      ["focusin", () => (hasFocus = true)],
-      ["focusout", () => (hasFocus = false)],
-    ].map(([name, set]) => [
-      name as string,
-      () => {
-        (set as () => void)();
-        tell();
-      },
-    ]);
-    for (const [name, handler] of handlers) element.addEventListener(name, handler);
-    return () => {
-      for (const [name, handler] of handlers) element.removeEventListener(name, handler);
-    };
-  }, [box.current === null]);
+    if (heard.current?.element === element) return;
+    heard.current?.end();
+    setHeld(false);
+    heard.current = { element, end: element === null ? () => {} : hear(element, setHeld) };
+  });
+  useEffect(() => () => heard.current?.end(), []);
   return { isHeld };
+}
+
+/** Tells whether somebody is at an element, until the returned function is called. */
+function hear(element: HTMLElement, tell: (isHeld: boolean) => void): () => void {
+  let [hasPointer, hasFocus] = [false, false];
+  const handlers: readonly (readonly [string, () => void])[] = [
+    ["pointerenter", () => (hasPointer = true)],
+    ["pointerleave", () => (hasPointer = false)],
+    ["focusin", () => (hasFocus = true)],
+    ["focusout", () => (hasFocus = false)],
+  ].map(([name, set]) => [
+    name as string,
+    () => {
+      (set as () => void)();
+      tell(hasPointer || hasFocus);
+    },
+  ]);
+  for (const [name, handler] of handlers) element.addEventListener(name, handler);
+  return () => {
+    for (const [name, handler] of handlers) element.removeEventListener(name, handler);
+  };
 }
 
 /**
