@@ -69,6 +69,8 @@ export class PipelineMetrics {
   readonly #name: string;
   readonly #path: string;
   #mark = "";
+  /** The moment of the last scrape. */
+  #at = 0;
   #kept: Kept | undefined;
   /** When it fires next, and when the first slot is due that was not counted. */
   #nextFire = 0;
@@ -121,11 +123,17 @@ export class PipelineMetrics {
     if (mark !== this.#mark) {
       this.#kept = mark === "" ? undefined : this.#reading(now);
       this.#mark = mark;
-      this.#nextFire = 0;
-      this.#nextDue = 0;
-      this.#undecided = 0;
-    }
+      this.#begin();
+    } else if (now < this.#at) this.#begin();
+    this.#at = now;
     return size;
+  }
+
+  /** What was counted is of other lines, or of a clock that was ahead. */
+  #begin(): void {
+    this.#nextFire = 0;
+    this.#nextDue = 0;
+    this.#undecided = 0;
   }
 
   #reading(now: number): Kept | undefined {

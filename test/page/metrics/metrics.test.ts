@@ -131,6 +131,12 @@ describe("the metrics of a root", () => {
     expect([await open(at(3, 30)), await open(at(4, 30)), await open(at(9, 30))]).toEqual([
       0, 1, 6,
     ]);
+    // The clock was ahead.
+    expect(await open(at(5, 30))).toBe(2);
+    const { value } = await read(at(5, 30));
+    expect(value("orchd_next_fire_timestamp_seconds", { pipeline: "etl" })).toBe(
+      Date.parse(at(6)) / 1_000,
+    );
     writePipeline(runs, "etl", [loaded("0 * * * *"), fired(3), fired(4), fired(9)]);
     const series = await read(at(9, 30));
     expect(series.value("orchd_slots_total", slots)).toBe(3);
