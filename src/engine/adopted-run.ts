@@ -10,7 +10,7 @@ import { parseRunId } from "../core/run-id.ts";
 import { runResults } from "../core/run-results.ts";
 import { fold } from "../core/run-fold.ts";
 import type { RunState } from "../core/run-state.ts";
-import { errorCode } from "../disk/disk-error.ts";
+import { errorCode, lacksDescriptor } from "../disk/disk-error.ts";
 import { isPathFault, PathFault, regularFile } from "../disk/path-fault.ts";
 import { LedgerBlocked, LedgerDamaged, LedgerFormatError } from "../ledger/ledger-error.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
@@ -26,7 +26,10 @@ export interface AdoptPorts {
   readonly maker: RunMaker;
   readonly runs: ActiveRuns;
   readonly log: Log;
-  /** The path of an unfinished run's ledger is bad: the run is taken over once it is mended. */
+  /**
+   * An unfinished run's ledger cannot be opened now, since its path is bad, or no descriptor is
+   * left: the run is taken over once it can.
+   */
   readonly onBlockedRun?: ((run: string, error: unknown) => void) | undefined;
 }
 
@@ -168,7 +171,8 @@ async function endPlaceholder(handle: RunHandle): Promise<PipelineEvent | undefi
 
 /**
  * A run that cannot go on. Where its ledger is gone, the run has failed. Where the ledger is
- * damaged, nothing touches the run until it is repaired. Where the path is bad, it waits.
+ * damaged, nothing touches the run until it is repaired. Where the path is bad, or no more files
+ * can be opened, it waits.
  */
 function cannotGoOn(
   run: string,
@@ -176,7 +180,7 @@ function cannotGoOn(
   { log, onBlockedRun }: AdoptPorts,
 ): PipelineEvent[] {
   const isGone = errorCode(error) === "ENOENT" && !(error instanceof LedgerBlocked);
-  if (isPathFault(error) && !isGone) {
+  if ((isPathFault(error) && !isGone) || lacksDescriptor(error)) {
     onBlockedRun?.(run, error);
     return [];
   }

@@ -18,7 +18,6 @@
  * - A slot that fired never fires again.
  */
 import { statSync } from "node:fs";
-import type { Clock } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
@@ -49,7 +48,6 @@ import { Turns } from "./turns.ts";
 
 /** What all desks share. */
 export interface DeskPorts extends DeciderPorts, RecorderPorts {
-  readonly clock: Clock;
   /** Told when the pipeline's next slot is due. */
   readonly onNext: (pipeline: string, due: number | undefined) => void;
   /** Told when a version came into force. */

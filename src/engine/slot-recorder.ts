@@ -5,12 +5,15 @@
  * go in the order of the decisions. Lines with the same `through` are one write, and the last of
  * them carries it (semantics.md 3): so no crash leaves a watermark ahead of a slot without a line.
  */
+import type { Clock } from "../clock.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { DueSlot } from "../core/schedule/schedule.ts";
 import { messageOf } from "../core/thrown.ts";
 import { iso } from "../core/time.ts";
+import { lacksDescriptor } from "../disk/disk-error.ts";
 import { isPathFault } from "../disk/path-fault.ts";
+import { untilRoom } from "../disk/until-room.ts";
 import { LedgerBlocked, LedgerExists } from "../ledger/ledger-error.ts";
 import { adoptRun, type Adopted, type AdoptPorts } from "./adopted-run.ts";
 import type { ActiveRun } from "./active-runs.ts";
@@ -21,9 +24,12 @@ import { queueTermsOf, slotFields, type Outcome, type SlotEvent } from "./slot-d
 
 /** The most slots whose lines are one write; slots with the same `through` may be more. */
 const SLOTS_A_WRITE = 250;
+/** What the log says where no file can be opened to see whether a slot has its line. */
+const UNSEEN = "a slot's run is there, and its ledger cannot be read now; it is tried each second";
 
 /** What the recorders of all pipelines share. */
 export interface RecorderPorts extends AdoptPorts {
+  readonly clock: Clock;
   /** The burst of the runs that are due at this moment; undefined where nothing is due. */
   readonly burst: () => Burst | undefined;
   /** The last forward jump of the clock. */
@@ -262,9 +268,16 @@ export class SlotRecorder {
    */
   async #adopt(slot: DueSlot, run: string): Promise<Made> {
     const { name, loaded } = this.#view;
+    const { clock, log } = this.#ports;
     let adopted: Adopted;
     try {
-      adopted = await adoptRun(run, name, this.#ports, queueTermsOf(name, loaded));
+      const terms = queueTermsOf(name, loaded);
+      // Other slots wait with it: no line may move the watermark over this one.
+      adopted = await untilRoom(
+        { clock, onHeld: (held, error) => held && log.error({ run, err: error }, UNSEEN) },
+        () => adoptRun(run, name, this.#ports, terms),
+        lacksDescriptor,
+      );
     } catch (error) {
       if (!isPathFault(error)) throw error;
       return this.#missed(slot, run, "its run's name is taken by what is no ledger", error);

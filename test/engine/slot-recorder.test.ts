@@ -15,6 +15,7 @@ import { silentLog } from "../../src/log.ts";
 import type { CreateOptions } from "../../src/run/open-run.ts";
 import { header, writePipeline, writeRun } from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 
 const START = Date.UTC(2026, 10, 23, 2);
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -317,6 +318,7 @@ describe("a slot that has a run already", () => {
 
   function adopting(kind: string, ...lines: object[]) {
     const store = new RunStore(tempRoot().runs);
+    const clock = new VirtualClock();
     const done: string[] = [];
     const written: (readonly PipelineEvent[])[] = [];
     writePipeline(store.runsDir, "p", [{ type: "pipeline.loaded" }, ...(lines as never[])]);
@@ -342,9 +344,12 @@ describe("a slot that has a run already", () => {
         log: silentLog,
         burst: () => undefined,
         lastJump: () => undefined,
+        clock,
       } as unknown as RecorderPorts,
     );
-    return { done, written, store, record: () => recorder.record([adopt], LATE) };
+    const record = (before: readonly Outcome[] = []): Promise<void> =>
+      recorder.record([...before, adopt], LATE);
+    return { done, written, store, clock, record };
   }
 
   it.each([
@@ -387,6 +392,22 @@ describe("a slot that has a run already", () => {
     });
     await expect(failing.record()).rejects.toBe(fault);
     expect(failing.written).toEqual([]);
+  });
+
+  it("is looked at again where no file can be opened, and others wait with it", async () => {
+    const { written, store, clock, record } = adopting("schedule");
+    const full = Object.assign(new Error("too many open files"), { code: "EMFILE" });
+    vi.spyOn(store, "pipelineDir").mockImplementationOnce(() => {
+      throw full;
+    });
+    const recorded = record([line("slot.skipped", -1)]);
+    await clock.settle();
+    expect(written).toEqual([]);
+    await clock.advance(1_000);
+    await recorded;
+    expect(written.map((lines) => lines.map(({ type }) => type))).toEqual([
+      ["slot.skipped", "slot.fired", "run.started"],
+    ]);
   });
 
   it("and its line has no other, and takes over nothing", async () => {

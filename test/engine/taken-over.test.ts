@@ -223,6 +223,7 @@ describe("a run whose ledger cannot be opened", () => {
       /^run p@\w+ was active and its ledger is gone$/,
     ],
     ["has a bad path waits", fault("EISDIR"), [], /^blocked p@\w+: EISDIR$/],
+    ["finds no descriptor waits", fault("EMFILE"), [], /^blocked p@\w+: EMFILE$/],
     [
       "has a path that lost its folder waits",
       new LedgerBlocked("/x", fault("ENOENT")),
