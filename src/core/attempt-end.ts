@@ -126,6 +126,17 @@ function nextAttemptAt(
 }
 
 /**
+ * When a step that waits for its next attempt may start, in milliseconds since 1970.
+ *
+ * A clock that is behind the end of the last attempt was set back. How long the step has waited is
+ * not known then: it starts now, and does not wait for as long as the clock was ahead.
+ */
+export function retryDue({ retryAt = 0, attempts }: StepState, now: number): number {
+  const ended = retryAt > now ? attempts.at(-1)?.finishedAt : undefined;
+  return ended !== undefined && Date.parse(ended) > now ? now : retryAt;
+}
+
+/**
  * The line that a step's failure stands: the orchestrator retries steps itself, and asks for no
  * further attempt.
  */

@@ -9,7 +9,7 @@
  * and a stop all come from the same few lines. Planning costs what changed: it never walks all
  * steps.
  */
-import { currentAttempt, NOT_ASKED } from "./attempt-end.ts";
+import { currentAttempt, NOT_ASKED, retryDue } from "./attempt-end.ts";
 import { formatDuration } from "./duration.ts";
 import { FAILURE_CODES, failureText, type StepError } from "./failure.ts";
 import { haltReason, type Halt } from "./halt.ts";
@@ -246,7 +246,7 @@ function launchDelayed(
   let wakeAt = Number.POSITIVE_INFINITY;
   for (const id of state.delayed) {
     const step = state.steps.get(id)!;
-    const due = step.retryAt ?? 0;
+    const due = retryDue(step, facts.now);
     const lane = laneOf(step.spec);
     if (isUnasked(step, facts)) {
       if (!isWaitedFor(id, state, facts)) continue;

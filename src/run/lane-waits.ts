@@ -7,6 +7,7 @@
  * a run that waits for days has few lines of it.
  */
 import type { Timer } from "../clock.ts";
+import { retryDue } from "../core/attempt-end.ts";
 import { isHalted } from "../core/halt.ts";
 import { laneOf, wantedBy, type Lane } from "../core/lane.ts";
 import type { RunParts } from "./run-parts.ts";
@@ -88,8 +89,9 @@ export class LaneWaits {
     const add = (lane: Lane): void => void waiting.set(lane.slice(lane.indexOf("@") + 1), lane);
     for (const lane of state.farLanes) if ((state.readyIn[lane] ?? 0) > 0) add(lane);
     for (const id of state.delayed) {
-      const { spec, retryAt } = state.steps.get(id)!;
-      if (spec.on !== undefined && (retryAt ?? 0) <= deps.clock.now()) add(laneOf(spec));
+      const step = state.steps.get(id)!;
+      const now = deps.clock.now();
+      if (step.spec.on !== undefined && retryDue(step, now) <= now) add(laneOf(step.spec));
     }
     return waiting;
   }

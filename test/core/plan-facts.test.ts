@@ -236,6 +236,23 @@ describe("time", () => {
     expect(short(run.plan(), from)).toEqual(["launch a 2"]);
   });
 
+  it("a retry does not wait for as long as a clock was ahead that is set back", () => {
+    const run = started(stepSpec("a", { retry }));
+    const from = run.now;
+    const error = { name: "Error", message: "no" };
+    const ahead = 365 * 24 * 60 * MINUTE;
+    run.now += ahead;
+    const retryAt = new Date(run.now + 2 * MINUTE).toISOString();
+    run.start("a");
+    run.happen({ type: "step.failed", step: "a", attempt: 1, error, because: "r", retryAt });
+    expect(short(run.plan(), from + ahead)).toEqual(["wake 120000"]);
+    run.now -= ahead;
+    expect(short(run.plan(), from)).toEqual(["launch a 2"]);
+    // Where the clock is not behind the failure, the wait is what is left of it.
+    run.now += ahead;
+    expect(short(run.plan(), from + ahead)).toEqual(["wake 120000"]);
+  });
+
   it("a step that gets its room at the last moment starts, and is not given up", () => {
     const run = started(...["a", "b"].map((id) => stepSpec(id, { startWithinMs: MINUTE })));
     run.now += MINUTE;
