@@ -12,10 +12,9 @@
  * the first. Without any event it begins every 15 s: promise 20 rests on that.
  *
  * chokidar watches the drop folder, its parent (which sees the folder come and go) and the folders
- * of modules. It is told to ignore the files in them, and only its `raw` events are used. So it
- * keeps one inotify watch a folder, and does not stat each file to report what the rescan finds out
- * anyway. An event that names a plain file which no pipeline is made from asks for nothing: a root
- * may have a log beside its drop folder, and steps write data beside their modules.
+ * of modules. Only its `raw` events are used (folder-watcher.ts). An event that names a plain file
+ * which no pipeline is made from asks for nothing: a root may have a log beside its drop folder,
+ * and steps write data beside their modules.
  *
  * Two races are closed. A file that was written within the last two seconds may be written again
  * within one tick of its time: the next look compares its hash. A module that was written while its
@@ -27,9 +26,10 @@
  */
 import { lstatSync, readdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { watch, type FSWatcher } from "chokidar";
+import type { FSWatcher } from "chokidar";
 import type { Clock, Timer } from "../clock.ts";
 import { hashOf, lookAgain, sightOf, YOUNG_MS, type Sight } from "./file-sight.ts";
+import { closeWatcher, watchFolder } from "./folder-watcher.ts";
 import { isPipelineFile, isPipelineFileName } from "../core/pipeline-file-name.ts";
 
 /** What a rescan found: absolute paths, in the order of their names. */
@@ -358,12 +358,7 @@ export class DropFolder {
     if (inode === undefined) return;
     const watching = `watching ${folder}`;
     try {
-      const watcher = watch(folder, {
-        persistent: false,
-        depth: 0,
-        ignoreInitial: true,
-        ignored: (path) => path !== folder,
-      });
+      const watcher = watchFolder(folder);
       watcher.on("raw", (_, name: string | null | undefined) => {
         if (this.#matters(folder, name)) this.#dirty();
       });
@@ -393,17 +388,6 @@ export class DropFolder {
     this.#options.onError?.(error, what);
     return true;
   }
-}
-
-/**
- * Closes a watcher. chokidar removes its listeners at once, but may still be looking at the folder.
- * An error of that look (a folder that has become a link to itself) would then have no listener,
- * and an error without a listener ends the process. So it gets a listener that does nothing.
- */
-function closeWatcher(watcher: FSWatcher): Promise<void> {
-  const closed = watcher.close();
-  watcher.on("error", () => undefined);
-  return closed;
 }
 
 function inodeOf(folder: string): bigint | undefined {

@@ -33,22 +33,32 @@ const watchers = vi.hoisted(() => ({
     readonly folder: string;
     readonly ignored: (path: string) => boolean;
     says(event: string, ...given: unknown[]): void;
+    readonly of: object;
   }[],
 }));
 
 vi.mock("chokidar", () => ({
-  watch: (folder: string, { ignored }: { ignored: (path: string) => boolean }) => {
-    const heard = new Map<string, Hears>();
-    const says = (event: string, ...given: unknown[]): void => heard.get(event)?.(...given);
-    const one = { folder, ignored, says };
-    watchers.open.push(one);
-    return {
-      on: (event: string, hears: Hears) => void heard.set(event, hears),
-      close: () => {
-        watchers.open = watchers.open.filter((other) => other !== one);
-        return Promise.resolve();
-      },
-    };
+  FSWatcher: class {
+    readonly #heard = new Map<string, Hears>();
+    readonly #ignored: (path: string) => boolean;
+
+    constructor({ ignored }: { ignored: (path: string) => boolean }) {
+      this.#ignored = ignored;
+    }
+
+    add(folder: string): void {
+      const says = (event: string, ...given: unknown[]): void => this.#heard.get(event)?.(...given);
+      watchers.open.push({ folder, ignored: this.#ignored, says, of: this });
+    }
+
+    on(event: string, hears: Hears): void {
+      this.#heard.set(event, hears);
+    }
+
+    close(): Promise<void> {
+      watchers.open = watchers.open.filter(({ of }) => of !== this);
+      return Promise.resolve();
+    }
   },
 }));
 
