@@ -9,6 +9,7 @@ import type { Reply } from "../core/request.ts";
 import { DAY_MS } from "../core/time.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
 import { bytesWritten } from "../disk/disk.ts";
+import { downtimeBefore } from "../ledger/daemon-history.ts";
 import { LedgerClosed, type LedgerFailed } from "../ledger/ledger-error.ts";
 import { prune, type PruneOptions, type Pruned } from "../ledger/prune.ts";
 import { policyUnder, totalBytesOf, type RetentionPolicy } from "../ledger/retention.ts";
@@ -50,8 +51,9 @@ const LEAST_FILL_BYTES = 1_048_576;
  */
 const IDLE_TIMES = 20;
 /**
- * How long the hour's sweep goes by the time that the clock would show without a jump ahead, in
- * milliseconds: a clock that is years ahead for a while must not take the whole history.
+ * How long the hour's sweep goes by the time that the clock would show without a jump ahead, or a
+ * time without a daemon, in milliseconds: a clock that is years ahead for a while must not take the
+ * whole history.
  */
 const DOUBT_MS = DAY_MS;
 
@@ -138,7 +140,10 @@ export class Upkeep {
   #notAhead({ lastJump }: Engine): number {
     const now = this.#ports.clock.now();
     const isInDoubt = lastJump !== undefined && now - lastJump.to < DOUBT_MS;
-    return isInDoubt ? now - (lastJump.to - lastJump.from) : now;
+    const jumpedMs = isInDoubt ? lastJump.to - lastJump.from : 0;
+    // A clock that was ahead as a daemon came up looks like a long time without one.
+    const downMs = downtimeBefore(this.#ports.store.orchdDir, now - DOUBT_MS, now);
+    return now - jumpedMs - downMs;
   }
 
   #prune(

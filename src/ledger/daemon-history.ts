@@ -139,6 +139,25 @@ export function daemonsSeen(orchdDir: string): (moment: string) => string | unde
   };
 }
 
+/**
+ * How long no daemon was up before the daemons that began in a stretch of time, all together, in
+ * milliseconds; the stretch is in milliseconds since 1970. A clock that was set while no daemon was
+ * up is in it.
+ */
+export function downtimeBefore(orchdDir: string, after: number, until: number): number {
+  let sum = 0;
+  let end: number | undefined;
+  for (const { type, at } of readDaemonLines(historyPath(orchdDir))) {
+    const moment = Date.parse(at);
+    if (type !== "daemon.began") end = moment;
+    else {
+      if (end !== undefined && moment > after && moment <= until) sum += Math.max(0, moment - end);
+      end = undefined;
+    }
+  }
+  return sum;
+}
+
 /** The history of a root's daemons. */
 export interface DaemonPast {
   /** Oldest first. */

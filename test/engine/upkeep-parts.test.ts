@@ -7,6 +7,7 @@ import { runIdForSlot } from "../../src/core/run-id.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { Upkeep } from "../../src/engine/upkeep.ts";
 import { CacheIndex } from "../../src/ledger/cache-index.ts";
+import { DaemonHistory } from "../../src/ledger/daemon-history.ts";
 import { LedgerClosed } from "../../src/ledger/ledger-error.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
@@ -284,6 +285,31 @@ it("a clock that jumped years ahead makes no run old for a day, and then it does
   await rig.clock.advance(DAY);
   await rig.upkeep.retain(rig.engine);
   expect(isThere()).toEqual([false, false, false, true]);
+});
+
+it("a daemon that comes up with a clock years ahead takes no run as old for a day", async () => {
+  const rig = new Rig();
+  await rig.pipeline("p", [30, 5, 2, 1]);
+  const isThere = (): boolean[] =>
+    [30, 5, 2, 1].map((ago) => rig.store.exists(runIdForSlot("p", NOW - ago * DAY)));
+  const up = async (): Promise<DaemonHistory> => {
+    const own = { pid: 1, epoch: 1, version: "1" };
+    const daemon = new DaemonHistory(rig.store.orchdDir, rig.clock, own);
+    await daemon.began(rig.clock.now());
+    return daemon;
+  };
+  mkdirSync(rig.store.orchdDir, { recursive: true });
+  (await up()).ended();
+  rig.clock.step(3_650 * DAY);
+  // It is started again meanwhile.
+  (await up()).ended();
+  const last = await up();
+  await rig.upkeep.retain(rig.engine);
+  expect(isThere()).toEqual([false, true, true, true]);
+  await rig.clock.advance(DAY);
+  await rig.upkeep.retain(rig.engine);
+  expect(isThere()).toEqual([false, false, false, true]);
+  last.ended();
 });
 
 it("one thing is done at a time, and after one that failed the next is done", async () => {

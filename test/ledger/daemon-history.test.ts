@@ -14,6 +14,7 @@ import {
   changedDaemonLines,
   DaemonHistory,
   daemonsSeen,
+  downtimeBefore,
   endBefore,
   readDaemonPast,
 } from "../../src/ledger/daemon-history.ts";
@@ -164,6 +165,22 @@ it("tells the end before a daemon began, however it came", () => {
   expect(endBefore(dir, at(1))?.type).toBe("daemon.ended");
   expect(endBefore(dir, at(3) - 1)?.type).toBe("daemon.ended");
   expect(endBefore(dir, at(4))).toMatchObject({ type: "daemon.lost", at: iso(at(3)) });
+});
+
+it("tells how long no daemon was up before those that began in a stretch of time", () => {
+  const { dir } = history("ended", "began", "began", "lost", "ended", "began", "ended", "began");
+  const at = (minute: number): number => T0 + minute * 60_000;
+  const down = (after: number, until: number): number =>
+    downtimeBefore(dir, at(after), at(until)) / 60_000;
+  expect([down(-1, 9), down(0, 1), down(1, 9), down(1, 5), down(5, 6), down(5, 7)]).toEqual([
+    3, 1, 2, 1, 0, 1,
+  ]);
+  // A clock that was set back while no daemon was up.
+  const back = history("began");
+  appendFileSync(back.path, lineOf("ended", 30));
+  appendFileSync(back.path, lineOf("began", 10));
+  expect(downtimeBefore(back.dir, T0 - 1, at(99))).toBe(0);
+  expect(downtimeBefore(join(dir, "none"), 0, at(99))).toBe(0);
 });
 
 it("is read again where a line came, or another file has the name, and not for a touch", () => {
