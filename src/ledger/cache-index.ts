@@ -32,7 +32,9 @@ import type { RunLine } from "../core/event.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { systemDisk, writeAll } from "../disk/disk.ts";
 import { makeFolder } from "../disk/make-folder.ts";
+import { namesIn } from "../disk/names-in.ts";
 import { isPathFault, regularFile } from "../disk/path-fault.ts";
+import { removeFile } from "../disk/remove-file.ts";
 import { CacheEntryText } from "./cache-entry-text.ts";
 import { LedgerFormatError } from "./ledger-error.ts";
 import { readLedger } from "./ledger-reader.ts";
@@ -67,6 +69,8 @@ const RECENT = 4_096;
 const WAIT_MS = 50;
 /** How many entries of a rebuild are written at once. */
 const REBUILT_AT_ONCE = 1_000;
+/** With a process's id it is the name of the file that a rebuild makes. */
+const NEXT_PREFIX = ".index.jsonl.";
 
 /** Entries by their key, each key's in the order in which they were recorded. */
 type Batch = Map<string, CacheCandidate[]>;
@@ -221,7 +225,8 @@ export class CacheIndex {
   async #replaceWith(
     entries: AsyncIterable<readonly [key: string, candidate: CacheCandidate]>,
   ): Promise<number> {
-    const next = new CacheIndex(this.#directory, { name: `.index.jsonl.${process.pid}` });
+    removeLeft(this.#directory);
+    const next = new CacheIndex(this.#directory, { name: `${NEXT_PREFIX}${process.pid}` });
     const meanwhile: [string, CacheCandidate][] = [];
     this.#meanwhile = meanwhile;
     let count = 0;
@@ -239,6 +244,10 @@ export class CacheIndex {
       renameSync(next.#path, this.#path);
       this.#forget();
       this.#waiting.clear();
+    } catch (error) {
+      // A disk that is full has room again.
+      removeLeft(this.#directory);
+      throw error;
     } finally {
       this.#meanwhile = undefined;
       next.#forget();
@@ -358,6 +367,18 @@ export class CacheIndex {
   #remember(offset: number, entry: Entry): void {
     this.#recent.set(offset, entry);
     if (this.#recent.size > RECENT) this.#recent.delete(this.#recent.keys().next().value!);
+  }
+}
+
+/** Removes the files of rebuilds that did not come to their end: one is under way at a time. */
+function removeLeft(directory: string): void {
+  for (const name of namesIn(directory)) {
+    if (!name.startsWith(NEXT_PREFIX)) continue;
+    try {
+      removeFile(join(directory, name));
+    } catch (error) {
+      if (!isPathFault(error)) throw error;
+    }
   }
 }
 

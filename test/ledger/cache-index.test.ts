@@ -4,6 +4,8 @@ import {
   appendFileSync,
   existsSync,
   readFileSync,
+  mkdirSync,
+  readdirSync,
   readlinkSync,
   truncateSync,
   writeFileSync,
@@ -457,6 +459,23 @@ describe("rebuilding the index", () => {
       expect(found.lookup(key("x"))).toEqual([3, 2, 1].map(candidate));
       await found.close();
     }
+  });
+
+  it("removes what one that died has left, and its own file where it fails", async () => {
+    const { cache } = new RunStore(tempRoot().runs);
+    const index = new CacheIndex(cache);
+    index.record(key("a"), candidate(1));
+    await index.flush();
+    writeFileSync(join(cache, ".index.jsonl.1"), "x");
+    mkdirSync(join(cache, ".index.jsonl.2"));
+    expect(await index.compact(() => true)).toBe(1);
+    expect(readdirSync(cache).toSorted()).toEqual([".index.jsonl.2", "index.jsonl"]);
+    const full = Object.assign(new Error("no room"), { code: "ENOSPC" });
+    const spy = vi.spyOn(systemDisk, "write").mockRejectedValue(full);
+    onTestFinished(() => spy.mockRestore());
+    await expect(index.compact(() => true)).rejects.toBe(full);
+    expect(readdirSync(cache).toSorted()).toEqual([".index.jsonl.2", "index.jsonl"]);
+    expect(index.lookup(key("a"))).toEqual([candidate(1)]);
   });
 
   it("keeps the entries of the runs that are left, when others are gone", async () => {
