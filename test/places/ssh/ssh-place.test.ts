@@ -98,12 +98,12 @@ describe.skipIf(SKIP_NAMESPACES)("a place over SSH", { timeout: 90_000 }, () => 
     const path = join(rig.folder, "pulse");
     const step = rig.shell(pulse(path));
     await step.begun;
-    const began = performance.now();
     for (const pid of clients(far, " run ")) process.kill(pid, "SIGKILL");
     const { death } = await step.ended;
     expect(death).toMatchObject(LOST);
+    // It was told, and did not come out by a lease.
+    expect(death!.because).not.toContain("no answer");
     expect(far.processes()).toEqual([]);
-    expect(performance.now() - began).toBeLessThan(9_000);
     expect((await rig.shell("echo again").ended).lines).toEqual(["again"]);
   });
 
@@ -289,14 +289,14 @@ describe.skipIf(SKIP_NAMESPACES)("the next daemon of a place over SSH", SIDE_BY_
     const { place: before } = rig;
     rig.reopen();
     expect(await rig.place.adopt(["rig@1#1"])).toEqual(new Set());
-    const taken = performance.now();
     // What took the place over has told it, and may not have ended yet.
     const others = rig.far.processes().filter((one) => !one.includes("far-host.js take "));
     expect(others).toEqual([]);
     await rig.ready();
     // The one before hears it at once, and waits for no lease.
-    expect((await left.ended).death).toMatchObject(LOST);
-    expect(performance.now() - taken).toBeLessThan(9_000);
+    const { death } = await left.ended;
+    expect(death).toMatchObject(LOST);
+    expect(death!.because).not.toContain("no answer");
     // Not even what the one before asks for now.
     const late = rig.shell("echo late", { alone: true }, before);
     expect((await late.ended).death).toMatchObject({ blameless: "unbegun" });
