@@ -5,7 +5,7 @@ import { act } from "preact/test-utils";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { now } from "../../src/page/app/clock.ts";
 import { keys, useKeys, type Key } from "../../src/page/app/keys.ts";
-import { address, go, hrefOf, withQuery } from "../../src/page/app/location.ts";
+import { address, go, hrefOf, setQuery, withQuery } from "../../src/page/app/location.ts";
 import { countText, someText } from "../../src/page/app/words.ts";
 
 /** An element, in these. */
@@ -164,6 +164,28 @@ describe("an address", () => {
     expect(scrolled).toBe(1);
     expect(made).toEqual(["push http://page.test/runs?q=b", "replace http://page.test/slots"]);
     Object.assign(history, { pushState, replaceState });
+  });
+
+  it("goes on where the browser takes no more changes now, and brings all with the next", () => {
+    const { replaceState } = history;
+    onTestFinished(() => void Object.assign(history, { replaceState }));
+    atAddress("pipelines/etl?a=1");
+    pageHappens("popstate");
+    const throws = (): never => {
+      throw new DOMException("too many changes", "SecurityError");
+    };
+    Object.assign(history, { replaceState: throws });
+    setQuery({ b: "2" });
+    setQuery({ c: "3" });
+    expect(address.value.query.toString()).toBe("a=1&b=2&c=3");
+    Object.assign(history, { replaceState });
+    setQuery({ d: "4" });
+    expect(location.search).toBe("?a=1&b=2&c=3&d=4");
+    Object.assign(history, { replaceState: throws });
+    setQuery({ e: "5" });
+    // Back goes to what the browser has.
+    pageHappens("popstate");
+    expect(address.value.query.toString()).toBe("a=1&b=2&c=3&d=4");
   });
 });
 

@@ -19,21 +19,30 @@ const KEPT = "zone";
 
 const base = new URL(document.baseURI);
 
+/** The present address, where the browser did not take it: see {@link go}. */
+let untaken: string | undefined;
+
 /** The present address. */
 export const address = signal<Address>(read());
 
 addEventListener("popstate", () => {
+  untaken = undefined;
   address.value = read();
 });
 document.addEventListener("click", followLink);
 
+function present(): URL {
+  return new URL(untaken ?? location.href);
+}
+
 function read(): Address {
-  const path = location.pathname.startsWith(base.pathname)
-    ? location.pathname.slice(base.pathname.length)
-    : location.pathname.slice(1);
+  const { pathname, search } = present();
+  const path = pathname.startsWith(base.pathname)
+    ? pathname.slice(base.pathname.length)
+    : pathname.slice(1);
   return {
     path: decodePath(path.replace(/\/+$/, "")),
-    query: new URLSearchParams(location.search),
+    query: new URLSearchParams(search),
   };
 }
 
@@ -71,7 +80,7 @@ function escapePart(part: string): string {
 
 /** The present address with some keys of its query changed; null and "" take a key away. */
 export function withQuery(changes: Query): string {
-  const url = new URL(location.href);
+  const url = present();
   for (const [key, value] of Object.entries(changes)) {
     if (value === null || value === undefined || value === "") url.searchParams.delete(key);
     else url.searchParams.set(key, String(value));
@@ -79,12 +88,21 @@ export function withQuery(changes: Query): string {
   return url.href;
 }
 
-/** Goes to an address. `replace`: without a new entry in the browser's history. */
+/**
+ * Goes to an address. Some browsers take a hundred changes in half a minute and throw at the next,
+ * which a person who types reaches: the page goes on, and the next change brings all of it.
+ *
+ * `replace`: without a new entry in the browser's history.
+ */
 export function go(href: string, { replace = false } = {}): void {
-  const path = new URL(href).pathname;
-  const moves = path !== location.pathname;
-  if (replace) history.replaceState(null, "", href);
-  else history.pushState(null, "", href);
+  const moves = new URL(href).pathname !== present().pathname;
+  try {
+    if (replace) history.replaceState(null, "", href);
+    else history.pushState(null, "", href);
+    untaken = undefined;
+  } catch {
+    untaken = href;
+  }
   address.value = read();
   if (moves) scrollTo(0, 0);
 }

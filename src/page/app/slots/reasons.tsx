@@ -1,6 +1,6 @@
 /** What did not run, by reason, with the backfill that would mend it. */
 import type { SlotReason } from "../../../views/overview.ts";
-import { hrefOf } from "../location.ts";
+import { address, hrefOf } from "../location.ts";
 import { Status } from "../marks.tsx";
 import { safeText } from "../safe-text.ts";
 import { sentence } from "../sentence.ts";
@@ -71,7 +71,7 @@ function ReasonRow({ reason }: { reason: SlotReason }) {
 
 /** The span stays as it is chosen. */
 function kept(): Record<string, string | null> {
-  const query = new URLSearchParams(location.search);
+  const { query } = address.value;
   return { span: query.get("span"), until: query.get("until") };
 }
 
