@@ -59,7 +59,7 @@ function ask(where: object, path: string, method = "GET", body = ""): Promise<[n
   });
 }
 
-it("prints where it is, shows what the command shows, and ends when told, streams or not", async () => {
+it("prints where it is, shows what the command shows, and ends, streams too", async () => {
   const { root, runs } = madeUpRoot();
   const page = await start(root, []);
   const socketPath = join(runs, ".orchd/page.sock");
