@@ -195,7 +195,8 @@ async function serve(ground: Ground): Promise<void> {
   manager.close();
   closing = "the lock";
   history.ended();
-  await lock.release();
+  const unsaid = "the lock is free, and its file could not be told so";
+  await lock.release().catch((error: unknown) => log.error({ err: error }, unsaid));
   turns.close();
   log.info({ ...turns.figures }, "ended");
   drain.close();
