@@ -195,8 +195,7 @@ async function serve(ground: Ground): Promise<void> {
   manager.close();
   closing = "the lock";
   history.ended();
-  const unsaid = "the lock is free, and its file could not be told so";
-  await lock.release().catch((error: unknown) => log.error({ err: error }, unsaid));
+  await free(lock, log);
   turns.close();
   log.info({ ...turns.figures }, "ended");
   drain.close();
@@ -222,6 +221,13 @@ async function beginHistory({ log, store, lock }: Ground, at: number): Promise<D
   const history = new DaemonHistory(store.orchdDir, clock, own);
   tellLost(log, await history.began(at));
   return history;
+}
+
+/** Where the disk fails, the lock is free all the same. */
+async function free(lock: DaemonLock, log: pino.Logger): Promise<void> {
+  await lock
+    .release()
+    .catch((error: unknown) => log.error({ err: error }, "the end could not be written down"));
 }
 
 /** From now on, what the places say of themselves is in `places.jsonl`. */
