@@ -238,12 +238,15 @@ export class Backfills {
     );
   }
 
-  /** Makes the slot's run, where it needs one. @returns whether it did */
+  /** Makes the slot's run, where it needs one. @returns whether it did so now */
   async #make(backfill: Backfill, slot: DueSlot): Promise<boolean> {
     const { desk, id, maxActive, params } = backfill;
     const { store } = this.#ports;
     const scheduledFor = iso(slot.slot);
-    while (this.#wanted(backfill, slot)) {
+    for (;;) {
+      const need = this.#need(backfill, slot);
+      if (need === "made") backfill.made += 1;
+      if (need !== "run") return false;
       const run = store.nextBackfill(desk.name, slot.slot, slot.track);
       const { name } = slot.schedule;
       const made = runHeader(desk.loaded!, {
@@ -278,25 +281,25 @@ export class Backfills {
         if (!(error instanceof LedgerExists)) throw error;
       }
     }
-    return false;
   }
 
-  /** Whether the slot needs a run, and has no run of this backfill yet. */
-  #wanted({ desk, id, which, history }: Backfill, slot: DueSlot): boolean {
+  /** Whether the slot needs a run; `made`: this backfill has made it, before a restart perhaps. */
+  #need({ desk, id, which, history }: Backfill, slot: DueSlot): "run" | "made" | "nothing" {
     const { store } = this.#ports;
-    const planned = history.get(runIdForSlot(desk.name, slot.slot, slot.track)) ?? [];
-    if (which === "missing" && planned.length > 0) return false;
-    const runs = store.slotRuns(planned, desk.name, slot.slot, slot.track);
-    for (const run of runs) {
-      if (parseRunId(run)?.backfill === undefined) continue;
+    const isOwn = (run: string): boolean => {
+      if (parseRunId(run)?.backfill === undefined) return false;
       const header = readHeaderLine(store.runLedger(run));
-      if (header?.type === "run.submitted" && header.trigger.requestId === id) return false;
-    }
-    if (which === "all") return true;
-    if (which === "missing") return runs.length === 0;
+      return header?.type === "run.submitted" && header.trigger.requestId === id;
+    };
+    const planned = history.get(runIdForSlot(desk.name, slot.slot, slot.track)) ?? [];
+    if (which === "missing" && planned.length > 0) return planned.some(isOwn) ? "made" : "nothing";
+    const runs = store.slotRuns(planned, desk.name, slot.slot, slot.track);
+    if (runs.some(isOwn)) return "made";
+    if (which === "all") return "run";
+    if (which === "missing") return runs.length === 0 ? "run" : "nothing";
     const newest = newestRun(store, runs);
     const status = newest === undefined ? undefined : readRunState(store, newest)?.finished?.status;
-    return status === "failed" || status === "stopped";
+    return status === "failed" || status === "stopped" ? "run" : "nothing";
   }
 
   /** The runs of every slot, by the run id of the slot itself. It lists each month folder once. */

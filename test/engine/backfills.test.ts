@@ -49,7 +49,8 @@ async function expectWhole(rig: EngineRig): Promise<void> {
   // No other run of the pipeline ends meanwhile.
   await rig.clock.advance(HOUR_MS / 2);
   expect(backfilled(rig)).toBe(4);
-  expect(ends(rig)).toHaveLength(1);
+  // Those that an earlier daemon made are counted, too.
+  expect(ends(rig)).toMatchObject([{ because: "4 slots were gone over, 4 runs were made" }]);
   await rig.down();
 }
 
@@ -227,7 +228,6 @@ describe("a backfill goes on", () => {
     await writeRequest(rig.store.runsDir, { ...FOUR, which: "all" }, { id: "b1" });
     await rig.up();
     await expectWhole(rig);
-    expect(ends(rig)[0]!["because"]).toBe("4 slots were gone over, 4 runs were made");
   });
 
   it.each([
@@ -253,7 +253,8 @@ describe("a backfill goes on", () => {
       const slots = own.flatMap(({ type, slot }) => (type === "slot.backfilled" ? [slot] : []));
       expect(slots).toHaveLength(count);
       expect(new Set(slots).size).toBe(slots.length);
-      expect(own.filter(({ type }) => type === "backfill.finished")).toHaveLength(1);
+      const because = `4 slots were gone over, ${count} runs were made`;
+      expect(own.filter(({ type }) => type === "backfill.finished")).toMatchObject([{ because }]);
       await rig.down();
     },
   );
