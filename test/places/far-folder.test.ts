@@ -1,7 +1,7 @@
 /** The folder of a far runner: which files go as one starts, and when one counts as used. */
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readdirSync } from "node:fs";
-import { statSync, utimesSync, writeFileSync } from "node:fs";
+import { rmdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { FarFolder } from "../../src/places/runner/far-folder.ts";
@@ -90,6 +90,17 @@ describe("a file in pieces", () => {
     put("one ", false);
     const because = `the file ${name} did not arrive whole`;
     expect(put("2", true)).toEqual({ type: "cannot", name, because });
+    expect(there()).toEqual([]);
+    put("one ", false);
+    expect(put("two", true)).toEqual({ type: "has", name });
+  });
+
+  it("whose first one could not be written is answered with that, and may come again", () => {
+    rmdirSync(join(far.folder, "artifacts"));
+    expect(put("one ", false)).toBeUndefined();
+    mkdirSync(join(far.folder, "artifacts"));
+    const because = expect.stringMatching(/^its files cannot be written over there: ENOENT/);
+    expect(put("two", true)).toEqual({ type: "cannot", name, because });
     expect(there()).toEqual([]);
     put("one ", false);
     expect(put("two", true)).toEqual({ type: "has", name });

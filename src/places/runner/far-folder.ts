@@ -33,6 +33,8 @@ interface Arriving {
 export class FarFolder {
   readonly folder: string;
   readonly #arriving = new Map<string, Arriving>();
+  /** Why a file could not be written whose last piece has not come yet. */
+  readonly #faults = new Map<string, string>();
 
   /** @param folder as an absolute path. @throws a Node error if it cannot be made */
   constructor(folder: string) {
@@ -58,6 +60,8 @@ export class FarFolder {
   /** Takes a piece of a file. @returns what is answered to the last one */
   put({ name, hash, data, last }: Extract<ToFar, { type: "put" }>): FromFar | undefined {
     if (!NAME.test(name)) return last ? refused(name) : undefined;
+    const fault = this.#faults.get(name);
+    if (fault !== undefined) return last ? this.#cannot(name, fault) : undefined;
     try {
       let arriving = this.#arriving.get(name);
       if (arriving === undefined) this.#arriving.set(name, (arriving = this.#begin(name)));
@@ -76,10 +80,16 @@ export class FarFolder {
       return { type: "has", name };
     } catch (error) {
       this.#drop(name);
-      // Pieces that follow fail in the same way, or make a file whose hash is wrong.
-      const because = `its files cannot be written over there: ${(error as Error).message}`;
-      return last ? { type: "cannot", name, because } : undefined;
+      const fault = (error as Error).message;
+      if (last) return this.#cannot(name, fault);
+      this.#faults.set(name, fault);
+      return undefined;
     }
+  }
+
+  #cannot(name: string, fault: string): FromFar {
+    this.#faults.delete(name);
+    return { type: "cannot", name, because: `its files cannot be written over there: ${fault}` };
   }
 
   /** Removes files that nobody used for long. Never throws. */
