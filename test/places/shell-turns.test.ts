@@ -356,6 +356,21 @@ describe("a signal to a shell step", () => {
     step.closed();
   });
 
+  it("that its group's account does not let through is sent once", () => {
+    const kill = vi.spyOn(process, "kill").mockImplementation(() => {
+      throw fault("EPERM");
+    });
+    onTestFinished(() => kill.mockRestore());
+    const { step } = played();
+    step.start();
+    step.began(PID);
+    step.signal("SIGTERM");
+    vi.advanceTimersByTime(1_000);
+    expect(kill.mock.calls).toEqual([[-PID, "SIGTERM"]]);
+    step.exited(0, null);
+    step.closed();
+  });
+
   it("that ends it for good lets nobody wait for the word of its end", () => {
     const { step, said } = played();
     step.start();

@@ -254,8 +254,13 @@ export class ShellStep implements ShellListener {
     const pid = this.group;
     if (pid === undefined) return;
     this.#below = [...this.#below, ...descendantsOf([pid])];
-    // Its process has the pid a moment before it makes the group.
-    if (!killQuietly(-pid, signal)) setTimeout(() => this.signal(signal), AGAIN_MS).unref();
+    try {
+      process.kill(-pid, signal);
+    } catch (error) {
+      // Its process has the pid a moment before it makes the group. A group of another account is
+      // there, and stays out of reach however often it is tried.
+      if (errorCode(error) === "ESRCH") setTimeout(() => this.signal(signal), AGAIN_MS).unref();
+    }
   }
 
   /** Whether its output is read now. */
