@@ -460,6 +460,32 @@ describe("a death", () => {
     expect(heard).toEqual([["load", "died", death({ alone: true, inFlight: ["load"] })]]);
   });
 
+  it("is told to all where one that may run twice gets no runner of its own", () => {
+    pool = new RunnerPool({
+      clock,
+      launch: (...given) => {
+        if (played.all.length > 0) throw new Error("ENOSPC: no space left on device");
+        return new played(...given) as unknown as RunnerProcess;
+      },
+      settings: SETTINGS,
+    });
+    start("key", { kind: "cacheFunction" });
+    start("step");
+    dies(runner(0));
+    const because = "the next runner could not be started: ENOSPC: no space left on device";
+    expect(heard).toEqual([
+      ["key", "died", expect.objectContaining({ because, blameless: "unbegun" })],
+      ["step", "died", expect.objectContaining({ inFlight: ["key", "step"] })],
+    ]);
+  });
+
+  it("lets what may run twice hear again that it was told to stop", () => {
+    start("load", { kind: "load" });
+    pool.stop("load", "graceful", "asked");
+    dies(runner(0));
+    expect(types(runner(1))).toEqual(["start", "stop"]);
+  });
+
   it("of one that was told to end by force is its stop", async () => {
     await took(10_000);
     start("a");

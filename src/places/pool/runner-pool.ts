@@ -430,7 +430,7 @@ export class RunnerPool implements Place, StepsAhead {
     for (const id of message.unstarted) {
       const moved = this.#entries.get(id);
       if (moved === undefined || moved.child !== old) continue;
-      this.#move(moved);
+      this.#move(moved, false);
     }
     this.#log?.warn(
       { runner: old.pid, at: entry.id },
@@ -439,10 +439,13 @@ export class RunnerPool implements Place, StepsAhead {
     old.kill();
   }
 
-  /** Gives a task that has not begun to the next runner. Where there is none, it starts anew. */
-  #move(entry: Entry): void {
+  /**
+   * Gives a task to the next runner, or to one of its own. Where there is none, who started it
+   * starts it anew.
+   */
+  #move(entry: Entry, alone: boolean): void {
     try {
-      this.#give(entry, this.#childFor(useOf(entry.task), false), true);
+      this.#give(entry, this.#childFor(useOf(entry.task), alone), alone ? undefined : true);
       // It crossed with the word of the one before.
       if (entry.told !== undefined) entry.child.send(entry.told);
     } catch (error) {
@@ -511,7 +514,7 @@ export class RunnerPool implements Place, StepsAhead {
       entry.sentAt = this.#clock.monotonic();
       this.#entries.set(entry.id, entry);
       this.#counted.changed();
-      this.#give(entry, this.#childFor(useOf(entry.task), true));
+      this.#move(entry, true);
     } else {
       handlers.died({ ...blame, ...deathOf(exit, entry.id), alone: child.alone });
     }
