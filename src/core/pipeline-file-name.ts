@@ -3,9 +3,9 @@
  * underscore, is no editor's temporary file, and has a known ending.
  */
 export function isPipelineFileName(name: string): boolean {
-  if (/^[._]/.test(name) || name.endsWith("~") || /^#.*#$/.test(name)) return false;
-  if (/\.d\.[cm]?ts$/i.test(name)) return false;
-  return /\.(ya?ml|json|m?[jt]s)$/i.test(name);
+  // The ending first: most names of a large folder have another one.
+  if (!/\.(ya?ml|json|m?[jt]s)$/i.test(name)) return false;
+  return !/^[._]/.test(name) && !/\.d\.[cm]?ts$/i.test(name);
 }
 
 /**

@@ -24,13 +24,14 @@
  * after a second: editors and deployments remove files and make them again. If the folder cannot be
  * read at all, what was known stays.
  */
-import { lstatSync, readdirSync, statSync } from "node:fs";
+import { lstatSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { FSWatcher } from "chokidar";
 import type { Clock, Timer } from "../clock.ts";
 import { hashOf, lookAgain, sightOf, YOUNG_MS, type Sight } from "./file-sight.ts";
 import { closeWatcher, watchFolder } from "./folder-watcher.ts";
-import { isPipelineFile, isPipelineFileName } from "../core/pipeline-file-name.ts";
+import { isPipelineFileName } from "../core/pipeline-file-name.ts";
+import { PipelineNames } from "./pipeline-names.ts";
 
 /** What a rescan found: absolute paths, in the order of their names. */
 export interface DropFolderChanges {
@@ -71,6 +72,7 @@ const MAX_WATCHED_FOLDERS = 256;
 export class DropFolder {
   readonly #dir: string;
   readonly #options: DropFolderOptions;
+  readonly #names: PipelineNames;
   readonly #files = new Map<string, Sight>();
   /** The folder's owner and mode at the last look. */
   #rights: string | undefined;
@@ -101,6 +103,7 @@ export class DropFolder {
   constructor(options: DropFolderOptions) {
     this.#options = options;
     this.#dir = resolve(options.dir);
+    this.#names = new PipelineNames(this.#dir);
   }
 
   /** Begins to watch. Resolves when every file of the folder was told. */
@@ -220,7 +223,7 @@ export class DropFolder {
     const began = Date.now();
     this.#forgetModules();
     this.#watchFolders();
-    const paths = this.#list(asked);
+    const paths = await this.#list(asked);
     if (paths === undefined) return;
     const changed = new Set<string>(this.#again);
     this.#again.clear();
@@ -269,17 +272,14 @@ export class DropFolder {
   }
 
   /** The folder's pipeline files; undefined if nothing can be said about them. */
-  #list(asked: boolean): string[] | undefined {
+  async #list(asked: boolean): Promise<string[] | undefined> {
     try {
-      const entries = readdirSync(this.#dir, { withFileTypes: true });
+      const names = await this.#names.list();
       this.#troubles.delete(READING);
       this.#folderGoneSince = undefined;
       // Joined once, and not for each name: that takes microseconds.
       const before = join(this.#dir, "x").slice(0, -1);
-      return entries
-        .filter(isPipelineFile)
-        .map(({ name }) => before + name)
-        .sort(byText);
+      return names.map((name) => before + name).sort(byText);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== "ENOENT" && code !== "ENOTDIR") {
