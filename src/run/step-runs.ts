@@ -40,6 +40,12 @@ import { prepareStep, type Preparation, type PreparationContext } from "./step-p
 
 type Launch = Extract<Action, { kind: "launch" }>;
 
+/**
+ * How long a step that waits for room goes by what it was prepared as, in milliseconds: the files
+ * of its cache key may change while it waits, and it would leave its result under the old ones.
+ */
+const FRESH_MS = 10_000;
+
 /** Who starts the attempt after one that failed. */
 export type RetriedBy = "orchd" | "orchestrator" | "nobody";
 
@@ -53,9 +59,10 @@ export class StepRuns {
   readonly #retriedBy: () => RetriedBy;
   readonly #results: ResultCache;
   readonly #context: PreparationContext;
+  /** What was prepared and waits for room; `at` is monotonic. */
   readonly #prepared = new Map<
     string,
-    { readonly attempt: number; readonly preparation: Preparation }
+    { readonly attempt: number; readonly preparation: Preparation; readonly at: number }
   >();
   readonly #toldWhy = new Map<string, string>();
   /** The steps whose result is being put into artifacts. */
@@ -118,16 +125,19 @@ export class StepRuns {
   /** Starts an attempt, uses an earlier result instead, or skips the step. */
   launch(action: Launch): ActOutcome {
     const { step: id, attempt } = action;
-    const known = this.#prepared.get(id);
+    const now = this.#parts.deps.clock.monotonic();
+    const kept = this.#prepared.get(id);
     this.#prepared.delete(id);
-    const preparation = known?.attempt === attempt ? known.preparation : this.prepare(id, attempt);
+    const known = kept?.attempt === attempt && now - kept.at < FRESH_MS ? kept : undefined;
+    const preparation = known?.preparation ?? this.prepare(id, attempt);
     if (preparation instanceof Promise) {
       this.launching.add(id);
       void preparation.then((prepared) =>
         this.#parts.arrive(() => {
           this.launching.delete(id);
+          const at = this.#parts.deps.clock.monotonic();
           if (prepared.kind !== "dropped")
-            this.#prepared.set(id, { attempt, preparation: prepared });
+            this.#prepared.set(id, { attempt, preparation: prepared, at });
         }),
       );
       return "later";
@@ -145,7 +155,7 @@ export class StepRuns {
         return "replan";
       case "start":
         if (!this.#hasRoom(id)) {
-          this.#prepared.set(id, { attempt, preparation });
+          this.#prepared.set(id, { attempt, preparation, at: known?.at ?? now });
           return "later";
         }
         this.#begin(action, preparation);

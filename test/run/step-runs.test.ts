@@ -85,6 +85,20 @@ describe("a launch", () => {
     expect(played.launch("far", { attempt: 2 })[0]).toBe("step.started far 2 (ready)");
   });
 
+  it("is prepared again after ten seconds without room: files of its key may change", async () => {
+    const played = steps();
+    let room = 0;
+    played.place.capacity = () => ({ "shell@gpu": room });
+    expect(played.launch("far")).toEqual(["prepare far", "later"]);
+    await played.clock.advance(9_999);
+    expect(played.launch("far")).toEqual(["later"]);
+    await played.clock.advance(1);
+    played.preparations.set("far", { ...STARTS, cacheKey: "new" } as Preparation);
+    room = 1;
+    const said = played.launch("far");
+    expect(said.slice(0, 2)).toEqual(["prepare far", 'step.started far 1 cacheKey="new" (ready)']);
+  });
+
   it("asks a place that knows of one lane, in place of its capacity", () => {
     const played = steps();
     played.place.hasRoom = () => false;
