@@ -1,5 +1,5 @@
 /** Alerts in words: the same on the command line and on the page. */
-import type { AlertKind } from "./alert.ts";
+import { MOST_SLOTS_COUNTED, type AlertKind } from "./alert.ts";
 import type { Untold } from "./notify-state.ts";
 
 const KINDS: Readonly<Record<AlertKind, string>> = {
@@ -50,6 +50,7 @@ export function messageText({
   readonly count: number;
 }): string {
   const what = of === null ? kindText(kind) : `${kindText(kind)} from ${kindText(of)}`;
-  const parts = [what, pipeline, count > 1 ? `${count} times` : null];
+  const least = kind === "missed" && count >= MOST_SLOTS_COUNTED ? "at least " : "";
+  const parts = [what, pipeline, count > 1 ? `${least}${count} times` : null];
   return parts.filter((part) => part !== null).join(", ");
 }

@@ -34,6 +34,9 @@ export const ALERT_KINDS = [
 /** One of {@link ALERT_KINDS}. */
 export type AlertKind = (typeof ALERT_KINDS)[number];
 
+/** A stretch of missed slots counts as this many at most: from here on a count is a lower bound. */
+export const MOST_SLOTS_COUNTED = 1_000;
+
 /** A kind that can be recovered from. */
 export type FaultKind = Exclude<AlertKind, "recovered">;
 

@@ -6,7 +6,7 @@
  * mask could leave half of a secret. What a channel's own format gives a meaning (`<`, `*`,
  * `@here`) is the channel's to escape.
  */
-import type { Alert, AlertItem, FaultKind } from "../core/alert.ts";
+import { MOST_SLOTS_COUNTED, type Alert, type AlertItem, type FaultKind } from "../core/alert.ts";
 import { defined } from "../core/defined.ts";
 import { withoutControls } from "../core/failure.ts";
 import { fillMessageTemplate } from "../core/message-template.ts";
@@ -220,6 +220,7 @@ function phraseOf(item: AlertItem & Pick<Alert, "of">, clean: Clean): string {
     case "failed":
       return many ? `${name} failed ${count} times` : `${name} failed`;
     case "missed":
+      if (count >= MOST_SLOTS_COUNTED) return `${name} missed at least ${count} slots`;
       return many ? `${name} missed ${count} slots` : `${name} missed a slot`;
     case "late":
       return many ? `${name} was late ${count} times` : `${name} is late`;

@@ -1,5 +1,6 @@
 /** What of a pipeline decides who is told of it, as its ledger says now. */
 import { relative } from "node:path";
+import { MOST_SLOTS_COUNTED } from "../core/alert.ts";
 import type { PipelineLine } from "../core/event.ts";
 import { timetable } from "../core/schedule/schedule.ts";
 import type { PipelineSilence } from "../core/pipeline-state.ts";
@@ -45,7 +46,7 @@ export function* allToldOf(store: RunStore): Generator<ToldOf> {
 
 /**
  * How many slots a pipeline's schedules have from one time through another, in milliseconds since
- * 1970; undefined where that is not known.
+ * 1970, {@link MOST_SLOTS_COUNTED} at most; undefined where that is not known.
  */
 export function slotsBetween(
   store: RunStore,
@@ -58,8 +59,8 @@ export function slotsBetween(
     if (state === undefined) return undefined;
     const schedules = schedulesInForce(state);
     if (schedules.length === 0) return undefined;
-    return slotsWithin(timetable(pipeline, schedules, undefined, quickCalculator), from, until)
-      .length;
+    const table = timetable(pipeline, schedules, undefined, quickCalculator);
+    return Math.min(slotsWithin(table, from, until).length, MOST_SLOTS_COUNTED);
   } catch {
     return undefined;
   }

@@ -120,6 +120,13 @@ More:
     },
   );
 
+  it.each([
+    [999, "etl missed 999 slots"],
+    [1_000, "etl missed at least 1000 slots"],
+  ])("says of missed slots that no more are counted: %i", (count, title) => {
+    expect(messageOf({ ...FAILED, kind: "missed", count }).title).toBe(title);
+  });
+
   it("names each of a group", () => {
     const others = [item("load", { count: 2 }), item("report", { kind: "missed", count: 12 })];
     const { title, text } = messageOf({ ...FAILED, count: 18, others });

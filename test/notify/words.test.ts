@@ -37,6 +37,8 @@ it.each([
 it.each([
   [{ kind: "failed", of: null, pipeline: "etl", count: 1 }, "failed, etl"],
   [{ kind: "failed", of: null, pipeline: "etl", count: 2 }, "failed, etl, 2 times"],
+  [{ kind: "missed", of: null, pipeline: "etl", count: 999 }, "missed, etl, 999 times"],
+  [{ kind: "missed", of: null, pipeline: "etl", count: 1_000 }, "missed, etl, at least 1000 times"],
   [{ kind: "recovered", of: "disk_full", pipeline: null, count: 1 }, "recovered from disk full"],
 ])("%j is %s", (message, text) => {
   expect(messageText(message)).toBe(text);

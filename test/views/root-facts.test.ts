@@ -58,6 +58,8 @@ describe("who is told of a pipeline", () => {
   it.each<[string, string, string, number | undefined]>([
     ["a", at(3), at(3, 30), 4],
     ["a", at(3, 0, 1), at(3, 29, 59), 2],
+    // No more are counted.
+    ["a", at(3), "2027-01-01T00:00:00Z", 1_000],
     ["b", at(3), at(4), undefined],
     ["broken", at(3), at(4), undefined],
     ["nobody", at(3), at(4), undefined],
