@@ -17,6 +17,9 @@ import { Run } from "../../src/page/app/pages/run.tsx";
 import { Runs } from "../../src/page/app/pages/runs.tsx";
 import { Page } from "../../src/page/app/routes.tsx";
 import { useView } from "../../src/page/app/view.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import { readRunPage } from "../../src/views/run-page-reading.ts";
+import { idOf, madeUpRoot } from "../support/made-up-root.ts";
 
 const RUN = "etl@20261128T020000Z";
 const AT = "2026-11-28T12:00:00.000Z";
@@ -27,6 +30,8 @@ let asked: string[] = [];
 let status: number | undefined = 503;
 const BUSY = { title: "Busy", detail: "Busy now." };
 let body: unknown = BUSY;
+/** What it answers to some routes, without their queries, in place of that. */
+const bodies = new Map<string, unknown>();
 /** The open stream, as the server has it. */
 let stream: ReadableStreamDefaultController<Uint8Array> | undefined;
 let isStreamServed = true;
@@ -34,6 +39,9 @@ let isStreamServed = true;
 const server = ((url: string, { signal }: { signal?: AbortSignal } = {}) => {
   const route = url.slice("http://page.test/api/v1/".length);
   asked.push(route);
+  const own = bodies.get(route.split("?")[0]!);
+  if (own !== undefined)
+    return Promise.resolve(typeof own === "string" ? new Response(own) : Response.json(own));
   if (!route.startsWith("events"))
     return status === undefined
       ? Promise.reject(new TypeError("fetch failed"))
@@ -74,6 +82,7 @@ beforeEach(() => {
   globalThis.fetch = server;
   vi.spyOn(Math, "random").mockReturnValue(0.5);
   [asked, status, body, stream, isStreamServed] = [[], 503, BUSY, undefined, true];
+  bodies.clear();
   now.value = Date.parse("2026-11-28T12:00:00.000Z");
   here.value = { may: "operate", daemon: { pid: 1 } } as never;
   root = document.createElement("body") as unknown as PlainElement;
@@ -277,6 +286,30 @@ describe("what is drawn", () => {
     await pass(50);
     expect(root.text).toContain("from: 8x is no time.");
     expect(root.every("section.price")).toEqual([]);
+  });
+
+  it("of a run that is gone says so, above what there was of it", async () => {
+    const store = new RunStore(madeUpRoot().runs);
+    const made = readRunPage(store, idOf("etl", 2));
+    if (!made.ok) throw new Error(made.sentence);
+    const at = `runs/${encodeURIComponent(made.page.run)}`;
+    bodies.set(at, made.page);
+    bodies.set(`${at}/log`, { lines: [], from: 1, next: 1, more: false });
+    bodies.set(`${at}/ledger`, "");
+    go(`runs/${made.page.run}`);
+    show(Run, { target: made.page.run });
+    await pass(50);
+    expect(root.one("h1").text).toContain("etl");
+    expect(root.every("div.problem")).toEqual([]);
+    bodies.delete(at);
+    [status, body] = [404, { title: "Not Found", detail: "There is no such run." }];
+    await pass(16_000);
+    expect(root.one("div.problem").text).toContain("There is no such run.");
+    expect(root.one("h1").text).toContain("etl");
+    // Nobody answers: the frame says so.
+    status = undefined;
+    await pass(16_000);
+    expect(root.every("div.problem")).toEqual([]);
   });
 
   it("of a run that could not be shown is not what the next run is met with", async () => {

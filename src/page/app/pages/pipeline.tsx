@@ -33,7 +33,13 @@ export function Pipeline({ target }: PageProps): JSX.Element {
   const { value, problem } = useNamed<PipelinePage>(`pipelines/${encodeURIComponent(target)}`, {
     pipeline: target,
   });
-  if (value !== undefined) return <Shown page={value} />;
+  if (value !== undefined)
+    return (
+      <>
+        {problem !== undefined && problem.status !== 0 && <ProblemBox problem={problem} />}
+        <Shown page={value} />
+      </>
+    );
   if (problem === undefined) return <Waiting what="the pipeline" />;
   return (
     <>

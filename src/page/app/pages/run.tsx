@@ -29,7 +29,13 @@ export function Run({ target }: PageProps): JSX.Element {
   });
   // The drawing's code comes while the run is read.
   useEffect(() => void loadDagre(), []);
-  if (value !== undefined) return <Shown page={value} />;
+  if (value !== undefined)
+    return (
+      <>
+        {problem !== undefined && problem.status !== 0 && <ProblemBox problem={problem} />}
+        <Shown page={value} />
+      </>
+    );
   if (problem === undefined) return <Waiting what="the run" />;
   return (
     <>
