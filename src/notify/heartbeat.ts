@@ -55,6 +55,8 @@ export class Heartbeat {
   readonly #ports: HeartbeatPorts;
   #timer: Timer | undefined;
   #isBeating = false;
+  /** Ends the beat that is under way. */
+  #beating = new AbortController();
   readonly #ended = new AbortController();
   /** What the log said last. */
   #told: string | undefined;
@@ -69,6 +71,7 @@ export class Heartbeat {
   close(): void {
     this.#timer?.cancel();
     this.#ended.abort();
+    this.#beating.abort();
   }
 
   #beat(): void {
@@ -83,13 +86,14 @@ export class Heartbeat {
 
   async #once(): Promise<void> {
     const { clock, timeoutMs, signs, ask } = this.#ports;
-    const late = new AbortController();
-    const timer = clock.after(timeoutMs, () => late.abort());
+    // No AbortSignal.any of it and the end: each would hold some bytes until then.
+    const beating = (this.#beating = new AbortController());
+    const timer = clock.after(timeoutMs, () => beating.abort());
     try {
       const now = clock.now();
       const silent = whySilent(await signs(now), now);
       if (silent !== undefined) return this.#tell(`the heartbeat is not sent: ${silent}`);
-      const answer = await ask(AbortSignal.any([late.signal, this.#ended.signal]));
+      const answer = await ask(beating.signal);
       if (answer.ok) this.#tell(undefined);
       else if (!this.#ended.signal.aborted)
         this.#tell(`the heartbeat was not taken: ${answer.because}`);

@@ -36,7 +36,13 @@ export function otlpSender(
   now: () => number,
 ): SpanSender {
   return async (spans, signal) => {
-    const body = encoder.encode(spans);
+    let body: Uint8Array;
+    try {
+      body = encoder.encode(spans);
+    } catch (error) {
+      // What a ledger says may be nothing that OTLP can: it must not hold up all that comes after.
+      return { kind: "never", because: `OTLP cannot say them (${(error as Error).message})` };
+    }
     try {
       const { status, answer, retryAfter } = await post(target, encoder.contentType, body, signal);
       if (status >= 200 && status < 300)
@@ -72,10 +78,13 @@ function post(
   signal: AbortSignal,
 ): Promise<Answer> {
   const body = isCompressed ? gzipSync(bytes) : bytes;
-  // Node 20 lets go of an AbortSignal.timeout that only AbortSignal.any knows: it never fires.
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), timeoutMs);
-  const ends = AbortSignal.any([signal, late.signal]);
+  // Node 20 lets go of an AbortSignal.timeout that only AbortSignal.any knows: it never fires. And
+  // each AbortSignal.any holds some bytes for as long as its signals live: this one always does.
+  const ends = new AbortController();
+  const end = (): void => ends.abort();
+  const timer = setTimeout(end, timeoutMs);
+  signal.addEventListener("abort", end, { once: true });
+  if (signal.aborted) end();
   const answer = new Promise<Answer>((resolve, reject) => {
     const send = url.protocol === "https:" ? httpsRequest : httpRequest;
     const request = send(
@@ -83,7 +92,7 @@ function post(
       {
         method: "POST",
         ...tls,
-        signal: ends,
+        signal: ends.signal,
         headers: {
           ...headers,
           "Content-Type": contentType,
@@ -111,7 +120,10 @@ function post(
     request.on("error", reject);
     request.end(body);
   });
-  return answer.finally(() => clearTimeout(timer));
+  return answer.finally(() => {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", end);
+  });
 }
 
 /** Milliseconds; undefined where the header says nothing. */

@@ -1,4 +1,5 @@
 /** What a sender makes of each answer of a collector, and of none. */
+import { getEventListeners } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gunzipSync } from "node:zlib";
@@ -20,6 +21,7 @@ const encoder: OtlpEncoder = {
 async function collector(
   answer: (incoming: IncomingMessage, body: Buffer, outgoing: ServerResponse) => void,
   more: Partial<OtlpTarget> = {},
+  encode = encoder.encode,
 ): Promise<(signal?: AbortSignal) => Promise<Sent>> {
   const server = createServer((incoming, outgoing) => {
     const parts: Buffer[] = [];
@@ -43,7 +45,7 @@ async function collector(
         tls: {},
         ...more,
       },
-      encoder,
+      { ...encoder, encode },
       () => NOW,
     )([], signal);
 }
@@ -124,6 +126,33 @@ it("a collector that does not answer, hangs up or is not there is tried later", 
   expect(await gone()).toEqual(later("socket hang up"));
   const nowhere = await collector(() => undefined, { url: new URL("http://127.0.0.1:1/") });
   expect(await nowhere()).toEqual(later("nothing listens there"));
+});
+
+it("spans that cannot be encoded are never taken, and nothing is asked", async () => {
+  let asked = 0;
+  const send = await collector(
+    () => (asked += 1),
+    {},
+    (): never => {
+      throw new RangeError("NaN is no time");
+    },
+  );
+  const because = "OTLP cannot say them (NaN is no time)";
+  expect([await send(), asked]).toEqual([{ kind: "never", because }, 0]);
+});
+
+it("a request hears the export's end while it lasts, and leaves nothing there", async () => {
+  const ends = new AbortController();
+  const heard = (): number => getEventListeners(ends.signal, "abort").length;
+  let during = 0;
+  const send = await collector((_incoming, _body, outgoing) => {
+    during = heard();
+    outgoing.end();
+  });
+  for (let times = 0; times < 3; times += 1) await send(ends.signal);
+  expect([during, heard()]).toEqual([1, 0]);
+  const over = AbortSignal.abort();
+  expect(await send(over)).toEqual(later("it does not answer in time"));
 });
 
 it("reads 64 KiB of an answer at most", async () => {
