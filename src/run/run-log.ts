@@ -47,6 +47,7 @@ export class RunLog {
   #torn = false;
   #fd: number | undefined;
   #writing: Promise<void> | undefined;
+  #closed = false;
 
   constructor(path: string, onError: (error: unknown) => void, disk: Disk = systemDisk) {
     this.#path = path;
@@ -59,8 +60,10 @@ export class RunLog {
     return this.#writing === undefined;
   }
 
-  /** Takes lines. Never waits and never throws. */
+  /** Takes lines; none once it is closed. Never waits and never throws. */
   write(lines: readonly OutputLine[]): void {
+    // It would open the file again, which nobody closes, or make one of a run that was removed.
+    if (this.#closed) return;
     for (const line of lines) {
       if (this.#size > MAX_WAITING) {
         this.#dropped += 1;
@@ -79,6 +82,7 @@ export class RunLog {
 
   /** Writes the rest and closes the file. */
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#writing;
     const fd = this.#fd;
     this.#fd = undefined;

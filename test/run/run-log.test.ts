@@ -107,6 +107,16 @@ describe("a run's log", () => {
     expect(disk.said).toEqual(["open 640", "write", "close 7"]);
   });
 
+  it("takes nothing once it is closed: nobody would close the file again", async () => {
+    log.write([line("1")]);
+    const closed = log.close();
+    log.write([line("late")]);
+    await closed;
+    log.write([line("later")]);
+    await log.flushed();
+    expect([disk.said, lines()]).toEqual([["open 640", "write", "close 7"], ["1"]]);
+  });
+
   it.each([
     [1, "1 line was dropped: the disk did not keep up"],
     [2, "2 lines were dropped: the disk did not keep up"],
