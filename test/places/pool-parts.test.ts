@@ -1,5 +1,5 @@
 /** What a pool is made of, part by part: both sides of each bound, and the second time of each. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import { totalmem } from "node:os";
@@ -13,6 +13,7 @@ import { ClaimsFolder, leaveClaims } from "../../src/places/pool/claims.ts";
 import { descendantsOf } from "../../src/places/pool/descendants.ts";
 import { killByToken } from "../../src/places/pool/kill-by-token.ts";
 import { Paces } from "../../src/places/pool/paces.ts";
+import { pageBytes } from "../../src/places/pool/process-stat.ts";
 import type { PoolMessage, RunnerSettings } from "../../src/places/pool/protocol.ts";
 import { RunnerPool } from "../../src/places/pool/runner-pool.ts";
 import type { RunnerListener, RunnerProcess } from "../../src/places/pool/runner-process.ts";
@@ -58,6 +59,15 @@ it("the descendants of processes are told once, and none of those asked about", 
   expect(descendantsOf([parent.pid!]).map(({ pid }) => pid)).toEqual([child]);
   expect(descendantsOf([parent.pid!, child])).toEqual([]);
   expect(descendantsOf([])).toEqual([]);
+});
+
+it("a page is as long as the kernel says, and 4 KiB where it says nothing", () => {
+  const told = (...words: bigint[]): Uint8Array => new Uint8Array(new BigUint64Array(words).buffer);
+  expect(pageBytes(told(33n, 6n, 6n, 65_536n, 0n, 0n))).toBe(65_536);
+  expect(pageBytes(told(33n, 6n, 0n, 0n))).toBe(4_096);
+  expect(pageBytes(new Uint8Array(7))).toBe(4_096);
+  const known = Number(execFileSync("getconf", ["PAGESIZE"], { encoding: "utf8" }));
+  expect(pageBytes()).toBe(known);
 });
 
 describe("a pace", () => {

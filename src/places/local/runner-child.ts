@@ -34,7 +34,7 @@ import {
   type ToRunner,
 } from "../pool/protocol.ts";
 import { readInTurns } from "../pool/paced-reading.ts";
-import { processStat } from "../pool/process-stat.ts";
+import { pageBytes, processStat } from "../pool/process-stat.ts";
 import { SentFrames } from "../pool/sent-frames.ts";
 import { ifStartable } from "../pool/startable.ts";
 import type {
@@ -63,7 +63,7 @@ const MOST_BEGINS = 30;
 /** How much of what is no message is told, in characters. */
 const TOLD_CHARACTERS = 200;
 /** The bytes of a page, as /proc counts. */
-const PAGE = 4096;
+const PAGE = pageBytes();
 /** This process's own stdin and stdout, which a runner on a wire speaks by. */
 const WIRE = [0, 1];
 /** Variables by which the service manager speaks to the daemon alone. */

@@ -44,3 +44,29 @@ export function processStat(pid: number | string): string[] | undefined {
     return undefined;
   }
 }
+
+/** Under which key the kernel tells a process how long a page of memory is. */
+const AT_PAGESZ = 6n;
+/** How long it is on most machines, in bytes. */
+const USUAL_PAGE = 4_096;
+
+/**
+ * How long a page of memory is, in bytes: /proc counts some things in pages. Some machines have
+ * pages of 16 or 64 KiB.
+ *
+ * @param told what the kernel told a process at its start: pairs of a key and a value
+ */
+export function pageBytes(told: Uint8Array = toldAtStart()): number {
+  const words = new BigUint64Array(told.slice(0, told.length - (told.length % 16)).buffer);
+  for (let at = 0; at < words.length; at += 2)
+    if (words[at] === AT_PAGESZ) return Number(words[at + 1]);
+  return USUAL_PAGE;
+}
+
+function toldAtStart(): Uint8Array {
+  try {
+    return new Uint8Array(readFileSync("/proc/self/auxv"));
+  } catch {
+    return new Uint8Array();
+  }
+}
