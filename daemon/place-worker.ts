@@ -183,10 +183,17 @@ async function untilEnded(worker: PlaceWorker, log: Log): Promise<void> {
   });
 }
 
-/** Ends what an earlier worker of this name left. */
+/**
+ * Ends what an earlier worker of this name left. Resolves when nothing of it is there: the daemon
+ * starts its steps again once this worker says hello.
+ */
 async function endEarlier(token: string, log: Log): Promise<void> {
-  const { ended } = await endByToken(token);
-  if (ended > 0) log.warn({ processes: ended }, "processes that an earlier worker left were ended");
+  const first = await endByToken(token);
+  let { areGone } = first;
+  if (!areGone) log.warn({}, "processes that an earlier worker left do not end: it waits for them");
+  while (!areGone) ({ areGone } = await endByToken(token));
+  if (first.ended > 0)
+    log.warn({ processes: first.ended }, "processes that an earlier worker left were ended");
 }
 
 /** Makes pools, one after the other: no two runners have the same token. */
