@@ -36,7 +36,7 @@ export async function* runOutput(
       // Look for the end first: then all lines that were printed before it are read.
       followed.read();
       const ended = followed.isOver;
-      for (const raw of log.read()) {
+      for (const raw of log.lines()) {
         const line = parseObject(raw) as unknown as LogLine | undefined;
         if (line !== undefined && (step === undefined || line.step === step)) yield line;
       }

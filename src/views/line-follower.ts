@@ -29,17 +29,25 @@ export class LineFollower {
    * @throws a Node error, except where the file is missing
    */
   read(): string[] {
-    const lines: string[] = [];
-    if (this.#fd === undefined && !this.#open()) return lines;
-    this.#drain(lines);
+    return [...this.lines()];
+  }
+
+  /**
+   * The same, a block at a time: a file can be larger than the memory. Take all of them, or close
+   * this: a line that was not taken does not come again.
+   *
+   * @throws a Node error, except where the file is missing
+   */
+  *lines(): Generator<string> {
+    if (this.#fd === undefined && !this.#open()) return;
+    yield* this.#drain();
     // The old file is drained before the new one: its last lines were written before the new
     // file's first.
     if (this.#replaced()) {
-      this.#drain(lines);
+      yield* this.#drain();
       this.close();
-      if (this.#open()) this.#drain(lines);
+      if (this.#open()) yield* this.#drain();
     }
-    return lines;
   }
 
   close(): void {
@@ -70,7 +78,7 @@ export class LineFollower {
     }
   }
 
-  #drain(lines: string[]): void {
+  *#drain(): Generator<string> {
     const fd = this.#fd!;
     const { size } = fstatSync(fd);
     if (size < this.#offset) {
@@ -88,8 +96,7 @@ export class LineFollower {
       );
       if (read === 0) return;
       this.#offset += read;
-      for (const line of this.#splitter.lines(block.subarray(0, read)))
-        lines.push(line.toString("utf8"));
+      for (const line of this.#splitter.lines(block.subarray(0, read))) yield line.toString("utf8");
     }
   }
 }

@@ -1,11 +1,12 @@
 /** How long a command that follows a run waits for a daemon that is away. */
-import { appendFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, truncateSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Arguments } from "../../src/cli/arguments.ts";
 import type { CommandContext } from "../../src/cli/command.ts";
 import { run as runLogs } from "../../src/cli/commands/logs.ts";
 import { CliError } from "../../src/cli/exit.ts";
 import { followRun } from "../../src/cli/follow-run.ts";
+import type { Part } from "../../src/cli/terminal.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import type { RunView } from "../../src/views/run-view.ts";
 import { holdEpoch } from "../support/fake-daemon.ts";
@@ -143,4 +144,27 @@ it("follows a log by its looks, to the last line, and then tells the errors", as
     expect.stringMatching(/ failed:$/),
     "  E: no room",
   ]);
+});
+
+it("holds no more of a long log than a part of it", async () => {
+  const made = tempRoot();
+  writeRun(made.runs, RUN, completedRun(RUN));
+  const log = new RunStore(made.runs).runLog(RUN);
+  const line = JSON.stringify({ step: "a", stream: "stdout", line: "x".repeat(100_000) });
+  writeFileSync(log, `${line}\n`.repeat(100));
+  // What was not read when the first line is printed is gone.
+  class Cutting extends ToldTerminal {
+    override line(...parts: readonly Part[]): void {
+      if (this.lines.length === 0) truncateSync(log, 400_000);
+      super.line(...parts);
+    }
+  }
+  const terminal = new Cutting();
+  const context = {
+    args: new Arguments({ run: RUN }),
+    roots: made,
+    terminal: terminal.it,
+  } as unknown as CommandContext;
+  expect(await runLogs(context)).toBe(0);
+  expect(terminal.lines.length).toBeLessThan(10);
 });

@@ -5,11 +5,11 @@ import { expect, it, onTestFinished } from "vitest";
 import { LineFollower } from "../../src/views/line-follower.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
-function followed(): { readonly path: string; readonly read: () => string[] } {
+function followed() {
   const path = join(tempRoot().root, "p.jsonl");
   const follower = new LineFollower(path);
   onTestFinished(() => follower.close());
-  return { path, read: () => follower.read() };
+  return { path, read: () => follower.read(), lines: () => follower.lines() };
 }
 
 it("gives each whole line once, and a half one when it is whole", () => {
@@ -57,4 +57,18 @@ it("reads lines that are longer than a block", () => {
   const lines = [300_000, 1, 700_000, 0].map((length) => "x".repeat(length));
   writeFileSync(path, `${lines.join("\n")}\n`);
   expect(read().map(({ length }) => length)).toEqual([300_000, 1, 700_000, 0]);
+});
+
+it("reads no more of a long file at a time than a block", () => {
+  const { path, lines } = followed();
+  const size = 300;
+  writeFileSync(path, `${"x".repeat(99_999)}\n`.repeat(size));
+  let count = 0;
+  for (const line of lines()) {
+    expect(line).toHaveLength(99_999);
+    count += 1;
+    // What was not read yet is gone.
+    if (count === 1) truncateSync(path, 300_000);
+  }
+  expect(count).toBeLessThanOrEqual(3);
 });

@@ -29,14 +29,15 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const log = new LineFollower(store.runLog(id));
   const width =
     step === undefined ? Math.max(0, ...[...state.steps.keys()].map((name) => name.length)) : 0;
-  const show = (lines: readonly string[]): void => {
-    for (const line of lines)
-      printLogLine(terminal, line, {
-        step,
-        width,
-        json: args.flag("json"),
-        names: [...state.steps.keys()],
-      });
+  const look = { step, width, json: args.flag("json"), names: [...state.steps.keys()] };
+  /** @returns how many lines there were, whether they are wanted or not */
+  const show = (): number => {
+    let lines = 0;
+    for (const line of log.lines()) {
+      lines += 1;
+      printLogLine(terminal, line, look);
+    }
+    return lines;
   };
   const showErrors = ({ steps }: RunState): void => {
     if (args.flag("json")) return;
@@ -48,10 +49,9 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
     }
   };
   if (!args.flag("follow")) {
-    const lines = log.read();
-    show(lines);
+    const lines = show();
     showErrors(state);
-    if (lines.length === 0 && !args.flag("json"))
+    if (lines === 0 && !args.flag("json"))
       terminal.note(
         `nothing was printed in ${id}${state.finished === undefined ? " so far" : ""}.`,
       );
@@ -63,7 +63,7 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
       // Look for the end first: then all lines that were printed before it are read.
       followed.read();
       const now = followed.state;
-      show(log.read());
+      show();
       if (now?.finished !== undefined) {
         showErrors(now);
         return EXIT.done;
