@@ -393,6 +393,15 @@ describe("getting started", () => {
     expect(spaced.stdout).toContain("`orchd start --root 'my jobs'` runs the daemon");
   });
 
+  it("init leaves no half of a file where there is no room, and makes it then", async () => {
+    const { root } = tempRoot();
+    const through = ["bash", "-c", 'ulimit -f 0; exec "$@"', "bash"];
+    const failed = await orchd(root, "init", "new", { through });
+    expect([failed.status, failed.stderr]).toEqual([1, expect.stringContaining("EFBIG")]);
+    const made = await ask(root, "init", "new", "--json");
+    expect(made.json()).toMatchObject({ kept: [] });
+  });
+
   it("import crontab makes valid pipelines, once, and refuses the rest with reasons", async () => {
     const { root, schedules } = tempRoot();
     const crontab = join(root, "crontab");

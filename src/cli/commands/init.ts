@@ -2,9 +2,10 @@
  * `orchd init [FOLDER]`: makes a project root. Its one pipeline does something, and comments say
  * what else there is.
  */
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { shellWord } from "../../core/shell-word.ts";
+import { errorCode } from "../../disk/disk-error.ts";
 import { makeFolder } from "../../disk/make-folder.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, type ExitStatus } from "../exit.ts";
@@ -61,7 +62,7 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
       continue;
     }
     makeFolder(dirname(path), 0o755);
-    writeFileSync(path, text, { flag: "wx", mode: 0o644 });
+    make(path, text);
     made.push(name);
   }
   makeFolder(join(root, "runs"));
@@ -79,4 +80,15 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
       `\`orchd status${option}\` and \`orchd tail -f${option}\`.`,
   );
   return EXIT.done;
+}
+
+/** Makes a file whole or not at all: half of one would be kept the next time. */
+function make(path: string, text: string): void {
+  try {
+    writeFileSync(path, text, { flag: "wx", mode: 0o644, flush: true });
+  } catch (error) {
+    // Somebody else's.
+    if (errorCode(error) !== "EEXIST") rmSync(path, { force: true });
+    throw error;
+  }
 }
