@@ -72,5 +72,7 @@ class LiveCalls implements FlavorCalls {
 
   end(): void {
     this.#over = true;
+    // A program need not wait for a limit that nobody hears of.
+    for (const stop of this.#open.values()) stop("the run is no longer driven");
   }
 }

@@ -97,8 +97,9 @@ describe("a call of a live orchestrator", () => {
   });
 
   it("is not heard once the run is over", async () => {
-    const { calls, ended, give } = begun("fetchStatus");
+    const { calls, ended, give, clock } = begun("fetchStatus");
     calls.end();
+    expect(clock.timers).toBe(0);
     give("late");
     await turn();
     expect(ended).toEqual([]);
