@@ -23,6 +23,8 @@ import type { PlanFacts } from "../core/plan.ts";
 import { allEnded } from "../core/run-status.ts";
 import type { FinalRunStatus, Status } from "../core/status.ts";
 import { WAIT_CODE, type TaskResult } from "../core/task.ts";
+import { lacksDescriptor } from "../disk/disk-error.ts";
+import { RETRY_MS } from "../disk/until-room.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
 import type { PlaceholderRun } from "../orchestrators/submission.ts";
 import { AskedSteps } from "./asked-steps.ts";
@@ -242,13 +244,21 @@ export class Delegation {
   /** Calls the orchestrator. */
   #submit(alone = false): void {
     const { emit, state, journal } = this.#parts;
-    emit({ type: "submit.started", because: `handed to the orchestrator ${this.#of.flavor.name}` });
+    const { name } = this.#of.flavor;
+    const started = {
+      type: "submit.started",
+      because: `handed to the orchestrator ${name}`,
+    } as const;
     let submission: SubmissionArgument;
     try {
-      submission = submissionOf(this.#parts, this.#of.flavor.name, this.#placeholder());
+      submission = submissionOf(this.#parts, name, this.#placeholder());
     } catch (error) {
+      // Nobody is at fault: it is handed over when its secrets can be read.
+      if (lacksDescriptor(error)) return this.#submitLater(alone);
+      emit(started);
       return this.#ending.fail(toStepError(error));
     }
+    emit(started);
     const method =
       state.snapshot.dynamic === undefined ? "submitPipeline" : "submitDynamicPipeline";
     journal.afterwards(() => {
@@ -260,6 +270,18 @@ export class Delegation {
         lost: this.#of.flavor.capabilities.resubmits ? (death) => this.#lost(death) : undefined,
       });
     });
+  }
+
+  #submitLater(alone: boolean): void {
+    const { state, arrive, deps } = this.#parts;
+    const again = (): void => {
+      if (this.#over) return;
+      if (!isHalted(state) && !allEnded(state)) return this.#submit(alone);
+      // An earlier submission may be under way over there.
+      if (this.#isGiven) this.resume();
+      else this.#ending.skip();
+    };
+    deps.clock.after(RETRY_MS, () => arrive(again));
   }
 
   /** The runner that had the submission died, and may not have been to blame. */

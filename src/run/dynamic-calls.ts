@@ -19,6 +19,8 @@ import { defined } from "../core/defined.ts";
 import { FAILURE_CODES, clipError, toStepError, type StepError } from "../core/failure.ts";
 import { runnerDeath } from "../core/plan.ts";
 import type { Json } from "../core/snapshot.ts";
+import { lacksDescriptor } from "../disk/disk-error.ts";
+import { RETRY_MS } from "../disk/until-room.ts";
 import { isKeptCall, keptCall } from "./call-text.ts";
 import { resolveSecrets } from "./environment.ts";
 import { isolationRefusal, type Flavor } from "../orchestrators/flavors.ts";
@@ -47,6 +49,13 @@ const CHARACTERS_AT_ONCE = 262_144;
 const ID_CHARACTERS = 1_000;
 /** How many steps that failed and that nothing awaited are named in the ledger. */
 const UNAWAITED_NAMED = 16;
+
+/** The end of a function that was told to end, and does not run. */
+const STOPPED: TaskResult = {
+  ok: false,
+  outcome: "stopped",
+  error: { name: "StepStopped", message: "it was told to end" },
+};
 
 /** A call that came, and is not taken in yet. */
 interface Incoming {
@@ -98,7 +107,7 @@ export class DynamicCalls {
 
   /** Starts the function, from its first line. */
   start(alone = false): void {
-    const { state, journal, deps, arrive, output } = this.#parts;
+    const { state } = this.#parts;
     const id = `${state.run}#function-${(this.#starts += 1)}`;
     this.#task = id;
     this.#told = false;
@@ -107,11 +116,18 @@ export class DynamicCalls {
     for (const step of state.steps.keys()) this.#recorded.add(step);
     this.#queue = [];
     this.#held = [];
+    this.#begin(id, alone);
+  }
+
+  #begin(id: string, alone: boolean): void {
+    const { journal, deps, arrive, output } = this.#parts;
     const ended = (result: TaskResult): void => arrive(() => this.#ended(id, result));
     let task: DynamicTask;
     try {
       task = this.#taskOf();
     } catch (error) {
+      // Nobody is at fault: it begins when its secrets can be read.
+      if (lacksDescriptor(error)) return this.#beginLater(id, alone);
       ended({ ok: false, outcome: "failed", error: toStepError(error) });
       return;
     }
@@ -130,6 +146,17 @@ export class DynamicCalls {
           else ended(resultOf(end, (death) => runnerDeath("the pipeline's function", death)));
         },
       ),
+    );
+  }
+
+  #beginLater(id: string, alone: boolean): void {
+    const { deps, arrive } = this.#parts;
+    deps.clock.after(RETRY_MS, () =>
+      arrive(() => {
+        if (this.#over || this.#task !== id) return;
+        if (this.#told) this.#ended(id, STOPPED);
+        else this.#begin(id, alone);
+      }),
     );
   }
 
@@ -171,6 +198,8 @@ export class DynamicCalls {
 
   #restart(id: string): void {
     if (this.#over || this.#task !== id) return;
+    // Its runner died as it was told to end.
+    if (this.#told) return this.#ended(id, STOPPED);
     if (this.#parts.state.function === "owed") this.start(true);
     else this.#task = undefined;
   }

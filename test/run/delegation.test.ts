@@ -182,6 +182,25 @@ describe("a run that begins", () => {
     expect(own.drives.holdsInit).toBe(false);
   });
 
+  it.each<[string, (run: Driven) => void, string[], boolean]>([
+    ["is handed over", () => undefined, [...SUBMIT, "start r#submitPipeline-1"], true],
+    ["is not, once it was stopped", (run) => run.happen({ ...STOP, mode: "force" }), [], false],
+    ["is not, once nobody drives it", (run) => run.drives.end(), [], true],
+  ])("waits for a descriptor to read a secret by: then it %s", async (_, act, said, isOpen) => {
+    const run = new Driven({ snapshot: { env: { KEY: { secret: "key" } } } });
+    const none = Object.assign(new Error("EMFILE"), { code: "EMFILE" });
+    run.secrets = () => {
+      throw new Error("The secret key cannot be read", { cause: none });
+    };
+    expect(run.begin()).toEqual([]);
+    await run.clock.advance(1_000);
+    expect(run.turn()).toEqual([]);
+    run.secrets = () => "the key";
+    act(run);
+    await run.clock.advance(1_000);
+    expect([run.turn(), run.facts.open]).toEqual([said, isOpen]);
+  });
+
   it("waits for the init hook, unless the class calls that itself", async () => {
     const run = new Driven({ hooks: ["init"] });
     expect(run.begin()).toEqual([]);

@@ -29,11 +29,15 @@ class Rig {
   holdsPuts = false;
   readonly calls: DynamicCalls;
 
-  /** @param shared the secrets of the environment that steps share, by variable */
+  /**
+   * @param shared the secrets of the environment that steps share, by variable
+   * @param secret reads one of the params
+   */
   constructor(
     recorded: readonly DynamicCall[] = [],
     params: RunState["params"] = {},
     shared: Readonly<Record<string, string>> = {},
+    secret: (name: string) => string = (name) => `the ${name}`,
   ) {
     this.run = new GivenRun(snapshotOf([], { dynamic: CODE }), params);
     for (const call of recorded)
@@ -62,7 +66,7 @@ class Rig {
         },
       },
       journal: { afterwards: (act: () => void) => act() },
-      secrets: { get: (name: string) => `the ${name}` },
+      secrets: { get: (name: string) => secret(name) },
       environment: {
         shared: () => ({ env: shared, secrets: Object.values(shared) }),
         trace: {},
@@ -338,6 +342,27 @@ describe("a function that runs again", () => {
   });
 });
 
+it.each([false, true])(
+  "a function waits for a descriptor to read its secrets by, and is stopped meanwhile: %s",
+  async (isStopped) => {
+    let hasNone = true;
+    const none = Object.assign(new Error("EMFILE"), { code: "EMFILE" });
+    const rig = new Rig([], { token: { secret: "TOKEN" } }, {}, (name) => {
+      if (hasNone) throw new Error("The secret cannot be read", { cause: none });
+      return `the ${name}`;
+    });
+    await rig.clock.advance(1_000);
+    await rig.turn();
+    expect([rig.started, rig.events, rig.calls.running]).toEqual([[], [], true]);
+    if (isStopped) expect(rig.calls.stop("now")).toBe(false);
+    hasNone = false;
+    await rig.clock.advance(1_000);
+    await rig.turn();
+    expect(rig.started).toHaveLength(isStopped ? 0 : 1);
+    expect(rig.events).toEqual(isStopped ? [{ type: "run.function_ended" }] : []);
+  },
+);
+
 it("a second start knows nothing of the first but what is recorded", async () => {
   const rig = new Rig([callOf("old")]);
   rig.ask("old");
@@ -401,6 +426,14 @@ describe("a stop", () => {
     expect(rig.end).toEqual({ type: "run.function_ended" });
     expect(rig.calls.stop("again")).toBe(false);
     expect(rig.events).toHaveLength(1);
+  });
+
+  it("is its end where its runner dies of it: it does not start again", async () => {
+    const rig = new Rig();
+    rig.calls.stop("now");
+    rig.started[0]!.handlers.died({ inFlight: ["x", "y"], alone: false } as never);
+    await rig.turn();
+    expect([rig.started.length, rig.end]).toEqual([1, { type: "run.function_ended" }]);
   });
 
   it("that nobody asked for is a failure", async () => {
