@@ -47,6 +47,34 @@ describe.runIf(hasBrowser)("the frame", () => {
     expect(await search.evaluate((input) => document.activeElement === input)).toBe(true);
   });
 
+  it.each([
+    ["backfill?pipeline=held", "status", { from: "2026-11", to: "no", maxActive: "3" }],
+    ["diff?a=etl@1", "runs", { a: "etl@2026", b: "etl@" }],
+  ])("keeps what is typed into the form of %s, whatever is new", async (path, route, typed) => {
+    const { browser } = await openPage(pages, path, { expects: /404/ });
+    const answer = (): Promise<unknown> =>
+      browser.waitForResponse((one) => one.url().includes(`/api/v1/${route}`));
+    const fields = Object.entries(typed).map(
+      ([name, text]) => [browser.locator(`input[name=${name}]`), text] as const,
+    );
+    for (const [field, text] of fields) await field.fill(text);
+    const kind = browser.locator("select");
+    if ((await kind.count()) > 0) await kind.selectOption("failed");
+    // As where a tab is seen again: everything is asked anew.
+    const asked = answer();
+    for (const isHidden of [true, false])
+      await browser.evaluate((hidden) => {
+        Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+        document.dispatchEvent(new Event("visibilitychange"));
+      }, isHidden);
+    await asked;
+    await browser.evaluate(
+      () => new Promise((end) => requestAnimationFrame(() => requestAnimationFrame(end))),
+    );
+    for (const [field, text] of fields) expect(await field.inputValue()).toBe(text);
+    if ((await kind.count()) > 0) expect(await kind.inputValue()).toBe("failed");
+  });
+
   it("is printed dark on white with its colours, and without what can be pressed", async () => {
     const { browser } = await openPage(pages, "runs");
     await browser.locator("tbody tr").first().waitFor();

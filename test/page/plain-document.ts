@@ -87,6 +87,15 @@ export class PlainElement extends PlainNode {
     return node;
   }
 
+  /** As in a browser: what a field begins with is its attribute. */
+  get defaultValue(): string {
+    return this.getAttribute("value") ?? "";
+  }
+
+  set defaultValue(text: string) {
+    this.setAttribute("value", text);
+  }
+
   setAttribute(name: string, value: unknown): void {
     this.attributes.set(name, String(value));
   }

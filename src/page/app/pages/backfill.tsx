@@ -67,6 +67,9 @@ function planOf(query: URLSearchParams): Plan {
   };
 }
 
+/**
+ * What is typed is the browser's until it is sent: a `value` would take it away with each update.
+ */
 function PlanForm({ plan }: { readonly plan: Plan }): JSX.Element {
   const { value } = useView<StatusView>("status", { none: true });
   const names = (value?.pipelines ?? []).map(({ name }) => name);
@@ -84,11 +87,11 @@ function PlanForm({ plan }: { readonly plan: Plan }): JSX.Element {
         Pipeline
         <input
           name="pipeline"
-          value={plan.pipeline}
           list="pipelines"
           required
           spellcheck={false}
           autocomplete="off"
+          defaultValue={plan.pipeline}
         />
       </label>
       <datalist id="pipelines">
@@ -98,17 +101,17 @@ function PlanForm({ plan }: { readonly plan: Plan }): JSX.Element {
       </datalist>
       <label>
         From
-        <input name="from" value={plan.from} placeholder="7d, or 2026-11-23" required />
+        <input name="from" placeholder="7d, or 2026-11-23" required defaultValue={plan.from} />
       </label>
       <label>
         To
-        <input name="to" value={plan.to} placeholder="now" required />
+        <input name="to" placeholder="now" required defaultValue={plan.to} />
       </label>
       <label>
         Which
-        <select name="which" value={plan.which}>
+        <select name="which">
           {CHOICES.map(([choice, text]) => (
-            <option key={choice} value={choice}>
+            <option key={choice} value={choice} selected={choice === plan.which}>
               {`${choice}: ${text}`}
             </option>
           ))}
@@ -116,7 +119,14 @@ function PlanForm({ plan }: { readonly plan: Plan }): JSX.Element {
       </label>
       <label>
         At once
-        <input name="maxActive" value={plan.maxActive} type="number" min="1" max="1000" required />
+        <input
+          name="maxActive"
+          type="number"
+          min="1"
+          max="1000"
+          required
+          defaultValue={plan.maxActive}
+        />
       </label>
       <button type="submit" class="button">
         Tell the price

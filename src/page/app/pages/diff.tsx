@@ -38,7 +38,10 @@ function pipelineOf(run: string): string {
   return run.split("@")[0] ?? "";
 }
 
-/** Which runs: those of the same pipeline are offered. */
+/**
+ * Which runs: those of the same pipeline are offered. What is typed is the browser's until it is
+ * sent: a `value` would take it away with each update.
+ */
 function Choice({ a, b }: { readonly a: string; readonly b: string }): JSX.Element {
   const pipeline = pipelineOf(b || a);
   const only = pipeline === "" ? "" : `&pipeline=${encodeURIComponent(pipeline)}`;
@@ -53,11 +56,25 @@ function Choice({ a, b }: { readonly a: string; readonly b: string }): JSX.Eleme
     <form class="card choice" onSubmit={compare}>
       <label>
         Before
-        <input name="a" value={a} list="runs" required spellcheck={false} autocomplete="off" />
+        <input
+          name="a"
+          list="runs"
+          required
+          spellcheck={false}
+          autocomplete="off"
+          defaultValue={a}
+        />
       </label>
       <label>
         After
-        <input name="b" value={b} list="runs" required spellcheck={false} autocomplete="off" />
+        <input
+          name="b"
+          list="runs"
+          required
+          spellcheck={false}
+          autocomplete="off"
+          defaultValue={b}
+        />
       </label>
       <datalist id="runs">
         {(value?.runs ?? []).map(({ run, status }) => (
