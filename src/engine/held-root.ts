@@ -279,6 +279,9 @@ export class HeldRoot {
         carryOut: (taken) => this.#stop(taken),
       });
       this.#inbox.start();
+    } else {
+      // Somebody may have seen its ledger, and asked, before it was among these runs.
+      this.#inbox.askAgain();
     }
     // The next daemon finds it by this line, however long it waits for its submission.
     const because = "its program has not submitted it yet";

@@ -16,8 +16,8 @@ import type { HeldRun } from "../../src/engine/held-run.ts";
 import { ask } from "../../src/ledger/ask.ts";
 import { readHolder } from "../../src/ledger/daemon-info.ts";
 import { placesPath, readPlaceLines } from "../../src/ledger/place-lines.ts";
+import { waitForReply, writeRequest } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
-
 import { pipelineOf } from "../support/engine-rig.ts";
 import { pipelineLedger, runsOf } from "../support/ledgers.ts";
 import { ScriptedRuns } from "../support/scripted-runs.ts";
@@ -232,6 +232,18 @@ describe("while it is open", () => {
     });
     expect(await left({ ...stop, mode: "force" })).toMatchObject({ reply: { accepted: true } });
     await run.finished;
+  });
+
+  it("a stop that came before its run was here is carried out", async () => {
+    const { made, held } = await open();
+    const first = await reserved(held);
+    const run = "p@20261123T070000.000Z-m";
+    const stop = { type: "stop", mode: "graceful", by: "x" } as const;
+    await writeRequest(made.runs, { ...stop, run }, { id: "early" });
+    // This one is found after that one, which was left to a daemon.
+    expect(await ask(made.runs, { ...stop, run: first.id })).toMatchObject({ kind: "answered" });
+    await reserved(held, { run });
+    expect(await waitForReply(made.runs, "early", 10_000)).toMatchObject({ accepted: true, run });
   });
 });
 
