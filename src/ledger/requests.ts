@@ -278,7 +278,8 @@ export async function expireReplies(runsDir: string, nowMs: number): Promise<num
     if (seen % REPLIES_AT_ONCE === 0) await new Promise((resume) => void setImmediate(resume));
     const path = join(replies, name);
     const stats = statSync(path, { throwIfNoEntry: false });
-    if (stats === undefined || nowMs - stats.mtimeMs <= REPLY_LIFE_MS) continue;
+    // What is no file is nobody's reply, and must not keep the others.
+    if (stats?.isFile() !== true || nowMs - stats.mtimeMs <= REPLY_LIFE_MS) continue;
     unlinkSync(path);
     removed += 1;
   }

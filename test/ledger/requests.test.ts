@@ -253,6 +253,10 @@ describe("a reply", () => {
     const now = 1_800_000_000;
     utimesSync(join(replies, "old.json"), now - 3_601, now - 3_601);
     utimesSync(join(replies, "new.json"), now - 3_600, now - 3_600);
+    // Somebody's folder is left alone, and keeps no reply.
+    mkdirSync(join(replies, "folder"));
+    utimesSync(join(replies, "folder"), 1, 1);
+    expect(readdirSync(replies)).toHaveLength(3);
     expect(await expireReplies(runs, now * 1_000)).toBe(1);
     expect([readReply(runs, "old"), readReply(runs, "new")]).toEqual([
       null,
