@@ -62,6 +62,8 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
     }
     // It hears signals from before the run starts: no Ctrl-C may leave a run that has no end.
     const finished = drive(made.run, held);
+    // Where the run cannot be started, that is what is told.
+    finished.catch(() => undefined);
     await made.run.start(BECAUSE);
     return { accepted: true, run, remark: made.remark, finished };
   } catch (error) {
