@@ -37,7 +37,7 @@ import { withValues } from "../../steps/task-values.ts";
 import type { HeardLines, TaskHandlers } from "../place.ts";
 import { shellEnvironment } from "../shell-environment.ts";
 import { recordedOutput, writtenOutput } from "../shell-result.ts";
-import { writtenFolder } from "./attempt-room.ts";
+import { whenRoom, writtenFolder, type RoomWaiter } from "./attempt-room.ts";
 import { givenVariables, runWords, type Script } from "./container-command.ts";
 import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
 import { lateOutOfMemory } from "./late-out-of-memory.ts";
@@ -243,14 +243,21 @@ export class ContainerAttempt {
     else this.#handlers.done(result, host.clock.monotonic() - this.#begin, this.#startedAt);
   }
 
+  /** It waits for room on the disk before it begins. */
+  get #room(): RoomWaiter {
+    return {
+      clock: this.#host.clock,
+      isWanted: () => this.#isWanted,
+      waits: (because) => this.#tell(`${because}: the step waits`),
+    };
+  }
+
   /** Makes its files, once there is room for them. */
   async #written(engine: Engine, task: ShellTask): Promise<RunCommand> {
-    const { clock, folder } = this.#host;
-    const waits = (because: string): void => this.#tell(`${because}: the step waits`);
-    const room = { clock, waits, isWanted: () => this.#isWanted };
+    const { folder } = this.#host;
     const what = [(task.secrets ?? []).length > 0, engine] as const;
     const write = (files: ContainerFiles): RunCommand => this.#words(engine, task, files);
-    const [files, words] = await writtenFolder(room, folder, what, write);
+    const [files, words] = await writtenFolder(this.#room, folder, what, write);
     this.#files = files;
     return words;
   }
@@ -279,13 +286,15 @@ export class ContainerAttempt {
 
   async #pulled(engine: Engine): Promise<void> {
     this.#mayRun = false;
-    this.#pull = pull(engine, this.#container, {
-      clock: this.#host.clock,
-      files: this.#files!,
-      auth: this.#task.registryAuth,
-      tell: (lines) => this.#tell(...lines),
+    await whenRoom(this.#room, () => {
+      this.#pull = pull(engine, this.#container, {
+        clock: this.#host.clock,
+        files: this.#files!,
+        auth: this.#task.registryAuth,
+        tell: (lines) => this.#tell(...lines),
+      });
+      return this.#pull.done;
     });
-    await this.#pull.done;
     this.#pull = undefined;
   }
 

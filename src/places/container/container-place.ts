@@ -33,6 +33,7 @@ import type { Log } from "../../log.ts";
 import type { EarlierAttempt, ImageHearing, Place, StartOptions, TaskHandlers } from "../place.ts";
 import { endByToken } from "../pool/kill-by-token.ts";
 import type { RunnerSettings } from "../pool/protocol.ts";
+import { whenRoom, type RoomWaiter } from "./attempt-room.ts";
 import { ContainerAttempt, type AttemptHost } from "./container-attempt.ts";
 import { ContainersFolder, type ContainerFiles } from "./container-files.ts";
 import { clientToken, containerName, execToken, idOf } from "./container-name.ts";
@@ -199,6 +200,20 @@ export class ContainerPlace implements Place {
   ): Promise<string> {
     if (container.image === undefined) throw new Error("a container that runs has no image");
     const engine = await this.#prepared();
+    const room: RoomWaiter = {
+      clock: this.#clock,
+      isWanted: () => hearing?.signal.aborted !== true,
+      waits: (because) => hearing?.tell([`${because}: the step waits`]),
+    };
+    return whenRoom(room, () => this.#imageId(engine, container, auth, hearing));
+  }
+
+  async #imageId(
+    engine: Engine,
+    container: ImageContainer,
+    auth: string | undefined,
+    hearing: ImageHearing | undefined,
+  ): Promise<string> {
     let files: ContainerFiles | undefined;
     try {
       return await this.#images.idOf(engine, container, {

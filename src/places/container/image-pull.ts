@@ -50,9 +50,10 @@ export function pull(engine: Engine, container: ImageContainer, request: PullReq
   let isCancelled = false;
   const work = async (): Promise<void> => {
     const { auth, files, tell } = request;
-    tell([pullBegins(engine.name, container.image)]);
     const own = auth === undefined ? undefined : authFile(engine, container.image, auth, files);
     try {
+      // Who waits for room for the credentials pulls nothing yet.
+      tell([pullBegins(engine.name, container.image)]);
       const [command, ...rest] = pullWords(container);
       const words = own?.words ?? [];
       child = await engine.start(

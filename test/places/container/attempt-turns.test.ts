@@ -298,6 +298,22 @@ describe("an image", () => {
     expect(commands.map(({ words }) => words[0])).toEqual(["pull", "run"]);
   });
 
+  it("that is pulled waits for room for what the pull needs", async () => {
+    const { clock, command, exits, over, world, lines } = rig({ pull: "always" });
+    world.started = () => {
+      throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+    };
+    await command();
+    world.started = () => undefined;
+    expect(lines.at(-1)).toMatch(/the step waits$/);
+    await clock.advance(1_000);
+    await exits(await command(2), 0);
+    const run = await command(3);
+    expect(run.words[0]).toBe("run");
+    await exits(run, 0);
+    expect(await over()).toMatchObject({ result: { ok: true } });
+  });
+
   it("that is always pulled, and is not there then, is not pulled a second time", async () => {
     const { command, commands, exits, over, world } = rig({ pull: "always" });
     world.image = false;

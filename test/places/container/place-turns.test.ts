@@ -575,6 +575,29 @@ describe("the id of an image", () => {
     await vi.waitFor(() => expect(existsSync(world.pullFolder)).toBe(false));
   });
 
+  it.each([false, true])(
+    "waits for room on the disk, unless nobody needs it: %s",
+    async (isOver) => {
+      const opened = new Opened();
+      world.noImage = Object.assign(new Error("no space left"), { code: "ENOSPC" });
+      const told: string[] = [];
+      const needed = new AbortController();
+      const hearing = {
+        tell: (lines: readonly string[]) => void told.push(...lines),
+        signal: needed.signal,
+      };
+      const id = opened.place
+        .imageId(IMAGE as ContainerSpec, undefined, hearing)
+        .catch((error: unknown) => error);
+      await vi.waitFor(() => expect(told.at(-1)).toBe("the disk is full: the step waits"));
+      const { noImage } = world;
+      if (isOver) needed.abort();
+      else world.noImage = undefined;
+      await opened.clock.advance(1_000);
+      expect(await id).toBe(isOver ? noImage : "sha256:1");
+    },
+  );
+
   it("is none of a container that runs already", async () => {
     const { place } = new Opened();
     await expect(place.imageId({ exec: "db" }, undefined)).rejects.toThrow(
