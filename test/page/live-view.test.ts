@@ -9,6 +9,7 @@ import { listen, live, parser, type FeedLine, type Scope } from "../../src/page/
 import { address } from "../../src/page/app/location.ts";
 import { Alerts } from "../../src/page/app/pages/alerts.tsx";
 import { Backfill } from "../../src/page/app/pages/backfill.tsx";
+import { Diff } from "../../src/page/app/pages/diff.tsx";
 import { Overview } from "../../src/page/app/pages/overview.tsx";
 import { Pipeline } from "../../src/page/app/pages/pipeline.tsx";
 import { Places } from "../../src/page/app/pages/places.tsx";
@@ -16,6 +17,7 @@ import { Requests } from "../../src/page/app/pages/requests.tsx";
 import { Run } from "../../src/page/app/pages/run.tsx";
 import { Runs } from "../../src/page/app/pages/runs.tsx";
 import { Page } from "../../src/page/app/routes.tsx";
+import { Log } from "../../src/page/app/run/log.tsx";
 import { useView } from "../../src/page/app/view.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { readRunPage } from "../../src/views/run-page-reading.ts";
@@ -112,6 +114,7 @@ const LINES = {
 };
 const PAGES = {
   Alerts: [Alerts, ""],
+  Diff: [Diff, "diff"],
   Overview: [Overview, ""],
   Places: [Places, ""],
   Requests: [Requests, ""],
@@ -124,6 +127,7 @@ const ALL = ["own", "run", "sibling", "other", "daemon"] as const;
 
 it.each<[keyof typeof PAGES, string, string, readonly (keyof typeof LINES)[]]>([
   ["Alerts", "alerts", "ids=short", [...ALL, "alerts"]],
+  ["Diff", "runs?limit=100", "ids=short", ALL],
   ["Overview", "overview?strips=60", "ids=short", [...ALL, "alerts"]],
   ["Places", "places", "ids=short", [...ALL, "alerts"]],
   ["Requests", "requests", "ids=short", ALL],
@@ -310,6 +314,24 @@ describe("what is drawn", () => {
     status = undefined;
     await pass(16_000);
     expect(root.every("div.problem")).toEqual([]);
+  });
+
+  it("of a log that is searched is not what the next page is searched for", async () => {
+    bodies.set(`runs/${encodeURIComponent(RUN)}/log`, { lines: [], from: 1, next: 1, more: false });
+    go(`runs/${RUN}`);
+    show(Log, { run: RUN, steps: [], inProgress: false });
+    await pass(50);
+    await root.one("input").happens("input", { currentTarget: { value: "oops" } });
+    render(null, root as unknown as Element);
+    go("runs");
+    await pass(1_000);
+    expect(address.value.query.get("q")).toBeNull();
+    go(`runs/${RUN}`);
+    show(Log, { run: RUN, steps: [], inProgress: false });
+    await pass(50);
+    await root.one("input").happens("input", { currentTarget: { value: "oops" } });
+    await pass(1_000);
+    expect(address.value.query.get("q")).toBe("oops");
   });
 
   it("of a run that could not be shown is not what the next run is met with", async () => {

@@ -46,7 +46,8 @@ function Choice({ a, b }: { readonly a: string; readonly b: string }): JSX.Eleme
   const pipeline = pipelineOf(b || a);
   const only = pipeline === "" ? "" : `&pipeline=${encodeURIComponent(pipeline)}`;
   const route = `runs?limit=100${only}`;
-  const { value } = useView<{ readonly runs: readonly RunSummary[] }>(route, { pipeline });
+  const scope = pipeline === "" ? {} : { pipeline };
+  const { value } = useView<{ readonly runs: readonly RunSummary[] }>(route, scope);
   const compare = (event: TargetedSubmitEvent<HTMLFormElement>): void => {
     event.preventDefault();
     const given = new FormData(event.currentTarget);

@@ -124,6 +124,8 @@ function Search({ q }: { readonly q: string }): JSX.Element {
   useEffect(() => {
     if (document.activeElement !== input.current) setTyped(q);
   }, [q]);
+  // It would search the page that somebody has gone to meanwhile.
+  useEffect(() => () => window.clearTimeout(timer.current), []);
   return (
     <label>
       <span class="unseen">Search the log</span>
