@@ -226,6 +226,32 @@ describe("a view", () => {
     expect(times()).toBe(1);
   });
 
+  it("whose answer breaks off is asked for again soon", async () => {
+    const text = (): ReadableStream =>
+      new ReadableStream({
+        pull(controller) {
+          controller.enqueue(new TextEncoder().encode('{"runs":'));
+          controller.error(new TypeError("network error"));
+        },
+      });
+    const { fetch } = globalThis;
+    globalThis.fetch = async (...given: Parameters<typeof fetch>) => {
+      await fetch(...given);
+      return new Response(text());
+    };
+    show(Bare, { route: "x", scope: { none: true } });
+    await pass(50);
+    expect(root.text).toContain("does not answer. It is asked again until it does.");
+    asked = [];
+    await pass(1_100);
+    expect(times()).toBe(1);
+    // What is no JSON is an answer, though none of this server.
+    bodies.set("x", "<html>");
+    globalThis.fetch = fetch;
+    await pass(2_100);
+    expect(root.text).toContain("answered with status 200");
+  });
+
   it("asks nothing while the tab is hidden", async () => {
     show(Bare, { route: "x", scope: { none: true } });
     await pass(50);

@@ -87,7 +87,7 @@ function given(signal: AbortSignal | undefined): RequestInit {
 async function ask<T>(route: string, init: RequestInit): Promise<Answer<T>> {
   try {
     const response = await fetch(apiUrl(route), { cache: "no-store", ...init });
-    const value: unknown = await response.json().catch(() => undefined);
+    const value: unknown = await response.json().catch(noJson);
     if (response.ok && value !== undefined) return { ok: true, value: value as T };
     return { ok: false, problem: problemOf(response, value) };
   } catch (error) {
@@ -95,6 +95,12 @@ async function ask<T>(route: string, init: RequestInit): Promise<Answer<T>> {
     const detail = "The page's server does not answer. It is asked again until it does.";
     return { ok: false, problem: { status: 0, title: "No answer", detail } };
   }
+}
+
+/** An answer that breaks off is none. @throws what is no fault of the text */
+function noJson(error: unknown): undefined {
+  if (error instanceof SyntaxError) return undefined;
+  throw error;
 }
 
 /** What went wrong, in a sentence. */
