@@ -10,6 +10,7 @@ import type { ConnectionOptions, Msg, NatsConnection, Subscription } from "@nats
 import type * as Engine from "@nats-io/transport-node";
 import type { ObjectResult, ObjectStore } from "@nats-io/obj";
 import type { Clock, Timer } from "../../clock.ts";
+import { requireDescriptors } from "../../disk/descriptors.ts";
 import { OBJECT_MS, OBJECT_PATIENCE_MS, BrokerSilence } from "./broker.ts";
 import type { Broker, BrokerOptions, BrokerState, Hear } from "./broker.ts";
 import { faultText } from "./connection-fault.ts";
@@ -182,6 +183,8 @@ export class NatsBroker implements Broker {
 
   async #dialOne(url: string): Promise<NatsConnection> {
     const { tls, credentials, name } = this.#options;
+    // Before each import: Node 20 remembers one that failed, until this process ends.
+    requireDescriptors();
     const engine = await import("@nats-io/transport-node");
     const isTls = tls !== undefined || url.startsWith("tls://");
     return engine.connect({
@@ -356,6 +359,7 @@ async function isThere(objects: ObjectStore, name: string): Promise<boolean> {
 
 /** @throws Error with what is wrong with the engine's JetStream */
 async function openBucket(connection: NatsConnection, bucket: string): Promise<ObjectStore> {
+  requireDescriptors();
   const { Objm } = await import("@nats-io/obj");
   const { StorageType, jetstream } = await import("@nats-io/jetstream");
   const manager = new Objm(jetstream(connection, { timeout: CONNECT_MS }));

@@ -15,6 +15,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { RedisClientType } from "@redis/client";
 import type { Clock, Timer } from "../../clock.ts";
+import { requireDescriptors } from "../../disk/descriptors.ts";
 import { BrokerSilence, OBJECT_MS, OBJECT_PATIENCE_MS } from "./broker.ts";
 import type { Broker, BrokerOptions, BrokerState, Hear } from "./broker.ts";
 import { faultText } from "./connection-fault.ts";
@@ -193,6 +194,8 @@ export class RedisBroker implements Broker {
   }
 
   async #dial(url: string): Promise<Pair> {
+    // Before the import: Node 20 remembers one that failed, until this process ends.
+    requireDescriptors();
     const { createClient } = await import("@redis/client");
     const { credentials, tls, name } = this.#options;
     const make = (): RedisClientType => {
