@@ -221,6 +221,20 @@ export function readReply(runsDir: string, id: string): Reply | null {
 }
 
 /**
+ * Whether a request is there still. One that is not, and has no reply, was withdrawn: it is removed
+ * after its reply was written. @throws RangeError for a bad id
+ */
+export function isRequestThere(runsDir: string, id: string): boolean {
+  const path = join(new RunStore(runsDir).requests, checked(id) + SUFFIX);
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    // Nobody can tell now.
+    return true;
+  }
+}
+
+/**
  * Waits for the daemon's reply.
  *
  * @param timeoutMs how long to wait at most, in milliseconds; after that the result is null

@@ -21,7 +21,7 @@ import { Evaluator } from "../engine/evaluator.ts";
 import { findPipeline, type FoundPipeline } from "../engine/find-pipeline.ts";
 import type { LoadOptions } from "../engine/held-root.ts";
 import { ask } from "../ledger/ask.ts";
-import { readReply } from "../ledger/requests.ts";
+import { isRequestThere, readReply } from "../ledger/requests.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
@@ -174,7 +174,11 @@ export class AskedRuns implements RootRuns {
     }
   }
 
-  /** Asks, and waits for the reply, however long the daemon is away. @throws Error if refused */
+  /**
+   * Asks, and waits for the reply, however long the daemon is away.
+   *
+   * @throws Error if it is refused, or withdrawn
+   */
   async #ask(request: RequestInput): Promise<void> {
     const answer = await ask(this.#roots.runs, request);
     if (answer.kind === "unwritten")
@@ -186,7 +190,12 @@ export class AskedRuns implements RootRuns {
     while (reply === null) {
       await sleep(LOOK_MS);
       this.#checkOpen();
+      const isLeft = isRequestThere(this.#roots.runs, answer.id);
       reply = readReply(this.#roots.runs, answer.id);
+      if (reply === null && !isLeft)
+        throw new Error(
+          `request ${answer.id} was withdrawn: its file was removed before a daemon answered it`,
+        );
     }
     if (!reply.accepted) throw new Error(reply.reason ?? "the daemon refused it");
   }

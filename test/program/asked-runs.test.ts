@@ -8,7 +8,7 @@ import { z } from "zod";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import type { OrchestratorRef, Snapshot } from "../../src/core/snapshot.ts";
 import type { Answer } from "../../src/ledger/ask.ts";
-import { writeReply } from "../../src/ledger/requests.ts";
+import { removeRequest, writeReply, writeRequest } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { BaseOrchestrator } from "../../src/index.ts";
 import { AskedRuns } from "../../src/program/asked-runs.ts";
@@ -139,6 +139,9 @@ describe("a submission", () => {
 
   it.each(["kept", "silent"] as const)("that is %s is waited for", async (kind) => {
     const run = await placed();
+    const request = { type: "pause", pipeline: "p" } as const;
+    for (const id of ["20261123T100000Z-q", "20261123T100000Z-r"])
+      await writeRequest(made.runs, request, { id });
     answer = { kind, id: "20261123T100000Z-q" };
     let isTaken = false;
     const submitted = runs.submit(run, givenSubmission()).finally(() => (isTaken = true));
@@ -153,6 +156,18 @@ describe("a submission", () => {
     const closed = `the root ${made.root} is closed.`;
     await Promise.all([expect(never).rejects.toThrow(closed), runs.close()]);
     expect(evaluators).toBe(1);
+  });
+
+  it("that somebody withdraws while no daemon is up is waited for no longer", async () => {
+    const id = "20261123T100000Z-q";
+    await writeRequest(made.runs, { type: "pause", pipeline: "p" }, { id });
+    answer = { kind: "kept", id };
+    const submitted = runs.submit(await placed(), givenSubmission());
+    await vi.waitFor(() => expect(requests).toHaveLength(1));
+    await removeRequest(made.runs, id);
+    await expect(submitted).rejects.toThrow(
+      `request ${id} was withdrawn: its file was removed before a daemon answered it`,
+    );
   });
 });
 
