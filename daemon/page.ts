@@ -4,13 +4,17 @@ import type { PageOptions } from "../src/cli/command.ts";
 import { systemClock } from "../src/clock.ts";
 import { readListenAddress } from "../src/core/listen-address.ts";
 import { builtProgram } from "../src/disk/built-program.ts";
+import { requireDescriptors } from "../src/disk/descriptors.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
+import { latePart } from "../src/page/server/late-part.ts";
 import { startPage } from "../src/page/server/page-server.ts";
 import { PAGE_TOKEN_VARIABLE } from "../src/supervise/page-program.ts";
 import { onParentGone } from "../src/supervise/parent-gone.ts";
 
 /** No part of it is `.` or `..`: a browser takes those out of an address. */
 const BASE = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)+$/;
+
+const settingsFile = latePart(() => import("../src/schedules/settings-file.ts"));
 
 /**
  * Runs the page until it is told to end. @returns the exit status: 0 after that, 1 where it could
@@ -37,9 +41,9 @@ export async function runPage(options: PageOptions): Promise<number> {
     now: () => systemClock.now(),
     // The parser of orchd.yaml is loaded for the first price or alerts, and not for the start.
     cacheSettings: async () =>
-      (await import("../src/schedules/settings-file.ts")).readCacheSettings(options.root),
-    notifySetup: async () =>
-      (await import("../src/schedules/settings-file.ts")).readNotifySetup(options.root),
+      (await settingsFile(requireDescriptors)).readCacheSettings(options.root),
+    notifySetup: async () => (await settingsFile(requireDescriptors)).readNotifySetup(options.root),
+    beforeLoad: requireDescriptors,
   });
   if (!started.ok) return refuse(started.because, started.exitCode);
   const { page } = started;

@@ -9,6 +9,7 @@ import { API, addRoutes, answerOf, makeApp, readParams } from "./api.ts";
 import type { EventStreams } from "./event-streams.ts";
 import { EVENTS, HERE, POST_REQUESTS } from "./other-routes.ts";
 import type { Gate } from "./gate.ts";
+import { latePart } from "./late-part.ts";
 import { problem, shown } from "./problem.ts";
 import { RequestDesk } from "./request-desk.ts";
 import type { PageSource } from "./route.ts";
@@ -49,7 +50,7 @@ export function pageApp({ source, assets, base, streams, gate }: PageParts): App
   // Loaded with the first question: it is of hundreds of shapes.
   for (const path of [`${API}/openapi.json`, "/openapi.json"])
     app.get(path, async () => {
-      const { openApiDocument } = await import("./openapi.ts");
+      const { openApiDocument } = await openApi(source.beforeLoad);
       return plain(JSON.stringify(openApiDocument()), "application/json");
     });
   // Loaded with the first scrape: prom-client and what it needs are two hundred files.
@@ -74,13 +75,16 @@ export function pageApp({ source, assets, base, streams, gate }: PageParts): App
   return app;
 }
 
-async function loadMetrics({ roots }: PageSource): Promise<Metrics> {
-  const late = await import("../metrics/metrics.ts");
+const openApi = latePart(() => import("./openapi.ts"));
+const metricsCode = latePart(() => import("../metrics/metrics.ts"));
+
+async function loadMetrics({ roots, beforeLoad }: PageSource): Promise<Metrics> {
+  const late = await metricsCode(beforeLoad);
   return new late.Metrics(roots.runs);
 }
 
-function addRequests(app: App, { store }: PageSource, base: string): void {
-  const desk = new RequestDesk(store);
+function addRequests(app: App, { store, beforeLoad }: PageSource, base: string): void {
+  const desk = new RequestDesk(store, beforeLoad);
   app.post(API + POST_REQUESTS.path, async (c) => {
     const taken = await desk.take(c.env.incoming, c.req.header("idempotency-key"));
     const headers = {

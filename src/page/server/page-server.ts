@@ -74,6 +74,8 @@ export interface PageSettings extends Roots {
   readonly cacheSettings: () => Promise<CacheSettings>;
   /** What orchd.yaml says about alerts. */
   readonly notifySetup: () => Promise<NotifySetup>;
+  /** Makes sure that code can be loaded now. Throws a Node error. Default: nobody does. */
+  readonly beforeLoad?: (() => void) | undefined;
 }
 
 /** A page that serves. */
@@ -142,6 +144,7 @@ export async function startPage(
 
 function makeServer(settings: PageSettings, gate: Gate, streams: EventStreams): Server {
   const { root, schedules, runs, now, cacheSettings, notifySetup, assets, base } = settings;
+  const { beforeLoad } = settings;
   const store = new RunStore(runs);
   const memory = new PipelineMemory(store);
   const notifications = new NotifyReader(store);
@@ -153,6 +156,7 @@ function makeServer(settings: PageSettings, gate: Gate, streams: EventStreams): 
     now,
     cacheSettings,
     notifySetup,
+    beforeLoad,
   };
   const app = pageApp({ source, assets, base, streams, gate });
   const listener = getRequestListener(app.fetch, {

@@ -19,6 +19,7 @@ import {
   type CheckRequest,
 } from "../../ledger/requests.ts";
 import type { RunStore } from "../../ledger/run-store.ts";
+import { latePart, type BeforeLoad } from "./late-part.ts";
 import { refusal } from "./problem.ts";
 
 /** The longest request, in bytes: as the daemon has it. */
@@ -30,6 +31,8 @@ const UNWRITABLE: ReadonlySet<string> = new Set(["EACCES", "EPERM", "EROFS", "EN
 /** Who asks, where the request does not say it. */
 const BY = "page";
 
+const requestSchemas = latePart(() => import("../../core/request.ts"));
+
 /** What was taken. */
 export interface TakenRequest {
   readonly id: string;
@@ -40,11 +43,14 @@ export interface TakenRequest {
 /** The desk of one page. */
 export class RequestDesk {
   readonly #store: RunStore;
+  readonly #beforeLoad: BeforeLoad;
   /** The hash of each request, by its id. */
   readonly #known = new Map<string, string>();
 
-  constructor(store: RunStore) {
+  /** @param beforeLoad makes sure that code can be loaded now; default: nobody does */
+  constructor(store: RunStore, beforeLoad?: BeforeLoad) {
     this.#store = store;
+    this.#beforeLoad = beforeLoad;
   }
 
   /**
@@ -65,7 +71,7 @@ export class RequestDesk {
     const json = readJson(text);
     if (!json.ok) throw refusal(400, `the request ${json.message}; send one JSON object.`);
     // Loaded with the first request: a page that only shows needs no schema of them.
-    const { parseRequest } = await import("../../core/request.ts");
+    const { parseRequest } = await requestSchemas(this.#beforeLoad);
     const checked = parseRequest(json.value);
     if (!checked.ok)
       throw refusal(422, `${checked.reason} (/api/v1/schema/request has the form).`, 2);

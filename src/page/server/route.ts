@@ -28,6 +28,8 @@ export interface PageSource {
   readonly cacheSettings: () => Promise<CacheSettings>;
   /** What orchd.yaml says about alerts. */
   readonly notifySetup: () => Promise<NotifySetup>;
+  /** Makes sure that code can be loaded now (late-part.ts). @throws a Node error */
+  readonly beforeLoad?: (() => void) | undefined;
 }
 
 /** A route as the document shows it. */

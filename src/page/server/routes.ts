@@ -19,6 +19,7 @@ import { readRequestRow, readRequests } from "../../views/request-list.ts";
 import { diffRuns } from "../../views/run-diff.ts";
 import { readLedgerLines } from "../../views/run-lines.ts";
 import { readRunCursor, readRunPages } from "../../views/run-pages.ts";
+import { latePart } from "./late-part.ts";
 import { readRunLog } from "../../views/run-log.ts";
 import { readRunPage } from "../../views/run-page-reading.ts";
 import { noSuchStep } from "../../views/run-reading.ts";
@@ -252,14 +253,16 @@ const diff = route({
   },
 });
 
+const schemas = latePart(() => import("../../core/json-schemas.ts"));
+
 const schema = route({
   path: "/schema/{what}",
   id: "getSchema",
   summary: "A JSON Schema: as `orchd schema` prints it",
   params: z.strictObject({ what: text("pipeline, ledger, request or settings") }),
-  async read(_source: PageSource, { what }) {
+  async read({ beforeLoad }: PageSource, { what }) {
     // Loaded with the first question: the schemas of all files are more than the page itself.
-    const { SCHEMAS } = await import("../../core/json-schemas.ts");
+    const { SCHEMAS } = await schemas(beforeLoad);
     const made = Object.hasOwn(SCHEMAS, what) ? SCHEMAS[what] : undefined;
     if (made !== undefined) return made();
     const names = Object.keys(SCHEMAS).join(", ");
