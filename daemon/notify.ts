@@ -10,6 +10,7 @@ import { hostname } from "node:os";
 import type { NotifyOptions } from "../src/cli/command.ts";
 import { systemClock } from "../src/clock.ts";
 import { notifyProgramSettings, type NotifyProgramSettings } from "../src/core/notify-program.ts";
+import { endProcess } from "../src/engine/end-process.ts";
 import { foreignRunsFolder, makeOrchdFolder } from "../src/engine/runs-folder.ts";
 import { whyFull } from "../src/disk/room.ts";
 import { SecretFiles } from "../src/disk/secret-files.ts";
@@ -46,6 +47,8 @@ import { tryChannel, tryReplay } from "./notify-trial.ts";
 const clock = systemClock;
 /** How long messages that are under way may take at the end, in milliseconds. */
 const PATIENCE_MS = 700;
+/** How long the end may take in all, in milliseconds: a full disk lets nothing come to one. */
+const END_MS = 3_000;
 /** How often the ledger is looked at, and what is old removed, in milliseconds. */
 const LOOK_MS = 5_000;
 const PRUNE_MS = 3_600_000;
@@ -134,8 +137,13 @@ async function serve(ground: Ground, lock: NotifyLock): Promise<void> {
     heartbeat = heartbeatOf(ground);
     notifier.refresh();
   });
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => notifier.close());
-  onParentGone(() => notifier.close());
+  const end = (): void => {
+    notifier.close();
+    // What found no room is decided again by the next one, and sent under the keys that it has.
+    setTimeout(() => endProcess(0), END_MS).unref();
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, end);
+  onParentGone(end);
   const { channels, rules, heartbeat: beat } = inForce.notify;
   options.reads({
     channels: Object.keys(channels),

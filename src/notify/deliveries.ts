@@ -292,7 +292,10 @@ export class Deliveries {
   #write(...line: Parameters<NotifyStore["tried"]>): void {
     const write = this.#ports.store
       .tried(...line)
-      .catch((error: unknown) => this.#ports.onFatal(error as Error))
+      .catch((error: unknown) => {
+        // What waits for room as the program ends is left: it is sent again, under the same key.
+        if (!this.#closing) this.#ports.onFatal(error as Error);
+      })
       .finally(() => this.#writes.delete(write));
     this.#writes.add(write);
   }

@@ -605,6 +605,20 @@ describe("an end of deliveries", () => {
     expect([tries.length, clock.timers]).toEqual([1, 0]);
   });
 
+  it("leaves a line that found no room until then, and that is no trouble", async () => {
+    const { clock, deliveries, add, ports, fatal } = rig();
+    let refuse!: (error: Error) => void;
+    ports.tried = () => new Promise((_, reject) => (refuse = reject));
+    add("mail");
+    await clock.settle();
+    const closed = deliveries.close(1_000);
+    await clock.advance(1_000);
+    await closed;
+    refuse(new Error("the ledger is closed"));
+    await clock.settle();
+    expect(fatal).toEqual([]);
+  });
+
   it("takes no longer than it may, though a line is not written", async () => {
     const { clock, add, ports, deliveries } = rig();
     ports.tried = () => new Promise<void>(() => undefined);

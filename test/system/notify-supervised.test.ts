@@ -1,11 +1,12 @@
 /** `orchd notify` beside a real daemon, with a real receiver. */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, vi } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { alertReceiver, type AlertReceiver } from "../support/alert-receiver.ts";
 import { orchd, orchdProgram, startDaemon, type Daemon } from "../support/daemon.ts";
+import { canMount } from "../support/figures.ts";
 import { awaitEnd, endedWithTest } from "../support/process-end.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
@@ -166,6 +167,29 @@ it("ends on SIGTERM while orchd.yaml is read again", { timeout: 60_000 }, async 
   // Modules that are bundled again take a moment: the end comes first.
   for (const name of names) root.write(`${name}.ts`, module("After"));
   notify.kill("SIGHUP");
+  notify.kill("SIGTERM");
+  expect(await once(notify, "exit")).toEqual([0, null]);
+});
+
+it.runIf(canMount())("ends on SIGTERM while its disk is full", { timeout: 60_000 }, async () => {
+  const receiver = await alertReceiver();
+  const rules = settingsFor(receiver.url).replace("on: [", "on: [disk_full, ");
+  const root = tempRoot({ "orchd.yaml": rules });
+  const runs = join(root.root, "small");
+  mkdirSync(runs);
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", runs]);
+  onTestFinished(() => void execFileSync("umount", ["-l", runs]));
+  const words = ["notify", "--json", "--root", root.root, "--runs", runs];
+  const notify = endedWithTest(
+    spawn(process.execPath, [orchdProgram, ...words], { stdio: ["ignore", "pipe", "ignore"] }),
+  );
+  await once(notify.stdout, "data");
+  const fill = join(runs, "fill");
+  for (const size of [1 << 16, 1 << 12, 1])
+    expect(() => {
+      for (;;) appendFileSync(fill, Buffer.alloc(size));
+    }).toThrow("ENOSPC");
+  await until(() => expect(kinds(receiver)).toEqual(["disk_full"]));
   notify.kill("SIGTERM");
   expect(await once(notify, "exit")).toEqual([0, null]);
 });

@@ -48,6 +48,7 @@ describe("a mail", () => {
     expect(mail.attachments).toEqual([]);
     expect(mail.messageId).toBe("<0123456789abcdef0123456789abcdef@test.example>");
     expect(mail.headers.get("auto-submitted")).toBe("auto-generated");
+    expect(mail.headers.get("x-orchd-kind")).toBe("failed");
     expect(mail.headers.get("x-orchd-pipeline")).toBe("backup");
     expect(mail.headers.get("x-orchd-run")).toBe("backup@20261128T040500Z");
     expect(Math.abs(Date.now() - mail.date!.getTime())).toBeLessThan(60_000);
