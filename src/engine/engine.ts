@@ -121,6 +121,8 @@ export class Engine {
   #closed: Promise<void> | undefined;
   readonly #hourly: HourlyWork;
   readonly #ending = new AbortController();
+  /** It was stopped before the clock had been set: nothing was taken over. */
+  #neverBegan = false;
 
   constructor(ports: EnginePorts) {
     this.#ports = ports;
@@ -389,7 +391,9 @@ export class Engine {
    */
   async recover(): Promise<Recovered> {
     await this.#desks.openAll(this.#ports.store.pipelines());
-    await this.#wall.whenSet();
+    await this.#wall.whenSet(this.ending);
+    this.#neverBegan = this.ending.aborted;
+    if (this.#neverBegan) return { pipelines: 0, runs: 0 };
     return recoverRuns([...this.desks()], this.#recoveryPorts, () =>
       this.#inbox.takeUpAll(this.#stopsInTime()),
     );
@@ -414,6 +418,7 @@ export class Engine {
 
   /** Files in the drop folder changed. Resolves once they are in force, or refused. */
   async filesChanged(changes: FileChanges): Promise<void> {
+    if (this.#neverBegan) return;
     await this.#files.apply(changes);
     await this.#makeFolders(this.#ports.clock.now());
   }

@@ -47,8 +47,12 @@ export class WallClock {
     return this.#lastJump;
   }
 
-  /** Waits while the clock has not been set. Then no pipeline is ahead of it. */
-  async whenSet(): Promise<void> {
+  /**
+   * Waits while the clock has not been set. Then no pipeline is ahead of it.
+   *
+   * @param ending the daemon ends: it is waited for no longer, and nothing is decided
+   */
+  async whenSet(ending: AbortSignal): Promise<void> {
     const { clock, log, desks } = this.#ports;
     if (clock.now() < CLOCK_FLOOR) {
       log.warn(
@@ -57,10 +61,13 @@ export class WallClock {
       );
       await new Promise<void>((resolve) => {
         const look = (): void =>
-          clock.now() < CLOCK_FLOOR ? void clock.after(LOOK_MS, look) : resolve();
+          clock.now() < CLOCK_FLOOR && !ending.aborted
+            ? void clock.after(LOOK_MS, look)
+            : resolve();
         look();
       });
     }
+    if (ending.aborted) return;
     for (const desk of desks()) await this.notBehind(desk);
   }
 

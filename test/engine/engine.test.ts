@@ -852,6 +852,30 @@ describe("the clock", () => {
   });
 });
 
+test("a daemon that is stopped before its clock was set ends, and decides nothing", async () => {
+  const there = rig();
+  await there.up();
+  await there.drop(pipelineOf("p", [minutely]));
+  await there.clock.advance(61_000);
+  await there.down();
+  const lost = there.clock.now();
+  const before = there.lines("p").length;
+  there.clock.step(-lost);
+  let isUp = false;
+  const up = there.up().then(() => (isUp = true));
+  await there.clock.advance(5_000);
+  const stopped = there.engine.stop(60_000);
+  await there.clock.advance(1_000);
+  expect(isUp).toBe(true);
+  await there.settling(stopped);
+  await up;
+  expect([there.lines("p").length, there.clock.timers]).toEqual([before, 0]);
+  there.clock.step(lost);
+  await there.up();
+  await there.clock.advance(60_000);
+  expect(there.slots("p").at(-1)).toMatch(/^(?:fired|caught_up) 02:02:00$/);
+});
+
 test("a paused pipeline skips its slots, and goes on when it is resumed", async () => {
   const there = rig();
   await there.up();

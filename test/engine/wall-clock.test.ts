@@ -28,14 +28,14 @@ function given(start: number, through: Record<string, number | undefined>) {
 
 test("what is ahead of the clock goes back with it, the rest stays", async () => {
   const { told, wall } = given(START, { ahead: START + 60_000, now: START, fresh: undefined });
-  await wall.whenSet();
+  await wall.whenSet(new AbortController().signal);
   expect(told).toEqual([{ pipeline: "ahead", from: START + 60_000, to: START }]);
 });
 
 test("nothing goes on before the clock has been set, and one warning says so", async () => {
   const { clock, told, warnings, wall } = given(Date.UTC(1970, 0, 1), { p: START });
   let isSet = false;
-  const waiting = wall.whenSet().then(() => (isSet = true));
+  const waiting = wall.whenSet(new AbortController().signal).then(() => (isSet = true));
   await clock.advance(10_000);
   expect([isSet, told, warnings.length]).toEqual([false, [], 1]);
   clock.step(Date.UTC(2026, 10, 23) - clock.now());
