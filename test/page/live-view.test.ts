@@ -123,6 +123,7 @@ const PAGES = {
   Pipeline: [Pipeline, "pipelines/etl", "etl"],
   Run: [Run, `runs/${RUN}`, RUN],
 } as const;
+const COMPONENTS = { Runs, Backfill };
 const ALL = ["own", "run", "sibling", "other", "daemon"] as const;
 
 it.each<[keyof typeof PAGES, string, string, readonly (keyof typeof LINES)[]]>([
@@ -161,6 +162,20 @@ it.each<[keyof typeof PAGES, string, string, readonly (keyof typeof LINES)[]]>([
     if (asked.includes(route)) again.push(kind);
   }
   expect(again).toEqual(heard);
+});
+
+it.each<[keyof typeof COMPONENTS, string]>([
+  ["Runs", "runs?pipeline=nope"],
+  ["Backfill", "backfill?pipeline=nope"],
+  ["Backfill", "backfill?pipeline=nope&from=1h&to=now"],
+])("%s at %s follows all where there is no such pipeline: it may come", async (name, path) => {
+  [status, body] = [404, { title: "Not Found", detail: "There is no pipeline nope." }];
+  go(path);
+  show(COMPONENTS[name], {});
+  await pass(50);
+  await pass(1_000);
+  const streams = asked.filter((one) => one.startsWith("events"));
+  expect(streams).toEqual(["events?ids=short&pipeline=nope", "events?ids=short"]);
 });
 
 describe("a view", () => {

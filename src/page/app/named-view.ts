@@ -9,7 +9,7 @@ import { useView, type View } from "./view.ts";
 const ANYTHING: Scope = {};
 
 /** As {@link useView}. */
-export function useNamed<T>(route: string, scope: Scope): View<T> {
+export function useNamed<T>(route: string | null, scope: Scope): View<T> {
   const [isMissing, setMissing] = useState(false);
   const view = useView<T>(route, isMissing ? ANYTHING : scope);
   const missing = view.problem?.status === 404;

@@ -10,6 +10,7 @@ import type { Intent } from "../confirm.tsx";
 import { Command } from "../command.tsx";
 import { formText } from "../form-text.ts";
 import { address, hrefOf, setQuery } from "../location.ts";
+import { useNamed } from "../named-view.ts";
 import { ProblemBox, Waiting } from "../problem-box.tsx";
 import { AskButton } from "../run/ask-button.tsx";
 import { safeText } from "../safe-text.ts";
@@ -37,7 +38,7 @@ export function Backfill(): JSX.Element {
   const plan = planOf(address.value.query);
   const isWhole = plan.pipeline !== "" && plan.from !== "" && plan.to !== "";
   const route = isWhole ? `backfill/price?${new URLSearchParams({ ...plan }).toString()}` : null;
-  const { value, problem, stale } = useView<LedgerPrice>(route, { pipeline: plan.pipeline });
+  const { value, problem, stale } = useNamed<LedgerPrice>(route, { pipeline: plan.pipeline });
   // The price of another plan would be asked for with this plan's figures.
   const price = stale ? undefined : value;
   return (
@@ -257,7 +258,7 @@ function intentOf(price: LedgerPrice, plan: Plan): Intent {
 }
 
 function OfPipeline({ pipeline }: { readonly pipeline: string }): JSX.Element | null {
-  const { value } = useView<PipelinePage>(`pipelines/${encodeURIComponent(pipeline)}`, {
+  const { value } = useNamed<PipelinePage>(`pipelines/${encodeURIComponent(pipeline)}`, {
     pipeline,
   });
   return <UnderWay backfills={value?.backfills ?? []} />;

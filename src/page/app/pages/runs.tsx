@@ -5,13 +5,13 @@ import { now } from "../clock.ts";
 import { Columns } from "../columns.tsx";
 import { address, go, hrefOf, setQuery, withQuery } from "../location.ts";
 import { Status } from "../marks.tsx";
+import { useNamed } from "../named-view.ts";
 import { ProblemBox, Waiting } from "../problem-box.tsx";
 import { useRowKeys } from "../row-keys.ts";
 import { safeText } from "../safe-text.ts";
 import { Segments } from "../segments.tsx";
 import { sentence } from "../sentence.ts";
 import { useHold, useSteady } from "../steady.ts";
-import { useView } from "../view.ts";
 import { countText, durationText, relativeText } from "../words.ts";
 import { fullTime, shortTime } from "../zone.ts";
 
@@ -40,7 +40,7 @@ export function Runs() {
     if (value !== null && value !== "") asked.set(key, value);
   }
   const pipeline = query.get("pipeline");
-  const { value, problem, stale } = useView<RunList>(
+  const { value, problem, stale } = useNamed<RunList>(
     `runs?${asked.toString()}`,
     pipeline === null ? {} : { pipeline },
   );
