@@ -25,7 +25,7 @@ const SLACK = 1024 * 1024;
 /** How often a worker is asked for a file that it said it had put. */
 const MOST_LACKS = 5;
 
-/** What came of an end that was heard. `silent`: the broker is down, and it is said again. */
+/** What came of an end that was heard. `silent`: it cannot be taken now, and is said again. */
 export type Taken = "taken" | "silent" | { readonly lacks: string };
 
 /** Where a task is. `number`: its worker's list names it in every later beat. */

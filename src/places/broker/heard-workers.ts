@@ -9,6 +9,7 @@
 import type { Clock } from "../../clock.ts";
 import { clipError } from "../../core/failure.ts";
 import type { TaskResult } from "../../core/task.ts";
+import { isExhausted, whatRanOut } from "../../disk/disk-error.ts";
 import type { Log } from "../../log.ts";
 import { removeStaged } from "../../steps/staged-result.ts";
 import { BrokerSilence } from "./broker.ts";
@@ -228,6 +229,9 @@ export class HeardWorkers {
         task.objects.push(...staged.files.map(({ file }) => fileObject(file)));
         result = { ok: true, staged: fetched };
       } catch (error) {
+        // The worker keeps it, and says it again.
+        if (isExhausted(error))
+          this.#ports.fault(`${whatRanOut(error)}: the result of a step at a worker waits`);
         if (!(error instanceof NotWhole)) return "silent";
         if (error instanceof NotThere && task.mayLack()) return { lacks: error.hash };
         const message = `its result did not come whole from its worker: ${error.message}`;

@@ -7,6 +7,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { RESULT_LIMIT, STAGED_PREFIX, type StagedFile, type StagedValue } from "../../core/task.ts";
+import { isExhausted } from "../../disk/disk-error.ts";
 import { makeFolder } from "../../disk/make-folder.ts";
 import { removeStaged } from "../../steps/staged-result.ts";
 import { BrokerSilence } from "./broker.ts";
@@ -35,7 +36,8 @@ export class NotThere extends NotWhole {
  * Fetches the files of a result.
  *
  * @param folder the task's artifacts
- * @throws BrokerSilence if the broker is down: ask again; NotThere; NotWhole
+ * @throws BrokerSilence if the broker is down, or what the disk throws where it has no room: ask
+ *   again; NotThere; NotWhole
  */
 export async function fetchResult(
   broker: SealedBroker,
@@ -59,7 +61,8 @@ export async function fetchResult(
     return { value, files: mine };
   } catch (error) {
     removeStaged(mine);
-    if (error instanceof BrokerSilence || error instanceof NotWhole) throw error;
+    const comesAgain = error instanceof BrokerSilence || isExhausted(error);
+    if (comesAgain || error instanceof NotWhole) throw error;
     throw new NotWhole(`it cannot be kept here: ${(error as Error).message}`);
   }
 }
