@@ -9,6 +9,7 @@
 import { statSync } from "node:fs";
 import type { RunLine } from "../core/event.ts";
 import { errorCode } from "../disk/disk-error.ts";
+import { LedgerFormatError } from "./ledger-error.ts";
 import { readLedger } from "./ledger-reader.ts";
 import { decideRetention, keepSources, noDecision, type PipelineFacts } from "./retention.ts";
 import type { RunStore } from "./run-store.ts";
@@ -118,7 +119,8 @@ function sourcesOf(store: RunStore, run: string): Set<string> {
       },
     });
   } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
+    // What a newer release wrote says nothing to this one.
+    if (errorCode(error) !== "ENOENT" && !(error instanceof LedgerFormatError)) throw error;
   }
   return sources;
 }

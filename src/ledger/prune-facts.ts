@@ -10,7 +10,8 @@ import { emptyPipelineState } from "../core/pipeline-state.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { namesIn } from "../disk/names-in.ts";
 import { ledgerOfDamaged } from "./damaged-name.ts";
-import { readTail } from "./ledger-reader.ts";
+import { LedgerFormatError } from "./ledger-error.ts";
+import { readTail, type LedgerReading } from "./ledger-reader.ts";
 import { addReferences, noReferences, type ReferencesOfRuns } from "./references.ts";
 import type { ArtifactFacts } from "./removable-list.ts";
 import {
@@ -226,7 +227,7 @@ function runFacts(store: RunStore, run: string): RunFacts | undefined {
   const ledger = statSync(path, { throwIfNoEntry: false });
   // What has the name of a ledger may be none.
   if (ledger?.isFile() !== true) return undefined;
-  const { lines, end } = readTail<RunLine>(path, () => true);
+  const { lines, end } = tailOf(path);
   const last = end === "whole" ? lines.at(-1) : undefined;
   return {
     run,
@@ -236,4 +237,14 @@ function runFacts(store: RunStore, run: string): RunFacts | undefined {
     finishedAt: last?.type === "run.finished" ? Date.parse(last.at) : undefined,
     bytes: ledger.size + (statSync(store.runLog(run), { throwIfNoEntry: false })?.size ?? 0),
   };
+}
+
+/** A run's last line. Nothing is known of a run that a newer release wrote: it has not finished. */
+function tailOf(path: string): Pick<LedgerReading<RunLine>, "lines" | "end"> {
+  try {
+    return readTail<RunLine>(path, () => true);
+  } catch (error) {
+    if (!(error instanceof LedgerFormatError)) throw error;
+    return { lines: [], end: "whole" };
+  }
 }

@@ -219,6 +219,19 @@ describe("pruning", () => {
     expect(store.list("p").toSorted()).toEqual([45, 44, 1].map((ago) => at("p", ago)));
   });
 
+  it("goes on beside a run of a newer release, which stays", async () => {
+    const store = await rootOf({ p: [45, 44, 1] });
+    const newer = runIdForSlot("p", NOW - 45 * DAY);
+    rmSync(store.runLedger(newer));
+    const clock = new VirtualClock({ start: NOW - 45 * DAY });
+    const lines = [{ ...header(newer), format: 2 }];
+    const file = await LedgerFile.create(store.runLedger(newer), lines, calm({ clock, format: 2 }));
+    await file.close();
+    const { runs } = await prune(store.runsDir, options);
+    expect(runs.map(({ run }) => run)).toEqual([runIdForSlot("p", NOW - 44 * DAY)]);
+    expect(store.list("p")).toEqual([newer, runIdForSlot("p", NOW - DAY)]);
+  });
+
   it("keeps a run that a re-run goes by, and counts only the bytes that go", async () => {
     // The only run of `r` is too old as well, and stays because it is the newest.
     const store = await rootOf({ p: [45, 44, 1], q: [0], r: [40] });
