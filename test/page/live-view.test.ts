@@ -123,7 +123,7 @@ const PAGES = {
   Pipeline: [Pipeline, "pipelines/etl", "etl"],
   Run: [Run, `runs/${RUN}`, RUN],
 } as const;
-const COMPONENTS = { Runs, Backfill };
+const COMPONENTS = { Runs, Diff, Backfill };
 const ALL = ["own", "run", "sibling", "other", "daemon"] as const;
 
 it.each<[keyof typeof PAGES, string, string, readonly (keyof typeof LINES)[]]>([
@@ -166,6 +166,7 @@ it.each<[keyof typeof PAGES, string, string, readonly (keyof typeof LINES)[]]>([
 
 it.each<[keyof typeof COMPONENTS, string]>([
   ["Runs", "runs?pipeline=nope"],
+  ["Diff", "diff?a=nope@1&b=nope@2"],
   ["Backfill", "backfill?pipeline=nope"],
   ["Backfill", "backfill?pipeline=nope&from=1h&to=now"],
 ])("%s at %s follows all where there is no such pipeline: it may come", async (name, path) => {

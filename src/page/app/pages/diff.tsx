@@ -8,6 +8,7 @@ import { Command } from "../command.tsx";
 import { formText } from "../form-text.ts";
 import { address, hrefOf, setQuery } from "../location.ts";
 import { Status } from "../marks.tsx";
+import { useNamed } from "../named-view.ts";
 import { ProblemBox, Waiting } from "../problem-box.tsx";
 import { safeText } from "../safe-text.ts";
 import { sentence } from "../sentence.ts";
@@ -19,7 +20,7 @@ export function Diff(): JSX.Element {
   const { query } = address.value;
   const [a, b] = [query.get("a") ?? "", query.get("b") ?? ""];
   const isAsked = a !== "" && b !== "";
-  const { value, problem } = useView<RunDiff>(
+  const { value, problem } = useNamed<RunDiff>(
     isAsked ? `diff?${new URLSearchParams({ a, b }).toString()}` : null,
     { pipeline: pipelineOf(b) },
   );
@@ -47,7 +48,7 @@ function Choice({ a, b }: { readonly a: string; readonly b: string }): JSX.Eleme
   const only = pipeline === "" ? "" : `&pipeline=${encodeURIComponent(pipeline)}`;
   const route = `runs?limit=100${only}`;
   const scope = pipeline === "" ? {} : { pipeline };
-  const { value } = useView<{ readonly runs: readonly RunSummary[] }>(route, scope);
+  const { value } = useNamed<{ readonly runs: readonly RunSummary[] }>(route, scope);
   const compare = (event: TargetedSubmitEvent<HTMLFormElement>): void => {
     event.preventDefault();
     const given = new FormData(event.currentTarget);
