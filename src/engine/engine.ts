@@ -34,6 +34,7 @@ import { HourlyWork } from "./hourly-work.ts";
 import { LedgerWatch } from "./ledger-watch.ts";
 import { makeMonthFolders } from "./month-folders.ts";
 import { OverdueWatch } from "./overdue-watch.ts";
+import { FewAtOnce } from "./few-at-once.ts";
 import type { DeskPorts, PipelineDesk } from "./pipeline-desk.ts";
 import { PipelineDesks } from "./pipeline-desks.ts";
 import { PipelineFiles, type FileChanges, type PipelineFilesPorts } from "./pipeline-files.ts";
@@ -100,6 +101,8 @@ export interface EnginePorts extends LedgerHost {
 
 /** The shortest time between two looks for runs that take long. */
 const LOOK_MS = 15_000;
+/** How many pipelines decide very many slots at a time: each waits for the disk, mostly. */
+const BEHIND_AT_ONCE = 4;
 
 /** The engine of one daemon. */
 export class Engine {
@@ -287,6 +290,8 @@ export class Engine {
         asidePeriod: (pipeline) => this.#setAside.lastPeriod(pipeline),
         onNext: (pipeline, due) => this.#scheduler.set(pipeline, due),
         tzdata,
+        fewAtOnce: new FewAtOnce(BEHIND_AT_ONCE),
+        goesOn: () => this.#stopping === undefined,
       },
     });
   }
@@ -436,7 +441,10 @@ export class Engine {
     });
     await this.#due.decideAll(this.#desks.names(), () => this.#stopping === undefined);
     await Promise.all(
-      [...this.desks()].map((desk) => this.#setAside.unlessAside(desk.name, desk.settled())),
+      [...this.desks()]
+        // What takes long is decided beside all else: others' slots do not wait for it.
+        .filter((desk) => !desk.isBehind)
+        .map((desk) => this.#setAside.unlessAside(desk.name, desk.settled())),
     );
     if (this.#stopping !== undefined) return;
     // Slots that came due do not wait behind the runs of an earlier daemon.

@@ -8,7 +8,9 @@
  * Everything that changes the pipeline takes its turn (`#turns`). So the slots that were due before
  * a load or a pause are decided before it. A decision on slots starts at once where nobody has the
  * turn. It is synchronous until the headers are written, because a thousand pipelines may be due in
- * the same second.
+ * the same second. Only very many slots that were missed are decided step by step, beside all else.
+ *
+ * It stays one file: all that changes a pipeline shares the turn and the cursor.
  *
  * Invariants:
  *
@@ -18,6 +20,7 @@
  * - A slot that fired never fires again.
  */
 import { statSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { defined } from "../core/defined.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
@@ -34,6 +37,7 @@ import type { ClosedLedger } from "../ledger/left-ledgers.ts";
 import type { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ActiveRun, QueueTerms, RunTicket } from "./active-runs.ts";
 import { endLine } from "./end-line.ts";
+import type { FewAtOnce } from "./few-at-once.ts";
 import type { RunEnd } from "./ports.ts";
 import type { ClockStep } from "./scheduler.ts";
 import {
@@ -56,9 +60,15 @@ export interface DeskPorts extends DeciderPorts, RecorderPorts {
   readonly onDisturbed?: ((pipeline: string, because: string) => void) | undefined;
   /** The version of the time-zone data, for `pipeline.loaded`. */
   readonly tzdata: string;
+  /** The pipelines that decide very many slots. */
+  readonly fewAtOnce: FewAtOnce;
+  /** Whether the daemon does not end: otherwise slots that are left are left to the next one. */
+  readonly goesOn: () => boolean;
 }
 
 const NONE: readonly Outcome[] = [];
+/** How long the steps of one turn of the event loop take, in milliseconds. */
+const STEPS_MS = 20;
 
 /** One pipeline. */
 export class PipelineDesk implements DeciderView, RecorderView {
@@ -73,6 +83,8 @@ export class PipelineDesk implements DeciderView, RecorderView {
   #cursor: number | undefined;
   readonly #turns = new Turns();
   #decideQueued = false;
+  /** Very many slots are decided, step by step. */
+  #isBehind = false;
   /** A run that was made may have no line. */
   #lacksLines = false;
   /** The folder of the last run's ledger at the last look. */
@@ -183,12 +195,14 @@ export class PipelineDesk implements DeciderView, RecorderView {
    */
   decide(): void {
     if (this.#decideQueued) return;
-    if (!this.#turns.isTaken) return this.#decideAtOnce();
+    if (!this.#turns.isTaken && !this.#isLong(this.#ports.clock.now())) return this.#decideAtOnce();
     this.#decideQueued = true;
     this.#turns
       .take(async () => {
         this.#decideQueued = false;
-        await this.#decideDue(this.#ports.clock.now());
+        const { clock, goesOn } = this.#ports;
+        const now = clock.now();
+        await this.#decideDue(now, () => goesOn() && clock.now() >= now);
       })
       .catch((error: unknown) => this.#undecided(error));
   }
@@ -215,6 +229,11 @@ export class PipelineDesk implements DeciderView, RecorderView {
   #undecided(error: unknown): void {
     this.mayLackLine();
     this.#ports.log.error({ pipeline: this.name, err: error }, "slots could not be decided");
+  }
+
+  /** Whether very many slots that were not decided in time are being decided. */
+  get isBehind(): boolean {
+    return this.#isBehind;
   }
 
   /** Resolves once the turns taken so far are over: all that they wrote is durable. */
@@ -459,9 +478,49 @@ export class PipelineDesk implements DeciderView, RecorderView {
     );
   }
 
-  async #decideDue(now: number): Promise<void> {
+  /** @param goesOn whether very many slots are decided to their end */
+  async #decideDue(now: number, goesOn: () => boolean = () => true): Promise<void> {
+    if (this.#isLong(now)) return this.#decideLong(now, goesOn);
     const outcomes = this.#outcomesUntil(now);
     if (outcomes.length > 0) await this.#recorder.record(outcomes, now);
+  }
+
+  /** Whether very many slots are due, which were not decided in time. */
+  #isLong(now: number): boolean {
+    return (
+      this.#cursor !== undefined && now > this.#cursor && this.#decider.isLong(this.#cursor, now)
+    );
+  }
+
+  /**
+   * Decides very many slots, and records them as it goes: others have their turns between, and no
+   * more is held in memory than a step has. Where the daemon ends meanwhile, the next one does the
+   * rest; where the clock goes back, the rest is not due.
+   */
+  async #decideLong(now: number, goesOn: () => boolean): Promise<void> {
+    const from = this.#cursor!;
+    this.#cursor = now;
+    this.#isBehind = true;
+    this.#next();
+    const { clock, fewAtOnce } = this.#ports;
+    try {
+      await fewAtOnce.take(async () => {
+        let since = clock.monotonic();
+        for (const outcomes of this.#decider.decideInSteps(from, now)) {
+          if (outcomes.length > 0) await this.#recorder.record(outcomes, now);
+          if (clock.monotonic() - since >= STEPS_MS) {
+            await nextTurn();
+            since = clock.monotonic();
+          }
+          if (goesOn()) continue;
+          // Whoever changes the pipeline yet decides the rest first.
+          this.#cursor = this.state.through ?? from;
+          return this.#next();
+        }
+      });
+    } finally {
+      this.#isBehind = false;
+    }
   }
 
   /** Decides the slots that are due until `now`; what came of it is to be recorded. */

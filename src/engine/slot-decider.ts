@@ -3,11 +3,17 @@
  * reserves a run at the moment of the decision (active-runs.ts), and writes nothing:
  * slot-recorder.ts does.
  *
- * It is synchronous: a thousand pipelines may be due in the same second.
+ * It is synchronous: a thousand pipelines may be due in the same second. After a downtime very many
+ * slots of one pipeline may be left: those are decided in steps.
  */
 import { activeLimit, decideOverlap } from "../core/admission.ts";
 import { countText } from "../core/counted.ts";
-import { decideCatchUp, surveyCatchUp, type CatchUpDecision } from "../core/schedule/catch-up.ts";
+import {
+  catchUpSteps,
+  STEP_SLOTS,
+  surveySteps,
+  type CatchUpDecision,
+} from "../core/schedule/catch-up.ts";
 import type { PipelineEvent, RunHeader, Trigger } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { PipelineState } from "../core/pipeline-state.ts";
@@ -33,6 +39,10 @@ import type { AsidePeriod } from "./set-aside.ts";
  * A slot that is reached later than this is caught up, not fired (semantics.md 7). In milliseconds.
  */
 const LATE_MS = 60_000;
+/** More slots than these are decided in steps, of as many each: they take some milliseconds. */
+export const MOST_AT_ONCE = 250;
+/** Whether more runs than these are there is asked of their folders, and not of each path. */
+const MOST_LOOKS = 64;
 
 /** The line of one slot. */
 export type SlotEvent = Extract<
@@ -102,6 +112,8 @@ interface RoomFor {
 /** The run may start. */
 const FREE: RoomFor = {};
 
+const NONE: readonly Outcome[] = [];
+
 interface Firing {
   readonly kind: "schedule" | "catch_up";
   readonly because: string;
@@ -143,16 +155,50 @@ export class SlotDecider {
     return this.#table.next(after)?.due;
   }
 
+  /** Whether so many slots are to be caught up that they are decided in steps. */
+  isLong(from: number, now: number): boolean {
+    const boundary = this.#boundary(now);
+    return (
+      boundary > from &&
+      this.#table.dueSlots(from, boundary, MOST_AT_ONCE + 1).length > MOST_AT_ONCE
+    );
+  }
+
   /** Decides the slots that are due in (from, now]. */
   decide(from: number, now: number): Outcome[] {
     const outcomes: Outcome[] = [];
+    for (const _ of this.#catchUp(from, now, outcomes));
+    this.#decideLives(from, now, outcomes);
+    return outcomes;
+  }
+
+  /**
+   * As {@link decide}, in steps: each gives outcomes that are to be recorded before the next step
+   * is asked for, or none. Outcomes with the same `through` are in one step. Nothing else may
+   * decide slots of this pipeline meanwhile.
+   */
+  *decideInSteps(from: number, now: number): Generator<readonly Outcome[], void> {
+    const outcomes: Outcome[] = [];
+    for (const through of this.#catchUp(from, now, outcomes)) {
+      if (through === undefined) yield NONE;
+      else if (outcomes.length >= MOST_AT_ONCE && through !== outcomes.at(-1)!.through)
+        yield outcomes.splice(0);
+    }
+    // The line of an early slot may be due with a late one.
+    this.#decideLives(from, now, outcomes);
+    yield outcomes;
+  }
+
+  /** Slots that are due up to here are caught up; later ones fire. */
+  #boundary(now: number): number {
     const { upSince, asidePeriod } = this.#ports;
     const until = asidePeriod?.(this.#view.name)?.until ?? 0;
-    const boundary = Math.min(now, Math.max(upSince(), now - LATE_MS - 1, until));
-    if (boundary > from) this.#catchUp(from, boundary, now, outcomes);
-    for (const slot of this.#table.dueSlots(Math.max(from, boundary), now))
+    return Math.min(now, Math.max(upSince(), now - LATE_MS - 1, until));
+  }
+
+  #decideLives(from: number, now: number, outcomes: Outcome[]): void {
+    for (const slot of this.#table.dueSlots(Math.max(from, this.#boundary(now)), now))
       this.#decideLive(slot, now, outcomes);
-    return outcomes;
   }
 
   /**
@@ -190,24 +236,36 @@ export class SlotDecider {
     if (this.#left(schedule) <= 0) this.#table = this.#makeTable();
   }
 
-  #catchUp(from: number, to: number, now: number, outcomes: Outcome[]): void {
+  /**
+   * Adds what becomes of slots that are to be caught up. Gives the `through` of each decision
+   * before its outcome is added, and undefined now and then between.
+   */
+  *#catchUp(from: number, now: number, outcomes: Outcome[]): Generator<number | undefined, void> {
+    const to = this.#boundary(now);
+    if (to <= from) return;
     const { name, state, damaged } = this.#view;
     const lost = damaged && from < this.#ports.upSince();
-    const survey = surveyCatchUp(name, this.#active(), {
+    const schedules = this.#active();
+    const survey = yield* surveySteps(name, schedules, {
       from,
       to,
       now,
       since: state.since,
       each: lost,
     });
-    const slots = [...survey.head, ...survey.slots];
+    const slots = survey.head.length === 0 ? survey.slots : [...survey.head, ...survey.slots];
     if (slots.length === 0) return;
-    const taken = new Set(
-      slots
-        .filter((slot) => this.#ports.store.exists(runIdForSlot(name, slot.slot, slot.track)))
-        .map(slotId),
-    );
-    const decisions = decideCatchUp(survey, {
+    yield undefined;
+    const { store } = this.#ports;
+    const exists = slots.length > MOST_LOOKS ? store.looker(name) : store.exists.bind(store);
+    const taken = new Set<string>();
+    for (const [index, slot] of slots.entries()) {
+      if (exists(runIdForSlot(name, slot.slot, slot.track))) taken.add(slotId(slot));
+      if (index % STEP_SLOTS === STEP_SLOTS - 1) yield undefined;
+    }
+    // What is decided here is counted as it runs.
+    const left = new Map(schedules.map((one) => [scheduleKey(one), this.#left(one)]));
+    const facts = {
       now,
       cause: this.#cause(slots),
       paused: this.#paused(),
@@ -215,9 +273,12 @@ export class SlotDecider {
       decided: new Set([...state.decided.keys(), ...state.firedAhead]),
       covered: state.covered,
       taken,
-      left: (schedule) => this.#left(schedule),
-    });
-    for (const decision of decisions) this.#caughtUp(decision, now, outcomes);
+      left: (schedule: Schedule) => left.get(scheduleKey(schedule)) ?? 0,
+    };
+    for (const decision of catchUpSteps(survey, facts)) {
+      yield decision?.through;
+      if (decision !== undefined) this.#caughtUp(decision, now, outcomes);
+    }
   }
 
   #caughtUp(decision: CatchUpDecision, now: number, outcomes: Outcome[]): void {

@@ -183,6 +183,29 @@ export class RunStore {
     return parseRunId(run) !== undefined && isThere(this.runLedger(run));
   }
 
+  /**
+   * As {@link exists}, for very many runs of one pipeline: each month's folder is listed once, with
+   * the first run of it.
+   */
+  looker(pipeline: string): (run: string) => boolean {
+    const stamp = pipeline.length + 1;
+    const folders = new Map<string, ReadonlySet<string> | undefined>();
+    return (run) => {
+      const month = `${run.slice(stamp, stamp + 4)}-${run.slice(stamp + 4, stamp + 6)}`;
+      if (!folders.has(month)) folders.set(month, this.#namesOf(pipeline, month));
+      return folders.get(month)?.has(`${run}${LEDGER}`) ?? this.exists(run);
+    };
+  }
+
+  /** The names in a month's folder; undefined where it cannot be listed now. */
+  #namesOf(pipeline: string, month: string): ReadonlySet<string> | undefined {
+    try {
+      return new Set(namesIn(join(this.pipelineDir(pipeline), month)));
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The pipelines that have a folder, by name. */
   pipelines(): string[] {
     return namesIn(this.runsDir)

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { describe, expect, test, vi } from "vitest";
 import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
 import { readPipeline } from "../../src/views/pipeline-reading.ts";
@@ -6,6 +6,7 @@ import { viewPipeline } from "../../src/views/pipeline-view.ts";
 import { EngineRig, pipelineOf, type FileContent } from "../support/engine-rig.ts";
 import { scheduleOf } from "../support/given-schedule.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
+import { SyncDisk } from "../support/sync-disk.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -179,7 +180,66 @@ test("a run's end stands after its beginning, though another run takes long to m
   await there.down();
 });
 
+/** A disk on which what is added to one file waits. */
+class HeldDisk extends SyncDisk {
+  /** The end of its path. */
+  readonly #held: string;
+  readonly #waiting: (() => void)[] = [];
+  /** By descriptor, how long it was. */
+  #lengths = new Map<number, number>();
+
+  constructor(held: string) {
+    super();
+    this.#held = held;
+  }
+
+  override async open(path: string, flags: string | number, mode?: number): Promise<number> {
+    const fd = await super.open(path, flags, mode);
+    if (path.endsWith(this.#held)) this.#lengths.set(fd, statSync(path).size);
+    return fd;
+  }
+
+  override async write(
+    ...[fd, bytes, offset, position]: Parameters<SyncDisk["write"]>
+  ): Promise<number> {
+    if (position >= (this.#lengths.get(fd) ?? Number.POSITIVE_INFINITY))
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return super.write(fd, bytes, offset, position);
+  }
+
+  go(): void {
+    this.#lengths = new Map();
+    for (const go of this.#waiting.splice(0)) go();
+  }
+}
+
 describe("catch-up", () => {
+  test("very many slots of one pipeline hold up no other's", async () => {
+    const there = rig();
+    there.put(pipelineOf("much", [minutely]));
+    there.put(pipelineOf("other", [minutely]));
+    await there.up();
+    await there.take("other");
+    await there.down();
+    await there.clock.advance(12 * 3_600_000);
+    const disk = new HeldDisk("much/pipeline.jsonl");
+    there.put(pipelineOf("other", [minutely]));
+    await there.up(disk);
+    await there.clock.advance(120_000);
+    expect(there.slots("much")).toEqual([]);
+    expect(there.slots("other")).toEqual(["fired 14:01:00", "fired 14:02:00"]);
+    disk.go();
+    await there.clock.advance(60_000);
+    const slots = there.slots("much");
+    expect([slots.length, new Set(slots).size]).toEqual([723, 723]);
+    expect(slots.slice(-4)).toEqual([
+      "caught_up 14:00:00",
+      "skipped 14:01:00",
+      "skipped 14:02:00",
+      "fired 14:03:00",
+    ]);
+  });
+
   test("a daemon that was down decides each slot once, and names the downtime", async () => {
     const there = rig();
     there.put(pipelineOf("none", [scheduleOf({ cron: "* * * * *", catchUp: "none" })]));

@@ -9,6 +9,7 @@ import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import { evolvePipeline } from "../../src/core/pipeline-fold.ts";
 import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
+import { FewAtOnce } from "../../src/engine/few-at-once.ts";
 import { PipelineDesk, type DeskPorts } from "../../src/engine/pipeline-desk.ts";
 import { LedgerExists } from "../../src/ledger/ledger-error.ts";
 import type { PipelineLedger } from "../../src/ledger/pipeline-ledger.ts";
@@ -45,6 +46,7 @@ function rig(before: readonly PipelineEvent[] = []) {
     /** Why no run can be made. */
     makeFault: undefined as Error | undefined,
     held: undefined as Promise<void> | undefined,
+    goesOn: true,
   };
   const end = { mark: "end" };
   const ledger = {
@@ -93,6 +95,8 @@ function rig(before: readonly PipelineEvent[] = []) {
     lastJump: () => undefined,
     burst: () => undefined,
     tzdata: "2026a",
+    fewAtOnce: new FewAtOnce(1),
+    goesOn: () => world.goesOn,
     onNext: (_: string, due: number | undefined) =>
       void told.push(`next ${due === undefined ? "never" : iso(due).slice(11, 19)}`),
     onInForce: () => void told.push("in force"),
@@ -519,5 +523,78 @@ describe("a look at a pipeline", () => {
     await desk.append([{ ...finished, run: next } as never]);
     desk.look();
     expect(said()).toEqual(["look"]);
+  });
+});
+
+describe("very many slots that were missed", () => {
+  /** Six hours pass unseen: 360 slots, of which the newest runs. */
+  async function missed(): Promise<Rig & { first: Promise<void>; go: () => void }> {
+    const there = await inForce();
+    let go!: () => void;
+    there.world.held = new Promise((resolve) => (go = resolve));
+    there.clock.step(6 * 3_600_000);
+    there.desk.decide();
+    return { ...there, first: there.clock.settle(), go };
+  }
+  const slotsOf = (lines: readonly PipelineEvent[]): string[] =>
+    lines.flatMap((line) => ("slot" in line ? [String(line.slot)] : []));
+  const all = Array.from({ length: 360 }, (_, n) => iso(START + (n + 1) * MINUTE_MS));
+
+  it("are recorded in steps, and the pipeline is behind until then", async () => {
+    const { desk, lines, first, go } = await missed();
+    await first;
+    expect([desk.isBehind, lines.length]).toEqual([true, 0]);
+    go();
+    await desk.settled();
+    expect([desk.isBehind, slotsOf(lines)]).toEqual([false, all]);
+    expect(lines.map(({ type }) => type).filter((type) => type === "slot.caught_up")).toHaveLength(
+      1,
+    );
+  });
+
+  it("are left to the next daemon where this one ends, but for those of a step", async () => {
+    const { desk, lines, first, go, world, state } = await missed();
+    await first;
+    world.goesOn = false;
+    go();
+    await desk.settled();
+    const some = slotsOf(lines);
+    expect(some).toEqual(all.slice(0, some.length));
+    expect(some.length).toBeGreaterThanOrEqual(250);
+    expect(some.length).toBeLessThan(360);
+    expect(state.through).toBe(Date.parse(some.at(-1)!));
+    // The next daemon does this.
+    world.goesOn = true;
+    desk.decide();
+    await desk.settled();
+    expect(slotsOf(lines)).toEqual(all);
+  });
+
+  it("come before a version that is put in force as the daemon ends", async () => {
+    const { desk, lines, first, go, world } = await missed();
+    await first;
+    world.goesOn = false;
+    const loaded = desk.load(pipelineOf("p", [hourly]));
+    go();
+    await loaded;
+    expect(slotsOf(lines)).toEqual(all);
+    expect(lines.findIndex(({ type }) => type === "pipeline.loaded")).toBeGreaterThan(
+      lines.findLastIndex((line) => "slot" in line),
+    );
+  });
+
+  it("are not due any more where the clock goes back, and are decided once they are", async () => {
+    const { clock, desk, lines, first, go, said } = await missed();
+    await first;
+    clock.step(-6 * 3_600_000);
+    go();
+    await desk.settled();
+    const some = slotsOf(lines);
+    expect(some.length).toBeLessThan(360);
+    expect(said().at(-1)).toBe(`next ${iso(Date.parse(some.at(-1)!) + MINUTE_MS).slice(11, 19)}`);
+    clock.step(6 * 3_600_000);
+    desk.decide();
+    await desk.settled();
+    expect(slotsOf(lines)).toEqual(all);
   });
 });

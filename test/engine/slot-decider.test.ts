@@ -6,7 +6,10 @@ import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import { emptyPipelineState, slotKey } from "../../src/core/pipeline-state.ts";
 import type { RunTicket } from "../../src/engine/active-runs.ts";
 import { scheduleKey } from "../../src/core/schedule/schedule.ts";
+import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
+import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import {
+  MOST_AT_ONCE,
   queueTermsOf,
   SlotDecider,
   type DeciderPorts,
@@ -507,4 +510,109 @@ it("a slot whose params do not fit is missed with the reason, and counts for no 
   ]);
   expect(second).toHaveLength(1);
   expect(reserved).toEqual([]);
+});
+
+describe("very many slots", () => {
+  const HOUR = 3_600_000;
+  /** A decider of its own for each way, over the same state. */
+  const deciderOf = (schedules: readonly Schedule[], runs: string[]): SlotDecider =>
+    new SlotDecider(
+      {
+        name: "p",
+        state: emptyPipelineState(),
+        loaded: pipelineOf("p", schedules),
+        without: undefined,
+        damaged: false,
+      },
+      {
+        store: new RunStore(tempRoot().runs),
+        runs: {
+          get: () => undefined,
+          busy: () => ({ running: [], queued: [] }),
+          mustWait: () => false,
+          reserve: ({ run }: RunTicket) => runs.push(run),
+        },
+        settings: () => DEFAULT_SETTINGS,
+        upSince: () => NOW - 10_000,
+        lastJump: () => undefined,
+      } as unknown as DeciderPorts,
+      schedules,
+    );
+
+  it.each([
+    ["of one schedule", [scheduleOf({ cron: "*/10 * * * * *" })], 9],
+    ["that all run", [scheduleOf({ cron: "* * * * *", catchUp: "all" })], 24],
+    ["older than their window", [scheduleOf({ cron: "* * * * *", catchUpWindowMs: 6 * HOUR })], 30],
+    [
+      "due at the same moments, with jitter",
+      [
+        scheduleOf({ cron: "* * * * *", jitterSeconds: 50, name: "a", params: { n: 1 } }),
+        scheduleOf({ cron: "*/2 * * * *", catchUp: "all", name: "b", params: { n: 2 } }),
+        scheduleOf({ cron: "*/3 * * * *", stopAfter: 5, catchUp: "all" }),
+      ],
+      12,
+    ],
+  ])("%s are decided in steps as they are at once", (_, schedules, hours) => {
+    const from = NOW - hours * HOUR;
+    const [atOnce, inSteps]: [string[], string[]] = [[], []];
+    const whole = deciderOf(schedules, atOnce).decide(from, NOW);
+    const steps = [...deciderOf(schedules, inSteps).decideInSteps(from, NOW)].filter(
+      ({ length }) => length > 0,
+    );
+    const plain = (outcomes: readonly Outcome[]): unknown =>
+      outcomes.map((one) => ({ ...one, entry: undefined }));
+    expect(plain(steps.flat())).toEqual(plain(whole));
+    expect(inSteps).toEqual(atOnce);
+    expect(steps.length).toBeGreaterThan(1);
+    for (const [index, step] of steps.slice(1).entries()) {
+      // What is due at one moment is one write.
+      expect(step[0]!.through).toBeGreaterThan(steps[index]!.at(-1)!.through!);
+      expect(steps[index]!.length).toBeGreaterThanOrEqual(MOST_AT_ONCE);
+      expect(steps[index]!.length).toBeLessThan(2 * MOST_AT_ONCE);
+    }
+  });
+
+  it("give way to others though none of them is to be told", () => {
+    const schedule = scheduleOf({ cron: "* * * * * *", catchUp: "none" });
+    const decider = deciderOf([schedule], []);
+    const steps = [...decider.decideInSteps(NOW - 2 * HOUR, NOW)];
+    // Before the first line, all of them are found and counted.
+    expect(steps.findIndex(({ length }) => length > 0)).toBeGreaterThan(10);
+  });
+
+  it("are more than 250 that are late", () => {
+    const decider = deciderOf([scheduleOf({ cron: "* * * * * *" })], []);
+    const late = NOW - 10_000;
+    expect(decider.isLong(late - MOST_AT_ONCE * 1_000, NOW)).toBe(false);
+    expect(decider.isLong(late - (MOST_AT_ONCE + 1) * 1_000, NOW)).toBe(true);
+    expect(decider.isLong(late, NOW)).toBe(false);
+  });
+
+  it("have the runs that are there already, as few have", () => {
+    const schedule = scheduleOf({ cron: "* * * * * *" });
+    const store = new RunStore(tempRoot().runs);
+    const run = "p@20261123T115900Z";
+    mkdirSync(store.runDir(run), { recursive: true });
+    writeFileSync(store.runLedger(run), "");
+    const decider = new SlotDecider(
+      {
+        name: "p",
+        state: emptyPipelineState(),
+        loaded: pipelineOf("p", [schedule], { shadow: true }),
+        without: undefined,
+        damaged: false,
+      },
+      {
+        store,
+        runs: { get: () => undefined },
+        upSince: () => NOW,
+        lastJump: () => undefined,
+      } as unknown as DeciderPorts,
+      [schedule],
+    );
+    for (const from of [NOW - 3 * HOUR, NOW - 120_000])
+      expect(decider.decide(from, NOW).filter(({ kind }) => kind === "adopt")).toMatchObject([
+        { run },
+      ]);
+  });
 });

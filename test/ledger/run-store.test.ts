@@ -171,3 +171,34 @@ it("lists more runs of one month than a call has room for arguments, in order", 
   });
   expect(new RunStore(runs).list("p")).toEqual(names);
 });
+
+describe("one that looks for very many runs of a pipeline", () => {
+  const runs = ["p@20261231T235959Z", "p@20270101T000000Z", "p@20270101T000100Z.day"];
+
+  it("sees what a look at each would, in each month", () => {
+    const store = storeWith(runs);
+    const looks = store.looker("p");
+    for (const run of [...runs, "p@20261231T235958Z", "p@20250101T000000Z", "p@20270101T000100Z"])
+      expect([run, looks(run)]).toEqual([run, store.exists(run)]);
+  });
+
+  it("looks at each where a folder cannot be listed now", () => {
+    const store = storeWith(runs);
+    const { readdirSync } = fs;
+    const set = (call: unknown): void => {
+      Object.assign(fs, { readdirSync: call });
+      syncBuiltinESMExports();
+    };
+    set(() => {
+      throw Object.assign(new Error("no descriptor"), { code: "EMFILE" });
+    });
+    onTestFinished(() => set(readdirSync));
+    const looks = store.looker("p");
+    expect([...runs, "p@20261231T235958Z"].map((run) => looks(run))).toEqual([
+      true,
+      true,
+      true,
+      false,
+    ]);
+  });
+});

@@ -16,7 +16,7 @@
  */
 import { defined } from "../defined.ts";
 import { formatDuration } from "../duration.ts";
-import { iso } from "../time.ts";
+import { HOUR_MS, iso } from "../time.ts";
 import {
   blackoutOf,
   scheduleKey,
@@ -38,6 +38,10 @@ export const MOST_SLOTS = 100_000;
  * only just after the watermark.
  */
 const HEAD_SLOTS = 64;
+/** In how many spans the slots are found at most. */
+const MOST_SPANS = 1_000;
+/** How many slots are looked at in one step of the deciding. */
+export const STEP_SLOTS = 500;
 
 /** The slots of a catch-up, before they are decided. */
 export interface CatchUpSurvey {
@@ -114,6 +118,19 @@ export function surveyCatchUp(
   schedules: readonly Schedule[],
   span: CatchUpSpan,
 ): CatchUpSurvey {
+  const steps = surveySteps(pipeline, schedules, span);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+/** As {@link surveyCatchUp}, step by step: each finds the slots of an hour or more. */
+export function* surveySteps(
+  pipeline: string,
+  schedules: readonly Schedule[],
+  span: CatchUpSpan,
+): Generator<undefined, CatchUpSurvey> {
   const { from, to, since } = span;
   const table = timetable(pipeline, schedules, since);
   const reach = Math.max(0, ...schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
@@ -122,10 +139,10 @@ export function surveyCatchUp(
       ? Number.POSITIVE_INFINITY
       : Math.max(0, ...schedules.map(({ catchUpWindowMs }) => catchUpWindowMs));
   let edge = Math.min(to, Math.max(from, span.now - window - 1));
-  let rest = slotsAfter(table, Math.max(from, edge - reach), to);
+  let rest = yield* slotsAfter(table, Math.max(from, edge - reach), to);
   while (rest.length > MOST_SLOTS) {
     edge = to - Math.floor((to - edge) / 2);
-    rest = slotsAfter(table, Math.max(from, edge - reach), to);
+    rest = yield* slotsAfter(table, Math.max(from, edge - reach), to);
   }
   // Slots that passed before the watermark and that jitter makes due after it.
   const pending =
@@ -147,17 +164,37 @@ export function surveyCatchUp(
   return defined({ head, last, edge, slots, still });
 }
 
-/** Slots after an instant that are due by `to`, ordered by due time. */
-function slotsAfter(table: Timetable, after: number, to: number): DueSlot[] {
-  return table.dueSlots(after, to, MOST_SLOTS + 1).filter(({ slot }) => slot > after);
+/** Slots after an instant that are due by `to`, ordered by due time; few more than are decided. */
+function* slotsAfter(table: Timetable, after: number, to: number): Generator<undefined, DueSlot[]> {
+  const found: DueSlot[] = [];
+  const span = Math.max(HOUR_MS, Math.ceil((to - after) / MOST_SPANS));
+  for (let from = after; from < to && found.length <= MOST_SLOTS; from += span) {
+    if (from > after) yield undefined;
+    for (const slot of table.dueSlots(from, Math.min(from + span, to), MOST_SLOTS + 1))
+      if (slot.slot > after) found.push(slot);
+  }
+  return found;
 }
 
 /**
  * Decides all slots of a survey, in the order of their lines. Exactly one decision covers each
  * slot.
  */
-export function decideCatchUp(whole: CatchUpSurvey, facts: CatchUpFacts): CatchUpDecision[] {
+export function decideCatchUp(survey: CatchUpSurvey, facts: CatchUpFacts): CatchUpDecision[] {
   const decisions: CatchUpDecision[] = [];
+  for (const decision of catchUpSteps(survey, facts))
+    if (decision !== undefined) decisions.push(decision);
+  return decisions;
+}
+
+/**
+ * As {@link decideCatchUp}, step by step: a secondly pipeline has 86,400 slots a day. A step
+ * without a decision is undefined. There are at most {@link STEP_SLOTS} slots between two steps.
+ */
+export function* catchUpSteps(
+  whole: CatchUpSurvey,
+  facts: CatchUpFacts,
+): Generator<CatchUpDecision | undefined, void> {
   const { covered = [] } = facts;
   const survey =
     covered.length === 0
@@ -168,27 +205,34 @@ export function decideCatchUp(whole: CatchUpSurvey, facts: CatchUpFacts): CatchU
             ({ slot }) => !covered.some(([first, last]) => slot >= first && slot <= last),
           ),
         };
-  const runs = chooseRuns(survey.slots, facts);
+  const verdicts = new Verdicts(facts);
+  const isOpen = facts.paused === undefined && facts.impossible === undefined;
+  for (const [index, slot] of isOpen ? survey.slots.entries() : []) {
+    verdicts.count(slot);
+    if (index % STEP_SLOTS === STEP_SLOTS - 1) yield undefined;
+  }
   const stretches = decideOld(survey, facts);
   let old = stretches.length > 0;
-  for (const slot of survey.slots) {
+  for (const [index, slot] of survey.slots.entries()) {
+    if (index % STEP_SLOTS === STEP_SLOTS - 1) yield undefined;
     if (old && slot.due > survey.edge) {
-      decisions.push(...stretches);
+      yield* stretches;
       old = false;
     }
     const id = slotId(slot);
     if (facts.decided.has(id)) continue;
-    const base = { slot, through: old ? stretches[0]!.through : slot.due };
-    if (facts.taken.has(id)) decisions.push({ ...base, kind: "adopt" });
+    const through = old ? stretches[0]!.through : slot.due;
+    if (facts.taken.has(id)) yield { slot, through, kind: "adopt" };
     else if (facts.paused !== undefined)
-      decisions.push({ ...base, kind: "skipped", because: facts.paused });
+      yield { slot, through, kind: "skipped", because: facts.paused };
     else if (facts.impossible !== undefined)
-      decisions.push({ ...base, kind: "missed", because: facts.impossible });
-    else
-      decisions.push({ ...base, ...(runs.get(slot) ?? { kind: "missed", because: facts.cause }) });
+      yield { slot, through, kind: "missed", because: facts.impossible };
+    else {
+      const { kind, because } = verdicts.of(slot);
+      yield { slot, through, kind, because };
+    }
   }
-  if (old) decisions.push(...stretches);
-  return decisions;
+  if (old) yield* stretches;
 }
 
 /**
@@ -268,70 +312,98 @@ function marksOf(
 /** The decision about one slot, without the slot. */
 type Verdict = { readonly kind: "run" | "skipped" | "missed"; readonly because: string };
 
-/** Decides each eligible slot of the window. Slots that have a run or a line are left out. */
-function chooseRuns(slots: readonly DueSlot[], facts: CatchUpFacts): Map<DueSlot, Verdict> {
-  const verdicts = new Map<DueSlot, Verdict>();
-  if (facts.paused !== undefined || facts.impossible !== undefined) return verdicts;
-  const tracks = new Map<string, DueSlot[]>();
-  /** The newest slot of each track that has a run already. */
-  const ran = new Map<string, DueSlot>();
-  for (const slot of slots) {
-    const { schedule } = slot;
-    const id = slotId(slot);
-    const track = `${slot.track ?? ""}\n${schedule.catchUp}`;
-    if (facts.taken.has(id) || facts.decided.has(id)) {
-      if (facts.taken.has(id)) ran.set(track, slot);
-      continue;
-    }
-    const blackout = blackoutOf(schedule, slot.slot);
-    if (blackout !== undefined) verdicts.set(slot, { kind: "skipped", because: blackout });
-    else if (slot.due < facts.now - schedule.catchUpWindowMs) {
-      verdicts.set(slot, { kind: "missed", because: tooOld(facts.cause, schedule) });
-    } else if (schedule.catchUp === "none")
-      verdicts.set(slot, { kind: "missed", because: `${facts.cause}; catchUp is none` });
-    else {
-      const list = tracks.get(track);
-      if (list === undefined) tracks.set(track, [slot]);
-      else list.push(slot);
-    }
-  }
-  const used = new Map<string, number>();
-  for (const [track, list] of tracks) chooseOfTrack(list, ran.get(track), facts, used, verdicts);
-  return verdicts;
+/** The slots of one track that may run, and how they are told. */
+interface Track {
+  /** How many there are, and how many were decided. */
+  count: number;
+  decided: number;
+  newest: DueSlot;
 }
 
-function chooseOfTrack(
-  list: readonly DueSlot[],
-  ran: DueSlot | undefined,
-  facts: CatchUpFacts,
-  used: Map<string, number>,
-  verdicts: Map<DueSlot, Verdict>,
-): void {
-  const latest = list[0]!.schedule.catchUp === "latest";
-  const newest = list.at(-1)!;
-  for (const [index, slot] of list.entries()) {
-    const { schedule } = slot;
-    const miss = (why: string): void =>
-      void verdicts.set(slot, { kind: "missed", because: `${facts.cause}; ${why}` });
-    if (latest && ran !== undefined && ran.due > slot.due)
-      miss(`catchUp is latest, and the newer slot ${iso(ran.slot)} ran`);
-    else if (latest && slot !== newest)
-      miss(`catchUp is latest, which runs the newer slot ${iso(newest.slot)}`);
-    else if (!latest && list.length - index > schedule.maxCatchUp)
-      miss(`more than maxCatchUp (${schedule.maxCatchUp}) slots were due since`);
-    else if (schedule.maxCatchUp === 0) miss("maxCatchUp is 0");
-    else {
-      const key = scheduleKey(schedule);
-      const before = used.get(key) ?? 0;
-      if (before >= (facts.left?.(schedule) ?? Number.POSITIVE_INFINITY))
-        miss(`the schedule ended with its run number ${schedule.stopAfter ?? 0}`);
+/**
+ * Decides the slots of the window that have neither a run nor a line. Whether one runs follows from
+ * those after it: so all are counted before the first is decided, both in their order.
+ */
+class Verdicts {
+  readonly #facts: CatchUpFacts;
+  readonly #tracks = new Map<string, Track>();
+  /** The newest slot of each track that has a run already. */
+  readonly #ran = new Map<string, DueSlot>();
+  /** How many runs each schedule is given. */
+  readonly #used = new Map<string, number>();
+  /** Reasons that many slots have in turn: each is made once. */
+  readonly #texts = new Map<string, string>();
+
+  constructor(facts: CatchUpFacts) {
+    this.#facts = facts;
+  }
+
+  count(slot: DueSlot): void {
+    const id = slotId(slot);
+    const name = trackOf(slot);
+    if (this.#facts.taken.has(id)) this.#ran.set(name, slot);
+    else if (!this.#facts.decided.has(id) && this.#unable(slot) === undefined) {
+      const track = this.#tracks.get(name);
+      if (track === undefined) this.#tracks.set(name, { count: 1, decided: 0, newest: slot });
       else {
-        used.set(key, before + 1);
-        verdicts.set(slot, {
-          kind: "run",
-          because: `${facts.cause}; catchUp is ${schedule.catchUp}`,
-        });
+        track.count += 1;
+        track.newest = slot;
       }
     }
   }
+
+  of(slot: DueSlot): Verdict {
+    return this.#unable(slot) ?? this.#ofTrack(slot);
+  }
+
+  /** Why the slot does not run, whatever the others do. */
+  #unable({ schedule, slot, due }: DueSlot): Verdict | undefined {
+    const { cause, now } = this.#facts;
+    const blackout = blackoutOf(schedule, slot);
+    if (blackout !== undefined) return { kind: "skipped", because: blackout };
+    if (due < now - schedule.catchUpWindowMs)
+      return { kind: "missed", because: tooOld(cause, schedule) };
+    if (schedule.catchUp !== "none") return undefined;
+    return { kind: "missed", because: `${cause}; catchUp is none` };
+  }
+
+  #ofTrack(slot: DueSlot): Verdict {
+    const { schedule } = slot;
+    const latest = schedule.catchUp === "latest";
+    const name = trackOf(slot);
+    const track = this.#tracks.get(name)!;
+    const ran = this.#ran.get(name);
+    const left = track.count - track.decided;
+    track.decided += 1;
+    if (latest && ran !== undefined && ran.due > slot.due)
+      return this.#missed("catchUp is latest, and the newer slot", ran, "ran");
+    if (latest && slot !== track.newest)
+      return this.#missed("catchUp is latest, which runs the newer slot", track.newest);
+    const { cause } = this.#facts;
+    const miss = (why: string): Verdict => ({ kind: "missed", because: `${cause}; ${why}` });
+    if (!latest && left > schedule.maxCatchUp)
+      return miss(`more than maxCatchUp (${schedule.maxCatchUp}) slots were due since`);
+    if (schedule.maxCatchUp === 0) return miss("maxCatchUp is 0");
+    const key = scheduleKey(schedule);
+    const before = this.#used.get(key) ?? 0;
+    if (before >= (this.#facts.left?.(schedule) ?? Number.POSITIVE_INFINITY))
+      return miss(`the schedule ended with its run number ${schedule.stopAfter ?? 0}`);
+    this.#used.set(key, before + 1);
+    return { kind: "run", because: `${cause}; catchUp is ${schedule.catchUp}` };
+  }
+
+  #missed(why: string, { slot }: DueSlot, end = ""): Verdict {
+    const key = `${slot} ${why}`;
+    let because = this.#texts.get(key);
+    if (because === undefined) {
+      because = `${this.#facts.cause}; ${why} ${iso(slot)} ${end}`.trimEnd();
+      this.#texts.set(key, because);
+    }
+    return { kind: "missed", because };
+  }
+}
+
+/** Slots of which at most the newest runs, or so many of the newest. */
+function trackOf({ track, schedule }: DueSlot): string {
+  return `${track ?? ""}\n${schedule.catchUp}`;
 }
