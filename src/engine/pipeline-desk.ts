@@ -40,13 +40,8 @@ import { endLine } from "./end-line.ts";
 import type { FewAtOnce } from "./few-at-once.ts";
 import type { RunEnd } from "./ports.ts";
 import type { ClockStep } from "./scheduler.ts";
-import {
-  queueTermsOf,
-  SlotDecider,
-  type DeciderPorts,
-  type DeciderView,
-  type Outcome,
-} from "./slot-decider.ts";
+import { queueTermsOf } from "./queue-terms.ts";
+import { SlotDecider, type DeciderPorts, type DeciderView, type Outcome } from "./slot-decider.ts";
 import { SlotRecorder, type RecorderPorts, type RecorderView } from "./slot-recorder.ts";
 import { Turns } from "./turns.ts";
 
@@ -195,14 +190,13 @@ export class PipelineDesk implements DeciderView, RecorderView {
    */
   decide(): void {
     if (this.#decideQueued) return;
-    if (!this.#turns.isTaken && !this.#isLong(this.#ports.clock.now())) return this.#decideAtOnce();
+    if (!this.#turns.isTaken) return this.#decideAtOnce();
     this.#decideQueued = true;
     this.#turns
       .take(async () => {
         this.#decideQueued = false;
-        const { clock, goesOn } = this.#ports;
-        const now = clock.now();
-        await this.#decideDue(now, () => goesOn() && clock.now() >= now);
+        const now = this.#ports.clock.now();
+        await this.#decideDue(now, this.#stillDue(now));
       })
       .catch((error: unknown) => this.#undecided(error));
   }
@@ -213,12 +207,19 @@ export class PipelineDesk implements DeciderView, RecorderView {
     try {
       const now = this.#ports.clock.now();
       const outcomes = this.#outcomesUntil(now);
-      if (outcomes.length === 0) this.#turns.end();
+      if (outcomes === undefined) this.#endWith(this.#decideLong(now, this.#stillDue(now)));
+      else if (outcomes.length === 0) this.#turns.end();
       else this.#recorder.begin(outcomes, now, (recorded) => this.#endWith(recorded));
     } catch (error) {
       this.#undecided(error);
       this.#turns.end();
     }
+  }
+
+  /** Whether the daemon goes on, and the clock did not go back. */
+  #stillDue(now: number): () => boolean {
+    const { clock, goesOn } = this.#ports;
+    return () => goesOn() && clock.now() >= now;
   }
 
   #endWith(recorded: Promise<void>): void {
@@ -480,16 +481,9 @@ export class PipelineDesk implements DeciderView, RecorderView {
 
   /** @param goesOn whether very many slots are decided to their end */
   async #decideDue(now: number, goesOn: () => boolean = () => true): Promise<void> {
-    if (this.#isLong(now)) return this.#decideLong(now, goesOn);
     const outcomes = this.#outcomesUntil(now);
-    if (outcomes.length > 0) await this.#recorder.record(outcomes, now);
-  }
-
-  /** Whether very many slots are due, which were not decided in time. */
-  #isLong(now: number): boolean {
-    return (
-      this.#cursor !== undefined && now > this.#cursor && this.#decider.isLong(this.#cursor, now)
-    );
+    if (outcomes === undefined) await this.#decideLong(now, goesOn);
+    else if (outcomes.length > 0) await this.#recorder.record(outcomes, now);
   }
 
   /**
@@ -523,11 +517,15 @@ export class PipelineDesk implements DeciderView, RecorderView {
     }
   }
 
-  /** Decides the slots that are due until `now`; what came of it is to be recorded. */
-  #outcomesUntil(now: number): readonly Outcome[] {
+  /**
+   * Decides the slots that are due until `now`; what came of it is to be recorded. Undefined: very
+   * many are late, and none is decided.
+   */
+  #outcomesUntil(now: number): readonly Outcome[] | undefined {
     const from = this.#cursor;
     const isDue = from !== undefined && now > from;
-    const outcomes = isDue ? this.#decider.decide(from, now) : NONE;
+    const outcomes = isDue ? this.#decider.decideIfFew(from, now) : NONE;
+    if (outcomes === undefined) return undefined;
     if (isDue) this.#cursor = now;
     this.#next();
     return outcomes;

@@ -6,7 +6,7 @@
  * It is synchronous: a thousand pipelines may be due in the same second. After a downtime very many
  * slots of one pipeline may be left: those are decided in steps.
  */
-import { activeLimit, decideOverlap } from "../core/admission.ts";
+import { decideOverlap } from "../core/admission.ts";
 import { countText } from "../core/counted.ts";
 import {
   catchUpSteps,
@@ -30,7 +30,8 @@ import {
 import type { OrchdSettings } from "../core/settings.ts";
 import { iso } from "../core/time.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import type { ActiveRun, ActiveRuns, QueueTerms, RunTicket } from "./active-runs.ts";
+import type { ActiveRun, ActiveRuns, RunTicket } from "./active-runs.ts";
+import { queueTermsOf } from "./queue-terms.ts";
 import { runHeader } from "./run-header.ts";
 import type { ClockStep } from "./scheduler.ts";
 import type { AsidePeriod } from "./set-aside.ts";
@@ -155,21 +156,22 @@ export class SlotDecider {
     return this.#table.next(after)?.due;
   }
 
-  /** Whether so many slots are to be caught up that they are decided in steps. */
-  isLong(from: number, now: number): boolean {
-    const boundary = this.#boundary(now);
-    return (
-      boundary > from &&
-      this.#table.dueSlots(from, boundary, MOST_AT_ONCE + 1).length > MOST_AT_ONCE
-    );
-  }
-
   /** Decides the slots that are due in (from, now]. */
   decide(from: number, now: number): Outcome[] {
     const outcomes: Outcome[] = [];
-    for (const _ of this.#catchUp(from, now, outcomes));
-    this.#decideLives(from, now, outcomes);
+    const boundary = this.#boundary(now);
+    if (this.#isLate(from, boundary)) for (const _ of this.#catchUp(from, boundary, now, outcomes));
+    this.#decideLives(from, boundary, now, outcomes);
     return outcomes;
+  }
+
+  /** As {@link decide}; undefined where very many are late: {@link decideInSteps} is for them. */
+  decideIfFew(from: number, now: number): Outcome[] | undefined {
+    const boundary = this.#boundary(now);
+    const most = MOST_AT_ONCE;
+    if (this.#isLate(from, boundary))
+      if (this.#table.dueSlots(from, boundary, most + 1).length > most) return undefined;
+    return this.decide(from, now);
   }
 
   /**
@@ -179,13 +181,14 @@ export class SlotDecider {
    */
   *decideInSteps(from: number, now: number): Generator<readonly Outcome[], void> {
     const outcomes: Outcome[] = [];
-    for (const through of this.#catchUp(from, now, outcomes)) {
+    const boundary = this.#boundary(now);
+    for (const through of this.#catchUp(from, boundary, now, outcomes)) {
       if (through === undefined) yield NONE;
       else if (outcomes.length >= MOST_AT_ONCE && through !== outcomes.at(-1)!.through)
         yield outcomes.splice(0);
     }
     // The line of an early slot may be due with a late one.
-    this.#decideLives(from, now, outcomes);
+    this.#decideLives(from, boundary, now, outcomes);
     yield outcomes;
   }
 
@@ -196,8 +199,15 @@ export class SlotDecider {
     return Math.min(now, Math.max(upSince(), now - LATE_MS - 1, until));
   }
 
-  #decideLives(from: number, now: number, outcomes: Outcome[]): void {
-    for (const slot of this.#table.dueSlots(Math.max(from, this.#boundary(now)), now))
+  /** Whether any slot is to be caught up. */
+  #isLate(from: number, boundary: number): boolean {
+    if (boundary <= from) return false;
+    const next = this.#table.next(from);
+    return next !== undefined && next.due <= boundary;
+  }
+
+  #decideLives(from: number, boundary: number, now: number, outcomes: Outcome[]): void {
+    for (const slot of this.#table.dueSlots(Math.max(from, boundary), now))
       this.#decideLive(slot, now, outcomes);
   }
 
@@ -240,9 +250,12 @@ export class SlotDecider {
    * Adds what becomes of slots that are to be caught up. Gives the `through` of each decision
    * before its outcome is added, and undefined now and then between.
    */
-  *#catchUp(from: number, now: number, outcomes: Outcome[]): Generator<number | undefined, void> {
-    const to = this.#boundary(now);
-    if (to <= from) return;
+  *#catchUp(
+    from: number,
+    to: number,
+    now: number,
+    outcomes: Outcome[],
+  ): Generator<number | undefined, void> {
     const { name, state, damaged } = this.#view;
     const lost = damaged && from < this.#ports.upSince();
     const schedules = this.#active();
@@ -463,19 +476,6 @@ export class SlotDecider {
       };
     return overlap.kind === "queue" ? { waits: overlap.because } : FREE;
   }
-}
-
-/** How a pipeline's runs queue. Without a version in force nothing limits them. */
-export function queueTermsOf(name: string, loaded: LoadedPipeline | undefined): QueueTerms {
-  return {
-    lane: name,
-    limit:
-      loaded === undefined
-        ? Number.POSITIVE_INFINITY
-        : activeLimit(loaded.overlap, loaded.maxActiveRuns),
-    priority: loaded?.concurrency?.priority ?? loaded?.priority ?? 0,
-    group: loaded?.concurrency?.group,
-  };
 }
 
 /** Why a slot has a run. */

@@ -20,7 +20,8 @@ import type { ActiveRun } from "./active-runs.ts";
 import type { Burst } from "./burst.ts";
 import type { RunHandle } from "./ports.ts";
 import type { ClockStep } from "./scheduler.ts";
-import { queueTermsOf, slotFields, type Outcome, type SlotEvent } from "./slot-decider.ts";
+import { queueTermsOf } from "./queue-terms.ts";
+import { slotFields, type Outcome, type SlotEvent } from "./slot-decider.ts";
 
 /** The most slots whose lines are one write; slots with the same `through` may be more. */
 const SLOTS_A_WRITE = 250;

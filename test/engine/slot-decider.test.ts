@@ -8,9 +8,9 @@ import type { RunTicket } from "../../src/engine/active-runs.ts";
 import { scheduleKey } from "../../src/core/schedule/schedule.ts";
 import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
+import { queueTermsOf } from "../../src/engine/queue-terms.ts";
 import {
   MOST_AT_ONCE,
-  queueTermsOf,
   SlotDecider,
   type DeciderPorts,
   type Outcome,
@@ -583,9 +583,9 @@ describe("very many slots", () => {
   it("are more than 250 that are late", () => {
     const decider = deciderOf([scheduleOf({ cron: "* * * * * *" })], []);
     const late = NOW - 10_000;
-    expect(decider.isLong(late - MOST_AT_ONCE * 1_000, NOW)).toBe(false);
-    expect(decider.isLong(late - (MOST_AT_ONCE + 1) * 1_000, NOW)).toBe(true);
-    expect(decider.isLong(late, NOW)).toBe(false);
+    expect(decider.decideIfFew(late - MOST_AT_ONCE * 1_000, NOW)).toHaveLength(MOST_AT_ONCE + 10);
+    expect(decider.decideIfFew(late - (MOST_AT_ONCE + 1) * 1_000, NOW)).toBeUndefined();
+    expect(decider.decideIfFew(late, NOW)).toHaveLength(10);
   });
 
   it("have the runs that are there already, as few have", () => {
