@@ -17,7 +17,7 @@ export interface OpenPage extends PageRig {
   url(path: string): string;
 }
 
-/** Opens a path of the page, with the built app, and waits until the view is drawn. */
+/** Opens a path of the page, with the built app. Its view may be drawn later. */
 export async function openPage(
   pages: Pages,
   path: string,
