@@ -54,15 +54,11 @@ export function pageApp({ source, assets, base, streams, gate }: PageParts): App
       return plain(JSON.stringify(openApiDocument()), "application/json");
     });
   // Loaded with the first scrape: prom-client and what it needs are two hundred files.
-  let metrics: Promise<Metrics> | undefined;
+  let metrics: Metrics | undefined;
   app.get("/metrics", async (c) => {
-    metrics ??= loadMetrics(source);
-    // What could not be loaded, as where no descriptor is free, is loaded by the next scrape.
-    const loaded = await metrics.catch((error: unknown) => {
-      metrics = undefined;
-      throw error;
-    });
-    const { contentType, body } = await loaded.text(source.now(), c.req.header("accept"));
+    const late = await metricsCode(source.beforeLoad);
+    metrics ??= new late.Metrics(source.roots.runs);
+    const { contentType, body } = await metrics.text(source.now(), c.req.header("accept"));
     return plain(body, contentType);
   });
   app.get("/healthz", () => plain("ok\n"));
@@ -77,11 +73,6 @@ export function pageApp({ source, assets, base, streams, gate }: PageParts): App
 
 const openApi = latePart(() => import("./openapi.ts"));
 const metricsCode = latePart(() => import("../metrics/metrics.ts"));
-
-async function loadMetrics({ roots, beforeLoad }: PageSource): Promise<Metrics> {
-  const late = await metricsCode(beforeLoad);
-  return new late.Metrics(roots.runs);
-}
 
 function addRequests(app: App, { store, beforeLoad }: PageSource, base: string): void {
   const desk = new RequestDesk(store, beforeLoad);
