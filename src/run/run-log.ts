@@ -93,7 +93,11 @@ export class RunLog {
   #headOf({ at, step, attempt, stream }: OutputLine): string {
     const last = this.#last;
     const isSame =
-      at === last.at && step === last.step && attempt === last.attempt && stream === last.stream;
+      this.#head !== "" &&
+      at === last.at &&
+      step === last.step &&
+      attempt === last.attempt &&
+      stream === last.stream;
     if (!isSame)
       this.#head = `${JSON.stringify({ at, step, attempt, stream }).slice(0, -1)},"line":`;
     return this.#head;

@@ -155,6 +155,7 @@ describe("a run's log", () => {
 
   it("names the step, the attempt, the stream and the time of each line", async () => {
     const said: OutputLine[] = [
+      { at: "", step: "", attempt: 0, stream: "stdout", line: "the first of all" },
       line("1"),
       line("2"),
       { ...line("3"), step: "b" },
